@@ -1,0 +1,1 @@
+"""Formats, capture, parity and the export directory: a plugin like any other."""

@@ -1,0 +1,1 @@
+"""Architectures of the classic papers: a family is a file."""

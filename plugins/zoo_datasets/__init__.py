@@ -1,0 +1,1 @@
+"""Data sets: digits, embedded; the ones torchvision reads; a folder of images."""

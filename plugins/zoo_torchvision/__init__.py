@@ -1,0 +1,1 @@
+"""Every torchvision classifier, as specs."""

@@ -1,0 +1,82 @@
+"""The one preprocessing contract: from an image of any size to what a model sees.
+
+Every path that prepares images (training, evaluation, the exported folder's runner) is driven by this
+dataclass and tested against the others.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """How an image becomes a float32 tensor `[C, H, W]`.
+
+    The image is converted to grey or RGB, resized with antialiasing in uint8, divided by 255, and normalised
+    per channel as `(x - mean) / std`.
+
+    Args:
+        size: height and width the model sees, in pixels.
+        mean: per channel, on the range 0 to 1. Its length is the number of channels: 1 (grey) or 3 (RGB).
+        std: per channel, positive, of the same length.
+        shorter_side: the shorter side is resized to this many pixels, keeping the aspect ratio, and the centre
+            is cropped to `size`. `None` stretches both sides to `size` instead.
+        interpolation: `nearest`, `bilinear` or `bicubic`.
+
+    Raises:
+        ValueError: a field is out of range.
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    shorter_side: int | None = None
+    interpolation: Interpolation = "bilinear"
+
+    def __post_init__(self) -> None:
+        if len(self.size) != 2 or any(type(side) is not int or not 1 <= side <= 65536 for side in self.size):
+            raise ValueError(f"preprocess size must be two whole numbers from 1 to 65536, not {self.size!r}")
+        if len(self.mean) not in (1, 3) or len(self.std) != len(self.mean):
+            raise ValueError("preprocess mean and std must both have 1 or both have 3 numbers")
+        if not all(abs(value) < 1e6 for value in self.mean) or not all(0 < value < 1e6 for value in self.std):
+            raise ValueError("preprocess mean must be finite and std positive")
+        if self.shorter_side is not None and not max(self.size) <= self.shorter_side <= 65536:
+            raise ValueError("preprocess shorter_side must be at least as large as size")
+        if self.interpolation not in get_args(Interpolation):
+            raise ValueError(f"preprocess interpolation must be one of {', '.join(get_args(Interpolation))}")
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for RGB."""
+        return len(self.mean)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """`(C, H, W)` of the tensor that the model sees."""
+        return (self.channels, *self.size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Preprocess":
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ValueError: a field is missing, unknown, of the wrong type or out of range.
+        """
+        try:
+            side = data["shorter_side"]
+            return cls(
+                size=(data["size"][0], data["size"][1]),
+                mean=tuple(float(value) for value in data["mean"]),
+                std=tuple(float(value) for value in data["std"]),
+                shorter_side=None if side is None else int(side),
+                interpolation=data["interpolation"],
+            )
+        except (KeyError, IndexError, TypeError) as error:
+            raise ValueError(f"preprocess is incomplete or malformed ({error})") from None

@@ -1,0 +1,102 @@
+"""Look up what plugins provide, by kind and name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.util import find_spec
+from typing import Generic, TypeVar
+
+from zoo.errors import MissingPackage, NameConflict, UnknownName
+from zoo.plugins import Plugin
+from zoo.specs import Spec
+
+S = TypeVar("S", bound=Spec)
+
+
+@dataclass(frozen=True)
+class Entry(Generic[S]):
+    """A spec and the plugin it came from."""
+
+    spec: S
+    plugin: Plugin
+
+    @property
+    def qualified(self) -> str:
+        """`distribution:name`, which stays clear when another plugin claims the name."""
+        return f"{self.plugin.distribution}:{self.spec.name}"
+
+
+class Registry:
+    """What the given plugins provide. An instance is passed along; there is no global one."""
+
+    def __init__(self, plugins: Sequence[Plugin]) -> None:
+        self.plugins = tuple(plugins)
+        self._entries: dict[tuple[str, str], list[Entry[Spec]]] = {}
+        for plugin in self.plugins:
+            for spec in plugin.specs:
+                self._entries.setdefault((spec.kind, spec.name), []).append(Entry(spec, plugin))
+
+    def entries(self, kind: type[S]) -> list[Entry[S]]:
+        """All of one kind, sorted by name; a name that several plugins claim appears once for each."""
+        return [entry for key in sorted(self._entries) if key[0] == kind.kind for entry in self._of(kind, key[1])]
+
+    def find(self, kind: type[S], name: str) -> Entry[S]:
+        """The entry of that name, which may be qualified as `distribution:name` or `plugin:name`.
+
+        Raises:
+            UnknownName: nothing has that name; close matches are given.
+            NameConflict: several plugins claim it.
+            MissingPackage: it needs a package that is not installed.
+        """
+        owner, _, bare = name.rpartition(":")
+        found = [entry for entry in self._of(kind, bare) if owner in ("", *_owners(entry.plugin))]
+        if not found:
+            raise self._unknown(kind, name)
+        if len(found) > 1:
+            raise _conflict(found)
+        missing = [package for package in found[0].spec.requires if not _installed(package)]
+        if missing:
+            raise MissingPackage(
+                f"The {kind.kind} {bare} needs {' and '.join(missing)}, which is not installed.",
+                f"Run: pip install {' '.join(missing)}",
+            )
+        return found[0]
+
+    def conflicts(self) -> list[list[Entry[Spec]]]:
+        """The names that several plugins claim, each with all its claimants."""
+        return [entries for _, entries in sorted(self._entries.items()) if len(entries) > 1]
+
+    def _of(self, kind: type[S], name: str) -> list[Entry[S]]:
+        entries = self._entries.get((kind.kind, name), [])
+        return [Entry(entry.spec, entry.plugin) for entry in entries if isinstance(entry.spec, kind)]
+
+    def _unknown(self, kind: type[S], name: str) -> UnknownName:
+        names = sorted({entry.spec.name for entry in self.entries(kind)})
+        close = get_close_matches(name.rpartition(":")[2].lower(), names, n=3, cutoff=0.6)
+        listing = f"`zoo list {kind.kind}s`" if kind.kind != "loss" else "`zoo list losses`"
+        hint = f"Did you mean {' or '.join(close)}?" if close else f"See {listing} for the names that there are."
+        return UnknownName(f"There is no {kind.kind} named {name!r}.", hint)
+
+
+def _owners(plugin: Plugin) -> tuple[str, str]:
+    return plugin.distribution, plugin.name
+
+
+def _conflict(found: Sequence[Entry[S]]) -> NameConflict:
+    spec = found[0].spec
+    distributions = [entry.plugin.distribution for entry in found]
+    unique = len(set(distributions)) == len(found)
+    names = distributions if unique else [f"{entry.plugin.distribution} ({entry.plugin.name})" for entry in found]
+    ways = [entry.qualified if unique else f"{entry.plugin.name}:{spec.name}" for entry in found]
+    return NameConflict(
+        f"The {spec.kind} {spec.name} is claimed by {' and by '.join(names)}.",
+        f"Say which one you mean: {' or '.join(ways)}.",
+    )
+
+
+def _installed(package: str) -> bool:
+    module = package.replace("-", "_").partition("[")[0].partition(">")[0].partition("=")[0].strip()
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
