@@ -1,0 +1,5 @@
+"""x"""
+from zoo import hookimpl
+@hookimpl
+def zoo_specs():
+    return []

@@ -1,0 +1,135 @@
+"""Write a file or a folder whole or not at all: whoever looks sees the old one or the new one.
+
+What is written goes to a hidden sibling first, is flushed to the disk, and is then renamed. An error, Ctrl-C or
+a full disk removes the sibling and leaves what was there. A killed process can leave the hidden sibling behind;
+the next write of the same name clears it away.
+"""
+
+import glob
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from zoo.errors import OutputError
+
+
+def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
+    """Write `content` to `path`, making its parent folders.
+
+    Raises:
+        OutputError: `path` exists and `force` is not set, or it cannot be written.
+    """
+    refuse_existing(path, force)
+    with _sibling(path) as temporary:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+
+@contextmanager
+def new_folder(
+    path: Path, *, force: bool = False, replaceable: Callable[[Path], bool] = lambda path: False
+) -> Iterator[Path]:
+    """Give a folder to fill, which becomes `path` when the block ends well.
+
+    Args:
+        force: replace what is at `path`.
+        replaceable: whether the folder now at `path` is of the kind that may be replaced at all.
+
+    Raises:
+        OutputError: `path` exists and may not be replaced, or it cannot be written.
+    """
+    refuse_existing(path, force)
+    if path.exists() and not (path.is_dir() and replaceable(path)):
+        raise OutputError(f"{path} exists and is not a folder that zoo wrote.", "Choose another place with --output.")
+    with _sibling(path) as temporary:
+        temporary.mkdir()
+        yield temporary
+        for file in [entry for entry in temporary.rglob("*") if entry.is_file()] + [temporary]:
+            _fsync(file)
+        _swap(temporary, path)
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Raise `OutputError` where `path` exists and `force` is not set, so that work can stop before it starts."""
+    if not force and os.path.lexists(path):
+        raise OutputError(f"{path} exists already.", "Choose another name, or say --force to replace it.")
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write at `path` into an `OutputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path} could not be written: {error.strerror or error}.",
+            "Make room or correct its permissions, or choose another place.",
+        ) from error
+
+
+@contextmanager
+def _sibling(path: Path) -> Iterator[Path]:
+    made = [parent for parent in path.parents if not parent.exists()]
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _clear_stale(path)
+            yield temporary
+    except BaseException:
+        _remove(temporary)
+        for parent in made:
+            with suppress(OSError):
+                parent.rmdir()
+        raise
+
+
+def _clear_stale(path: Path) -> None:
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        owner = stale.name.split(".")[-2]
+        if owner.isdigit() and not _alive(int(owner)):
+            _remove(stale)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _swap(temporary: Path, path: Path) -> None:
+    if not path.exists():
+        temporary.rename(path)
+        return
+    old = temporary.with_name(temporary.name.replace(".partial", ".old.partial"))
+    path.rename(old)
+    try:
+        temporary.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    _remove(old)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

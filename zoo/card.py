@@ -1,0 +1,129 @@
+"""The model card: what a weights file says of itself, as JSON in its header; readable without torch."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import WeightsError
+from zoo.header import Header, read_header, refused
+from zoo.preprocess import Preprocess
+
+KEY = "zoo"  # in the header's __metadata__
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A figure and what it was measured on.
+
+    Args:
+        name: `top1` (share of images, 0 to 1) or `loss` (mean over images).
+        dataset, split, n: the images it was measured on, and how many they were.
+    """
+
+    name: str
+    value: float
+    dataset: str
+    split: str
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """Everything needed to build the model, feed it, read its output, and know where it came from.
+
+    Args:
+        architecture: the name of its spec.
+        plugin, plugin_version: the distribution that provides it.
+        params: keyword arguments set for it.
+        classes: class names, in the order of the logits.
+        preprocess: how its images are prepared.
+        dataset: name of the training set; empty for fresh weights.
+        recipe: everything that decided the training run; empty for fresh weights.
+        command: the command that made the file.
+        metrics: measured on the weights as stored.
+        versions: of Python and the packages that took part.
+        licence: of the weights.
+        digest: of the tensors, by `zoo.header.digest`.
+    """
+
+    architecture: str
+    plugin: str
+    plugin_version: str
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    params: Mapping[str, Any] = field(default_factory=dict)
+    dataset: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    metrics: tuple[Metric, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    licence: str = ""
+    digest: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; `from_dict` reads it back."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Card":
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ValueError: a field is missing or malformed, or the card is of a newer format.
+        """
+        try:
+            if data["format"] != FORMAT:
+                raise ValueError(f"the card has format {data['format']!r}, and this zoo reads format {FORMAT}")
+            fields: dict[str, Any] = {name: _text(data, name) for name in _TEXTS}
+            fields |= {name: _mapping(data, name) for name in ("params", "recipe", "versions")}
+            card = cls(
+                **fields,
+                classes=tuple(_text({"class": name}, "class") for name in data["classes"]),
+                preprocess=Preprocess.from_dict(data["preprocess"]),
+                metrics=tuple(Metric(**metric) for metric in data["metrics"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"the card is incomplete or malformed ({error})") from None
+        if not card.classes:
+            raise ValueError("the card names no classes")
+        return card
+
+    def with_digest(self, digest: str) -> "Card":
+        """The same card for tensors of that digest."""
+        return replace(self, digest=digest)
+
+
+_TEXTS = ("architecture", "plugin", "plugin_version", "dataset", "command", "licence", "digest")
+
+
+def read_card(path: Path) -> tuple[Card, Header]:
+    """The card and the header of the weights file at `path`; no tensor is read.
+
+    Raises:
+        WeightsError: the file is unsound, or carries no card.
+    """
+    header = read_header(path)
+    if KEY not in header.metadata:
+        raise WeightsError(
+            f"{path} is a safetensors file without a zoo card, so its architecture is not known.",
+            "Use a file that `zoo train` wrote.",
+        )
+    try:
+        return Card.from_dict(json.loads(header.metadata[KEY])), header
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise refused(path, str(error)) from None
+
+
+def _text(data: Mapping[str, Any], name: str) -> str:
+    if not isinstance(data[name], str):
+        raise TypeError(f"{name} is not text")
+    return str(data[name])
+
+
+def _mapping(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    if not isinstance(data[name], dict):
+        raise TypeError(f"{name} is not an object")
+    return dict(data[name])

@@ -1,0 +1,102 @@
+"""`zoo evaluate`: measure a weights file on a data set."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo.cli.options import data_root_option, device_option, download_option, json_option, workers_option
+from zoo.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from zoo.cli.main import Lazy
+
+
+@click.command("evaluate", short_help="Measure a weights file")
+@click.argument("model")
+@click.option("--data", help="Name of a data set.  [default: the one it was trained on]")
+@data_root_option
+@download_option
+@click.option("--split", type=click.Choice(["train", "test"]), default="test", show_default=True)
+@click.option("--batch-size", "-b", type=click.IntRange(1), default=256, show_default=True)
+@device_option
+@workers_option
+@json_option
+@click.pass_obj
+def command(
+    lazy: "Lazy",
+    model: str,
+    data: str | None,
+    data_root: Path | None,
+    download: bool,
+    split: str,
+    batch_size: int,
+    device: str,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Measure MODEL, an ARCH.TAG or a path to a weights file: top-1, top-5, loss and every class."""
+    from zoo import folders
+    from zoo.batches import hold
+    from zoo.data import class_names, load_split
+    from zoo.devices import pick_device
+    from zoo.errors import DataError, UsageError
+    from zoo.evaluate import evaluate
+    from zoo.loading import is_weights, open_model
+    from zoo.losses import build_loss
+    from zoo.specs import Dataset, Loss
+
+    if not is_weights(model):
+        raise UsageError(
+            f"{model!r} is a bare architecture, whose fresh weights know nothing.",
+            "Name an ARCH.TAG or a weights file.",
+        )
+    where = pick_device(device)
+    opened = open_model(lazy.registry, model)
+    card = opened.card
+    entry = lazy.registry.find(Dataset, data or card.dataset)
+    images = load_split(entry, folders.data_root(data_root), split, download)
+    classes = class_names(entry, images)
+    if classes != card.classes:
+        raise DataError(
+            f"{entry.spec.name} has {len(classes)} classes, and not the {len(card.classes)} that {model} tells apart.",
+            "Choose the data set that its card names, or one with the same class names.",
+        )
+    loss = build_loss(lazy.registry.find(Loss, "cross_entropy"))
+    held = hold(images, card.preprocess, len(classes), where, workers)
+    measured = evaluate(
+        opened.module.to(where),
+        held,
+        card.preprocess,
+        loss,
+        num_classes=len(classes),
+        device=where,
+        batch_size=batch_size,
+    )
+    right, total = measured.confusion.diagonal().tolist(), measured.confusion.sum(1).tolist()
+    if as_json:
+        print_json(
+            {
+                "model": opened.name,
+                "dataset": entry.spec.name,
+                "split": split,
+                "n": measured.n,
+                "top1": measured.top1,
+                "top5": measured.top5,
+                "cross_entropy": measured.loss,
+                "classes": list(classes),
+                "confusion": measured.confusion.tolist(),
+            }
+        )
+        return
+    print_table(
+        ["class", "right", "of", "recall"],
+        [
+            [name, good, of, f"{100 * good / of:.1f} %" if of else ""]
+            for name, good, of in zip(classes, right, total, strict=True)
+        ],
+    )
+    click.echo(
+        f"{opened.name}: top-1 {100 * measured.top1:.2f} %, top-5 {100 * measured.top5:.2f} %, cross-entropy "
+        f"{measured.loss:.4f} on {entry.spec.name} {split}, n={measured.n:,}"
+    )

@@ -1,0 +1,41 @@
+"""Results on standard output: JSON where asked for, a table on a terminal, plain columns in a pipe."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+
+def print_json(data: Any) -> None:
+    """Write `data` as indented JSON."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
+    """Write rows under headings: drawn with rich on a terminal, tab-separated and without a title elsewhere."""
+    if not sys.stdout.isatty():
+        for row in [headings, *rows]:
+            click.echo("\t".join(str(cell) for cell in row))
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*headings, title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for column, cells in zip(table.columns, zip(*rows, strict=True), strict=False):
+        if all(isinstance(cell, int | float) or str(cell)[:1].isdigit() or cell == "" for cell in cells):
+            column.justify = "right"
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console().print(table)
+
+
+def print_fields(fields: Mapping[str, object]) -> None:
+    """Write names and values, one pair a line; empty values are left out."""
+    shown = {name: value for name, value in fields.items() if value not in ("", None, (), [], {})}
+    width = max((len(name) for name in shown), default=0)
+    for name, value in shown.items():
+        click.echo(f"{name:<{width}}  {value}")

@@ -1,0 +1,23 @@
+"""The core's own commands, declared as any plugin declares its own."""
+
+from collections.abc import Iterable
+
+from zoo.hooks import hookimpl
+from zoo.specs import Command, Spec
+
+COMMANDS = {
+    "list": "List architectures, losses, data sets, export formats and commands",
+    "show": "Show everything known of one name",
+    "summary": "Show a model's layers, output shapes and parameters",
+    "train": "Train an architecture on a data set",
+    "evaluate": "Measure a weights file on a data set",
+    "weights": "List, show and verify weights files",
+    "plugins": "List plugins, with the error of those that are left out",
+}
+
+
+@hookimpl
+def zoo_specs() -> Iterable[Spec]:
+    """Declare the commands that need no export layer."""
+    for name, summary in COMMANDS.items():
+        yield Command(name=name, summary=summary, run=f"zoo.cli.{name}:command")

@@ -1,0 +1,54 @@
+"""`zoo plugins`: which plugins there are, and what is wrong with those that are left out."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo.cli.options import json_option
+from zoo.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from zoo.cli.main import Lazy
+
+
+@click.command("plugins", short_help="List plugins")
+@json_option
+@click.pass_obj
+def command(lazy: "Lazy", as_json: bool) -> None:
+    """List plugins, what each provides, the errors of those that are left out, and names claimed twice."""
+    registry = lazy.registry
+    rows = [
+        {
+            "plugin": plugin.name,
+            "distribution": plugin.distribution,
+            "version": plugin.version,
+            "provides": dict(Counter(spec.kind for spec in plugin.specs)),
+            "error": plugin.error,
+        }
+        for plugin in registry.plugins
+    ]
+    conflicts = [
+        {"kind": entries[0].spec.kind, "name": entries[0].spec.name, "claimed_by": [e.qualified for e in entries]}
+        for entries in registry.conflicts()
+    ]
+    if as_json:
+        print_json({"plugins": rows, "conflicts": conflicts})
+        return
+    print_table(
+        ["plugin", "distribution", "version", "provides"],
+        [
+            [
+                plugin.name,
+                plugin.distribution,
+                plugin.version,
+                f"left out: {plugin.error}"
+                if plugin.error
+                else ", ".join(f"{n} {kind}" for kind, n in Counter(spec.kind for spec in plugin.specs).items()),
+            ]
+            for plugin in registry.plugins
+        ],
+    )
+    for entries in registry.conflicts():
+        claims = " and ".join(entry.qualified for entry in entries)
+        click.echo(f"claimed twice: {entries[0].spec.kind} {entries[0].spec.name} ({claims})")

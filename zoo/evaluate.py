@@ -1,0 +1,93 @@
+"""Measure a model on a split."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from zoo.batches import Batches
+from zoo.card import Metric
+from zoo.errors import PluginError
+from zoo.images import normalise
+from zoo.losses import LossFunction
+from zoo.preprocess import Preprocess
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured.
+
+    Args:
+        confusion: int64 `[K, K]`, true class by predicted class.
+        top5: the share of images whose class is among the five largest logits, 0 to 1.
+        loss: mean over the images.
+    """
+
+    confusion: Tensor
+    top5: float
+    loss: float
+
+    @property
+    def n(self) -> int:
+        """The number of images."""
+        return int(self.confusion.sum())
+
+    @property
+    def top1(self) -> float:
+        """The share of images classified correctly, 0 to 1."""
+        return float(self.confusion.diagonal().sum() / self.n)
+
+    def metrics(self, dataset: str, split: str) -> tuple[Metric, ...]:
+        """The figures for a card."""
+        values = {"top1": self.top1, "top5": self.top5, "loss": self.loss}
+        return tuple(Metric(name=k, value=v, dataset=dataset, split=split, n=self.n) for k, v in values.items())
+
+
+@torch.inference_mode()
+def evaluate(
+    module: nn.Module,
+    batches: Batches,
+    preprocess: Preprocess,
+    loss: LossFunction,
+    *,
+    num_classes: int,
+    device: torch.device,
+    batch_size: int = 256,
+) -> Evaluation:
+    """Run `module` in float32 evaluation mode over a split. Its training mode is put back afterwards.
+
+    Raises:
+        PluginError: the model gives something other than logits `[N, num_classes]`.
+    """
+    training = module.training
+    module.eval()
+    confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
+    total = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
+    among_five = torch.zeros((), dtype=torch.int64, device=device)
+    try:
+        for images, labels in batches.epoch(batch_size):
+            logits = check_logits(module(normalise(images, preprocess)), len(labels), num_classes)
+            predicted = logits.argmax(1)
+            confusion += torch.bincount(labels * num_classes + predicted, minlength=num_classes * num_classes)
+            among_five += (logits.topk(min(5, num_classes)).indices == labels[:, None]).any(1).sum()
+            total += loss(logits, labels).to(total.dtype) * len(labels)
+    finally:
+        module.train(training)
+    return Evaluation(
+        confusion.view(num_classes, num_classes).cpu(), float(among_five) / batches.n, float(total) / batches.n
+    )
+
+
+def check_logits(logits: object, n: int, num_classes: int) -> Tensor:
+    """`logits`, if they are what the contract says: float `[N, K]`.
+
+    Raises:
+        PluginError: they are not.
+    """
+    if isinstance(logits, Tensor) and tuple(logits.shape) == (n, num_classes):
+        return logits
+    what = f"a tensor {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+    raise PluginError(
+        f"The model gave {what} where logits ({n}, {num_classes}) are asked for.",
+        "Correct its forward: images [N, C, H, W] in, logits [N, num_classes] out.",
+    )

@@ -1,0 +1,100 @@
+"""Images: from a file or array to uint8 `[C, H, W]` of the model's size, and on to normalised float32."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from zoo.errors import DataError
+from zoo.preprocess import Preprocess
+
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+
+
+def open_image(path: Path) -> Image.Image:
+    """Read an image file whole.
+
+    Raises:
+        DataError: it is missing, no image, truncated, or too large to be one.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except FileNotFoundError:
+        raise DataError(f"There is no image at {path}.", "Check the path.") from None
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        why = "it is no image that can be read" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise DataError(f"{path} cannot be read: {why}.", "Give a whole PNG, JPEG or similar image.") from None
+
+
+def fit_image(image: Any, preprocess: Preprocess) -> npt.NDArray[np.uint8]:
+    """Convert, resize and crop one image as `preprocess` says.
+
+    Args:
+        image: a PIL image, or a uint8 array `[H, W]`, `[H, W, 1]` or `[H, W, 3]`.
+
+    Returns:
+        uint8 `[C, H, W]`, contiguous.
+
+    Raises:
+        DataError: it is none of these.
+    """
+    picture = _picture(image)
+    mode = "L" if preprocess.channels == 1 else "RGB"
+    if picture.mode != mode:
+        if picture.mode.startswith("I;16") or picture.mode == "I":
+            picture = Image.fromarray((np.asarray(picture, np.int64).clip(0, 65535) >> 8).astype(np.uint8))
+        picture = picture.convert(mode)
+    box, scaled = placement(picture.size, preprocess)
+    if picture.size != scaled:
+        picture = picture.resize(scaled, _RESAMPLING[preprocess.interpolation])
+    pixels = np.asarray(picture.crop(box) if box != (0, 0, *scaled) else picture)
+    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    return pixels.transpose(2, 0, 1).copy()
+
+
+def placement(size: tuple[int, int], preprocess: Preprocess) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
+    """Where the crop lies, `(left, top, right, bottom)`, in the image resized to the second value `(W, H)`."""
+    height, width = preprocess.size
+    if preprocess.shorter_side is None:
+        return (0, 0, width, height), (width, height)
+    side, (image_width, image_height) = preprocess.shorter_side, size
+    if image_width <= image_height:
+        scaled = (side, max(side, side * image_height // image_width))
+    else:
+        scaled = (max(side, side * image_width // image_height), side)
+    left, top = round((scaled[0] - width) / 2), round((scaled[1] - height) / 2)
+    return (left, top, left + width, top + height), scaled
+
+
+def normalise(images: Tensor, preprocess: Preprocess) -> Tensor:
+    """uint8 `[N, C, H, W]` to float32 `(x / 255 - mean) / std`, on the same device."""
+    mean = torch.tensor(preprocess.mean, device=images.device).view(-1, 1, 1)
+    std = torch.tensor(preprocess.std, device=images.device).view(-1, 1, 1)
+    return (images.float() / 255 - mean) / std
+
+
+def _picture(image: Any) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return image
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and 0 not in image.shape:
+        if image.ndim == 2:
+            return Image.fromarray(image)
+        if image.ndim == 3 and image.shape[2] == 1:
+            return Image.fromarray(image[:, :, 0])
+        if image.ndim == 3 and image.shape[2] == 3:
+            return Image.fromarray(image)
+    what = f"{image.dtype} array {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+    raise DataError(
+        f"A data set gave a {what} where a PIL image or a uint8 array [H, W] or [H, W, 3] is asked for.",
+        "Correct the data set's __getitem__.",
+    )

@@ -1,0 +1,1 @@
+"""Training: what decides a run, the loop, and the folder that a run writes."""
