@@ -1,0 +1,56 @@
+"""A labelled set of images that lies in memory as two arrays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class ImageArrays:
+    """A map-style data set of (image, class index).
+
+    Args:
+        images: uint8 `[N, H, W]` (grey) or `[N, H, W, 3]` (RGB), 0 to 255, writable and contiguous.
+        labels: int64 `[N]`, class indices.
+        classes: the class names in the order of their indices.
+
+    Raises:
+        DataError: the two arrays hold different counts, or a label has no class.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.images) != len(self.labels):
+            raise DataError(
+                f"The data set holds {len(self.images)} images and {len(self.labels)} labels.",
+                "Fetch its files again; images and labels must come from the same download.",
+            )
+        if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
+            raise DataError(
+                f"The data set has labels from {self.labels.min()} to {self.labels.max()}, outside 0 to "
+                f"{len(self.classes) - 1}.",
+                "Check that its files belong to the data set asked for, or fetch them again.",
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], int]:
+        """The image, uint8 `[H, W]` or `[H, W, 3]`, and its class index."""
+        return self.images[index], int(self.labels[index])
+
+
+def check_split(split: str) -> None:
+    """Every set here has the splits "train" and "test" and no other.
+
+    Raises:
+        DataError: `split` is neither.
+    """
+    if split not in ("train", "test"):
+        raise DataError(f"There is no split named {split!r}.", "Use train or test.")

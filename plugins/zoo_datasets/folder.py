@@ -1,0 +1,168 @@
+"""The data set `folder`: a folder of images for each class.
+
+Two layouts are read:
+
+- `ROOT/train/CLASS/…` and `ROOT/test/CLASS/…`. `val` stands in for `test` where there is no `test`. Where there is
+  neither, the images of `train` are split as below.
+- `ROOT/CLASS/…`, split 80 to 20 within each class: the images are ranked by the SHA-256 of their path below the
+  folder of classes, and the first fifth is the test split: rounded, at least one, and none of a class that has one
+  image. So the split is the same on every machine, and adding a class moves no image of another.
+
+Images may lie in folders within their class folder. Links are followed, and each folder is read once. Names that start
+with a dot are passed over. Class names and paths are compared in Unicode form NFC and in code-point order, since
+file systems differ in how they store accents and in what order they list.
+"""
+
+import hashlib
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL.Image import Image
+
+from zoo.errors import DataError
+from zoo.images import open_image
+from zoo_datasets.arrays import check_split
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"})
+SPLIT_FOLDERS = frozenset({"train", "test", "val"})
+LAYOUT = "Make a folder for each class, with its images in it: ROOT/CLASS/… or ROOT/train/CLASS/… and ROOT/test/CLASS/…"
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFolder:
+    """A map-style data set of (image, class index).
+
+    Args:
+        paths: of the images, class by class.
+        targets: their class indices.
+        classes: the class names in the order of their indices, which is code-point order.
+    """
+
+    paths: tuple[Path, ...]
+    targets: tuple[int, ...]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[Image, int]:
+        """The image as the file stores it (its own size and mode; the first frame), and its class index.
+
+        Raises:
+            DataError: the file is gone, damaged, or no image.
+        """
+        return open_image(self.paths[index]), self.targets[index]
+
+
+def load(root: Path, split: str, download: bool) -> ImageFolder:
+    """One split of a folder of images.
+
+    Args:
+        root: the folder, laid out as the module says.
+        split: "train" or "test".
+        download: not used; there is nothing to fetch.
+
+    Raises:
+        DataError: the folder is missing or not laid out so, has fewer than two classes, a class has no image, or
+            the test folder has a class that the train folder lacks.
+    """
+    check_split(split)
+    train, test = _find_splits(root)
+    classes = _class_folders(train)
+    if len(classes) < 2:
+        raise DataError(f"The folder {train} holds only one class, {next(iter(classes))}.", LAYOUT)
+    if test is None:
+        images = {name: _images(path) for name, path in classes.items()}
+        if all(len(paths) < 2 for paths in images.values()):
+            raise DataError(f"No class in {train} has two images, so none is left to test on.", "Add images.")
+        chosen = {name: _part(paths, train, split) for name, paths in images.items()}
+    else:
+        tested = _class_folders(test)
+        unknown = [name for name in tested if name not in classes]
+        if unknown:
+            raise DataError(
+                f"The folder {test} has the class {unknown[0]}, which {train} lacks.",
+                "Give both folders the same classes.",
+            )
+        chosen = {name: _images(path) for name, path in (classes if split == "train" else tested).items()}
+    index = {name: position for position, name in enumerate(classes)}
+    pairs = [(path, index[name]) for name, paths in chosen.items() for path in paths]
+    return ImageFolder(tuple(path for path, _ in pairs), tuple(target for _, target in pairs), tuple(classes))
+
+
+def _find_splits(root: Path) -> tuple[Path, Path | None]:
+    """The folder of classes to train on, and the one to test on; `None` where the first is to be split."""
+    if not root.is_dir():
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise DataError(f"The data root {root} {what}.", "Name the folder of images with --data-root.")
+    folders = {path.name: path for path in _listing(root) if path.is_dir()}
+    if not folders:
+        raise DataError(f"The folder {root} has no class folders.", LAYOUT)
+    only_splits = folders.keys() <= SPLIT_FOLDERS
+    if "train" not in folders and only_splits:
+        raise DataError(f"The folder {root} has {' and '.join(sorted(folders))} but no train folder.", LAYOUT)
+    # "train" is a class like any other (the vehicle) where it holds images and lies beside other classes
+    if "train" in folders and (only_splits or any(path.is_dir() for path in _listing(folders["train"]))):
+        return folders["train"], folders.get("test", folders.get("val"))
+    return root, None
+
+
+def _class_folders(parent: Path) -> Mapping[str, Path]:
+    """Class name to class folder, in the order of the class indices."""
+    folders = {_nfc(path.name): path for path in _listing(parent) if path.is_dir()}
+    if not folders:
+        raise DataError(f"The folder {parent} has no class folders.", LAYOUT)
+    return dict(sorted(folders.items()))
+
+
+def _images(folder: Path) -> list[Path]:
+    """The images of one class, in the order of their paths below it."""
+    above = set(folder.resolve().parents)  # a link to one of these would bring in the other classes
+    found = sorted(_walk(folder, above), key=lambda path: _below(path, folder))
+    if not found:
+        raise DataError(
+            f"The class folder {folder} holds no images.",
+            f"Put images into it ({', '.join(sorted(EXTENSIONS))}), or remove it.",
+        )
+    return found
+
+
+def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    real = folder.resolve()
+    if real in seen:  # a link to a folder that was read already, or to one above
+        return
+    seen.add(real)
+    for path in _listing(folder):
+        if path.suffix.lower() in EXTENSIONS and path.is_file():
+            yield path
+        elif path.is_dir():
+            yield from _walk(path, seen)
+
+
+def _part(images: list[Path], parent: Path, split: str) -> list[Path]:
+    ranked = sorted(images, key=lambda path: _digest(_below(path, parent)))
+    count = max((len(images) + 2) // 5, 1) if len(images) > 1 else 0  # a fifth, rounded
+    test = set(ranked[:count])
+    return [path for path in images if (path in test) == (split == "test")]
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
+
+
+def _below(path: Path, parent: Path) -> str:
+    return _nfc(path.relative_to(parent).as_posix())
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _listing(folder: Path) -> list[Path]:
+    """What lies in `folder` and is not hidden, in the order of names."""
+    try:
+        return sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda path: path.name)
+    except OSError as error:
+        raise DataError(f"The folder {folder} cannot be read ({error.strerror}).", "Check its permissions.") from error

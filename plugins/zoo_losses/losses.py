@@ -1,0 +1,182 @@
+"""The losses. Each is called as `loss(logits, target)` and gives a scalar.
+
+`logits` are float `[N, K]`, unnormalised scores. `target` is class indices int64 `[N]` in 0..K-1, or per-class scores
+`[N, K]` of any number type; each class says which. The arithmetic is float32, or float64 where the logits are: half
+precision loses small probabilities. Weights follow the logits to their device, moved there or not.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss, multi_margin_loss
+
+
+class CrossEntropy(nn.Module):
+    """Cross-entropy of the softmax: `-log softmax(logits)[target]`, averaged.
+
+    Target: class indices int64 `[N]`, or the probability of each class, `[N, K]` with rows that sum to 1.
+
+    Args:
+        label_smoothing: from 0 to 1, the share of each target that is spread evenly over all classes (Szegedy et
+            al.: Rethinking the Inception Architecture, arXiv:1512.00567, section 7).
+        class_weights: K numbers from 0, or none. For class indices the average is over the weights met, as in
+            `torch.nn.CrossEntropyLoss`; for probabilities it is over N.
+
+    Raises:
+        ValueError: an argument is out of range; when called: there is not one weight for each class.
+    """
+
+    class_weights: Tensor
+
+    def __init__(self, *, label_smoothing: float = 0.0, class_weights: Sequence[float] = ()) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing must be from 0 to 1, not {label_smoothing}")
+        self.label_smoothing = label_smoothing
+        self.register_buffer("class_weights", _weights("class_weights", class_weights), persistent=False)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        logits = _precise(logits)
+        weight = _matched("class_weights", self.class_weights, logits)
+        target = target.to(logits.dtype) if target.ndim == logits.ndim else target
+        return cross_entropy(logits, target, weight=weight, label_smoothing=self.label_smoothing)
+
+
+class BCEWithLogits(nn.Module):
+    """Binary cross-entropy of the sigmoid of each logit, averaged over images and classes.
+
+    Target: scores `[N, K]` from 0 to 1. Several classes of an image may be 1.
+
+    Args:
+        pos_weight: K numbers from 0, or none: how much a positive of each class counts against a negative.
+
+    Raises:
+        ValueError: a weight is out of range; when called: there is not one weight for each class, or the target is
+            not `[N, K]`.
+    """
+
+    pos_weight: Tensor
+
+    def __init__(self, *, pos_weight: Sequence[float] = ()) -> None:
+        super().__init__()
+        self.register_buffer("pos_weight", _weights("pos_weight", pos_weight), persistent=False)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        logits = _precise(logits)
+        weight = _matched("pos_weight", self.pos_weight, logits)
+        return binary_cross_entropy_with_logits(logits, _scores(target, logits), pos_weight=weight)
+
+
+class Focal(nn.Module):
+    """Focal loss over the softmax: `-(1 - p)^gamma log p`, where p is the probability of the right class; averaged.
+
+    Lin, Goyal, Girshick, He, Dollár: Focal Loss for Dense Object Detection. arXiv:1708.02002, equation 5, written
+    there for a sigmoid and here for classes that exclude each other. It is written with torch alone, because
+    `torchvision.ops` has the sigmoid form only and takes seconds to import.
+
+    Target: class indices int64 `[N]`.
+
+    Args:
+        gamma: from 0. The paper's choice is 2; 0 gives cross-entropy.
+        class_weights: K numbers from 0, or none: the alpha of the paper. The average is over the weights met, so
+            that `gamma=0` is `CrossEntropy` with the same weights.
+
+    Raises:
+        ValueError: an argument is out of range; when called: there is not one weight for each class.
+    """
+
+    class_weights: Tensor
+
+    def __init__(self, *, gamma: float = 2.0, class_weights: Sequence[float] = ()) -> None:
+        super().__init__()
+        if not 0 <= gamma < float("inf"):
+            raise ValueError(f"gamma must be a finite number from 0, not {gamma}")
+        self.gamma = gamma
+        self.register_buffer("class_weights", _weights("class_weights", class_weights), persistent=False)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        logits = _precise(logits)
+        weight = _matched("class_weights", self.class_weights, logits)
+        nll = cross_entropy(logits, target, reduction="none")  # [N], -log p
+        # 1 - p without cancellation. At exactly 0 a gamma below 1 has an infinite slope, hence the smallest number.
+        miss = (-torch.expm1(-nll)).clamp_min(torch.finfo(nll.dtype).tiny)  # [N]
+        focal = miss**self.gamma * nll  # [N]
+        if weight is None:
+            return focal.mean()
+        each = weight[target]  # [N]
+        return (each * focal).sum() / each.sum()
+
+
+class MultiMargin(nn.Module):
+    """Multi-class hinge: `sum over wrong classes j of max(0, margin - logits[target] + logits[j])^p / K`, averaged.
+
+    Crammer, Singer: On the Algorithmic Implementation of Multiclass Kernel-based Vector Machines. JMLR 2, 2001; in
+    the summed form of `torch.nn.MultiMarginLoss`.
+
+    Target: class indices int64 `[N]`.
+
+    Args:
+        p: 1 or 2.
+        margin: positive.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(self, *, p: int = 1, margin: float = 1.0) -> None:
+        super().__init__()
+        if p not in (1, 2):
+            raise ValueError(f"p must be 1 or 2, not {p}")
+        if not 0 < margin < float("inf"):
+            raise ValueError(f"margin must be a positive number, not {margin}")
+        self.p = p
+        self.margin = margin
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        return multi_margin_loss(_precise(logits), target, p=self.p, margin=self.margin)
+
+
+class MSE(nn.Module):
+    """Mean over images and classes of `(logits - target)^2`: the logits themselves, not their softmax.
+
+    Hui, Belkin: Evaluation of Neural Architectures Trained with Square Loss vs Cross-Entropy in Classification Tasks.
+    arXiv:2006.07322, without its rescaling for many classes.
+
+    Target: scores `[N, K]`, one-hot for plain classification.
+
+    Raises:
+        ValueError: when called: the target is not `[N, K]`.
+    """
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        logits = _precise(logits)
+        return mse_loss(logits, _scores(target, logits))
+
+
+def _precise(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def _weights(name: str, numbers: Sequence[float]) -> Tensor:
+    if not all(0 <= number < float("inf") for number in numbers):
+        raise ValueError(f"{name} must be finite numbers from 0, not {tuple(numbers)}")
+    return torch.tensor(numbers, dtype=torch.float32)  # [K], or [0] for none
+
+
+def _matched(name: str, weights: Tensor, logits: Tensor) -> Tensor | None:
+    if not len(weights):
+        return None
+    if len(weights) != logits.shape[1]:
+        raise ValueError(
+            f"{name} has {len(weights)} numbers and the model {logits.shape[1]} classes; give one for each class."
+        )
+    return weights.to(logits)  # device and dtype
+
+
+def _scores(target: Tensor, logits: Tensor) -> Tensor:
+    if target.shape != logits.shape:  # else [N] would be broadcast without a word where N is K
+        raise ValueError(
+            f"the target must have the shape of the logits, {list(logits.shape)}, not {list(target.shape)}."
+        )
+    return target.to(logits.dtype)

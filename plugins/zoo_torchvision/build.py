@@ -1,0 +1,76 @@
+"""Build torchvision's classifiers with fresh weights. Nothing is downloaded."""
+
+from math import sqrt
+from typing import Any
+
+import torch
+from torch import nn
+from torchvision.models import get_model
+
+from zoo_torchvision.plugin import RATES
+
+# Auxiliary heads would make the output a tuple while training. The initialisation that torchvision uses when it is
+# told nothing is the truncated normal one; saying so silences its warning. It takes well under a second: what made
+# it slow was scipy, which it no longer calls.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "googlenet": {"aux_logits": False, "init_weights": True},
+    "inception_v3": {"aux_logits": False, "init_weights": True},
+}
+
+
+def build(*, name: str, num_classes: int, in_channels: int, **params: Any) -> nn.Module:
+    """The torchvision classifier `name`, initialised as torchvision does: float32 `[N, in_channels, H, W]` to
+    logits `[N, num_classes]`, in training mode too.
+
+    Args:
+        name: as in `torchvision.models.list_models(module=torchvision.models)`.
+        num_classes: K, from 1.
+        in_channels: C, from 1. Where it is not 3, the first convolution is replaced; see `_take_channels`.
+        params: passed to torchvision's builder, for example `dropout=0.2`.
+
+    Raises:
+        ValueError: a count below 1, a rate outside 0 to 1, or no such model.
+    """
+    for count, value in (("num_classes", num_classes), ("in_channels", in_channels)):
+        if value < 1:
+            raise ValueError(f"{count} must be at least 1, not {value}")
+    for rate in RATES.keys() & params.keys():
+        if not 0 <= params[rate] <= 1:  # torchvision accepts some of these and fails in the first training step
+            raise ValueError(f"{rate} must be from 0 to 1, not {params[rate]}")
+    arguments = {**SETTINGS.get(name, {}), **params}
+    network: nn.Module = get_model(name, weights=None, num_classes=num_classes, **arguments)
+    if in_channels != 3:
+        _take_channels(network, in_channels)
+    return network
+
+
+def _take_channels(network: nn.Module, channels: int) -> None:
+    """Replace the first convolution that reads 3 channels by one that reads `channels`.
+
+    Its weights are drawn from those that torchvision initialised, times sqrt(3 / channels): the family's own
+    distribution, with the variance of the response to independent channels left as it was for 3. The bias stays.
+    """
+    path, old = next(
+        (path, module)
+        for path, module in network.named_modules()
+        if isinstance(module, nn.Conv2d) and module.in_channels == 3
+    )
+    new = nn.Conv2d(
+        channels,
+        old.out_channels,
+        (old.kernel_size[0], old.kernel_size[1]),
+        stride=(old.stride[0], old.stride[1]),
+        padding=old.padding if isinstance(old.padding, str) else (old.padding[0], old.padding[1]),
+        dilation=(old.dilation[0], old.dilation[1]),
+        groups=old.groups,
+        bias=old.bias is not None,
+        padding_mode=old.padding_mode,
+        device=old.weight.device,
+        dtype=old.weight.dtype,
+    )
+    with torch.no_grad():
+        drawn = torch.randint(old.weight.numel(), new.weight.shape, device=old.weight.device)
+        new.weight.copy_(old.weight.flatten()[drawn] * sqrt(3 / channels))
+    new.bias = old.bias
+    parent, _, attribute = path.rpartition(".")
+    setattr(network.get_submodule(parent), attribute, new)
