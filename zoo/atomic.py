@@ -44,7 +44,7 @@ def new_folder(
         OutputError: `path` exists and may not be replaced, or it cannot be written.
     """
     refuse_existing(path, force)
-    if path.exists() and not (path.is_dir() and replaceable(path)):
+    if os.path.lexists(path) and not (path.is_dir() and replaceable(path)):
         raise OutputError(f"{path} exists and is not a folder that zoo wrote.", "Choose another place with --output.")
     with _sibling(path) as temporary:
         temporary.mkdir()
@@ -74,7 +74,9 @@ def explained(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _sibling(path: Path) -> Iterator[Path]:
-    made = [parent for parent in path.parents if not parent.exists()]
+    if not path.name:
+        raise OutputError(f"{path} is no place for a file or folder of its own.", "Give it a name.")
+    made = [parent for parent in path.parents if not os.path.lexists(parent)]
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with explained(path):
@@ -92,25 +94,26 @@ def _sibling(path: Path) -> Iterator[Path]:
 def _clear_stale(path: Path) -> None:
     for stale in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
         owner = stale.name.split(".")[-2]
-        if owner.isdigit() and not _alive(int(owner)):
+        if owner.isdecimal() and not _alive(int(owner)):
             _remove(stale)
 
 
 def _alive(process: int) -> bool:
+    """Whether another process of that number runs; in a container a killed one often had this process's number."""
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         return True
-    return True
+    return process != os.getpid()
 
 
 def _swap(temporary: Path, path: Path) -> None:
-    if not path.exists():
+    if not os.path.lexists(path):
         temporary.rename(path)
         return
-    old = temporary.with_name(temporary.name.replace(".partial", ".old.partial"))
+    old = path.with_name(f".{path.name}.old.{os.getpid()}.partial")
     path.rename(old)
     try:
         temporary.rename(path)
@@ -129,7 +132,8 @@ def _fsync(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    with suppress(OSError):  # it may not be there, or its name may be too long to be looked up
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()

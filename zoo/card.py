@@ -1,5 +1,6 @@
 """The model card: what a weights file says of itself, as JSON in its header; readable without torch."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -10,7 +11,7 @@ from zoo.errors import WeightsError
 from zoo.header import Header, read_header, refused
 from zoo.preprocess import Preprocess
 
-KEY = "zoo"  # in the header's __metadata__
+KEY, SEAL = "zoo", "zoo_sha256"  # in the header's __metadata__: the card's JSON, and its SHA-256
 FORMAT = 1
 
 
@@ -76,20 +77,32 @@ class Card:
         """
         try:
             if data["format"] != FORMAT:
-                raise ValueError(f"the card has format {data['format']!r}, and this zoo reads format {FORMAT}")
+                raise ValueError(
+                    f"its card has format {data['format']!r}, and this zoo reads format {FORMAT}; another release of "
+                    "zoo-kit reads it"
+                )
             fields: dict[str, Any] = {name: _text(data, name) for name in _TEXTS}
             fields |= {name: _mapping(data, name) for name in ("params", "recipe", "versions")}
             card = cls(
                 **fields,
-                classes=tuple(_text({"class": name}, "class") for name in data["classes"]),
+                classes=tuple(_text({"class": name}, "class") for name in _list(data, "classes")),
                 preprocess=Preprocess.from_dict(data["preprocess"]),
-                metrics=tuple(Metric(**metric) for metric in data["metrics"]),
+                metrics=tuple(_metric(metric) for metric in _list(data, "metrics")),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"the card is incomplete or malformed ({error})") from None
         if not card.classes:
             raise ValueError("the card names no classes")
         return card
+
+    def to_metadata(self) -> dict[str, str]:
+        """What goes into the header's `__metadata__`; `read_card` reads it back.
+
+        Raises:
+            ValueError: a number in the card is not finite.
+        """
+        text = json.dumps(self.to_dict(), sort_keys=True, allow_nan=False)
+        return {KEY: text, SEAL: _sha256(text)}
 
     def with_digest(self, digest: str) -> "Card":
         """The same card for tensors of that digest."""
@@ -112,9 +125,37 @@ def read_card(path: Path) -> tuple[Card, Header]:
             "Use a file that `zoo train` wrote.",
         )
     try:
-        return Card.from_dict(json.loads(header.metadata[KEY])), header
+        return Card.from_dict(_json(header.metadata)), header
     except (ValueError, AttributeError, RecursionError) as error:
         raise refused(path, str(error)) from None
+
+
+def _json(metadata: Mapping[str, str]) -> Any:
+    if metadata.get(SEAL) != _sha256(metadata[KEY]):
+        raise ValueError("its card is not the one that was written")
+    data = json.loads(metadata[KEY])
+    json.dumps(data, ensure_ascii=False, allow_nan=False).encode()  # NaN or half a surrogate pair cannot be shown
+    return data
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _metric(data: Any) -> Metric:
+    metric = Metric(**data)
+    texts = (metric.name, metric.dataset, metric.split)
+    if not all(isinstance(text, str) for text in texts) or type(metric.n) is not int:
+        raise TypeError("a metric does not say what it was measured on")
+    if type(metric.value) not in (int, float):
+        raise TypeError(f"the value of {metric.name} is no number")
+    return metric
+
+
+def _list(data: Mapping[str, Any], name: str) -> list[Any]:
+    if not isinstance(data[name], list | tuple):
+        raise TypeError(f"{name} is not a list")
+    return list(data[name])
 
 
 def _text(data: Mapping[str, Any], name: str) -> str:

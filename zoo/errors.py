@@ -31,6 +31,10 @@ class ZooError(Exception):
         self.cause = cause
         self.next_step = next_step
 
+    def __reduce__(self) -> tuple[type["ZooError"], tuple[str, str]]:
+        """Both sentences travel when a worker process hands the error over."""
+        return type(self), (self.cause, self.next_step)
+
 
 class UsageError(ZooError):
     """A value given is not of the form asked for."""

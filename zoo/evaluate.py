@@ -35,7 +35,7 @@ class Evaluation:
     @property
     def top1(self) -> float:
         """The share of images classified correctly, 0 to 1."""
-        return float(self.confusion.diagonal().sum() / self.n)
+        return int(self.confusion.diagonal().sum()) / self.n
 
     def metrics(self, dataset: str, split: str) -> tuple[Metric, ...]:
         """The figures for a card."""
@@ -84,9 +84,13 @@ def check_logits(logits: object, n: int, num_classes: int) -> Tensor:
     Raises:
         PluginError: they are not.
     """
-    if isinstance(logits, Tensor) and tuple(logits.shape) == (n, num_classes):
+    if isinstance(logits, Tensor) and tuple(logits.shape) == (n, num_classes) and logits.is_floating_point():
         return logits
-    what = f"a tensor {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+    what = (
+        f"a tensor {tuple(logits.shape)} of {logits.dtype}"
+        if isinstance(logits, Tensor)
+        else f"a {type(logits).__name__}"
+    )
     raise PluginError(
         f"The model gave {what} where logits ({n}, {num_classes}) are asked for.",
         "Correct its forward: images [N, C, H, W] in, logits [N, num_classes] out.",

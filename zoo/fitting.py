@@ -6,6 +6,8 @@ from zoo.errors import UsageError
 from zoo.preprocess import Preprocess
 from zoo.specs import Architecture
 
+LARGEST = 65536  # pixels a side that Preprocess allows
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageStats:
@@ -65,18 +67,18 @@ def fit_alone(architecture: Architecture, wanted: Wanted) -> Preprocess:
     if own.channels != channels:
         own = replace(own, mean=(0.5,) * channels, std=(0.5,) * channels)
     if own.size != (size, size):
-        ratio = (own.shorter_side or own.size[0]) / own.size[0]
-        own = replace(own, size=(size, size), shorter_side=max(size, round(size * ratio)))
+        shorter_side = own.shorter_side and max(size, round(size * own.shorter_side / own.size[0]))
+        own = replace(own, size=(size, size), shorter_side=shorter_side)
     return own
 
 
 def _size(architecture: Architecture, side: int | None, wanted: int | None) -> int:
     def accepts(size: int) -> bool:
-        return size in architecture.sizes if architecture.sizes else size >= architecture.min_size
+        return size in architecture.sizes if architecture.sizes else architecture.min_size <= size <= LARGEST
 
     if wanted is not None:
         if not accepts(wanted):
-            takes = " or ".join(map(str, architecture.sizes)) or f"{architecture.min_size} and more"
+            takes = " or ".join(map(str, architecture.sizes)) or f"{architecture.min_size} to {LARGEST}"
             raise UsageError(f"{architecture.name} takes no images of {wanted} pixels a side.", f"It takes {takes}.")
         return wanted
     return side if side is not None and accepts(side) else architecture.input_shape[1]
@@ -91,6 +93,7 @@ def _channels(architecture: Architecture, own: int, wanted: int | None) -> int:
                 f"Say --channels {' or '.join(str(count) for count in takes if count in (1, 3))}.",
             )
         return wanted
-    if not architecture.channels or own in architecture.channels:
-        return own
-    return 3 if 3 in architecture.channels else architecture.channels[0]
+    takes = [count for count in architecture.channels or (own, 3) if count in (1, 3)]
+    if not takes:
+        raise UsageError(f"{architecture.name} takes no grey or RGB images.", "Choose an architecture that does.")
+    return own if own in takes else max(takes)

@@ -55,7 +55,7 @@ def read_header(path: Path) -> Header:
         raise WeightsError(f"There is no file {path}.", "See `zoo weights list` for those that there are.") from None
     except OSError as error:
         raise WeightsError(f"{path} could not be read: {error.strerror}.", "Check the path.") from None
-    if start.startswith(PICKLES):
+    if start.startswith(PICKLES) and not text.startswith(b"{"):  # a header's length can begin like a pickle
         raise WeightsError(
             f"{path} is a pickle, whatever its name says; loading it could run any code.",
             "Convert it where you trust it: safetensors.torch.save_file(state_dict, path).",
@@ -104,6 +104,7 @@ def refused(path: Path, why: str) -> WeightsError:
 def _checked(data: Any, *, start: int, size: int) -> Header:
     if not isinstance(data, dict):
         raise ValueError("it is not an object")
+    json.dumps(data, ensure_ascii=False).encode()  # half a surrogate pair could not be shown
     metadata = data.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise ValueError("its metadata is not text")

@@ -31,7 +31,9 @@ def open_image(path: Path) -> Image.Image:
             return image
     except FileNotFoundError:
         raise DataError(f"There is no image at {path}.", "Check the path.") from None
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder, not an image.", "Name the images in it.") from None
+    except Exception as error:  # decoders raise errors of every kind on damaged files
         why = "it is no image that can be read" if isinstance(error, UnidentifiedImageError) else str(error)
         raise DataError(f"{path} cannot be read: {why}.", "Give a whole PNG, JPEG or similar image.") from None
 

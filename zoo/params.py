@@ -44,7 +44,7 @@ def _convert(spec: Architecture | Loss, name: str, value: Any) -> Any:
         )
     try:
         converted = _typed(param, value)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         kind = type(param.default).__name__ if not isinstance(param.default, tuple) else "list of numbers"
         raise UsageError(
             f"{name}={value!r} of the {spec.kind} {spec.name} is not a {kind}.",
@@ -65,6 +65,8 @@ def _typed(param: Param, value: Any) -> Any:
             raise ValueError
         return str(value).lower() in TRUE
     if isinstance(default, tuple):
-        parts = value.split(",") if isinstance(value, str) else value
+        parts = [part for part in value.split(",") if value] if isinstance(value, str) else value
         return tuple(float(part) for part in parts)
+    if isinstance(value, bool | list | tuple) or (type(default) is int and isinstance(value, float) and value % 1):
+        raise ValueError
     return type(default)(value)

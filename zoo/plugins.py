@@ -38,13 +38,12 @@ def discover(points: Iterable[EntryPoint] | None = None) -> list[Plugin]:
         broken plugin raises its own error instead.
     """
     found = entry_points(group=GROUP) if points is None else points
-    unique = {(point.dist.name if point.dist else "", point.name, point.value): point for point in found}
+    unique = {(*_distribution(point), point.name, point.value): point for point in found}
     return [_load(unique[key]) for key in sorted(unique)]
 
 
 def _load(point: EntryPoint) -> Plugin:
-    distribution = point.dist.name if point.dist else "unknown"
-    version = point.dist.version if point.dist else "unknown"
+    distribution, version = _distribution(point)
     try:
         specs = _specs(point.load(), point.name)
     except (Exception, SystemExit) as error:
@@ -55,6 +54,14 @@ def _load(point: EntryPoint) -> Plugin:
     return Plugin(point.name, distribution, version, specs)
 
 
+def _distribution(point: EntryPoint) -> tuple[str, str]:
+    try:
+        name, version = (point.dist.name, point.dist.version) if point.dist else (None, None)
+    except Exception:  # half of an installation: its metadata is missing
+        name, version = None, None
+    return name or "unknown", version or "unknown"
+
+
 def _specs(module: object, name: str) -> tuple[Spec, ...]:
     manager = pluggy.PluginManager(hooks.PROJECT)  # one each, so that check_pending speaks of this plugin alone
     manager.add_hookspecs(hooks)
@@ -62,7 +69,10 @@ def _specs(module: object, name: str) -> tuple[Spec, ...]:
     manager.check_pending()
     if not manager.hook.zoo_specs.get_hookimpls():
         raise TypeError("it implements no zoo_specs() marked with @hookimpl")
-    specs = tuple(spec for result in manager.hook.zoo_specs() for spec in result)
+    results = manager.hook.zoo_specs()
+    if not results:
+        raise TypeError("zoo_specs() returned None; it must yield specs or return a list of them")
+    specs = tuple(spec for result in results for spec in result)
     seen: set[tuple[str, str]] = set()
     for spec in specs:
         if not isinstance(spec, Spec) or type(spec) is Spec:

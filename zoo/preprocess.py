@@ -71,12 +71,13 @@ class Preprocess:
         """
         try:
             side = data["shorter_side"]
+            height, width = data["size"]
             return cls(
-                size=(data["size"][0], data["size"][1]),
+                size=(height, width),
                 mean=tuple(float(value) for value in data["mean"]),
                 std=tuple(float(value) for value in data["std"]),
                 shorter_side=None if side is None else int(side),
                 interpolation=data["interpolation"],
             )
-        except (KeyError, IndexError, TypeError) as error:
+        except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"preprocess is incomplete or malformed ({error})") from None

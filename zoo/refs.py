@@ -1,5 +1,6 @@
 """Turn a ref, `"package.module:attribute"`, into the object it names."""
 
+import os
 from difflib import get_close_matches
 from functools import reduce
 from importlib import import_module
@@ -41,10 +42,17 @@ def _import(name: str, who: str) -> ModuleType:
                 f"{who} points at the module {name}, which is not there.",
                 f"Install the plugin again, or correct the ref {name!r} in its spec.",
             ) from None
+        if missing.partition(".")[0] == name.partition(".")[0]:
+            raise PluginError(
+                f"{who} could not be imported: its own module {missing} is not there.",
+                "Install the plugin again, or report it to its author.",
+            ) from None
         raise MissingPackage(
             f"{who} needs {missing}, which is not installed.", f"Run: pip install {missing.partition('.')[0]}"
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if os.environ.get("ZOO_RAISE_ERRORS") == "1":
+            raise
         raise PluginError(
             f"{who} could not be imported: {type(error).__name__}: {error}",
             "Report it to the author of that plugin; ZOO_RAISE_ERRORS=1 shows the traceback.",

@@ -1,8 +1,11 @@
 """Look up what plugins provide, by kind and name."""
 
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from typing import Generic, TypeVar
 
@@ -49,7 +52,9 @@ class Registry:
             MissingPackage: it needs a package that is not installed.
         """
         owner, _, bare = name.rpartition(":")
-        found = [entry for entry in self._of(kind, bare) if owner in ("", *_owners(entry.plugin))]
+        entries = self._of(kind, bare)
+        found = [entry for entry in entries if owner in ("", entry.plugin.distribution)]
+        found = found or [entry for entry in entries if owner == entry.plugin.name]
         if not found:
             raise self._unknown(kind, name)
         if len(found) > 1:
@@ -58,7 +63,7 @@ class Registry:
         if missing:
             raise MissingPackage(
                 f"The {kind.kind} {bare} needs {' and '.join(missing)}, which is not installed.",
-                f"Run: pip install {' '.join(missing)}",
+                f"Run: pip install {shlex.join(missing)}",
             )
         return found[0]
 
@@ -78,10 +83,6 @@ class Registry:
         return UnknownName(f"There is no {kind.kind} named {name!r}.", hint)
 
 
-def _owners(plugin: Plugin) -> tuple[str, str]:
-    return plugin.distribution, plugin.name
-
-
 def _conflict(found: Sequence[Entry[S]]) -> NameConflict:
     spec = found[0].spec
     distributions = [entry.plugin.distribution for entry in found]
@@ -95,8 +96,13 @@ def _conflict(found: Sequence[Entry[S]]) -> NameConflict:
 
 
 def _installed(package: str) -> bool:
-    module = package.replace("-", "_").partition("[")[0].partition(">")[0].partition("=")[0].strip()
+    name = re.match(r"[\w.-]*", package.strip())
+    bare = name[0] if name else ""
     try:
-        return find_spec(module) is not None
+        return bool(distribution(bare))
+    except (PackageNotFoundError, ValueError):
+        pass
+    try:  # one module may come from several distributions, as onnxruntime does
+        return find_spec(bare.replace("-", "_")) is not None
     except (ImportError, ValueError):
         return False

@@ -60,6 +60,8 @@ class Spec:
             ref = getattr(self, attribute)
             if not isinstance(ref, str) or not REF.fullmatch(ref):
                 raise ValueError(f"{self.kind} {self.name}: {attribute}={ref!r} is not 'package.module:attribute'")
+        if not isinstance(self.requires, tuple) or not all(isinstance(name, str) and name for name in self.requires):
+            raise ValueError(f"{self.kind} {self.name}: requires={self.requires!r} is not a tuple of distributions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +99,12 @@ class Architecture(Spec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        shape = self.input_shape
-        if not isinstance(shape, tuple) or len(shape) != 3 or any(type(n) is not int or n < 1 for n in shape):
-            raise ValueError(f"architecture {self.name}: input_shape must be (channels, height, width)")
+        _check_shape(self, self.input_shape)
         if type(self.num_classes) is not int or self.num_classes < 1:
             raise ValueError(f"architecture {self.name}: num_classes must be a whole number from 1")
+        for field_name, counts in (("channels", self.channels), ("sizes", self.sizes), ("min_size", (self.min_size,))):
+            if not isinstance(counts, tuple) or any(type(n) is not int or n < 1 for n in counts):
+                raise ValueError(f"architecture {self.name}: {field_name} must be whole numbers from 1")
         _check_params(self)
 
 
@@ -163,6 +166,10 @@ class Dataset(Spec):
         super().__post_init__()
         if len(self.mean) != len(self.std):
             raise ValueError(f"dataset {self.name}: mean and std must have the same length")
+        if not isinstance(self.classes, tuple) or not all(isinstance(name, str) for name in self.classes):
+            raise ValueError(f"dataset {self.name}: classes must be a tuple of names")
+        if self.input_shape is not None:
+            _check_shape(self, self.input_shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,9 +210,16 @@ class Command(Spec):
     run: str
 
 
+def _check_shape(spec: Architecture | Dataset, shape: tuple[int, int, int]) -> None:
+    if not isinstance(shape, tuple) or len(shape) != 3 or any(type(n) is not int or n < 1 for n in shape):
+        raise ValueError(f"{spec.kind} {spec.name}: input_shape must be (channels, height, width)")
+
+
 def _check_params(spec: Architecture | Loss) -> None:
     for name, param in spec.params.items():
         if not isinstance(param, Param) or not name.isidentifier():
             raise ValueError(f"{spec.kind} {spec.name}: params must map identifiers to Param")
+        if not isinstance(param.default, bool | int | float | str | tuple):
+            raise ValueError(f"{spec.kind} {spec.name}: the default of {name} must be a number, text or a tuple")
         if param.choices and param.default not in param.choices:
             raise ValueError(f"{spec.kind} {spec.name}: the default of {name} is not among its choices")

@@ -1,6 +1,5 @@
 """Weights files: safetensors with a card in the header; saved atomically, loaded strictly, never unpickled."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.atomic import write_file
-from zoo.card import KEY, Card, read_card
+from zoo.card import Card, read_card
 from zoo.errors import WeightsError
 from zoo.header import digest, file_digest, refused
 
@@ -44,12 +43,26 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], card: Card, *, force
 
     Raises:
         OutputError: `path` exists and `force` is not set, or it cannot be written.
-        WeightsError: a tensor holds a value that is not finite.
+        WeightsError: a tensor holds a value that is not finite or is of a dtype that no weights file holds, or a
+            number in the card is not finite.
     """
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _NAMES:
+            raise WeightsError(
+                f"{path}: the tensor {name} is of {tensor.dtype}, which a weights file does not hold.",
+                "Store it as real numbers of float16, float32 or float64, or as whole numbers.",
+            )
     plain = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
     _refuse_not_finite(path, plain)
     card = card.with_digest(tensors_digest(plain))
-    write_file(path, safetensors.torch.save(plain, {KEY: _json(card)}), force=force)
+    try:
+        metadata = card.to_metadata()
+    except ValueError:
+        raise WeightsError(
+            f"{path}: a number in its card, such as the loss, is not finite.",
+            "Training diverged; try a lower learning rate.",
+        ) from None
+    write_file(path, safetensors.torch.save(plain, metadata), force=force)
     return card
 
 
@@ -122,7 +135,3 @@ def _refuse_not_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 def _content(tensor: Tensor) -> memoryview:
     return tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else memoryview(b"")
-
-
-def _json(card: Card) -> str:
-    return json.dumps(card.to_dict(), sort_keys=True)

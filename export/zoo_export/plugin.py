@@ -1,5 +1,34 @@
-"""x"""
-from zoo import hookimpl
+"""What the export layer declares: its formats, and the commands that use them."""
+
+from collections.abc import Iterable
+
+from zoo import Command, ExportFormat, Spec, hookimpl
+
+COMMANDS = {
+    "export": "Export a model, and prove that the artifacts compute what the model computes",
+    "verify": "Replay the proof of an export folder where it now is",
+    "predict": "Classify images with an export folder, a weights file or an architecture",
+    "doctor": "Show versions, devices, onnxruntime providers that really load, and folders",
+}
+
+
 @hookimpl
-def zoo_specs():
-    return []
+def zoo_specs() -> Iterable[Spec]:
+    """Declare formats and commands."""
+    yield ExportFormat(
+        name="onnx",
+        summary="ONNX graph, for onnxruntime and others",
+        suffix=".onnx",
+        export="zoo_export.onnx_format:export",
+        runner="zoo_export.onnx_format:runner",
+        requires=("onnx", "onnxscript", "onnxruntime"),
+    )
+    yield ExportFormat(
+        name="torchscript",
+        summary="Traced and frozen TorchScript, for libtorch",
+        suffix=".torchscript",
+        export="zoo_export.torchscript_format:export",
+        runner="zoo_export.torchscript_format:runner",
+    )
+    for name, summary in COMMANDS.items():
+        yield Command(name=name, summary=summary, run=f"zoo_export.commands.{name}:command")

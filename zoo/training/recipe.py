@@ -1,5 +1,6 @@
 """Everything that decides a training run, as plain data that the card records."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_args
@@ -90,7 +91,7 @@ class Recipe:
         for flag, params in (("-p", self.params), ("--loss-param", self.loss_params)):
             for name, value in params.items():
                 words += [flag, f"{name}={','.join(map(str, value)) if isinstance(value, tuple | list) else value}"]
-        return " ".join([*words, *extra])
+        return shlex.join([*words, *extra])
 
 
 def _switch(name: str, value: Any, default: Any) -> list[str]:

@@ -1,0 +1,126 @@
+"""`zoo export`: a model to files that are proven to compute what it computes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo.cli.options import (
+    channels_option,
+    data_root_option,
+    force_option,
+    fresh,
+    image_size_option,
+    json_option,
+    num_classes_option,
+    param_option,
+)
+from zoo.cli.output import print_json
+from zoo.cli.progress import progress
+
+if TYPE_CHECKING:
+    from zoo.cli.main import Lazy
+    from zoo_export.parity.judge import Comparison
+
+
+@click.command("export", short_help="Export a model and prove it")
+@click.argument("model")
+@click.option(
+    "--format",
+    "-f",
+    "formats",
+    default="onnx,torchscript",
+    show_default=True,
+    help="Comma-separated; see `zoo list formats`.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="Folder to make.  [default: exports/MODEL]",
+)
+@num_classes_option
+@channels_option
+@image_size_option
+@param_option
+@data_root_option
+@force_option
+@json_option
+@click.pass_obj
+def command(
+    lazy: "Lazy",
+    model: str,
+    formats: str,
+    output: Path | None,
+    num_classes: int | None,
+    channels: int | None,
+    image_size: int | None,
+    params: tuple[str, ...],
+    data_root: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Export MODEL: an ARCH.TAG, a path to a weights file, or an architecture with fresh weights.
+
+    Before the folder is published, every artifact is loaded afresh and run on images that were not traced. If one
+    does not compute what the model computes, within rounding, nothing is published and the exit code is 3.
+    """
+    from zoo.atomic import refuse_existing
+    from zoo.errors import UsageError
+    from zoo.folders import SUFFIX
+    from zoo.folders import data_root as root
+    from zoo.loading import is_weights, open_model
+    from zoo.specs import ExportFormat
+
+    names = list(dict.fromkeys(name.strip() for name in formats.split(",") if name.strip()))
+    if not names:
+        raise UsageError("No format is named.", "Say --format onnx, or --format onnx,torchscript.")
+    entries = [lazy.registry.find(ExportFormat, name) for name in names]
+    bare = Path(model).name.removesuffix(SUFFIX) if is_weights(model) else model.rpartition(":")[2]
+    target = output or Path("exports") / bare
+    refuse_existing(target, force)
+    opened = open_model(lazy.registry, model, fresh(num_classes, channels, image_size, params))
+
+    from zoo_export.job import export_model
+
+    with progress() as show:
+        if opened.path is None:
+            show.line(f"{opened.name} has fresh weights of seed 0: it has learned nothing.")
+        exported = export_model(
+            lazy.registry,
+            opened,
+            entries,
+            target,
+            root(data_root),
+            force=force,
+            on_stage=lambda text: show.line(f"  {text}"),
+        )
+    if as_json:
+        print_json(
+            {
+                "export": str(exported.path),
+                "model": opened.name,
+                "fresh": opened.path is None,
+                "artifacts": {
+                    name: {
+                        "file": str(exported.path / exported.manifest["artifacts"][name]),
+                        "passed": True,
+                        "probes": [comparison.to_dict() for comparison in found],
+                    }
+                    for name, found in exported.comparisons.items()
+                },
+            }
+        )
+        return
+    for name, found in exported.comparisons.items():
+        click.echo(f"{exported.path / exported.manifest['artifacts'][name]}: {verdict(found)}")
+
+
+def verdict(found: "list[Comparison]") -> str:
+    """One line for a person, of comparisons that pass."""
+    worst = max(found, key=lambda comparison: comparison.ratio)
+    images = sum(comparison.n for comparison in found)
+    return (
+        f"computes what the model computes ({worst.ratio:.1f}× PyTorch's own rounding error at worst, "
+        f"{worst.budget / worst.floor if worst.floor else 0:.0f}× allowed; {len(found)} probes, {images} images)"
+    )

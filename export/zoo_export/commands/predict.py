@@ -1,0 +1,98 @@
+"""`zoo predict`: classify images."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.cli.options import json_option
+from zoo.cli.output import print_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from zoo.cli.main import Lazy
+    from zoo.preprocess import Preprocess
+    from zoo_runtime import Prediction
+
+    Classify = Callable[[Path, int], list[Prediction]]
+
+
+@click.command("predict", short_help="Classify images")
+@click.argument("model")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes to name.")
+@json_option
+@click.pass_obj
+def command(lazy: "Lazy", model: str, images: tuple[Path, ...], top: int, as_json: bool) -> None:
+    """Classify IMAGES with MODEL: an export folder, an ARCH.TAG, a path to a weights file, or an architecture."""
+    folder = Path(model)
+    classify = _folder(lazy, folder) if (folder / "manifest.json").exists() else _model(lazy, model)
+    rows = [(path, classify(path, top)) for path in images]
+    if as_json:
+        print_json([{"image": str(path), "predictions": [asdict(entry) for entry in found]} for path, found in rows])
+        return
+    width = max(len(entry.label) for _, found in rows for entry in found)
+    for path, found in rows:
+        click.echo(path)
+        for entry in found:
+            click.echo(f"  {entry.label:<{width}}  {100 * entry.probability:6.2f} %")
+
+
+def _folder(lazy: "Lazy", folder: Path) -> "Classify":
+    """With onnxruntime alone where the folder holds ONNX, so that torch need not be loaded."""
+    import zoo_runtime
+    from zoo_export.verify import explained, read_folder
+
+    manifest = read_folder(folder)
+    if "onnx" in manifest["artifacts"]:
+        with explained(folder):
+            model = zoo_runtime.Model(folder)
+
+        def classify(path: Path, top: int) -> "list[Prediction]":
+            with explained(folder):
+                return model.predict(path, top)
+
+        return classify
+    return _by_runner(lazy, folder, manifest)
+
+
+def _by_runner(lazy: "Lazy", folder: Path, manifest: dict[str, Any]) -> "Classify":
+    from zoo.preprocess import Preprocess
+    from zoo.specs import ExportFormat
+    from zoo_export.job import load_runner
+
+    name, file = next(iter(manifest["artifacts"].items()))
+    run = load_runner(lazy.registry.find(ExportFormat, name), folder / file)
+    return _ranked(run, Preprocess.from_dict(manifest["preprocess"]), manifest["labels"])
+
+
+def _model(lazy: "Lazy", name: str) -> "Classify":
+    import torch
+
+    from zoo.loading import open_model
+
+    model = open_model(lazy.registry, name)
+    if model.path is None:
+        click.echo(f"{name} has fresh weights: what it says means nothing.", err=True)
+
+    def run(batch: "npt.NDArray[np.float32]") -> Any:
+        with torch.inference_mode():
+            return model.module(torch.from_numpy(batch)).numpy()
+
+    return _ranked(run, model.card.preprocess, list(model.card.classes))
+
+
+def _ranked(run: "Callable[[npt.NDArray[np.float32]], Any]", preprocess: "Preprocess", labels: list[str]) -> "Classify":
+    import zoo_runtime
+    from zoo.images import fit_image, open_image
+    from zoo_export.parity.probes import normalise_array
+
+    def classify(path: Path, top: int) -> "list[Prediction]":
+        batch = normalise_array(fit_image(open_image(path), preprocess)[None], preprocess)
+        return zoo_runtime.rank(run(batch)[0], labels, top)
+
+    return classify

@@ -1,0 +1,138 @@
+"""A whole export: truth first, then the artifacts, then the judgement, then the folder, whole or not at all."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zoo_runtime
+from zoo.atomic import new_folder
+from zoo.errors import DifferenceError, ExportError, ZooError
+from zoo.loading import Model
+from zoo.refs import resolve
+from zoo.registry import Entry, Registry
+from zoo.specs import ExportFormat
+from zoo_export import golden, manifest
+from zoo_export.capture import Capture, first_line
+from zoo_export.parity.judge import BUDGET, Comparison, passed, run_and_judge
+from zoo_export.parity.probes import make_probes
+from zoo_export.parity.reference import Reference, make_references
+from zoo_export.parity.vacuous import why_vacuous
+from zoo_export.readme import readme
+from zoo_export.real_images import real_images
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export came to: the folder, the manifest in it, and what was judged for each format."""
+
+    path: Path
+    manifest: dict[str, Any]
+    comparisons: dict[str, list[Comparison]]
+
+
+def export_model(
+    registry: Registry,
+    model: Model,
+    formats: Sequence[Entry[ExportFormat]],
+    output: Path,
+    data_root: Path,
+    *,
+    force: bool = False,
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> Exported:
+    """Export `model` to the new folder `output` and prove that every artifact computes what it computes.
+
+    Raises:
+        DifferenceError: an artifact does not; nothing is published.
+        ExportError: the model cannot be exported in a format, or a check of it would prove nothing.
+        OutputError: `output` exists and `force` is not set, or cannot be written.
+    """
+    with new_folder(output, force=force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder:
+        on_stage("evaluating the model in float64, and its rounding")
+        real, whence = real_images(registry, model.card, data_root)
+        references = make_references(model.module, make_probes(model.card.preprocess, real))
+        vacuous = why_vacuous(references)
+        if vacuous:
+            raise ExportError(
+                f"An export of {model.name} could not be checked: {vacuous}.",
+                "Export trained weights; as it is, a right artifact and a broken one look alike.",
+            )
+        capture = Capture(model.name, model.module, model.card)
+        artifacts: dict[str, str] = {}
+        comparisons: dict[str, list[Comparison]] = {}
+        for entry in formats:
+            on_stage(f"exporting {entry.spec.name}")
+            artifacts[entry.spec.name] = f"model{entry.spec.suffix}"
+            path = folder / artifacts[entry.spec.name]
+            _write(entry, capture, path)
+            on_stage(f"checking {path.name}")
+            comparisons[entry.spec.name] = _check(entry, model.name, path, references)
+        golden.write_golden(folder / golden.NAME, references)
+        shutil.copyfile(zoo_runtime.__file__, folder / "zoo_runtime.py")
+        content = manifest.build_manifest(capture, artifacts, references, comparisons, whence)
+        (folder / "README.md").write_text(readme(content, comparisons), encoding="utf-8")
+        manifest.write_manifest(folder, content)
+    return Exported(output, content, comparisons)
+
+
+def load_runner(entry: Entry[ExportFormat], path: Path) -> Callable[..., Any]:
+    """The runner of a format, on an artifact.
+
+    Raises:
+        ExportError: it does not load, or the plugin's code raised.
+    """
+    try:
+        runner: Callable[..., Any] = resolve(entry, entry.spec.runner)(path)
+    except ZooError:
+        raise
+    except Exception as error:
+        raise ExportError(
+            f"{path.name} could not be loaded by the format {entry.spec.name}: {first_line(error)}",
+            f"Report it to the author of {entry.plugin.distribution}.",
+        ) from error
+    return runner
+
+
+def difference(name: str, artifact: str, found: Sequence[Comparison]) -> DifferenceError:
+    """The error for an artifact that does not compute what the model `name` computes."""
+    worst = max(found, key=lambda comparison: (not comparison.passed, comparison.ratio))
+    if worst.reason:
+        what = f"on the probe {worst.probe} {worst.reason}"
+    else:
+        image, index = worst.where or (0, 0)
+        what = (
+            f"on the probe {worst.probe} it is off by {worst.error:.3g}, {worst.ratio:,.0f} times PyTorch's own "
+            f"rounding error where {BUDGET:g} are allowed, worst at image {image}, class {index}"
+        )
+    return DifferenceError(
+        f"{artifact} does not compute what {name} computes: {what}.",
+        "It must not be used; what was there before is as it was.",
+    )
+
+
+def _write(entry: Entry[ExportFormat], capture: Capture, path: Path) -> None:
+    write = resolve(entry, entry.spec.export)
+    try:
+        write(capture, path)
+    except (ZooError, OSError):
+        raise
+    except Exception as error:
+        raise ExportError(
+            f"The format {entry.spec.name} of {entry.plugin.distribution} could not export {capture.name}: "
+            f"{first_line(error)}",
+            "Leave it out with --format, or report it to its author.",
+        ) from error
+    if not path.is_file():
+        raise ExportError(
+            f"The format {entry.spec.name} of {entry.plugin.distribution} wrote no file.",
+            f"Correct {entry.spec.export}: it must write to the path it is given.",
+        )
+
+
+def _check(entry: Entry[ExportFormat], name: str, path: Path, references: Sequence[Reference]) -> list[Comparison]:
+    found = run_and_judge(load_runner(entry, path), references)
+    if not passed(found):
+        raise difference(name, path.name, found)
+    return found

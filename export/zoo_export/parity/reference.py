@@ -1,0 +1,123 @@
+"""Truth and floor: what the model computes, and how far PyTorch's own rounding is from it."""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import ExportError
+from zoo_export.capture import first_line, quiet
+from zoo_export.parity.probes import Probe
+
+EPS32 = float(np.finfo(np.float32).eps)
+JITTERS = 2
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A probe with what is known of it.
+
+    Args:
+        truth: float64 `[N, K]`, the untouched model evaluated in float64.
+        floor: the largest deviation from truth of float32 evaluations that differ in rounding alone.
+    """
+
+    probe: Probe
+    truth: npt.NDArray[np.float64]
+    floor: float
+
+    @property
+    def peak(self) -> float:
+        """The largest absolute value of truth."""
+        return float(np.abs(self.truth).max())
+
+
+def make_references(
+    module: nn.Module, probes: list[Probe], on_stage: Callable[[int, int], None] = lambda done, total: None
+) -> list[Reference]:
+    """Evaluate truth and floor for every probe. `module` (float32, evaluation mode, CPU) is left as it was.
+
+    The float32 evaluations are: as it is; without oneDNN; channels last; and with each leaf module's output moved
+    by up to one unit in the last place at random (Monte-Carlo arithmetic, Parker 1997). The floor is never below
+    float32's epsilon times the largest absolute value of truth.
+
+    Raises:
+        ExportError: the model raises, or its logits are not finite or not `[N, K]`.
+    """
+    inputs = [torch.from_numpy(probe.images) for probe in probes]
+    runs = [_plain, _without_onednn, _channels_last, *([_jittered] * JITTERS)]
+    try:
+        with torch.inference_mode(), quiet():
+            double = copy.deepcopy(module).double()
+            truths = [np.asarray(double(images.double()).numpy(), np.float64) for images in inputs]
+            del double
+            floors = [0.0] * len(probes)
+            for done, evaluate in enumerate(runs, 1):
+                for index, deviation in enumerate(_deviations(evaluate, module, inputs, truths, seed=done)):
+                    floors[index] = max(floors[index], deviation)
+                on_stage(done, len(runs))
+    except Exception as error:
+        raise ExportError(
+            f"The model does not run on its own probes: {first_line(error)}", "Check the image size and its forward."
+        ) from error
+    for probe, truth in zip(probes, truths, strict=True):
+        if truth.ndim != 2 or len(truth) != len(probe.images) or not np.isfinite(truth).all():
+            raise ExportError(
+                f"The model gives no finite logits [N, K] on the probe {probe.name}, even in float64.",
+                "An export of it could not be checked; train it, or correct its forward.",
+            )
+    return [
+        Reference(probe, truth, max(floor, EPS32 * float(np.abs(truth).max())))
+        for probe, truth, floor in zip(probes, truths, floors, strict=True)
+    ]
+
+
+Evaluate = Callable[[nn.Module, list[Tensor], int], list[Tensor]]
+
+
+def _deviations(
+    evaluate: Evaluate, module: nn.Module, inputs: list[Tensor], truths: list[npt.NDArray[np.float64]], seed: int
+) -> list[float]:
+    outputs = evaluate(module, inputs, seed)
+    return [float(np.abs(output.double().numpy() - truth).max()) for output, truth in zip(outputs, truths, strict=True)]
+
+
+def _plain(module: nn.Module, inputs: list[Tensor], seed: int) -> list[Tensor]:
+    return [module(images) for images in inputs]
+
+
+def _without_onednn(module: nn.Module, inputs: list[Tensor], seed: int) -> list[Tensor]:
+    with torch.backends.mkldnn.flags(enabled=False):  # type: ignore[no-untyped-call]
+        return _plain(module, inputs, seed)
+
+
+def _channels_last(module: nn.Module, inputs: list[Tensor], seed: int) -> list[Tensor]:
+    return [module(images.contiguous(memory_format=torch.channels_last)) for images in inputs]
+
+
+def _jittered(module: nn.Module, inputs: list[Tensor], seed: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    with _jitter(module, generator):
+        return _plain(module, inputs, seed)
+
+
+@contextmanager
+def _jitter(module: nn.Module, generator: torch.Generator) -> Iterator[None]:
+    def move(leaf: nn.Module, given: Any, output: Any) -> Any:
+        if not isinstance(output, Tensor) or output.dtype != torch.float32:
+            return output
+        return output * (1 + EPS32 * (2 * torch.rand(output.shape, generator=generator) - 1))
+
+    leaves = [leaf for leaf in module.modules() if not any(leaf.children())]
+    hooks = [leaf.register_forward_hook(move) for leaf in leaves]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,83 @@
+"""The README of an export folder: how to run it, from Python and otherwise."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zoo_export.parity.judge import Comparison
+
+HEAD = """# {name}
+
+Logits of {classes} classes from images of {shape}. Exported by zoo {version}.
+
+Every artifact here was run on {n} images in {probes} batches before this folder was published, and compared with
+the model in float64. The error is given in units of PyTorch's own float32 rounding error on the same images; the
+budget is {k:g}.
+
+| artifact | worst error | of the budget |
+| --- | --- | --- |
+{rows}
+
+## Prove it again, here
+
+    python zoo_runtime.py --verify     # needs numpy and onnxruntime
+    zoo verify .                       # needs zoo
+
+## Input and output
+
+`input`: float32 `[batch, {channels}, {height}, {width}]`. An image is converted to {mode}, {resize}, divided by 255,
+and normalised per channel with mean {mean} and standard deviation {std}. `logits`: float32 `[batch, {classes}]`, in
+the order of `labels` in `manifest.json`.
+"""
+
+ONNX = """
+## Python, with numpy, onnxruntime and Pillow
+
+    python zoo_runtime.py IMAGE...
+
+    from zoo_runtime import Model
+    model = Model(".")
+    model.predict("image.png", top=5)
+    logits = model.run(batch)
+
+## Anything that runs ONNX
+
+`model.onnx` is opset 18, and carries labels and preprocessing in its metadata as `zoo.labels` and `zoo.preprocess`.
+"""
+
+TORCHSCRIPT = """
+## C++ or Python, with libtorch
+
+    torch::jit::load("model.torchscript")
+    torch.jit.load("model.torchscript")
+"""
+
+
+def readme(manifest: Mapping[str, Any], comparisons: Mapping[str, Sequence[Comparison]]) -> str:
+    """The text for what `manifest` describes."""
+    preprocess, certificate = manifest["preprocess"], manifest["certificate"]
+    height, width = preprocess["size"]
+    channels = len(preprocess["mean"])
+    side = preprocess["shorter_side"]
+    resize = f"resized to {width}×{height}" if side is None else f"resized to {side} on its shorter side, cropped"
+    worst = {name: max(comparison.ratio for comparison in found) for name, found in comparisons.items()}
+    text = HEAD.format(
+        name=manifest["name"],
+        classes=len(manifest["labels"]),
+        shape=f"{channels}×{height}×{width}",
+        version=manifest["versions"].get("zoo-kit", ""),
+        n=sum(probe["n"] for probe in certificate["probes"]),
+        probes=len(certificate["probes"]),
+        k=certificate["k"],
+        rows="\n".join(
+            f"| `{manifest['artifacts'][name]}` | {ratio:.2f} | {100 * ratio / certificate['k']:.1f} % |"
+            for name, ratio in worst.items()
+        ),
+        channels=channels,
+        height=height,
+        width=width,
+        mode="grey" if channels == 1 else "RGB",
+        resize=f"{resize} ({preprocess['interpolation']}, antialiased)",
+        mean=list(preprocess["mean"]),
+        std=list(preprocess["std"]),
+    )
+    return text + (ONNX if "onnx" in worst else "") + (TORCHSCRIPT if "torchscript" in worst else "")

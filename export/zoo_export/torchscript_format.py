@@ -1,0 +1,68 @@
+"""TorchScript: traced, frozen, and freed of local paths."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from zoo.errors import ExportError
+from zoo_export.capture import Capture, first_line, quiet
+
+# The archive's writer adds these itself; a second copy would be refused.
+WRITERS_OWN = ("version", "byteorder", ".data/serialization_id", ".format_version", ".storage_alignment")
+
+
+def export(capture: Capture, path: Path) -> None:
+    """Write `capture` to `path` as an archive for `torch.jit.load` and libtorch.
+
+    Raises:
+        ExportError: the model cannot be traced; the reason is PyTorch's own.
+    """
+    buffer = io.BytesIO()
+    try:
+        with quiet(), torch.no_grad():
+            traced: Any = torch.jit.trace(capture.module, capture.example, check_trace=False)
+            torch.jit.save(torch.jit.freeze(traced), buffer)
+    except Exception as error:
+        raise ExportError(
+            f"{capture.name} could not be traced to TorchScript: {first_line(error)}",
+            "Leave TorchScript out with --format, or change the model's forward as the reason says.",
+        ) from error
+    path.write_bytes(_without_sources(buffer))
+
+
+def runner(path: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    """Load an archive afresh, on the CPU.
+
+    Raises:
+        ExportError: PyTorch does not load it.
+    """
+    try:
+        with quiet():
+            module = torch.jit.load(path, map_location="cpu").eval()
+    except Exception as error:
+        raise ExportError(f"PyTorch does not load {path.name}: {first_line(error)}", "Export it again.") from error
+
+    def run(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        with torch.inference_mode(), quiet():
+            logits = module(torch.from_numpy(images))
+        return np.asarray(logits.numpy())
+
+    return run
+
+
+def _without_sources(archive: io.BytesIO) -> bytes:
+    """The archive without its `.debug_pkl` records, which hold the paths of the machine that exported."""
+    reader = torch._C.PyTorchFileReader(io.BytesIO(archive.getvalue()))
+    clean = io.BytesIO()
+    writer = torch._C.PyTorchFileWriter(clean)
+    for name in reader.get_all_records():
+        if not name.endswith(".debug_pkl") and name not in WRITERS_OWN:
+            record = reader.get_record(name)
+            writer.write_record(name, record, len(record))
+    writer.write_end_of_file()
+    return clean.getvalue()
