@@ -60,6 +60,19 @@ def refuse_existing(path: Path, force: bool) -> None:
         raise OutputError(f"{path} exists already.", "Choose another name, or say --force to replace it.")
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Raise `OutputError` where no file could be written at `path`, so that work can stop before it starts."""
+    if os.path.isdir(path):  # noqa: PTH112  (a name too long is answered, not raised)
+        raise OutputError(f"{path} is a folder, where a file is to be written.", "Choose another name.")
+    made = [parent for parent in path.parents if not os.path.lexists(parent)]
+    with _sibling(path) as temporary:
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+    for parent in made:
+        with suppress(OSError):
+            parent.rmdir()
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn the operating system's refusal to write at `path` into an `OutputError`."""

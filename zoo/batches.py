@@ -101,6 +101,24 @@ def hold(dataset: Labelled, preprocess: Preprocess, num_classes: int, device: to
     return Resident(held.images.to(device), held.labels.to(device))
 
 
+def read_item(dataset: Labelled, index: int) -> tuple[Any, int]:
+    """One image and its class index, as the data set gives them.
+
+    Raises:
+        DataError: the data set's code raised, or gave something else.
+    """
+    try:
+        image, label = dataset[index]
+        return image, int(torch.tensor(int(label)))
+    except ZooError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise DataError(
+            f"The data set raised {type(error).__name__} for image {index}: {error}",
+            "Check the files at --data-root, or the plugin that provides the data set.",
+        ) from error
+
+
 def _array_backed(dataset: Any, preprocess: Preprocess) -> tuple[list[Tensor], list[Tensor]] | None:
     images, labels = getattr(dataset, "images", None), getattr(dataset, "labels", None)
     if not isinstance(images, np.ndarray) or not isinstance(labels, np.ndarray) or images.dtype != np.uint8:
@@ -120,15 +138,12 @@ class _Fitted:
 
     def __getitem__(self, index: int) -> Any:
         try:
-            image, label = self.dataset[index]
+            image, label = read_item(self.dataset, index)
             fitted = torch.from_numpy(fit_image(image, self.preprocess))
-            _check_labels(torch.tensor([int(label)]), self.num_classes)
-            return fitted, int(label)
+            _check_labels(torch.tensor([label]), self.num_classes)
+            return fitted, label
         except ZooError as error:  # a worker process can send it on, but not raise it
             return error
-        except Exception as error:
-            cause = f"The data set raised {type(error).__name__} for image {index}: {error}"
-            return DataError(cause, "Check the files at --data-root, or the plugin that provides the data set.")
 
 
 def _collate(items: list[Any]) -> Any:

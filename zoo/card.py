@@ -89,7 +89,7 @@ class Card:
                 preprocess=Preprocess.from_dict(data["preprocess"]),
                 metrics=tuple(_metric(metric) for metric in _list(data, "metrics")),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"the card is incomplete or malformed ({error})") from None
         if not card.classes:
             raise ValueError("the card names no classes")
@@ -149,7 +149,7 @@ def _metric(data: Any) -> Metric:
         raise TypeError("a metric does not say what it was measured on")
     if type(metric.value) not in (int, float):
         raise TypeError(f"the value of {metric.name} is no number")
-    return metric
+    return replace(metric, value=float(metric.value))
 
 
 def _list(data: Mapping[str, Any], name: str) -> list[Any]:

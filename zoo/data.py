@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from zoo.batches import Batches, Labelled, Resident, hold
+from zoo.batches import Batches, Labelled, Resident, hold, read_item
 from zoo.errors import DataError, ZooError
 from zoo.fitting import ImageStats, Wanted, fit
 from zoo.preprocess import Preprocess
@@ -71,7 +71,7 @@ def load_split(entry: Entry[Dataset], root: Path, split: str, download: bool = F
         len(dataset)
     except ZooError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DataError(
             f"The data set {entry.spec.name} of {entry.plugin.distribution} could not be loaded: "
             f"{type(error).__name__}: {error}",
@@ -111,7 +111,7 @@ def _look(data: Dataset, train: Labelled) -> ImageStats:
     if data.input_shape:
         shapes = {data.input_shape}
     else:
-        shapes = {_shape(train[index][0]) for index in range(min(len(train), SAMPLE))}
+        shapes = {_shape(read_item(train, index)[0]) for index in range(min(len(train), SAMPLE))}
     sides = {side for shape in shapes for side in shape[1:]}
     return ImageStats(
         channels=max((shape[0] for shape in shapes), default=3),

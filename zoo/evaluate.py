@@ -1,5 +1,7 @@
 """Measure a model on a split."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +9,7 @@ from torch import Tensor, nn
 
 from zoo.batches import Batches
 from zoo.card import Metric
-from zoo.errors import PluginError
+from zoo.errors import DeviceError, PluginError, ZooError
 from zoo.images import normalise
 from zoo.losses import LossFunction
 from zoo.preprocess import Preprocess
@@ -57,7 +59,8 @@ def evaluate(
     """Run `module` in float32 evaluation mode over a split. Its training mode is put back afterwards.
 
     Raises:
-        PluginError: the model gives something other than logits `[N, num_classes]`.
+        PluginError: the model raises, or gives something other than logits `[N, num_classes]`.
+        DeviceError: there was not enough memory.
     """
     training = module.training
     module.eval()
@@ -66,7 +69,8 @@ def evaluate(
     among_five = torch.zeros((), dtype=torch.int64, device=device)
     try:
         for images, labels in batches.epoch(batch_size):
-            logits = check_logits(module(normalise(images, preprocess)), len(labels), num_classes)
+            with explained(device):
+                logits = check_logits(module(normalise(images, preprocess)), len(labels), num_classes)
             predicted = logits.argmax(1)
             confusion += torch.bincount(labels * num_classes + predicted, minlength=num_classes * num_classes)
             among_five += (logits.topk(min(5, num_classes)).indices == labels[:, None]).any(1).sum()
@@ -76,6 +80,30 @@ def evaluate(
     return Evaluation(
         confusion.view(num_classes, num_classes).cpu(), float(among_five) / batches.n, float(total) / batches.n
     )
+
+
+@contextmanager
+def explained(device: torch.device) -> Iterator[None]:
+    """Around a model's own code: what it raises becomes an error that a person can act on.
+
+    Raises:
+        DeviceError: there was not enough memory.
+        PluginError: it raised anything else.
+    """
+    try:
+        yield
+    except ZooError:
+        raise
+    except (Exception, SystemExit) as error:
+        text = str(error)
+        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in text:
+            raise DeviceError(
+                f"There was not enough memory on {device}.", "Say a smaller --batch-size or --image-size."
+            ) from error
+        raise PluginError(
+            f"The model raised {type(error).__name__}: {text}",
+            "Check that it takes images of this size, or correct its forward.",
+        ) from error
 
 
 def check_logits(logits: object, n: int, num_classes: int) -> Tensor:

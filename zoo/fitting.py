@@ -93,7 +93,7 @@ def _channels(architecture: Architecture, own: int, wanted: int | None) -> int:
                 f"Say --channels {' or '.join(str(count) for count in takes if count in (1, 3))}.",
             )
         return wanted
-    takes = [count for count in architecture.channels or (own, 3) if count in (1, 3)]
-    if not takes:
+    possible = [count for count in architecture.channels or (own, 3) if count in (1, 3)]
+    if not possible:
         raise UsageError(f"{architecture.name} takes no grey or RGB images.", "Choose an architecture that does.")
-    return own if own in takes else max(takes)
+    return own if own in possible else max(possible)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from zoo.card import Card
-from zoo.errors import UsageError
+from zoo.errors import UnknownName, UsageError, WeightsError
 from zoo.fitting import Wanted, fit_alone
 from zoo.folders import SUFFIX, find_weights
 from zoo.models import build_model
@@ -68,10 +68,14 @@ def is_weights(name: str) -> bool:
 def _from_file(registry: Registry, path: Path) -> Model:
     weights = load_weights(path)
     card = weights.card
-    entry = registry.find(Architecture, f"{card.plugin}:{card.architecture}")
-    module = build_model(
-        entry, num_classes=len(card.classes), in_channels=card.preprocess.channels, params=card.params
-    ).eval()
+    made = f"It was made with {card.plugin} {card.plugin_version}; use that, where you trust it, or train again."
+    try:
+        entry = registry.find(Architecture, f"{card.plugin}:{card.architecture}")
+        module = build_model(
+            entry, num_classes=len(card.classes), in_channels=card.preprocess.channels, params=card.params
+        ).eval()
+    except (UsageError, UnknownName) as error:  # what the card says, and not what the user says
+        raise WeightsError(f"{path} does not go with what is installed here: {error.cause}", made) from None
     load_into(module, weights, path)
     return Model(path.name.removesuffix(SUFFIX), module, card, path)
 

@@ -45,7 +45,7 @@ def build_model(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = build(num_classes=num_classes, in_channels=in_channels, **arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"The architecture {spec.name} of {entry.plugin.distribution} could not be built: "
             f"{type(error).__name__}: {error}",

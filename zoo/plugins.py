@@ -45,7 +45,7 @@ def discover(points: Iterable[EntryPoint] | None = None) -> list[Plugin]:
 def _load(point: EntryPoint) -> Plugin:
     distribution, version = _distribution(point)
     try:
-        specs = _specs(point.load(), point.name)
+        specs = specs_of(point.load(), point.name)
     except (Exception, SystemExit) as error:
         if os.environ.get("ZOO_RAISE_ERRORS") == "1":
             raise
@@ -62,7 +62,12 @@ def _distribution(point: EntryPoint) -> tuple[str, str]:
     return name or "unknown", version or "unknown"
 
 
-def _specs(module: object, name: str) -> tuple[Spec, ...]:
+def specs_of(module: object, name: str) -> tuple[Spec, ...]:
+    """What a plugin's module declares.
+
+    Raises:
+        Exception: of whatever kind, where the module breaks the contract or its hook raises.
+    """
     manager = pluggy.PluginManager(hooks.PROJECT)  # one each, so that check_pending speaks of this plugin alone
     manager.add_hookspecs(hooks)
     manager.register(module, name)

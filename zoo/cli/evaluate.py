@@ -1,5 +1,6 @@
 """`zoo evaluate`: measure a weights file on a data set."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def command(
     from zoo.batches import hold
     from zoo.data import class_names, load_split
     from zoo.devices import pick_device
-    from zoo.errors import DataError, UsageError
+    from zoo.errors import DataError, UsageError, WeightsError
     from zoo.evaluate import evaluate
     from zoo.loading import is_weights, open_model
     from zoo.losses import build_loss
@@ -54,12 +55,15 @@ def command(
     where = pick_device(device)
     opened = open_model(lazy.registry, model)
     card = opened.card
+    if not (data or card.dataset):
+        raise UsageError(f"{model} does not say which data set it was trained on.", "Name one with --data.")
     entry = lazy.registry.find(Dataset, data or card.dataset)
     images = load_split(entry, folders.data_root(data_root), split, download)
     classes = class_names(entry, images)
     if classes != card.classes:
         raise DataError(
-            f"{entry.spec.name} has {len(classes)} classes, and not the {len(card.classes)} that {model} tells apart.",
+            f"The classes of {entry.spec.name} ({_few(classes)}) are not those that {model} tells apart "
+            f"({_few(card.classes)}).",
             "Choose the data set that its card names, or one with the same class names.",
         )
     loss = build_loss(lazy.registry.find(Loss, "cross_entropy"))
@@ -73,6 +77,10 @@ def command(
         device=where,
         batch_size=batch_size,
     )
+    if not math.isfinite(measured.loss):
+        raise WeightsError(
+            f"{model} gives logits that are not finite on {entry.spec.name}.", "Train it again with a lower --lr."
+        )
     right, total = measured.confusion.diagonal().tolist(), measured.confusion.sum(1).tolist()
     if as_json:
         print_json(
@@ -100,3 +108,7 @@ def command(
         f"{opened.name}: top-1 {100 * measured.top1:.2f} %, top-5 {100 * measured.top5:.2f} %, cross-entropy "
         f"{measured.loss:.4f} on {entry.spec.name} {split}, n={measured.n:,}"
     )
+
+
+def _few(classes: tuple[str, ...]) -> str:
+    return f"{len(classes)}: {', '.join(classes[:3])}{', …' if len(classes) > 3 else ''}"

@@ -1,20 +1,23 @@
 """The entry point: commands from the registry, errors in two lines, exit codes that mean something.
 
 Exit codes: 0 done; 1 an error that is explained; 2 wrong usage; 3 checked and found different; 130 Ctrl-C;
-143 asked to end (SIGTERM). Anything else is a bug and keeps its traceback.
+141 broken pipe; 143 asked to end (SIGTERM). Anything else is a bug and keeps its traceback.
 """
 
 import errno
+import io
 import os
 import signal
 import sys
-from types import FrameType
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
 
 from zoo import __version__
-from zoo.errors import ZooError
+from zoo.cli.output import plain
+from zoo.errors import PluginError, ZooError
 from zoo.plugins import discover
 from zoo.refs import resolve
 from zoo.registry import Registry
@@ -29,7 +32,12 @@ class ZooGroup(click.Group):
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         entry = context.ensure_object(Lazy).registry.find(Command, name)
-        command: click.Command = resolve(entry, entry.spec.run)
+        command = resolve(entry, entry.spec.run)
+        if not isinstance(command, click.Command):
+            raise PluginError(
+                f"The command {name} of {entry.plugin.distribution} is a {type(command).__name__}, no click command.",
+                f"Correct {entry.spec.run}, or report it to the author of that plugin.",
+            )
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
@@ -64,12 +72,14 @@ def cli(context: click.Context) -> None:
 
 def warn(text: str) -> None:
     """One line to standard error."""
-    click.echo(f"warning: {' '.join(text.split())}", err=True)
+    click.echo(f"warning: {plain(' '.join(text.split()))}", err=True)
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    signal.signal(signal.SIGTERM, _end)
+    _open_standard_streams()
+    process = os.getpid()
+    signal.signal(signal.SIGTERM, lambda number, frame: _end(process, number))
     sys.exit(run(sys.argv[1:]))
 
 
@@ -87,22 +97,45 @@ def run(arguments: list[str]) -> int:
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "zoo"
         return _explain(error.format_message(), f"See `{path} --help`.", 2)
+    except click.ClickException as error:
+        return _explain(error.format_message(), "Correct what it names, and run the command again.", error.exit_code)
+    except Terminated as error:
+        return 128 + error.number
     except (click.Abort, KeyboardInterrupt):
         click.echo("\nerror: Interrupted.\n  next: Nothing is half-written; run the same command again.", err=True)
         return 130
     except BrokenPipeError:
-        _drop_output()
-        return 141  # as a process that a broken pipe ends
+        return _broken_pipe()
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # click's own answer to it
+            return _broken_pipe()
+        raise
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EIO) or error.filename:
+        if _no_folder():
+            return _explain("The folder that you are in is gone.", "Go to one that exists, and run it again.", 1)
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) or error.filename:
             raise
         _drop_output()
         return _explain(f"The output could not be written: {error.strerror}.", "Make room, or send it elsewhere.", 1)
 
 
 def _explain(cause: str, next_step: str, code: int) -> int:
-    click.echo(f"error: {' '.join(cause.split())}\n  next: {' '.join(next_step.split())}", err=True)
+    with suppress(OSError):  # where standard error cannot be written either, the exit code still says it
+        lines = [plain(" ".join(text.split())) for text in (cause, next_step)]
+        click.echo(f"error: {lines[0]}\n  next: {lines[1]}", err=True)
     return code
+
+
+def _broken_pipe() -> int:
+    _drop_output()
+    return 141  # as a process that a broken pipe ends
+
+
+def _no_folder() -> bool:
+    try:
+        return not Path.cwd()
+    except OSError:
+        return True
 
 
 def _drop_output() -> None:
@@ -110,5 +143,29 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+class Terminated(BaseException):
+    """SIGTERM came. No `SystemExit`, which would be taken for a plugin that tries to end the process."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def _end(process: int, number: int) -> None:
+    if os.getpid() != process:  # a worker, which inherited the handler and has nothing to tidy
+        os._exit(128 + number)
+    raise Terminated(number)
+
+
+def _open_standard_streams() -> None:
+    """Put /dev/null where a standard stream was closed, so that no file of ours is opened in its place and no print
+    fails; and let what a terminal has no letters for be shown escaped."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, open(number, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

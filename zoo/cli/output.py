@@ -8,6 +8,11 @@ from typing import Any
 import click
 
 
+def plain(text: object) -> str:
+    """`text` on one line, with nothing in it that a terminal would obey: names and cards may come from anywhere."""
+    return "".join(mark if mark.isprintable() else " " if mark.isspace() else "\ufffd" for mark in str(text))
+
+
 def print_json(data: Any) -> None:
     """Write `data` as indented JSON."""
     click.echo(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
@@ -17,7 +22,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], title
     """Write rows under headings: drawn with rich on a terminal, tab-separated and without a title elsewhere."""
     if not sys.stdout.isatty():
         for row in [headings, *rows]:
-            click.echo("\t".join(str(cell) for cell in row))
+            click.echo("\t".join(plain(cell) for cell in row))
         return
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -29,7 +34,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], title
         if all(isinstance(cell, int | float) or str(cell)[:1].isdigit() or cell == "" for cell in cells):
             column.justify = "right"
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(plain(cell)) for cell in row))
     Console().print(table)
 
 
@@ -38,4 +43,4 @@ def print_fields(fields: Mapping[str, object]) -> None:
     shown = {name: value for name, value in fields.items() if value not in ("", None, (), [], {})}
     width = max((len(name) for name in shown), default=0)
     for name, value in shown.items():
-        click.echo(f"{name:<{width}}  {value}")
+        click.echo(f"{plain(name):<{width}}  {plain(value)}")

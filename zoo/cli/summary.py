@@ -40,20 +40,27 @@ def command(
     as_json: bool,
 ) -> None:
     """Show the layers of MODEL: an ARCH.TAG, a path to a weights file, or an architecture."""
+    import torch
     import torchinfo
 
+    from zoo.evaluate import explained
     from zoo.loading import open_model
 
     opened = open_model(lazy.registry, model, fresh(num_classes, channels, image_size, params))
-    summary = torchinfo.summary(
-        opened.module,
-        input_size=(batch_size, *opened.card.preprocess.input_shape),
-        device="cpu",
-        depth=depth,
-        col_names=("output_size", "num_params", "mult_adds"),
-        row_settings=("var_names",),
-        verbose=0,
-    )
+    shape = (batch_size, *opened.card.preprocess.input_shape)
+    with explained(torch.device("cpu")):
+        images = torch.zeros(shape)
+        with torch.inference_mode():
+            opened.module(images)  # torchinfo would hide why it fails
+        summary = torchinfo.summary(
+            opened.module,
+            input_data=images,
+            device="cpu",
+            depth=depth,
+            col_names=("output_size", "num_params", "mult_adds"),
+            row_settings=("var_names",),
+            verbose=0,
+        )
     if not as_json:
         click.echo(str(summary))
         return

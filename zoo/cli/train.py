@@ -96,17 +96,19 @@ def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, Places]":
     from zoo.errors import UsageError
     from zoo.folders import data_root
     from zoo.params import parse_params
-    from zoo.specs import NAME, Architecture, Loss
+    from zoo.specs import NAME, Architecture, Dataset, Loss
     from zoo.training.job import Places
     from zoo.training.recipe import Recipe
 
-    tag = options.pop("tag") or options["data"].rpartition(":")[2]
+    architecture = lazy.registry.find(Architecture, options["architecture"]).spec
+    dataset = lazy.registry.find(Dataset, options["data"]).spec
+    tag = options.pop("tag")
+    tag = dataset.name if tag is None else tag
     if not NAME.fullmatch(tag):
         raise UsageError(f"The tag {tag!r} is no name.", "Use lower-case letters, digits and underscores.")
     name = options.pop("run_name")
-    if name is not None and Path(name).name != name:
+    if name is not None and (not name or Path(name).name != name or name == ".."):
         raise UsageError(f"The run name {name!r} is no plain name.", "Say --runs for another folder.")
-    architecture = lazy.registry.find(Architecture, options["architecture"]).spec
     loss = lazy.registry.find(Loss, options["loss"]).spec
     places = Places(
         data_root=data_root(options.pop("data_root")),

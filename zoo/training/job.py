@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from zoo.atomic import refuse_existing
+from zoo.atomic import refuse_existing, refuse_unwritable
 from zoo.card import Card
 from zoo.data import Data, open_data
 from zoo.environment import versions
@@ -75,6 +75,7 @@ def run_job(
     loss = build_loss(registry.find(Loss, recipe.loss), recipe.loss_params)
     path = places.weights_file(architecture.spec.name)
     refuse_existing(path, places.force)
+    refuse_unwritable(path)
     data = open_data(
         dataset,
         architecture.spec,
@@ -88,7 +89,7 @@ def run_job(
     build: dict[str, Any] = {"num_classes": len(data.classes), "in_channels": data.preprocess.channels}
     module = build_model(architecture, **build, params=recipe.params, seed=recipe.seed)
     card = _card(architecture, dataset, data, recipe, places)
-    with _run(places, recipe) as run:
+    with _run(places, recipe, architecture.spec.name) as run:
         for epoch in train(module, data, loss, recipe, hflip=dataset.spec.hflip, device=places.device, on_step=on_step):
             measured = replace(card, metrics=epoch.evaluation.metrics(data.name, "test"))
             save_weights(run.weights, module.state_dict(), measured, force=True)
@@ -111,8 +112,8 @@ def run_job(
 
 
 @contextmanager
-def _run(places: Places, recipe: Recipe) -> Iterator[Run]:
-    name = places.run_name or f"{recipe.architecture}.{places.tag}"
+def _run(places: Places, recipe: Recipe, architecture: str) -> Iterator[Run]:
+    name = places.run_name or f"{architecture}.{places.tag}"
     run = Run.start(places.runs, name, recipe, numbered=places.run_name is None)
     try:
         yield run

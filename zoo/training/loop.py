@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data import Data
-from zoo.errors import TrainingError
-from zoo.evaluate import Evaluation, check_logits, evaluate
+from zoo.errors import TrainingError, UsageError
+from zoo.evaluate import Evaluation, check_logits, evaluate, explained
 from zoo.images import normalise
 from zoo.losses import LossFunction
 from zoo.training.augment import augment
@@ -77,6 +77,8 @@ def train(
 
     Raises:
         TrainingError: the loss is no longer finite.
+        UsageError: the recipe's crop is larger than the images.
+        PluginError, DeviceError: as `evaluate`.
     """
     generator = torch.Generator().manual_seed(recipe.seed)
     torch.manual_seed(recipe.seed)
@@ -89,6 +91,8 @@ def train(
     warmup = round(recipe.warmup_epochs * steps)
     schedule = make_schedule(optimizer, recipe.schedule, recipe.epochs * steps, warmup)
     crop = data.preprocess.size[0] // 8 if recipe.crop is None else recipe.crop
+    if crop > min(data.preprocess.size):
+        raise UsageError(f"A shift of {crop} pixels would leave nothing to see.", "Say a smaller --crop, or --crop 0.")
     hflip = hflip if recipe.hflip is None else recipe.hflip
     autocast = torch.autocast("cuda", torch.bfloat16) if recipe.amp and device.type == "cuda" else nullcontext()
 
@@ -102,11 +106,12 @@ def train(
             images = normalise(augment(images, crop, hflip, generator), data.preprocess)
             if device.type == "cuda":
                 images = images.contiguous(memory_format=torch.channels_last)
-            with autocast:
-                logits = check_logits(module(images), len(labels), len(data.classes))
-                value = loss(logits.float(), labels)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]
+            with explained(device):
+                with autocast:
+                    logits = check_logits(module(images), len(labels), len(data.classes))
+                    value = loss(logits.float(), labels)
+                optimizer.zero_grad(set_to_none=True)
+                value.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             total = total + value.detach()

@@ -45,7 +45,11 @@ class Run:
             else:
                 break
         run = cls(path)
-        write_file(path / "recipe.json", json.dumps(recipe.to_dict(), indent=2).encode() + b"\n")
+        try:
+            write_file(path / "recipe.json", json.dumps(recipe.to_dict(), indent=2).encode() + b"\n")
+        except BaseException:
+            run.discard_if_empty()
+            raise
         return run
 
     @property

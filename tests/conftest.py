@@ -1,0 +1,59 @@
+"""What many tests share: the installed plugins' registry, the command line in this process, a card."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from zoo.card import Card
+from zoo.cli.main import run
+from zoo.plugins import discover
+from zoo.preprocess import Preprocess
+from zoo.registry import Registry
+
+settings.register_profile(
+    "zoo", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("zoo")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command line came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    """What the installed plugins provide."""
+    return Registry(discover())
+
+
+@pytest.fixture
+def run_zoo(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run `zoo` in this process with the given arguments."""
+
+    def call(*arguments: str) -> Ran:
+        capsys.readouterr()
+        code = run(list(arguments))
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def card() -> Card:
+    """A small, complete card."""
+    return Card(
+        architecture="tiny",
+        plugin="zoo-kit",
+        plugin_version="0.1.0",
+        classes=("cat", "dög"),
+        preprocess=Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,)),
+        params={"width": 2},
+    )

@@ -1,0 +1,146 @@
+"""A split gives the same batches whether it is held in memory or streamed, and says which image is at fault."""
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+import zoo.batches
+from zoo import errors
+from zoo.batches import Batches, Resident, Streamed, hold
+from zoo.errors import DataError
+from zoo.preprocess import Preprocess
+
+CPU = torch.device("cpu")
+RGB = Preprocess(size=(4, 4), mean=(0.5,) * 3, std=(0.5,) * 3)
+
+
+class Items:
+    """A map-style data set of the given items."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        item = self.items[index]
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+
+class Arrays(Items):
+    """One whose images and labels are arrays as well."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        super().__init__(list(zip(images, labels, strict=True)))
+        self.images, self.labels = images, labels
+
+
+def pixels(n: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(n).integers(0, 256, (n, *shape), dtype=np.uint8)
+
+
+def gathered(batches: Batches, batch_size: int = 3, order: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    images, labels = zip(*batches.epoch(batch_size, order), strict=True)
+    return torch.cat(images), torch.cat(labels)
+
+
+@given(st.integers(1, 9), st.integers(1, 12), st.randoms(use_true_random=False))
+def test_every_image_comes_once_in_the_order_asked_for_with_its_label(n: int, batch_size: int, random: Any) -> None:
+    images = torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1)
+    held = Resident(images, torch.arange(n))
+    order = random.sample(range(n), n)
+    assert gathered(held, batch_size)[1].tolist() == list(range(n))
+    found, labels = gathered(held, batch_size, torch.tensor(order))
+    assert labels.tolist() == order
+    assert found.flatten().tolist() == order
+    sizes = [len(labels) for _, labels in held.epoch(batch_size)]
+    assert sizes == [batch_size] * (n // batch_size) + ([n % batch_size] if n % batch_size else [])
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 3), (9, 6, 3), (4, 4)])
+def test_held_and_streamed_splits_give_the_same_batches(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, labels = pixels(7, *shape), np.arange(7) % 3
+    kept = [
+        hold(Arrays(images, labels), RGB, 3, CPU, 0),
+        hold(Items(list(zip(images, labels, strict=True))), RGB, 3, CPU, 0),
+    ]
+    monkeypatch.setattr(zoo.batches, "RESIDENT_LIMIT", 10)
+    streamed = hold(Arrays(images, labels), RGB, 3, CPU, 0)
+    assert [type(one) for one in (*kept, streamed)] == [Resident, Resident, Streamed]
+    for order in (None, torch.tensor([6, 0, 3])):
+        expected = gathered(kept[0], order=order)
+        assert expected[0].dtype == torch.uint8
+        assert expected[0].shape[1:] == (3, 4, 4)
+        for other in (kept[1], streamed):
+            assert other.n == 7
+            assert all(map(torch.equal, gathered(other, order=order), expected))
+
+
+def test_arrays_are_held_as_they_are() -> None:
+    images = pixels(5, 4, 4, 3)
+    held = hold(Arrays(images, np.zeros(5, dtype=np.uint8)), RGB, 1, CPU, 0)
+    assert gathered(held)[0].numpy().tobytes() == images.transpose(0, 3, 1, 2).tobytes()
+    assert gathered(held)[1].dtype == torch.int64
+
+
+@pytest.mark.parametrize("label", [-1, 3, 100])
+@pytest.mark.parametrize("limit", [10, 2**30])
+@pytest.mark.parametrize("kind", ["arrays", "items"])
+def test_a_label_out_of_range_is_refused(label: int, limit: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU it would take the process down."""
+    monkeypatch.setattr(zoo.batches, "RESIDENT_LIMIT", limit)
+    images, labels = pixels(3, 4, 4, 3), np.array([0, label, 2])
+    dataset = Arrays(images, labels) if kind == "arrays" else Items(list(zip(images, labels, strict=True)))
+    with pytest.raises(DataError, match=f"the label {label}, and 3 classes"):
+        gathered(hold(dataset, RGB, 3, CPU, 0))
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        (OSError("disk gone"), "raised OSError for image 1: disk gone"),
+        (KeyError("x"), "raised KeyError for image 1"),
+        (DataError("cats.png cannot be read.", "Mend it."), "cats.png cannot be read"),
+        (("no image", 0), "a str where a PIL image"),
+        ((np.zeros((4, 4, 3)), 0), r"a float64 array \(4, 4, 3\)"),
+        ((np.zeros((4, 4, 3), np.uint8), "cat"), "raised ValueError for image 1"),
+        (7, "raised TypeError for image 1"),
+    ],
+)
+def test_an_image_at_fault_is_named(item: Any, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        hold(Items([(pixels(1, 4, 4, 3)[0], 0), item]), RGB, 1, CPU, 0)
+
+
+def test_an_error_in_a_worker_process_is_told_like_any_other() -> None:
+    dataset = Items([(pixels(1, 4, 4, 3)[0], 0), OSError("disk gone")])
+    with pytest.raises(DataError, match="raised OSError for image 1: disk gone") as caught:
+        gathered(Streamed(dataset, RGB, 1, CPU, workers=1), 1)
+    assert "--data-root" in caught.value.next_step
+
+
+@pytest.mark.parametrize("kind", [kind for kind in vars(errors).values() if isinstance(kind, type)])
+def test_every_error_survives_the_way_between_processes(kind: type[errors.ZooError]) -> None:
+    error = pickle.loads(pickle.dumps(kind("The cause.", "The next step.")))  # noqa: S301
+    assert (type(error), error.cause, error.next_step, str(error)) == (
+        kind,
+        "The cause.",
+        "The next step.",
+        "The cause.",
+    )
+
+
+def test_an_empty_split_is_refused() -> None:
+    with pytest.raises(DataError, match="no images"):
+        hold(Items([]), RGB, 1, CPU, 0)

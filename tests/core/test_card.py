@@ -1,0 +1,157 @@
+"""The card comes back as it was written; one that was changed or is malformed is refused in a sentence."""
+
+import hashlib
+import json
+import struct
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoo.card import Card, Metric, read_card
+from zoo.errors import WeightsError
+from zoo.preprocess import Preprocess
+
+CARD = Card(
+    architecture="tiny",
+    plugin="zoo-kit",
+    plugin_version="0.1.0",
+    classes=("cat", "dög"),
+    preprocess=Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,)),
+    params={"width": 2},
+    dataset="pets",
+    recipe={"epochs": 3},
+    metrics=(Metric(name="top1", value=0.5, dataset="pets", split="test", n=10),),
+    versions={"python": "3"},
+    digest="sha256:0",
+)
+
+
+def store(path: Path, metadata: dict[str, str]) -> Path:
+    text = json.dumps({"__metadata__": metadata}).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text)
+    return path
+
+
+def sealed(path: Path, data: Any) -> Path:
+    """A file whose card is `data`, well sealed, so that its content alone is judged."""
+    text = data if isinstance(data, str) else json.dumps(data)
+    return store(path, {"zoo": text, "zoo_sha256": hashlib.sha256(text.encode()).hexdigest()})
+
+
+def test_a_card_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    card, header = read_card(store(tmp_path / "a", CARD.to_metadata()))
+    assert card == CARD
+    assert not header.tensors
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4), st.floats(0, 1))
+def test_any_class_names_and_figures_come_back(tmp_path: Path, classes: list[str], value: float) -> None:
+    card = replace(CARD, classes=tuple(classes), metrics=(replace(CARD.metrics[0], value=value),))
+    assert read_card(store(tmp_path / "a", card.to_metadata()))[0] == card
+
+
+def test_a_file_without_a_card_says_so(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="without a zoo card"):
+        read_card(store(tmp_path / "a", {"format": "pt"}))
+
+
+def test_a_card_of_a_newer_format_says_which_this_zoo_reads(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="format 2, and this zoo reads format 1"):
+        read_card(sealed(tmp_path / "a", {**CARD.to_dict(), "format": 2}))
+
+
+@pytest.mark.parametrize("old, new", [("cat", "dog"), ("0.25", "0.35"), ("tiny", "tint")])
+def test_a_card_that_was_changed_after_it_was_written_is_refused(tmp_path: Path, old: str, new: str) -> None:
+    metadata = CARD.to_metadata()
+    with pytest.raises(WeightsError, match="not the one that was written"):
+        read_card(store(tmp_path / "a", {**metadata, "zoo": metadata["zoo"].replace(old, new)}))
+    with pytest.raises(WeightsError, match="not the one that was written"):
+        read_card(store(tmp_path / "a", {"zoo": metadata["zoo"]}))
+
+
+METRIC = {"name": "top1", "value": 0.5, "dataset": "pets", "split": "test", "n": 10}
+PREPROCESS = {"size": [8, 8], "mean": [0.5], "std": [0.25], "shorter_side": None, "interpolation": "bilinear"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("architecture", 7, "architecture is not text"),
+        ("digest", None, "digest is not text"),
+        ("classes", [], "names no classes"),
+        ("classes", "cat", "classes is not a list"),
+        ("classes", [1, 2], "class is not text"),
+        ("classes", ["\ud800"], "surrogates"),
+        ("params", [], "params is not an object"),
+        ("metrics", {}, "metrics is not a list"),
+        ("metrics", [{"name": "top1"}], "missing"),
+        ("metrics", [{**METRIC, "value": "high"}], "top1 is no number"),
+        ("metrics", [{**METRIC, "value": float("nan")}], "JSON compliant"),
+        ("metrics", [{**METRIC, "value": 10**400}], "too large"),
+        ("metrics", [{**METRIC, "n": "many"}], "what it was measured on"),
+        ("metrics", [{**METRIC, "split": None}], "what it was measured on"),
+        ("metrics", [{**METRIC, "more": 1}], "more"),
+        ("preprocess", None, "malformed"),
+        ("preprocess", {**PREPROCESS, "size": [8, 8, 8]}, "too many values"),
+        ("preprocess", {**PREPROCESS, "size": [8, 0]}, "size"),
+        ("preprocess", {**PREPROCESS, "mean": [10**400]}, "too large"),
+        ("preprocess", {**PREPROCESS, "std": [0]}, "std positive"),
+        ("preprocess", {**PREPROCESS, "shorter_side": 4}, "shorter_side"),
+        ("preprocess", {**PREPROCESS, "interpolation": "lanczos"}, "interpolation"),
+    ],
+)
+def test_a_malformed_card_is_refused_with_the_field(tmp_path: Path, field: str, value: Any, said: str) -> None:
+    with pytest.raises(WeightsError, match=said):
+        read_card(sealed(tmp_path / "a", {**CARD.to_dict(), field: value}))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "7", "null", "[]", '"zoo"', "{", "[" * 100_000, '{"format": 1}', '{"format": 1e999}']
+)
+def test_a_card_that_is_no_card_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(WeightsError):
+        read_card(sealed(tmp_path / "a", text))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(data: Any) -> list[tuple[Any, Any]]:
+    """Every (container, key) in nested JSON."""
+    found = []
+    for key in data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ():
+        found += [(data, key), *places(data[key])]
+    return found
+
+
+@given(st.data())
+def test_a_card_with_anything_anywhere_is_read_or_refused_and_can_be_shown(tmp_path: Path, data: st.DataObject) -> None:
+    """What is read can be written as JSON again: no command that shows it can fail on it."""
+    changed = json.loads(json.dumps(CARD.to_dict()))
+    container, key = data.draw(st.sampled_from(range(len(places(changed)))).map(lambda n: places(changed)[n]))
+    if data.draw(st.booleans()):
+        container[key] = data.draw(JSON)
+    else:
+        del container[key]
+    try:
+        card, _ = read_card(sealed(tmp_path / "a", changed))
+    except WeightsError as error:
+        error.cause.encode()
+        return
+    json.dumps(card.to_dict(), allow_nan=False, ensure_ascii=False).encode()
+    assert all(f"{100 * metric.value:.2f}" for metric in card.metrics)
+    assert all(isinstance(name, str) for name in card.classes)
+    assert card.preprocess.input_shape[0] in (1, 3)
+
+
+def test_a_card_with_a_figure_that_is_not_finite_is_not_written() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        replace(CARD, metrics=(replace(CARD.metrics[0], value=float("nan")),)).to_metadata()

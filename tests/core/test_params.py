@@ -1,0 +1,94 @@
+"""`-p NAME=VALUE` becomes what the spec declares, or a sentence that says what was wrong."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoo.errors import UnknownName, UsageError
+from zoo.params import check_params, parse_params
+from zoo.specs import Loss, Param
+
+SPEC = Loss(
+    name="soft",
+    summary="s",
+    build="a:b",
+    params={
+        "depth": Param(default=2),
+        "rate": Param(default=0.5),
+        "act": Param(default="relu", choices=("relu", "tanh")),
+        "bias": Param(default=True),
+        "scales": Param(default=(1.0, 2.0)),
+        "note": Param(default=""),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("depth=3", 3),
+        ("depth=-3", -3),
+        ("rate=1", 1.0),
+        ("rate=1e-3", 0.001),
+        ("act=tanh", "tanh"),
+        ("bias=no", False),
+        ("bias=True", True),
+        ("bias=0", False),
+        ("scales=1,2.5", (1.0, 2.5)),
+        ("scales=", ()),
+        ("note=a=b c", "a=b c"),
+        ("note=", ""),
+    ],
+)
+def test_a_text_becomes_the_declared_type(text: str, value: Any) -> None:
+    (parsed,) = parse_params(SPEC, [text]).values()
+    assert (parsed, type(parsed)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    "text", ["depth=x", "depth=1.5", "depth=", "rate=fast", "bias=maybe", "scales=1,,2", "act=gelu"]
+)
+def test_a_value_of_the_wrong_type_is_a_usage_error_that_names_it(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_params(SPEC, [text])
+    assert text.partition("=")[0] in caught.value.cause
+    assert "loss soft" in caught.value.cause
+    assert caught.value.next_step.startswith(("Its default is", "Choose from relu, tanh"))
+
+
+def test_a_text_without_an_equals_sign_is_shown_how_to_write_it() -> None:
+    with pytest.raises(UsageError, match="'depth' is not of the form NAME=VALUE"):
+        parse_params(SPEC, ["depth"])
+
+
+def test_an_unknown_parameter_gets_a_close_match_or_the_names() -> None:
+    with pytest.raises(UnknownName) as caught:
+        parse_params(SPEC, ["dept=3"])
+    assert caught.value.next_step == "Did you mean depth?"
+    with pytest.raises(UnknownName) as caught:
+        parse_params(SPEC, ["zzz=3"])
+    assert caught.value.next_step == "It has: depth, rate, act, bias, scales, note."
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@given(st.sampled_from([*SPEC.params]), JSON)
+def test_whatever_a_card_holds_is_converted_or_refused_in_a_sentence(name: str, value: Any) -> None:
+    try:
+        converted = check_params(SPEC, {name: value})[name]
+    except UsageError:
+        return
+    assert type(converted) is type(SPEC.params[name].default)
+
+
+@pytest.mark.parametrize("value", [1.5, True, None, [1], float("inf")])
+def test_a_number_is_never_rounded_silently(value: Any) -> None:
+    with pytest.raises(UsageError):
+        check_params(SPEC, {"depth": value})

@@ -1,0 +1,131 @@
+"""The command that a card records gives the very recipe that made the weights."""
+
+import shlex
+from dataclasses import asdict, fields
+from typing import Any
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoo.cli.main import Lazy
+from zoo.cli.train import _asked, command
+from zoo.errors import UsageError
+from zoo.plugins import Plugin
+from zoo.registry import Registry
+from zoo.specs import Architecture, Dataset, Loss, Param
+from zoo.training.recipe import Recipe
+
+PARAMS = {
+    "depth": Param(default=2),
+    "rate": Param(default=0.5),
+    "bias": Param(default=True),
+    "note": Param(default=""),
+    "scales": Param(default=(1.0,)),
+}
+SPECS = (
+    Architecture(name="net", summary="s", build="a:b", input_shape=(3, 8, 8), params=PARAMS),
+    Dataset(name="pets", summary="s", load="a:b"),
+    Loss(name="cross_entropy", summary="s", build="a:b", params=PARAMS),
+    Loss(name="focal", summary="s", build="a:b", params=PARAMS),
+)
+RATES = st.floats(1e-9, 1e3, allow_nan=False)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+GIVEN = st.fixed_dictionaries(
+    {},
+    optional={
+        "depth": st.integers(-99, 99),
+        "rate": st.floats(allow_nan=False, allow_infinity=False),
+        "bias": st.booleans(),
+        "note": TEXT,
+        "scales": st.lists(st.floats(-9, 9), max_size=3).map(tuple),
+    },
+)
+RECIPES = st.builds(
+    Recipe,
+    architecture=st.sampled_from(["net", "kit:net"]),
+    data=st.sampled_from(["pets", "kit:pets"]),
+    params=GIVEN,
+    image_size=st.none() | st.integers(1, 512),
+    channels=st.none() | st.sampled_from([1, 3]),
+    loss=st.sampled_from(["cross_entropy", "focal"]),
+    loss_params=GIVEN,
+    epochs=st.integers(1, 500),
+    batch_size=st.integers(1, 4096),
+    optimizer=st.sampled_from(["adamw", "sgd"]),
+    lr=st.none() | RATES,
+    weight_decay=st.none() | st.just(0.0) | RATES,
+    schedule=st.sampled_from(["cosine", "constant"]),
+    warmup_epochs=st.just(0.0) | RATES,
+    crop=st.none() | st.integers(0, 64),
+    hflip=st.none() | st.booleans(),
+    amp=st.booleans(),
+    seed=st.integers(0, 2**63 - 1),
+)
+
+
+def asked(text: str) -> Recipe:
+    """What `zoo train` makes of a command line."""
+    lazy = Lazy()
+    lazy._registry = Registry([Plugin("kit", "kit", "1", SPECS)])
+    words = shlex.split(text)
+    assert words[:2] == ["zoo", "train"]
+    options = command.make_context("train", words[2:]).params
+    options.pop("as_json")
+    return _asked(lazy, {**options, "device": "cpu"})[0]
+
+
+@given(RECIPES)
+def test_the_command_of_a_recipe_gives_the_same_recipe(recipe: Recipe) -> None:
+    assert asked(recipe.command()) == recipe
+
+
+def test_a_plain_recipe_has_a_plain_command() -> None:
+    assert Recipe(architecture="net", data="pets").command() == "zoo train net --data pets"
+    command = Recipe(architecture="net", data="pets", epochs=3, hflip=False, params={"depth": 4}).command("--tag", "t")
+    assert command == "zoo train net --data pets --epochs 3 --no-hflip -p depth=4 --tag t"
+
+
+def test_every_field_of_a_recipe_can_be_asked_for_on_the_command_line() -> None:
+    """And no default differs between the two."""
+    options = {option.name: option for option in command.params}
+    assert {field.name for field in fields(Recipe)} <= set(options)
+    assert asked("zoo train net --data pets") == Recipe(architecture="net", data="pets")
+
+
+def test_what_the_card_records_has_every_default_filled_in() -> None:
+    recorded = Recipe(architecture="net", data="pets", optimizer="sgd").to_dict()
+    assert (recorded["lr"], recorded["weight_decay"]) == (0.05, 0.0005)
+    assert Recipe(architecture="net", data="pets").to_dict()["lr"] == 0.001
+    assert recorded.keys() == asdict(Recipe(architecture="net", data="pets")).keys()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("lr", 0.0),
+        ("lr", -1.0),
+        ("lr", float("nan")),
+        ("lr", float("inf")),
+        ("weight_decay", -0.1),
+        ("warmup_epochs", -1.0),
+        ("warmup_epochs", float("nan")),
+        ("crop", -1),
+        ("optimizer", "adam"),
+        ("schedule", "step"),
+        ("seed", -1),
+        ("seed", 2**63),
+    ],
+)
+def test_a_value_out_of_range_is_a_usage_error_that_names_it(field: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"{field} = "):
+        Recipe(**{"architecture": "net", "data": "pets", field: value})
+
+
+def test_a_command_line_out_of_range_is_wrong_usage() -> None:
+    for words in ("--epochs 0", "--opt adam", "--hflip=1", "--seed -1"):
+        with pytest.raises(click.UsageError):
+            asked(f"zoo train net --data pets {words}")

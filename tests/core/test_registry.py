@@ -1,0 +1,103 @@
+"""Looking up a name: conflicts name both sides, unknown names get close matches, missing packages the pip line."""
+
+import pytest
+
+from zoo.errors import MissingPackage, NameConflict, UnknownName
+from zoo.plugins import Plugin
+from zoo.registry import Registry
+from zoo.specs import Architecture, Command, Dataset, ExportFormat, Loss, Spec
+
+KINDS = {
+    Architecture: {"build": "a:b", "input_shape": (3, 8, 8)},
+    Loss: {"build": "a:b"},
+    Dataset: {"load": "a:b"},
+    ExportFormat: {"export": "a:b", "runner": "a:b", "suffix": ".x"},
+    Command: {"run": "a:b"},
+}
+
+
+def spec(kind: type[Spec] = Architecture, name: str = "tiny", requires: tuple[str, ...] = ()) -> Spec:
+    return kind(name=name, summary="s", requires=requires, **KINDS[kind])
+
+
+def plugin(distribution: str, *specs: Spec, name: str = "") -> Plugin:
+    return Plugin(name or distribution, distribution, "1", specs)
+
+
+def test_a_name_that_two_plugins_claim_is_an_error_that_names_both_and_how_to_qualify() -> None:
+    registry = Registry([plugin("zoo-a", spec()), plugin("zoo-b", spec())])
+    with pytest.raises(NameConflict) as caught:
+        registry.find(Architecture, "tiny")
+    assert caught.value.cause == "The architecture tiny is claimed by zoo-a and by zoo-b."
+    assert caught.value.next_step == "Say which one you mean: zoo-a:tiny or zoo-b:tiny."
+    assert [registry.find(Architecture, f"{name}:tiny").plugin.distribution for name in ("zoo-a", "zoo-b")] == [
+        "zoo-a",
+        "zoo-b",
+    ]
+
+
+def test_two_plugins_of_one_distribution_are_told_apart_by_plugin_name() -> None:
+    registry = Registry([plugin("kit", spec(), name="one"), plugin("kit", spec(), name="two")])
+    with pytest.raises(NameConflict) as caught:
+        registry.find(Architecture, "kit:tiny")
+    assert caught.value.cause == "The architecture tiny is claimed by kit (one) and by kit (two)."
+    assert caught.value.next_step == "Say which one you mean: one:tiny or two:tiny."
+    assert registry.find(Architecture, "two:tiny").plugin.name == "two"
+
+
+def test_the_way_out_that_a_conflict_offers_works_where_a_plugin_is_named_like_a_distribution() -> None:
+    registry = Registry([plugin("classic", spec(), name="x"), plugin("other", spec(), name="classic")])
+    with pytest.raises(NameConflict) as caught:
+        registry.find(Architecture, "tiny")
+    ways = caught.value.next_step.removeprefix("Say which one you mean: ").removesuffix(".").split(" or ")
+    assert [registry.find(Architecture, way).plugin.distribution for way in ways] == ["classic", "other"]
+
+
+def test_conflicts_are_listed_with_all_claimants_and_kinds_do_not_clash() -> None:
+    registry = Registry([plugin("a", spec(), spec(Loss)), plugin("b", spec())])
+    assert [[entry.qualified for entry in entries] for entries in registry.conflicts()] == [["a:tiny", "b:tiny"]]
+    assert registry.find(Loss, "tiny").spec == spec(Loss)
+    assert len(registry.entries(Architecture)) == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_unknown_name_of_any_kind_gets_close_matches(kind: type[Spec]) -> None:
+    registry = Registry([plugin("a", spec(kind, "resnet18"), spec(kind, "vgg11"))])
+    for typo in ("resnet81", "ResNet18", "nowhere:resnet18"):
+        with pytest.raises(UnknownName) as caught:
+            registry.find(kind, typo)
+        assert typo in caught.value.cause
+        assert kind.kind in caught.value.cause
+        assert caught.value.next_step == "Did you mean resnet18?"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_name_like_nothing_known_points_at_a_listing_that_exists(kind: type[Spec]) -> None:
+    from zoo.cli.list import KINDS as LISTED
+
+    with pytest.raises(UnknownName) as caught:
+        Registry([]).find(kind, "zzz")
+    assert caught.value.next_step.split("`")[1].removeprefix("zoo list ") in LISTED
+
+
+def test_a_missing_package_gets_the_exact_pip_line() -> None:
+    wants = ("no-such-a>=1.2", "no-such-b[extra]", "pytest")
+    registry = Registry([plugin("a", spec(requires=wants))])
+    with pytest.raises(MissingPackage) as caught:
+        registry.find(Architecture, "tiny")
+    assert caught.value.next_step == "Run: pip install 'no-such-a>=1.2' 'no-such-b[extra]'"  # > alone would redirect
+    assert "no-such-a>=1.2 and no-such-b[extra]" in caught.value.cause
+
+
+@pytest.mark.parametrize("package", ["pillow", "Pillow>=10", "pytest-xdist", "torch ~= 2.0", "numpy<99", "onnxruntime"])
+def test_a_package_that_is_installed_is_found_by_its_pip_name(package: str) -> None:
+    assert Registry([plugin("a", spec(requires=(package,)))]).find(Architecture, "tiny")
+
+
+def test_a_plugin_that_is_left_out_provides_nothing() -> None:
+    assert Registry([Plugin("a", "a", "1", (), "ImportError: x")]).entries(Architecture) == []
+
+
+def test_entries_are_sorted_by_name() -> None:
+    registry = Registry([plugin("a", spec(name="c"), spec(name="a")), plugin("b", spec(name="b"))])
+    assert [entry.spec.name for entry in registry.entries(Architecture)] == ["a", "b", "c"]

@@ -1,0 +1,18 @@
+"""The conformance kit: what a plugin author runs to know that a plugin keeps the contract.
+
+Each check takes the name of an installed spec (or a registry and a name), and raises `AssertionError` with a
+sentence where the contract is not kept:
+
+    from zoo.testing import check_architecture, check_plugin
+
+    def test_plugin():
+        check_plugin("zoo_tiny.plugin")
+        check_architecture("tiny_cnn")
+"""
+
+from zoo.testing.architectures import check_architecture
+from zoo.testing.datasets import check_dataset
+from zoo.testing.losses import check_loss
+from zoo.testing.plugin import check_plugin
+
+__all__ = ["check_architecture", "check_dataset", "check_loss", "check_plugin"]

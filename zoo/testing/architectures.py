@@ -1,0 +1,80 @@
+"""Check an architecture: it builds as asked, gives logits, learns, and can be stored."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import nn
+
+from zoo.card import Card
+from zoo.fitting import Wanted, fit_alone
+from zoo.models import build_model
+from zoo.plugins import discover
+from zoo.registry import Registry
+from zoo.specs import Architecture
+from zoo.weights import load_into, load_weights, save_weights
+
+CLASSES = 3
+
+
+def check_architecture(name: str, registry: Registry | None = None) -> None:
+    """Check the architecture `name`, at its own input size, with 3 classes and every channel count it takes.
+
+    Raises:
+        AssertionError: it gives no float32 logits `[N, 3]`, an image's logits depend on its batch in evaluation
+            mode, a parameter gets no finite gradient, the same seed gives other weights, its parameter count is
+            not the one it declares, or it cannot be stored and loaded.
+        ZooError: it cannot be built at all.
+    """
+    registry = registry or Registry(discover())
+    entry = registry.find(Architecture, name)
+    spec = entry.spec
+    for channels in [count for count in (1, 3) if not spec.channels or count in spec.channels]:
+        module = build_model(entry, num_classes=CLASSES, in_channels=channels)
+        again = build_model(entry, num_classes=CLASSES, in_channels=channels)
+        for (key, one), other in zip(module.state_dict().items(), again.state_dict().values(), strict=True):
+            assert torch.equal(one, other), f"{name}: {key} differs between two builds of one seed"
+        preprocess = fit_alone(spec, Wanted(channels=channels))
+        images = torch.randn(3, *preprocess.input_shape, generator=torch.Generator().manual_seed(0))
+        _check_logits(name, module.eval(), images)
+        _check_gradients(name, module.train(), images)
+        card = Card(
+            architecture=name,
+            plugin=entry.plugin.distribution,
+            plugin_version=entry.plugin.version,
+            classes=("a", "b", "c"),
+            preprocess=preprocess,
+        )
+        _check_storage(module, again, card)
+    if spec.parameters is not None:
+        own = build_model(entry, num_classes=spec.num_classes, in_channels=spec.input_shape[0])
+        count = sum(parameter.numel() for parameter in own.parameters())
+        assert count == spec.parameters, f"{name} has {count:,} parameters and declares {spec.parameters:,}"
+
+
+def _check_logits(name: str, module: nn.Module, images: torch.Tensor) -> None:
+    with torch.inference_mode():
+        logits, first = module(images), module(images[:1])
+    assert isinstance(logits, torch.Tensor), f"{name} gives a {type(logits).__name__}, not a tensor"
+    assert logits.dtype == torch.float32, f"{name} gives {logits.dtype}, not float32"
+    assert tuple(logits.shape) == (3, CLASSES), f"{name} gives {tuple(logits.shape)}, not {(3, CLASSES)}"
+    assert bool(torch.isfinite(logits).all()), f"{name} gives logits that are not finite"
+    scale = float(logits.abs().max())
+    assert torch.allclose(logits[:1], first, rtol=1e-3, atol=1e-3 * scale), (
+        f"{name}: the logits of an image depend on the other images of its batch in evaluation mode"
+    )
+
+
+def _check_gradients(name: str, module: nn.Module, images: torch.Tensor) -> None:
+    nn.functional.cross_entropy(module(images), torch.tensor([0, 1, 2])).backward()  # type: ignore[no-untyped-call]
+    for key, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, f"{name}: the parameter {key} gets no gradient"
+            assert bool(torch.isfinite(parameter.grad).all()), f"{name}: the gradient of {key} is not finite"
+
+
+def _check_storage(module: nn.Module, fresh: nn.Module, card: Card) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "model.safetensors")
+        save_weights(path, module.state_dict(), card)
+        load_into(fresh, load_weights(path), path)

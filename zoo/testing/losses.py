@@ -1,0 +1,31 @@
+"""Check a loss: a finite scalar, lower for right logits than for wrong ones, with a gradient."""
+
+import torch
+
+from zoo.losses import build_loss
+from zoo.plugins import discover
+from zoo.registry import Registry
+from zoo.specs import Loss
+
+
+def check_loss(name: str, registry: Registry | None = None) -> None:
+    """Check the loss `name` with its default parameters.
+
+    Raises:
+        AssertionError: it is not finite, not lower for right logits than for wrong ones, or gives no gradient.
+        ZooError: it cannot be built, or gives something that is no scalar.
+    """
+    registry = registry or Registry(discover())
+    loss = build_loss(registry.find(Loss, name))
+    labels = torch.tensor([0, 1, 2, 0])
+    right = torch.nn.functional.one_hot(labels, 3).float()
+    wrong = right.roll(1, dims=1)
+    for scale in (1.0, 20.0):
+        good, bad = loss(scale * right, labels), loss(scale * wrong, labels)
+        assert bool(torch.isfinite(good)) and bool(torch.isfinite(bad)), f"{name} is not finite"
+        if scale == 1.0:
+            assert float(good) < float(bad), f"{name} is not lower for right logits than for wrong ones"
+    logits = wrong.clone().requires_grad_()
+    loss(logits, labels).backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None and bool(torch.isfinite(logits.grad).all()), f"{name} gives no finite gradient"
+    assert bool((logits.grad != 0).any()), f"{name} gives a gradient of zeros for wrong logits"
