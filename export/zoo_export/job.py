@@ -49,10 +49,12 @@ def export_model(
         ExportError: the model cannot be exported in a format, or a check of it would prove nothing.
         OutputError: `output` exists and `force` is not set, or cannot be written.
     """
+    _refuse_same_file(formats)
     with new_folder(output, force=force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder:
         on_stage("evaluating the model in float64, and its rounding")
         real, whence = real_images(registry, model.card, data_root)
         references = make_references(model.module, make_probes(model.card.preprocess, real))
+        _refuse_unnamed_classes(model, references)
         vacuous = why_vacuous(references)
         if vacuous:
             raise ExportError(
@@ -110,6 +112,26 @@ def difference(name: str, artifact: str, found: Sequence[Comparison]) -> Differe
         f"{artifact} does not compute what {name} computes: {what}.",
         "It must not be used; what was there before is as it was.",
     )
+
+
+def _refuse_same_file(formats: Sequence[Entry[ExportFormat]]) -> None:
+    for index, entry in enumerate(formats):
+        for other in formats[:index]:
+            if entry.spec.suffix == other.spec.suffix or entry.spec.name == other.spec.name:
+                raise ExportError(
+                    f"{other.qualified} and {entry.qualified} cannot go into one folder: both are named "
+                    f"{entry.spec.name} or write model{entry.spec.suffix}.",
+                    "Export them one at a time, each to an --output of its own.",
+                )
+
+
+def _refuse_unnamed_classes(model: Model, references: Sequence[Reference]) -> None:
+    given, named = references[0].truth.shape[1], len(model.card.classes)
+    if given != named:
+        raise ExportError(
+            f"{model.name} gives {given} logits for an image, and its card names {named} classes.",
+            "Its build must honour num_classes; report it to the author of its plugin.",
+        )
 
 
 def _write(entry: Entry[ExportFormat], capture: Capture, path: Path) -> None:

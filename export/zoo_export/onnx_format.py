@@ -73,7 +73,9 @@ def runner(path: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.flo
 
 
 def _name_batch(model: onnx_ir.Model) -> None:
-    traced = str(model.graph.inputs[0].shape[0])
+    shape = model.graph.inputs[0].shape
+    assert shape is not None  # the capture's input has one
+    traced = str(shape[0])
     for value in _values(model.graph):
         if value.shape is not None:
             dims = [BATCH if str(dim) == traced else dim for dim in value.shape]

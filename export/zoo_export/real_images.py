@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from zoo.batches import read_item
 from zoo.card import Card
 from zoo.data import load_split
 from zoo.errors import ZooError
@@ -26,7 +27,7 @@ def real_images(registry: Registry, card: Card, root: Path) -> tuple[list[npt.ND
     try:
         dataset = load_split(registry.find(Dataset, card.dataset), root, "test")
         chosen = np.linspace(0, len(dataset) - 1, min(COUNT, len(dataset))).astype(int)
-        images = [fit_image(dataset[int(index)][0], card.preprocess) for index in chosen]
-    except ZooError as error:
-        return [], f"none: {error.cause}"
+        images = [fit_image(read_item(dataset, int(index))[0], card.preprocess) for index in chosen]
+    except ZooError:  # its cause names local paths, which no manifest may carry
+        return [], f"none: {card.dataset} test was not at hand"
     return images, f"{len(images)} of {card.dataset} test"

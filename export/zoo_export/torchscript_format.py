@@ -12,6 +12,8 @@ import torch
 from zoo.errors import ExportError
 from zoo_export.capture import Capture, first_line, quiet
 
+_JIT: Any = torch.jit  # untyped, in part
+
 # The archive's writer adds these itself; a second copy would be refused.
 WRITERS_OWN = ("version", "byteorder", ".data/serialization_id", ".format_version", ".storage_alignment")
 
@@ -25,8 +27,8 @@ def export(capture: Capture, path: Path) -> None:
     buffer = io.BytesIO()
     try:
         with quiet(), torch.no_grad():
-            traced: Any = torch.jit.trace(capture.module, capture.example, check_trace=False)
-            torch.jit.save(torch.jit.freeze(traced), buffer)
+            traced = _JIT.trace(capture.module, capture.example, check_trace=False)
+            _JIT.save(_JIT.freeze(traced), buffer)
     except Exception as error:
         raise ExportError(
             f"{capture.name} could not be traced to TorchScript: {first_line(error)}",
@@ -43,7 +45,7 @@ def runner(path: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.flo
     """
     try:
         with quiet():
-            module = torch.jit.load(path, map_location="cpu").eval()
+            module = _JIT.load(path, map_location="cpu").eval()
     except Exception as error:
         raise ExportError(f"PyTorch does not load {path.name}: {first_line(error)}", "Export it again.") from error
 

@@ -1,16 +1,15 @@
 """Replay the proof of an export folder, where it now is."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import zoo_runtime
 from zoo.errors import DifferenceError, ExportError
 from zoo.registry import Registry
 from zoo.specs import ExportFormat
 from zoo_export import golden
+from zoo_export.folder import read_folder
 from zoo_export.job import difference, load_runner
 from zoo_export.parity.judge import Comparison, passed, run_and_judge
 
@@ -21,33 +20,6 @@ class Verified:
 
     manifest: dict[str, Any]
     comparisons: dict[str, list[Comparison]]
-
-
-@contextmanager
-def explained(folder: Path) -> Iterator[None]:
-    """Turn the runtime's errors, which know nothing of zoo, into zoo's own."""
-    try:
-        yield
-    except zoo_runtime.Difference as error:
-        raise DifferenceError(f"{folder}: {error.cause}", error.next_step) from None
-    except zoo_runtime.Error as error:
-        raise ExportError(error.cause, error.next_step) from None
-
-
-def read_folder(folder: Path) -> dict[str, Any]:
-    """The manifest of an export folder, its digest and every file's hash checked.
-
-    Raises:
-        ExportError: it is no export folder.
-        DifferenceError: a file is missing or is not what the manifest says.
-    """
-    with explained(folder):
-        manifest = zoo_runtime.read_manifest(folder)
-        changed = zoo_runtime.changed_files(folder, manifest)
-    if changed:
-        what = "; ".join(f"{name} {why}" for name, why in changed.items())
-        raise DifferenceError(f"{folder} is not what was exported: {what}.", "Fetch it again, or export again.")
-    return manifest
 
 
 def verify_folder(registry: Registry, folder: Path, names: Sequence[str] = ()) -> Verified:

@@ -1,5 +1,6 @@
 """`zoo doctor`: what is here, and what of it works."""
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,8 @@ def _device(name: str) -> str:
 
 def _providers() -> dict[str, str]:
     """Provider name to `works`, or to why a session does not get it: onnxruntime itself falls back silently."""
+    from contextlib import redirect_stdout
+
     import onnx
     import onnxruntime
     from onnx import TensorProto, helper
@@ -66,9 +69,11 @@ def _providers() -> dict[str, str]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     found = {"version": onnxruntime.__version__}
+    onnxruntime.set_default_logger_severity(4)  # what it says of a library that is not there is said here
     for provider in onnxruntime.get_available_providers():
         try:
-            got = onnxruntime.InferenceSession(content, options, providers=[provider]).get_providers()
+            with redirect_stdout(io.StringIO()):  # onnxruntime prints its way back to another provider
+                got = onnxruntime.InferenceSession(content, options, providers=[provider]).get_providers()
             found[provider] = "works" if provider in got else f"does not load; a session gets {', '.join(got)}"
         except Exception as error:
             found[provider] = f"does not load: {str(error).splitlines()[0]}"

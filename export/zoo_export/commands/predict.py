@@ -45,7 +45,7 @@ def command(lazy: "Lazy", model: str, images: tuple[Path, ...], top: int, as_jso
 def _folder(lazy: "Lazy", folder: Path) -> "Classify":
     """With onnxruntime alone where the folder holds ONNX, so that torch need not be loaded."""
     import zoo_runtime
-    from zoo_export.verify import explained, read_folder
+    from zoo_export.folder import explained, read_folder
 
     manifest = read_folder(folder)
     if "onnx" in manifest["artifacts"]:
@@ -73,6 +73,7 @@ def _by_runner(lazy: "Lazy", folder: Path, manifest: dict[str, Any]) -> "Classif
 def _model(lazy: "Lazy", name: str) -> "Classify":
     import torch
 
+    from zoo.evaluate import explained
     from zoo.loading import open_model
 
     model = open_model(lazy.registry, name)
@@ -80,7 +81,7 @@ def _model(lazy: "Lazy", name: str) -> "Classify":
         click.echo(f"{name} has fresh weights: what it says means nothing.", err=True)
 
     def run(batch: "npt.NDArray[np.float32]") -> Any:
-        with torch.inference_mode():
+        with explained(torch.device("cpu")), torch.inference_mode():
             return model.module(torch.from_numpy(batch)).numpy()
 
     return _ranked(run, model.card.preprocess, list(model.card.classes))
@@ -89,10 +90,12 @@ def _model(lazy: "Lazy", name: str) -> "Classify":
 def _ranked(run: "Callable[[npt.NDArray[np.float32]], Any]", preprocess: "Preprocess", labels: list[str]) -> "Classify":
     import zoo_runtime
     from zoo.images import fit_image, open_image
+    from zoo_export.folder import explained
     from zoo_export.parity.probes import normalise_array
 
     def classify(path: Path, top: int) -> "list[Prediction]":
         batch = normalise_array(fit_image(open_image(path), preprocess)[None], preprocess)
-        return zoo_runtime.rank(run(batch)[0], labels, top)
+        with explained(path):
+            return zoo_runtime.rank(run(batch)[0], labels, top)
 
     return classify

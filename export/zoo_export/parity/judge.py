@@ -90,6 +90,6 @@ def judge(reference: Reference, output: object) -> Comparison:
 
 def _run(runner: Runner, reference: Reference) -> object:
     try:
-        return runner(reference.probe.images)
+        return runner(reference.probe.images.copy())  # some write into what they are given
     except Exception as error:  # the artifact's fault, and so a result
         return error

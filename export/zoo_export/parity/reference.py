@@ -48,29 +48,41 @@ def make_references(
     float32's epsilon times the largest absolute value of truth.
 
     Raises:
-        ExportError: the model raises, or its logits are not finite or not `[N, K]`.
+        ExportError: the model raises or draws random numbers, or its logits are not finite or not `[N, K]`.
     """
     inputs = [torch.from_numpy(probe.images) for probe in probes]
     runs = [_plain, _without_onednn, _channels_last, *([_jittered] * JITTERS)]
     try:
         with torch.inference_mode(), quiet():
             double = copy.deepcopy(module).double()
+            drawn = torch.random.get_rng_state()
             truths = [np.asarray(double(images.double()).numpy(), np.float64) for images in inputs]
             del double
             floors = [0.0] * len(probes)
             for done, evaluate in enumerate(runs, 1):
                 for index, deviation in enumerate(_deviations(evaluate, module, inputs, truths, seed=done)):
-                    floors[index] = max(floors[index], deviation)
+                    floors[index] = float(np.maximum(floors[index], deviation))  # keeps NaN
                 on_stage(done, len(runs))
     except Exception as error:
         raise ExportError(
             f"The model does not run on its own probes: {first_line(error)}", "Check the image size and its forward."
         ) from error
+    if not torch.equal(drawn, torch.random.get_rng_state()):
+        raise ExportError(
+            "The model draws random numbers in evaluation mode, so that its logits are not a function of its images.",
+            "Correct its forward; dropout, for one, must heed self.training.",
+        )
     for probe, truth in zip(probes, truths, strict=True):
         if truth.ndim != 2 or len(truth) != len(probe.images) or not np.isfinite(truth).all():
             raise ExportError(
                 f"The model gives no finite logits [N, K] on the probe {probe.name}, even in float64.",
                 "An export of it could not be checked; train it, or correct its forward.",
+            )
+    for probe, floor in zip(probes, floors, strict=True):
+        if not np.isfinite(floor):
+            raise ExportError(
+                f"The model gives logits that are not finite on the probe {probe.name} in float32, in which it runs.",
+                "Its values grow past what float32 holds; train it again, or correct its forward.",
             )
     return [
         Reference(probe, truth, max(floor, EPS32 * float(np.abs(truth).max())))
@@ -89,16 +101,16 @@ def _deviations(
 
 
 def _plain(module: nn.Module, inputs: list[Tensor], seed: int) -> list[Tensor]:
-    return [module(images) for images in inputs]
+    return [module(images.clone()) for images in inputs]  # some write into what they are given
 
 
 def _without_onednn(module: nn.Module, inputs: list[Tensor], seed: int) -> list[Tensor]:
-    with torch.backends.mkldnn.flags(enabled=False):  # type: ignore[no-untyped-call]
+    with torch.backends.mkldnn.flags(enabled=False):
         return _plain(module, inputs, seed)
 
 
 def _channels_last(module: nn.Module, inputs: list[Tensor], seed: int) -> list[Tensor]:
-    return [module(images.contiguous(memory_format=torch.channels_last)) for images in inputs]
+    return [module(images.clone(memory_format=torch.channels_last)) for images in inputs]
 
 
 def _jittered(module: nn.Module, inputs: list[Tensor], seed: int) -> list[Tensor]:
