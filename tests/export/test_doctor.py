@@ -1,0 +1,63 @@
+"""`zoo doctor` says what is here and what of it works, and does not take a library's word for it."""
+
+import json
+from importlib.metadata import version
+from typing import Any
+
+import onnxruntime
+import pytest
+import torch
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+@pytest.fixture
+def report(run_zoo) -> dict[str, Any]:
+    ran = run_zoo("doctor", "--json")
+    assert ran.code == 0, ran.err
+    return dict(json.loads(ran.out))
+
+
+def test_it_names_the_versions_that_are_installed(report: dict[str, Any]) -> None:
+    for package in ("torch", "torchvision", "numpy", "onnx", "zoo-kit"):
+        assert report["versions"][package] == version(package)
+    assert report["versions"]["python"]
+    assert report["onnxruntime"]["version"] == onnxruntime.__version__
+
+
+def test_it_names_the_devices_that_are_here(report: dict[str, Any]) -> None:
+    assert "cpu" in report["devices"]
+    assert ("cuda" in report["devices"]) == torch.cuda.is_available()
+
+
+def test_the_cpu_provider_works(report: dict[str, Any]) -> None:
+    assert report["onnxruntime"][CPU] == "works"
+
+
+def test_every_provider_is_told_of(report: dict[str, Any]) -> None:
+    assert report["onnxruntime"].keys() == {"version", *onnxruntime.get_available_providers()}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_provider_that_falls_back_silently_is_not_said_to_work(report: dict[str, Any]) -> None:
+    told = report["onnxruntime"].get(CUDA)
+    if told is None:
+        pytest.skip("this onnxruntime has no CUDA provider")
+    assert told.startswith("does not load")
+
+
+def test_a_provider_that_the_session_drops_is_found_on_any_machine(run_zoo, monkeypatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["MadeUpExecutionProvider", CPU])
+    told = json.loads(run_zoo("doctor", "--json").out)["onnxruntime"]
+    assert told["MadeUpExecutionProvider"].startswith("does not load")
+    assert told[CPU] == "works"
+
+
+def test_it_names_folders_and_broken_plugins(report: dict[str, Any]) -> None:
+    assert "data" in report["folders"]
+    assert report["plugins_left_out"] == {}
+
+
+def test_without_json_the_same_is_readable(run_zoo, report: dict[str, Any]) -> None:
+    out = run_zoo("doctor").out
+    assert CPU in out and report["versions"]["torch"] in out

@@ -1,0 +1,143 @@
+"""`zoo predict` says the same of an image whatever it is given the model as."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo_runtime
+from zoo.loading import open_model
+from zoo.weights import save_weights
+
+KINDS = ("weights", "both", "torchscript")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Grey, colour, with transparency, 16 bits, palette; larger and smaller than the model sees."""
+    folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
+    made = {
+        "grey.png": Image.fromarray(rng.integers(0, 256, (32, 32), np.uint8)),
+        "colour.png": Image.fromarray(rng.integers(0, 256, (61, 47, 3), np.uint8)),
+        "small.jpg": Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8)),
+        "clear.png": Image.fromarray(rng.integers(0, 256, (40, 40, 4), np.uint8)),
+        "deep.png": Image.fromarray(rng.integers(0, 65536, (30, 33), np.uint16)),
+        "palette.gif": Image.fromarray(rng.integers(0, 256, (35, 35, 3), np.uint8)).convert("P"),
+    }
+    for name, image in made.items():
+        image.save(folder / name)
+    return [folder / name for name in made]
+
+
+def test_weights_onnx_and_torchscript_agree(run_zoo, lenet, images) -> None:
+    told = {}
+    for kind in KINDS:
+        ran = run_zoo("predict", str(lenet[kind]), *map(str, images), "--json")
+        assert ran.code == 0, ran.err
+        told[kind] = json.loads(ran.out)
+    for kind in KINDS[1:]:
+        for one, other in zip(told["weights"], told[kind], strict=True):
+            assert one["image"] == other["image"]
+            assert [entry["label"] for entry in one["predictions"]] == [
+                entry["label"] for entry in other["predictions"]
+            ]
+            assert [entry["index"] for entry in one["predictions"]] == [
+                entry["index"] for entry in other["predictions"]
+            ]
+            mine, theirs = ([entry["probability"] for entry in entry_of["predictions"]] for entry_of in (one, other))
+            np.testing.assert_allclose(mine, theirs, rtol=1e-5)
+
+
+def test_images_that_differ_are_told_apart(run_zoo, lenet, images) -> None:
+    told = json.loads(run_zoo("predict", str(lenet["both"]), *map(str, images), "--json").out)
+    assert len({json.dumps(one["predictions"]) for one in told}) == len(images)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_predictions_are_probabilities_likeliest_first(run_zoo, lenet, images, kind: str) -> None:
+    (told,) = json.loads(run_zoo("predict", str(lenet[kind]), str(images[0]), "--top", "10", "--json").out)
+    shares = [entry["probability"] for entry in told["predictions"]]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(1)
+    assert sorted(entry["index"] for entry in told["predictions"]) == list(range(10))
+    assert {entry["label"] for entry in told["predictions"]} >= {"zero", "nine"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("top", "given"), [("1", 1), ("3", 3), ("99", 10)])
+def test_top_says_how_many(run_zoo, lenet, images, kind: str, top: str, given: int) -> None:
+    (told,) = json.loads(run_zoo("predict", str(lenet[kind]), str(images[0]), "--top", top, "--json").out)
+    assert len(told["predictions"]) == given
+
+
+def test_without_json_it_is_a_line_a_class(run_zoo, lenet, images) -> None:
+    ran = run_zoo("predict", str(lenet["both"]), str(images[0]), "--top", "2")
+    first, *rest = ran.out.splitlines()
+    assert first == str(images[0])
+    assert len(rest) == 2 and all(line.endswith("%") for line in rest)
+
+
+def test_the_folders_own_runner_says_the_same(run_zoo, lenet, images) -> None:
+    (told,) = json.loads(run_zoo("predict", str(lenet["both"]), str(images[1]), "--json").out)
+    found = zoo_runtime.Model(lenet["both"]).predict(images[1])
+    assert [(entry["label"], entry["probability"]) for entry in told["predictions"]] == [
+        (entry.label, entry.probability) for entry in found
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("bad", ["missing.png", "text.png", "cut.png", "folder.png"])
+def test_a_bad_image_is_an_error_that_names_it(run_zoo, lenet, images, tmp_path, kind: str, bad: str) -> None:
+    path = tmp_path / bad
+    if bad == "text.png":
+        path.write_text("no image")
+    if bad == "cut.png":
+        path.write_bytes(images[0].read_bytes()[:200])
+    if bad == "folder.png":
+        path.mkdir()
+    ran = run_zoo("predict", str(lenet[kind]), str(images[0]), str(path))
+    assert (ran.code, ran.out) == (1, "")
+    assert bad in ran.err and ran.err.startswith("error: ") and "\n  next: " in ran.err
+
+
+@pytest.mark.parametrize("kind", ["both", "torchscript"])
+def test_a_changed_folder_is_not_used(run_zoo, lenet, images, tmp_path, kind: str) -> None:
+    folder = shutil.copytree(lenet[kind], tmp_path / "copy")
+    with (folder / "model.torchscript").open("ab") as file:
+        file.write(b"x")
+    ran = run_zoo("predict", str(folder), str(images[0]))
+    assert (ran.code, ran.out) == (3, "")
+    assert "model.torchscript" in ran.err
+
+
+def test_fresh_weights_are_said_to_mean_nothing(run_zoo, images) -> None:
+    ran = run_zoo("predict", "lenet5", str(images[0]))
+    assert ran.code == 0
+    assert "fresh weights" in ran.err
+
+
+def test_logits_that_are_not_finite_are_no_prediction(run_zoo, registry, images, tmp_path) -> None:
+    fresh = open_model(registry, "lenet5")
+    weights = fresh.module.state_dict()
+    weights["classifier.5.weight"].fill_(3e38)
+    save_weights(tmp_path / "lenet5.huge.safetensors", weights, fresh.card)
+    ran = run_zoo("predict", str(tmp_path / "lenet5.huge.safetensors"), str(images[0]))
+    assert (ran.code, ran.out) == (1, "")
+    assert "not finite" in ran.err and "\n  next: " in ran.err
+
+
+def test_a_folder_with_onnx_is_used_without_torch(lenet, images) -> None:
+    code = (
+        "import sys; from zoo.cli.main import run; code = run(sys.argv[1:]);"
+        "heavy = [n for n in ('torch', 'torchvision', 'onnx', 'onnxscript') if n in sys.modules];"
+        "sys.exit(f'{code} {heavy}' if code or heavy else 0)"
+    )
+    arguments = [sys.executable, "-c", code, "predict", str(lenet["both"]), str(images[0])]
+    ran = subprocess.run(arguments, capture_output=True, text=True, timeout=120)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout

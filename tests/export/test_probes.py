@@ -1,0 +1,119 @@
+"""Probes are inputs that nobody traced, the same ones every time, and they cover the edges of what a camera gives."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from zoo.images import normalise
+from zoo.preprocess import Preprocess
+from zoo_export.capture import TRACED_BATCH, Capture
+from zoo_export.parity.probes import Probe, make_probes, normalise_array
+
+GREY = Preprocess(size=(5, 7), mean=(0.25,), std=(0.5,))
+COLOUR = Preprocess(size=(6, 4), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+
+def probe(name: str, preprocess: Preprocess) -> Probe:
+    return next(probe for probe in make_probes(preprocess) if probe.name == name)
+
+
+@pytest.mark.parametrize("preprocess", [GREY, COLOUR])
+@pytest.mark.parametrize("real", [0, 1, 5])
+def test_no_probe_has_the_traced_batch_and_one_has_a_single_image(preprocess: Preprocess, real: int) -> None:
+    given = [np.zeros(preprocess.input_shape, np.uint8)] * real
+    sizes = [len(probe.images) for probe in make_probes(preprocess, given)]
+    assert TRACED_BATCH not in sizes
+    assert 1 in sizes
+
+
+def test_no_probe_holds_the_traced_image(make_model) -> None:
+    model = make_model()
+    traced = Capture(model.name, model.module, model.card).example.numpy()
+    for found in make_probes(model.card.preprocess):
+        assert not any(np.array_equal(image, one) for image in found.images for one in traced)
+
+
+@pytest.mark.parametrize("preprocess", [GREY, COLOUR])
+def test_probes_are_float32_of_the_models_size_under_names_of_their_own(preprocess: Preprocess) -> None:
+    probes = make_probes(preprocess, [np.zeros(preprocess.input_shape, np.uint8)])
+    assert len({probe.name for probe in probes}) == len(probes)
+    for found in probes:
+        assert found.images.dtype == np.float32
+        assert found.images.shape[1:] == preprocess.input_shape
+        assert np.isfinite(found.images).all()
+
+
+def test_the_same_seed_gives_the_same_probes_and_another_seed_others() -> None:
+    first, again, other = (make_probes(COLOUR, seed=seed) for seed in (3, 3, 4))
+    assert [found.name for found in first] == [found.name for found in again]
+    assert all(np.array_equal(a.images, b.images) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0].images, other[0].images)
+
+
+def test_making_probes_leaves_the_global_generators_as_they_were() -> None:
+    numpy_before, torch_before = np.random.get_state()[1].copy(), torch.random.get_rng_state()
+    make_probes(COLOUR)
+    assert np.array_equal(np.random.get_state()[1], numpy_before)
+    assert torch.equal(torch.random.get_rng_state(), torch_before)
+
+
+def test_no_two_noise_images_are_alike() -> None:
+    noise = np.concatenate([probe("noise-1", COLOUR).images, probe("noise-3", COLOUR).images])
+    assert len({image.tobytes() for image in noise}) == 4
+
+
+@pytest.mark.parametrize("preprocess", [GREY, COLOUR])
+def test_the_edges_are_zeros_black_white_and_one_white_pixel(preprocess: Preprocess) -> None:
+    zeros, black, white, impulse = probe("edges-4", preprocess).images
+    mean, std = (np.array(value).reshape(-1, 1, 1) for value in (preprocess.mean, preprocess.std))
+    assert not zeros.any()
+    np.testing.assert_allclose(black, np.broadcast_to(-mean / std, black.shape), rtol=1e-6)
+    np.testing.assert_allclose(white, np.broadcast_to((1 - mean) / std, white.shape), rtol=1e-6)
+    changed = (impulse != black).all(axis=0)
+    assert changed.sum() == 1
+    assert np.array_equal(impulse[:, changed], white[:, changed])
+    assert np.array_equal(impulse[:, ~changed], black[:, ~changed])
+
+
+def test_real_images_are_a_probe_in_their_order() -> None:
+    images = [np.full(COLOUR.input_shape, level, np.uint8) for level in (0, 90, 255)]
+    found = make_probes(COLOUR, images)[-1]
+    assert found.name == "real-3"
+    assert np.array_equal(found.images, normalise_array(np.stack(images), COLOUR))
+
+
+def test_without_real_images_no_probe_claims_any() -> None:
+    assert not [found.name for found in make_probes(COLOUR) if "real" in found.name]
+
+
+numbers = st.floats(-1e5, 1e5)
+positive = st.floats(1e-5, 1e5)
+channels = st.sampled_from([1, 3])
+
+
+@st.composite
+def normalisable(draw: st.DrawFn) -> tuple[np.ndarray, Preprocess]:
+    count = draw(channels)
+    size = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    mean = draw(st.tuples(*[numbers] * count))
+    std = draw(st.tuples(*[positive] * count))
+    images = draw(arrays.arrays(np.uint8, (draw(st.integers(1, 3)), count, *size)))
+    return images, Preprocess(size=size, mean=mean, std=std)
+
+
+@given(normalisable())
+def test_numpy_normalises_as_training_does_bit_for_bit(case: tuple[np.ndarray, Preprocess]) -> None:
+    images, preprocess = case
+    ours = normalise_array(images, preprocess)
+    assert ours.dtype == np.float32
+    assert np.array_equal(ours.view(np.uint32), normalise(torch.from_numpy(images), preprocess).numpy().view(np.uint32))
+
+
+def test_all_256_levels_are_normalised_as_in_training() -> None:
+    images = np.arange(256, dtype=np.uint8).repeat(3).reshape(256, 3, 1, 1)
+    preprocess = Preprocess(size=(1, 1), mean=COLOUR.mean, std=COLOUR.std)
+    theirs = normalise(torch.from_numpy(images), preprocess).numpy()
+    assert np.array_equal(normalise_array(images, preprocess).view(np.uint32), theirs.view(np.uint32))

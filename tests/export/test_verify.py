@@ -1,0 +1,225 @@
+"""`zoo verify` tells whether a folder is what was exported, wherever it now is."""
+
+import hashlib
+import json
+import random
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zoo_runtime
+from zoo.errors import DifferenceError, ExportError
+from zoo_export.verify import verify_folder
+
+FILES = ("README.md", "golden.npz", "manifest.json", "model.onnx", "model.torchscript", "zoo_runtime.py")
+POSITIONS = 12
+
+
+@pytest.fixture
+def folder(exported, tmp_path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(exported.path, tmp_path / "moved here"))
+
+
+def resealed(folder: Path, change) -> None:
+    """Change the manifest and make hashes and digest right again: what a careful forger, or a bug, would do."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    change(manifest)
+    for name in manifest["files"]:
+        if (folder / name).is_file():
+            manifest["files"][name] = {"sha256": sha256(folder / name), "bytes": (folder / name).stat().st_size}
+    manifest["digest"] = zoo_runtime.manifest_digest(manifest)
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_fresh_export_is_verified_wherever_it_was_moved(registry, exported, folder) -> None:
+    verified = verify_folder(registry, folder)
+    assert verified.manifest == json.loads(json.dumps(exported.manifest))
+    for name, found in verified.comparisons.items():
+        told = [(one["probe"], one["n"]) for one in verified.manifest["certificate"]["artifacts"][name]]
+        assert [(one.probe, one.n) for one in found] == told
+    assert set(verified.comparisons) == {"onnx", "torchscript"}
+
+
+def test_the_replay_comes_to_what_the_certificate_says(registry, exported, folder) -> None:
+    for name, found in verify_folder(registry, folder).comparisons.items():
+        told = exported.manifest["certificate"]["artifacts"][name]
+        for one, before in zip(found, told, strict=True):
+            assert (one.floor, one.budget) == (before["floor"], before["budget"])
+            assert one.ratio == pytest.approx(before["ratio"], abs=2)
+
+
+@pytest.mark.parametrize("name", ["onnx", "torchscript"])
+def test_one_format_alone_can_be_asked_for(registry, folder, name: str) -> None:
+    assert set(verify_folder(registry, folder, [name]).comparisons) == {name}
+
+
+def test_every_file_of_an_export_is_among_those_that_are_changed_here(exported) -> None:
+    assert sorted(path.name for path in exported.path.iterdir()) == sorted(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_changed_byte_in_any_file_is_found(registry, folder, name: str) -> None:
+    path = folder / name
+    content = path.read_bytes()
+    rng = random.Random(name)
+    positions = [0, len(content) - 1, *(rng.randrange(len(content)) for _ in range(POSITIONS))]
+    for position in positions:
+        changed = bytearray(content)
+        changed[position] ^= rng.randrange(1, 256)
+        if name == "manifest.json" and same_json(bytes(changed), content):
+            continue  # one blank for another says the same
+        path.write_bytes(changed)
+        with pytest.raises(DifferenceError) as caught:
+            verify_folder(registry, folder)
+        assert caught.value.exit_code == 3
+        assert name in caught.value.cause
+    path.write_bytes(content)
+    assert verify_folder(registry, folder)
+
+
+def same_json(one: bytes, other: bytes) -> bool:
+    try:
+        return bool(json.loads(one) == json.loads(other))
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("cut", [0, 1, 1000])
+def test_a_file_cut_short_is_found(registry, folder, name: str, cut: int) -> None:
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[:cut])
+    with pytest.raises(DifferenceError, match=name):
+        verify_folder(registry, folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_with_something_added_is_found(registry, folder, name: str) -> None:
+    with (folder / name).open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(DifferenceError, match=name):
+        verify_folder(registry, folder)
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "manifest.json"])
+def test_a_missing_file_is_named(registry, folder, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(DifferenceError, match=rf"{re.escape(name)}.*missing"):
+        verify_folder(registry, folder)
+
+
+def test_every_changed_file_is_named_at_once(registry, folder) -> None:
+    (folder / "README.md").write_text("other")
+    (folder / "model.onnx").unlink()
+    with pytest.raises(DifferenceError, match=r"README\.md.*model\.onnx"):
+        verify_folder(registry, folder)
+
+
+def test_golden_vectors_of_another_export_are_found(registry, folder, lenet) -> None:
+    shutil.copyfile(lenet["both"] / "golden.npz", folder / "golden.npz")
+    with pytest.raises(DifferenceError, match=r"golden\.npz"):
+        verify_folder(registry, folder)
+
+
+def replaced(folder: Path, **arrays: np.ndarray) -> None:
+    with np.load(folder / "golden.npz") as golden:
+        np.savez(folder / "golden.npz", **{**golden, **arrays})
+
+
+@pytest.mark.parametrize("by", [0.01, float("nan"), float("inf")])
+def test_another_truth_is_found_even_under_right_hashes(registry, folder, by: float) -> None:
+    with np.load(folder / "golden.npz") as golden:
+        truth = golden["noise-3.truth"]
+    truth[1, 2] += by
+    replaced(folder, **{"noise-3.truth": truth})
+    resealed(folder, lambda manifest: None)
+    with pytest.raises(DifferenceError, match="noise-3"):
+        verify_folder(registry, folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"\x93NUMPY", b"\x80\x04N."])
+def test_golden_vectors_that_are_no_archive_are_explained_even_under_right_hashes(
+    registry, folder, content: bytes
+) -> None:
+    (folder / "golden.npz").write_bytes(content)
+    resealed(folder, lambda manifest: None)
+    with pytest.raises(DifferenceError, match=r"golden\.npz"):
+        verify_folder(registry, folder)
+
+
+def test_a_probe_that_is_named_and_not_there_is_found(registry, folder) -> None:
+    resealed(folder, lambda manifest: manifest["certificate"]["probes"][0].update(name="noise-7"))
+    with pytest.raises(DifferenceError, match="noise-7"):
+        verify_folder(registry, folder)
+
+
+def test_an_artifact_of_other_weights_is_found_even_under_right_hashes(
+    registry, folder, make_model, try_export
+) -> None:
+    other = make_model()
+    other.module.head.bias.data.add_(0.01)
+    made = try_export(other, "torchscript")
+    shutil.copyfile(made.path / "model.torchscript", folder / "model.torchscript")
+    resealed(folder, lambda manifest: None)
+    with pytest.raises(DifferenceError, match=r"model\.torchscript does not compute what net\.tiny computes"):
+        verify_folder(registry, folder)
+    assert verify_folder(registry, folder, ["onnx"])
+
+
+def test_an_export_without_artifacts_or_probes_proves_nothing(registry, folder) -> None:
+    resealed(folder, lambda manifest: manifest.update(artifacts={}))
+    with pytest.raises(DifferenceError):
+        verify_folder(registry, folder)
+    resealed(folder, lambda manifest: manifest["certificate"].update(probes=[]))
+    with pytest.raises(DifferenceError):
+        verify_folder(registry, folder)
+
+
+@pytest.mark.parametrize("what", ["nothing", "empty", "file", "other"])
+def test_what_is_no_export_is_an_error_of_its_own(run_zoo, tmp_path, what: str) -> None:
+    target = tmp_path / "there"
+    if what in ("empty", "other"):
+        target.mkdir()
+    if what == "file":
+        target.write_text("x")
+    if what == "other":
+        (target / "notes.txt").write_text("x")
+    ran = run_zoo("verify", str(target))
+    assert ran.code == 1
+    assert ran.out == ""
+    assert ran.err.startswith("error: ") and "\n  next: " in ran.err and ran.err.count("\n") == 2
+    assert "no export folder" in ran.err
+
+
+def test_a_format_that_is_not_there_is_an_error_that_says_what_is(registry, lenet) -> None:
+    with pytest.raises(ExportError, match="no onnx artifact") as caught:
+        verify_folder(registry, lenet["torchscript"], ["onnx"])
+    assert caught.value.exit_code == 1
+    assert "torchscript" in caught.value.next_step
+
+
+def test_the_command_line_says_it_in_one_line_and_in_json(run_zoo, folder) -> None:
+    ran = run_zoo("verify", str(folder))
+    assert (ran.code, ran.err) == (0, "")
+    assert len(ran.out.splitlines()) == 2
+    assert all("computes what the model computes" in line for line in ran.out.splitlines())
+    told = json.loads(run_zoo("verify", str(folder), "--json", "-f", "torchscript").out)
+    assert told["artifacts"].keys() == {"torchscript"}
+    assert [one["probe"] for one in told["artifacts"]["torchscript"]["probes"]] == ["noise-1", "noise-3", "edges-4"]
+    assert told["artifacts"]["torchscript"]["passed"] is True
+
+
+def test_the_command_line_exits_with_3_where_a_file_was_changed(run_zoo, folder) -> None:
+    (folder / "model.onnx").write_bytes(b"")
+    ran = run_zoo("verify", str(folder))
+    assert (ran.code, ran.out) == (3, "")
+    assert "model.onnx" in ran.err and "\n  next: " in ran.err
