@@ -77,10 +77,25 @@ class Streamed:
             collate_fn=_collate,
             pin_memory=self.device.type == "cuda",
         )
-        for item in loader:
+        for item in _watched(loader):
             if isinstance(item, ZooError):
                 raise item
             yield item[0].to(self.device, non_blocking=True), item[1].to(self.device, non_blocking=True)
+
+
+def _watched(loader: "DataLoader[Any]") -> Iterator[Any]:
+    items = iter(loader)
+    while True:
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        except RuntimeError as error:  # its workers hand over whatever else goes wrong
+            raise DataError(
+                f"A process that reads images came to an end: {error}",
+                "It may have run out of memory: say fewer --workers, or --workers 0 to do without.",
+            ) from error
+        yield item
 
 
 def hold(dataset: Labelled, preprocess: Preprocess, num_classes: int, device: torch.device, workers: int) -> Batches:

@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 
 from zoo.batches import Batches, Labelled, Resident, hold, read_item
 from zoo.errors import DataError, ZooError
 from zoo.fitting import ImageStats, Wanted, fit
+from zoo.images import picture
 from zoo.preprocess import Preprocess
 from zoo.refs import resolve
 from zoo.registry import Entry
@@ -122,7 +121,5 @@ def _look(data: Dataset, train: Labelled) -> ImageStats:
 
 
 def _shape(image: Any) -> tuple[int, int, int]:
-    if isinstance(image, Image.Image):
-        return (1 if image.mode in ("1", "L") else 3, image.height, image.width)
-    array = np.asarray(image)
-    return (array.shape[2] if array.ndim == 3 else 1, array.shape[0], array.shape[1])
+    seen = picture(image)
+    return (1 if seen.mode in ("1", "L") else 3, seen.height, seen.width)

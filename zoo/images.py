@@ -50,16 +50,16 @@ def fit_image(image: Any, preprocess: Preprocess) -> npt.NDArray[np.uint8]:
     Raises:
         DataError: it is none of these.
     """
-    picture = _picture(image)
+    seen = picture(image)
     mode = "L" if preprocess.channels == 1 else "RGB"
-    if picture.mode != mode:
-        if picture.mode.startswith("I;16") or picture.mode == "I":
-            picture = Image.fromarray((np.asarray(picture, np.int64).clip(0, 65535) >> 8).astype(np.uint8))
-        picture = picture.convert(mode)
-    box, scaled = placement(picture.size, preprocess)
-    if picture.size != scaled:
-        picture = picture.resize(scaled, _RESAMPLING[preprocess.interpolation])
-    pixels = np.asarray(picture.crop(box) if box != (0, 0, *scaled) else picture)
+    if seen.mode != mode:
+        if seen.mode.startswith("I;16") or seen.mode == "I":
+            seen = Image.fromarray((np.asarray(seen, np.int64).clip(0, 65535) >> 8).astype(np.uint8))
+        seen = seen.convert(mode)
+    box, scaled = placement(seen.size, preprocess)
+    if seen.size != scaled:
+        seen = seen.resize(scaled, _RESAMPLING[preprocess.interpolation])
+    pixels = np.asarray(seen.crop(box) if box != (0, 0, *scaled) else seen)
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     return pixels.transpose(2, 0, 1).copy()
 
@@ -85,7 +85,12 @@ def normalise(images: Tensor, preprocess: Preprocess) -> Tensor:
     return (images.float() / 255 - mean) / std
 
 
-def _picture(image: Any) -> Image.Image:
+def picture(image: Any) -> Image.Image:
+    """The PIL image that a data set's item is or stands for.
+
+    Raises:
+        DataError: it is neither a PIL image nor a uint8 array `[H, W]`, `[H, W, 1]` or `[H, W, 3]`.
+    """
     if isinstance(image, Image.Image):
         return image
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and 0 not in image.shape:

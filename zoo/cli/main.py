@@ -7,7 +7,6 @@ Exit codes: 0 done; 1 an error that is explained; 2 wrong usage; 3 checked and f
 import errno
 import io
 import os
-import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import click
 
 from zoo import __version__
+from zoo.cli.interrupts import Terminated, install
 from zoo.cli.output import plain
 from zoo.errors import PluginError, ZooError
 from zoo.plugins import discover
@@ -78,13 +78,13 @@ def warn(text: str) -> None:
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     _open_standard_streams()
-    process = os.getpid()
-    signal.signal(signal.SIGTERM, lambda number, frame: _end(process, number))
+    install()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line and give its exit code."""
+    output = sys.stdout
     try:
         result: Any = cli.main(arguments, prog_name="zoo", standalone_mode=False)
         sys.stdout.flush()
@@ -107,9 +107,9 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return _broken_pipe()
     except SystemExit as error:
-        if isinstance(error.__context__, BrokenPipeError):  # click's own answer to it
-            return _broken_pipe()
-        raise
+        if sys.stdout is output and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return _broken_pipe()  # click's own answer to it is to wrap the output and to exit with 1
     except OSError as error:
         if _no_folder():
             return _explain("The folder that you are in is gone.", "Go to one that exists, and run it again.", 1)
@@ -141,20 +141,6 @@ def _no_folder() -> bool:
 def _drop_output() -> None:
     """Keep Python from complaining once more when it closes standard output."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-class Terminated(BaseException):
-    """SIGTERM came. No `SystemExit`, which would be taken for a plugin that tries to end the process."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-def _end(process: int, number: int) -> None:
-    if os.getpid() != process:  # a worker, which inherited the handler and has nothing to tidy
-        os._exit(128 + number)
-    raise Terminated(number)
 
 
 def _open_standard_streams() -> None:

@@ -67,7 +67,7 @@ def command(
     print_json(
         {
             "model": opened.name,
-            "layers": [_layer(layer) for layer in summary.summary_list],
+            "layers": [_layer(layer) for layer in summary.summary_list if layer.depth <= depth],
             "parameters": summary.total_params,
             "trainable": summary.trainable_params,
             "mult_adds": summary.total_mult_adds,

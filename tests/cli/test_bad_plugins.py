@@ -1,0 +1,314 @@
+"""A plugin that is broken, rude or wrong costs its own names and one line; everything else goes on."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Start = Callable[..., subprocess.Popen[str]]
+HOOK = "from zoo import *\n@hookimpl\ndef zoo_specs():\n"
+ARCHITECTURE = (
+    "    yield Architecture(name={!r}, summary='Made up', build={!r}, input_shape=(1, 8, 8), num_classes=10)\n"
+)
+
+
+class Done:
+    """What a process came to, as `explained` reads it."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.out, self.err = process.communicate(timeout=180)
+        self.code = process.returncode
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Callable[..., str]:
+    """Put a distribution with one entry point into a folder for PYTHONPATH, and give that folder."""
+
+    def install(name: str, source: str, **modules: str) -> str:
+        folder = tmp_path / "site"
+        info = folder / f"{name}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[zoo]\n{name} = {name}_plugin\n")
+        (folder / f"{name}_plugin.py").write_text(source)
+        for module, text in modules.items():
+            (folder / f"{module}.py").write_text(text)
+        return str(folder)
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("raise ImportError('no engine')", "ImportError: no engine"),
+        ("def broken(:", "SyntaxError"),
+        ("import sys; sys.exit('bye')", "SystemExit: bye"),
+        ("import a_package_that_is_not_there", "a_package_that_is_not_there"),
+        (HOOK + "    raise RuntimeError('two\\nlines')", "RuntimeError: two lines"),
+        (HOOK + "    yield 'nonsense'", "no spec"),
+        (HOOK + "    yield Loss(name='Bad Name', summary='x', build='a:b')", "Bad Name"),
+        (HOOK + "    yield Loss(name='good', summary='x', build='nowhere')", "nowhere"),
+        ("x = 1", "zoo_specs"),
+    ],
+    ids=["raises", "syntax", "exits", "lacks", "hook", "nonsense", "name", "ref", "nothing"],
+)
+def test_a_broken_plugin_costs_one_line(start_zoo: Start, site: Callable[..., str], source: str, said: str) -> None:
+    path = site("rude", source)
+    listed = Done(start_zoo("list", "architectures", python_path=path))
+    assert listed.code == 0 and "lenet5\t" in listed.out
+    assert listed.err.startswith("warning: the plugin rude of rude is left out (") and listed.err.count("\n") == 1
+    assert said in listed.err
+
+
+def test_zoo_plugins_tells_of_every_broken_one(start_zoo: Start, site: Callable[..., str]) -> None:
+    site("rude", "raise ImportError('no engine')")
+    path = site("ruder", "import sys; sys.exit(7)")
+    told = Done(start_zoo("plugins", "--json", python_path=path))
+    errors = {entry["plugin"]: entry["error"] for entry in json.loads(told.out)["plugins"] if entry["error"]}
+    assert told.code == 0 and errors == {"rude": "ImportError: no engine", "ruder": "SystemExit: 7"}
+    assert told.err.count("warning: ") == told.err.count("\n") == 2
+    assert "left out: SystemExit: 7" in Done(start_zoo("plugins", python_path=path)).out
+
+
+def test_two_plugins_that_claim_a_name(
+    start_zoo: Start, site: Callable[..., str], explained: Callable[..., str]
+) -> None:
+    source = (
+        HOOK
+        + ARCHITECTURE.format("lenet5", "net:Net")
+        + "    yield Command(name='list', summary='Mine', run='net:mine')\n"
+    )
+    path = site("copycat", source, net="import click\n@click.command()\ndef mine():\n    click.echo('my list')\n")
+    said = explained(Done(start_zoo("list", python_path=path)), 1)
+    assert "zoo-kit:list" in said and "copycat:list" in said
+    assert Done(start_zoo("copycat:list", python_path=path)).out == "my list\n"
+    assert "lenet5" in Done(start_zoo("zoo-kit:list", "architectures", python_path=path)).out
+    said = explained(Done(start_zoo("summary", "lenet5", python_path=path)), 1)
+    assert "zoo-kit:lenet5" in said and "copycat:lenet5" in said
+    told = json.loads(Done(start_zoo("plugins", "--json", python_path=path)).out)
+    assert {(entry["kind"], entry["name"]): entry["claimed_by"] for entry in told["conflicts"]} == {
+        ("architecture", "lenet5"): ["copycat:lenet5", "zoo-kit:lenet5"],
+        ("command", "list"): ["copycat:list", "zoo-kit:list"],
+    }
+
+
+# What follows plants plugins in this process, where torch is loaded already.
+
+NETS = """
+import sys, torch
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, num_classes, in_channels):
+        super().__init__()
+        self.head = nn.Linear(64 * in_channels, num_classes)
+    def forward(self, x):
+        return self.head(x.flatten(1))
+class Wide(Net):
+    def __init__(self, num_classes, in_channels):
+        super().__init__(num_classes + 1, in_channels)
+class Scalar(Net):
+    def forward(self, x):
+        return super().forward(x).sum()
+class Pair(Net):
+    def forward(self, x):
+        return super().forward(x), x
+class Raising(Net):
+    def forward(self, x):
+        raise RuntimeError("forward went wrong")
+def raises(**given): raise ValueError("build went wrong")
+def exits(**given): sys.exit(0)
+def nothing(**given): return None
+def text(**given): return "a network"
+def narrow(num_classes): return Net(num_classes, 1)
+"""
+LOSSES = """
+import torch
+from torch import nn
+def vector(): return nn.CrossEntropyLoss(reduction="none")
+def number(): return lambda logits, target: 0.5
+def raising(): return lambda logits, target: 1 / 0
+def nothing(): return None
+def nan(): return lambda logits, target: logits.sum() * float("nan")
+def detached(): return lambda logits, target: torch.tensor(1.0)
+"""
+SETS = """
+import sys, numpy as np
+GREY = np.zeros((8, 8), np.uint8)
+class Items:
+    def __init__(self, item, n=20): self.item, self.n = item, n
+    def __len__(self): return self.n
+    def __getitem__(self, index): return self.item(index)
+def raises(*given): raise OSError("the disk is gone")
+def exits(*given): sys.exit(0)
+def nothing(*given): return None
+def stream(*given): return iter([(GREY, 0)])
+def empty(*given): return Items(None, 0)
+def bare(*given): return [1, 2, 3]
+def triple(*given): return Items(lambda index: (GREY, 0, 0))
+def item_raises(*given): return Items(lambda index: 1 / 0)
+def too_high(*given): return Items(lambda index: (GREY, 10))
+def too_low(*given): return Items(lambda index: (GREY, -1))
+def huge(*given): return Items(lambda index: (GREY, 2**70))
+def words(*given): return Items(lambda index: (GREY, "cat"))
+def floats(*given): return Items(lambda index: (GREY / 255.0, 0))
+def flat(*given): return Items(lambda index: (np.zeros(64, np.uint8), 0))
+def late(*given): return Items(lambda index: (GREY, 0) if index < 15 else None)
+"""
+
+
+@pytest.fixture
+def planted(site: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {
+        "Architecture": ("nets", "Net Wide Scalar Pair Raising raises exits nothing text narrow nowhere", ARCHITECTURE),
+        "Loss": (
+            "losses",
+            "vector number raising nothing nan detached",
+            "    yield Loss(name={!r}, summary='Made up', build={!r})\n",
+        ),
+        "Dataset": (
+            "sets",
+            "raises exits nothing stream empty bare triple item_raises too_high too_low huge words floats flat late",
+            "    yield Dataset(name={!r}, summary='Made up', load={!r}, classes=tuple('0123456789'))\n",
+        ),
+    }
+    source = HOOK + "".join(
+        template.format(f"{module}_{name}".lower(), f"planted_{module}:{name}")
+        for module, every, template in names.values()
+        for name in every.split()
+    )
+    modules = {"planted_nets": NETS, "planted_losses": LOSSES, "planted_sets": SETS}
+    monkeypatch.syspath_prepend(site("planted", source, **modules))
+
+
+TRAIN = ("--epochs", "1", "-b", "512")
+
+
+@pytest.mark.usefixtures("planted")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("raises", "ValueError: build went wrong"),
+        ("exits", "SystemExit"),
+        ("nothing", "NoneType"),
+        ("text", "a str"),
+        ("narrow", "TypeError"),
+        ("nowhere", "has no nowhere"),
+        ("wide", "(512, 11)"),
+        ("scalar", "a tensor ()"),
+        ("pair", "a tuple"),
+        ("raising", "forward went wrong"),
+    ],
+)
+def test_an_architecture_that_breaks_the_contract(
+    run_zoo: Callable[..., Any], explained: Callable[..., str], here: Path, name: str, said: str
+) -> None:
+    assert said in explained(run_zoo("train", f"nets_{name}", "--data", "digits", *TRAIN), 1)
+    explained(run_zoo("export", f"nets_{name}", "-f", "torchscript"), 1)
+    if name not in ("wide", "scalar", "pair"):  # whose layers are there to be looked at
+        assert said in explained(run_zoo("summary", f"nets_{name}"), 1)
+    assert not list(here.iterdir())
+    assert run_zoo("list").err == ""
+
+
+@pytest.mark.usefixtures("planted")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("vector", "no scalar"),
+        ("number", "no scalar"),
+        ("raising", "ZeroDivisionError"),
+        ("nothing", "not callable"),
+        ("nan", "no longer finite"),
+        ("detached", "does not require grad"),
+    ],
+)
+def test_a_loss_that_breaks_the_contract(
+    run_zoo: Callable[..., Any], explained: Callable[..., str], here: Path, name: str, said: str
+) -> None:
+    ran = run_zoo("train", "nets_net", "--data", "digits", "--loss", f"losses_{name}", *TRAIN)
+    assert said in explained(ran, 1)
+    assert not list(here.iterdir())
+
+
+@pytest.mark.usefixtures("planted")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("raises", "the disk is gone"),
+        ("exits", "SystemExit"),
+        ("nothing", "NoneType"),
+        ("stream", "no len()"),
+        ("empty", "no images"),
+        ("bare", "TypeError for image 0"),
+        ("triple", "too many values"),
+        ("item_raises", "ZeroDivisionError for image 0"),
+        ("too_high", "label 10"),
+        ("too_low", "label -1"),
+        ("huge", "image 0"),
+        ("words", "'cat'"),
+        ("floats", "float64"),
+        ("flat", "(64,)"),
+        ("late", "image 15"),
+    ],
+)
+def test_a_data_set_that_breaks_the_contract(
+    run_zoo: Callable[..., Any],
+    explained: Callable[..., str],
+    here: Path,
+    trained: Path,
+    name: str,
+    said: str,
+) -> None:
+    assert said in explained(run_zoo("train", "lenet5", "--data", f"sets_{name}", *TRAIN), 1)
+    assert said in explained(run_zoo("evaluate", str(trained), "--data", f"sets_{name}"), 1)
+    assert not list(here.iterdir())
+
+
+COMMANDS = """
+import click, sys
+@click.command()
+@click.argument("count", type=int)
+@click.pass_obj
+def hello(lazy, count):
+    "Say hello."
+    click.echo("hello " * count + str(len(lazy.registry.plugins) > 5))
+@click.command()
+def refuses(): raise click.ClickException("no luck today")
+@click.command()
+def fails(): sys.exit(5)
+@click.command()
+def counts(): return 3
+def function(): pass
+nothing = None
+"""
+
+
+def test_commands_of_plugins(
+    run_zoo: Callable[..., Any],
+    explained: Callable[..., str],
+    site: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = "hello refuses fails function nothing nowhere"
+    lines = [f"    yield Command(name={n!r}, summary='Made up', run='its_commands:{n}')\n" for n in names.split()]
+    monkeypatch.syspath_prepend(site("guest", HOOK + "".join(lines), its_commands=COMMANDS))
+    assert "hello" in run_zoo("--help").out
+    assert run_zoo("hello", "2").out == "hello hello True\n"
+    assert "Say hello." in run_zoo("hello", "--help").out
+    assert "zoo hello --help" in explained(run_zoo("hello", "many"), 2)
+    assert "no luck today" in explained(run_zoo("refuses"), 1)
+    with pytest.raises(SystemExit) as end:
+        run_zoo("fails")
+    assert end.value.code == 5
+    for name, said in (("function", "a function"), ("nothing", "NoneType"), ("nowhere", "no nowhere")):
+        assert said in explained(run_zoo(name), 1)
+
+
+def test_zoo_raise_errors_is_for_authors(start_zoo: Start, site: Callable[..., str], monkeypatch: Any) -> None:
+    monkeypatch.setenv("ZOO_RAISE_ERRORS", "1")
+    done = Done(start_zoo("list", python_path=site("rude", "1 / 0")))
+    assert done.code == 1 and "ZeroDivisionError" in done.err and "Traceback" in done.err

@@ -1,0 +1,218 @@
+"""Ctrl-C, SIGTERM and SIGKILL, at any time: the exit code says so, old outputs stay, and nothing is half there."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Start = Callable[..., subprocess.Popen[str]]
+Tree = Callable[[Path], dict[str, bytes | None]]
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+WAIT = 180  # seconds, for a slow machine
+
+SLOW = """
+import time, numpy as np
+def load(root, split, download):
+    return Slow()
+class Slow:
+    def __len__(self):
+        return {count}
+    def __getitem__(self, index):
+        if index == 3:
+            import sys
+            print("reading", file=sys.stderr, flush=True)
+        time.sleep(0.05 if index < 4 else 60)
+        return np.zeros((8, 8), np.uint8), index % 2
+"""
+PLUGIN = """
+from zoo import Dataset, hookimpl
+@hookimpl
+def zoo_specs():
+    names = tuple("0123456789")
+    yield Dataset(name="slow", summary="Takes its time", load="slow_sets:load", classes=names, input_shape=(1, 8, 8))
+"""
+
+
+def stop(process: subprocess.Popen[str], line: str, number: signal.Signals, *, group: bool = False) -> str:
+    """Wait until standard error holds `line`, send the signal (to all its processes, for `group`), and give all of
+    standard error."""
+    assert process.stderr is not None
+    clock = threading.Timer(WAIT, process.kill)
+    clock.start()
+    try:
+        seen = ""
+        for got in process.stderr:
+            seen += got
+            if line in got:
+                os.killpg(process.pid, number) if group else process.send_signal(number)
+                break
+        else:
+            pytest.fail(f"{line!r} never came: {seen}")
+        return seen + process.stderr.read()
+    finally:
+        process.wait()
+        clock.cancel()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def ended(process: subprocess.Popen[str], err: str, number: signal.Signals) -> None:
+    assert process.returncode == CODES[number], err
+    assert "Traceback" not in err and "Exception ignored" not in err, err
+    if number == signal.SIGINT:
+        assert err.splitlines()[-2].startswith("error: Interrupted") and "  next: " in err.splitlines()[-1]
+
+
+@pytest.fixture
+def slow(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """PYTHONPATH of a plugin whose data set takes minutes to read, and says when it has begun."""
+    site = tmp_path / "site"
+    (site / "slow-1.0.dist-info").mkdir(parents=True)
+    (site / "slow-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: slow\nVersion: 1.0\n")
+    (site / "slow-1.0.dist-info" / "entry_points.txt").write_text("[zoo]\nslow = slow_plugin\n")
+    (site / "slow_plugin.py").write_text(PLUGIN)
+    (site / "slow_sets.py").write_text(SLOW.replace("{count}", str(getattr(request, "param", 40))))
+    return str(site)
+
+
+def test_while_training_reads_its_data(start_zoo: Start, here: Path, slow: str) -> None:
+    process = start_zoo("train", "lenet5", "--data", "slow", python_path=slow)
+    ended(process, stop(process, "reading", signal.SIGTERM), signal.SIGTERM)
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize("slow", [6000], indirect=True)  # so many are read by worker processes
+@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+def test_while_workers_read_and_all_are_told_to_stop(
+    start_zoo: Start, here: Path, slow: str, number: signal.Signals
+) -> None:
+    """A terminal sends Ctrl-C to every process of the command, and a service manager SIGTERM."""
+    process = start_zoo("train", "lenet5", "--data", "slow", "-j", "1", python_path=slow, start_new_session=True)
+    ended(process, stop(process, "reading", number, group=True), number)
+    assert not list(here.iterdir())
+
+
+def test_while_training_before_the_first_epoch_is_over(start_zoo: Start, here: Path) -> None:
+    """An epoch of this one takes minutes; a run that has nothing to show leaves nothing."""
+    options = ("--data", "digits", "--image-size", "224", "--epochs", "3", "-b", "64")
+    process = start_zoo("train", "resnet20", *options)
+    ended(process, stop(process, "training and", signal.SIGINT), signal.SIGINT)
+    assert not list(here.iterdir())
+
+
+def test_while_training_after_an_epoch(start_zoo: Start, run_zoo: Callable[..., Any], here: Path) -> None:
+    """The last finished epoch stays, whole, and the weights file that was there stays as it was."""
+    (here / "weights").mkdir()
+    (here / "weights" / "lenet5.digits.safetensors").write_bytes(b"old")
+    process = start_zoo("train", "lenet5", "--data", "digits", "--epochs", "1000", "--force")
+    ended(process, stop(process, "epoch 1/1000", signal.SIGTERM), signal.SIGTERM)
+    assert [path.name for path in (here / "weights").iterdir()] == ["lenet5.digits.safetensors"]
+    assert (here / "weights" / "lenet5.digits.safetensors").read_bytes() == b"old"
+    run = here / "runs" / "lenet5.digits"
+    assert sorted(path.name for path in run.iterdir()) == ["history.csv", "last.safetensors", "recipe.json"]
+    assert run_zoo("weights", "verify", str(run / "last.safetensors")).code == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "number"), [("evaluating the model", signal.SIGTERM), ("exporting onnx", signal.SIGINT)]
+)
+def test_while_exporting(
+    start_zoo: Start, here: Path, trained: Path, exported: Path, tree: Tree, line: str, number: signal.Signals
+) -> None:
+    out = here / "out"
+    out.mkdir()
+    for path in exported.iterdir():
+        (out / path.name).write_bytes(path.read_bytes())
+    before = tree(here)
+    process = start_zoo("export", str(trained), "-f", "onnx", "-o", "out", "--force")
+    ended(process, stop(process, line, number), number)
+    assert tree(here) == before
+
+
+def test_an_export_that_was_killed_is_cleared_by_the_next(
+    start_zoo: Start, run_zoo: Callable[..., Any], here: Path, trained: Path
+) -> None:
+    process = start_zoo("export", str(trained), "-f", "torchscript", "-o", "out")
+    stop(process, "exporting torchscript", signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    left = [path.name for path in here.iterdir()]
+    assert left in (["out"], [f".out.{process.pid}.partial"])
+    if left == ["out"]:
+        assert run_zoo("verify", "out").code == 0
+    assert run_zoo("export", str(trained), "-f", "torchscript", "-o", "out", "--force").code == 0
+    assert [path.name for path in here.iterdir()] == ["out"]
+    assert run_zoo("verify", "out").code == 0
+
+
+def test_while_evaluating(start_zoo: Start, here: Path, trained: Path, slow: str) -> None:
+    process = start_zoo("evaluate", str(trained), "--data", "slow", python_path=slow)
+    ended(process, stop(process, "reading", signal.SIGINT), signal.SIGINT)
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize(("command", "number"), [("predict", signal.SIGINT), ("verify", signal.SIGTERM)])
+def test_while_it_reads_what_it_was_given(
+    start_zoo: Start, here: Path, exported: Path, tree: Tree, command: str, number: signal.Signals
+) -> None:
+    """What is read is a pipe, so that it is known when it is opened, and never ends."""
+    pipe = here / ("manifest.json" if command == "verify" else "image.png")
+    os.mkfifo(pipe)
+    before = tree(exported)
+    arguments = (command, ".") if command == "verify" else (command, str(exported), pipe.name)
+    process = start_zoo(*arguments)
+    clock = threading.Timer(WAIT, lambda: os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)))
+    clock.start()
+    writing = os.open(pipe, os.O_WRONLY)  # comes back when the other side is opened
+    clock.cancel()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=WAIT)
+    os.close(writing)
+    ended(process, err, number)
+    assert out == "" and tree(exported) == before and [path.name for path in here.iterdir()] == [pipe.name]
+
+
+IMPORTED = """
+import os, signal, sys, time
+import click
+os.kill(os.getpid(), signal.{signal})
+for _ in range(1000):
+    pass
+print("imported whole", file=sys.stderr, flush=True)
+@click.command()
+def command():
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+def test_an_import_is_let_finish(start_zoo: Start, tmp_path: Path, number: signal.Signals) -> None:
+    """Extension modules that are stopped while they start take the process down, and nothing is tidied."""
+    site = tmp_path / "site"
+    (site / "calm-1.0.dist-info").mkdir(parents=True)
+    (site / "calm-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: calm\nVersion: 1.0\n")
+    (site / "calm-1.0.dist-info" / "entry_points.txt").write_text("[zoo]\ncalm = calm_plugin\n")
+    (site / "calm_plugin.py").write_text(
+        "from zoo import *\n@hookimpl\ndef zoo_specs():\n"
+        "    yield Command(name='calm', summary='Sleeps', run='calm_command:command')\n"
+    )
+    (site / "calm_command.py").write_text(IMPORTED.format(signal=number.name))
+    process = start_zoo("calm", python_path=str(site))
+    err = process.communicate(timeout=WAIT)[1]
+    ended(process, err, number)
+    assert "imported whole" in err
+
+
+def test_what_whoever_started_it_wants_ignored_is_ignored() -> None:
+    """As `nohup` and a shell's background jobs do."""
+    code = (
+        "import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from zoo.cli.interrupts import install; "
+        "install(); os.kill(os.getpid(), signal.SIGINT); print('on')"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT)
+    assert (ran.returncode, ran.stdout) == (0, "on\n")
