@@ -1,11 +1,13 @@
 """The model as every format receives it: captured once, with a dynamic batch."""
 
+import copy
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ from zoo.errors import ExportError
 
 INPUT, OUTPUT, BATCH = "input", "logits", "batch"
 TRACED_BATCH = 2  # with 1, exporters bake the batch in
+T = TypeVar("T")
 
 
 @dataclass
@@ -31,6 +34,7 @@ class Capture:
     name: str
     module: nn.Module
     card: Card
+    _shared: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def example(self) -> Tensor:
@@ -40,11 +44,30 @@ class Capture:
 
     @cached_property
     def program(self) -> ExportedProgram:
-        """The model captured by torch.export, its batch dynamic. It is made once and shared by the formats.
+        """The model captured by torch.export, its batch dynamic. The formats share one capture.
 
         Raises:
             ExportError: the model cannot be captured; the reason is PyTorch's own.
         """
+        shared: ExportedProgram = self.once("program", self._capture)
+        weights = self.module.state_dict()
+        if all(shared.state_dict[name] is weights.get(name) for name in shared.state_dict):
+            return shared
+        return with_weights(shared, weights)
+
+    def once(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` gives, made once for this capture and its variants: it must not depend on the weights."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        made: T = self._shared[key]
+        return made
+
+    def variant(self, module: nn.Module) -> "Capture":
+        """The same capture with the weights of `module`, which must be built alike."""
+        self.once("program", self._capture)
+        return Capture(self.name, module, self.card, self._shared)
+
+    def _capture(self) -> ExportedProgram:
         try:
             with quiet(), torch.no_grad():
                 dynamic = ({0: Dim(BATCH)},)
@@ -54,6 +77,15 @@ class Capture:
                 f"{self.name} could not be captured with a dynamic batch: {first_line(error)}",
                 "Change the model's forward as the reason says; it may not depend on the batch size or on values.",
             ) from error
+
+
+def with_weights(program: ExportedProgram, weights: dict[str, Tensor]) -> ExportedProgram:
+    """A copy of `program` whose parameters and buffers have the values of `weights`, by name."""
+    other = copy.deepcopy(program)
+    with torch.no_grad():
+        for name, tensor in other.state_dict.items():
+            tensor.copy_(weights[name])
+    return other
 
 
 @contextmanager

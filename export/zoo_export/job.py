@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import zoo_runtime
@@ -15,10 +16,11 @@ from zoo.registry import Entry, Registry
 from zoo.specs import ExportFormat
 from zoo_export import golden, manifest
 from zoo_export.capture import Capture, first_line
+from zoo_export.parity.check import PROBE, Check, make_checks, watched
 from zoo_export.parity.judge import BUDGET, Comparison, passed, run_and_judge
 from zoo_export.parity.probes import make_probes
-from zoo_export.parity.reference import Reference, make_references
-from zoo_export.parity.vacuous import why_vacuous
+from zoo_export.parity.reference import Reference
+from zoo_export.parity.sensitivity import ENOUGH
 from zoo_export.readme import readme
 from zoo_export.real_images import real_images
 
@@ -53,27 +55,29 @@ def export_model(
     with new_folder(output, force=force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder:
         on_stage("evaluating the model in float64, and its rounding")
         real, whence = real_images(registry, model.card, data_root)
-        references = make_references(model.module, make_probes(model.card.preprocess, real))
-        _refuse_unnamed_classes(model, references)
-        vacuous = why_vacuous(references)
-        if vacuous:
+        checks = make_checks(model.module, make_probes(model.card.preprocess, real))
+        own = checks[0]
+        _refuse_unnamed_classes(model, own.references)
+        seen = watched(checks)
+        if seen.share < ENOUGH:
             raise ExportError(
-                f"An export of {model.name} could not be checked: {vacuous}.",
-                "Export trained weights; as it is, a right artifact and a broken one look alike.",
+                f"A check of {model.name} would prove too little: a 1 % change of {len(seen.unwatched)} of its "
+                f"{seen.tensors} parameters would stay within rounding, {seen.unwatched[0]} for one.",
+                "Export trained weights, or correct a forward that ignores its parameters.",
             )
-        capture = Capture(model.name, model.module, model.card)
+        captures = _captures(model, checks)
         artifacts: dict[str, str] = {}
         comparisons: dict[str, list[Comparison]] = {}
         for entry in formats:
             on_stage(f"exporting {entry.spec.name}")
             artifacts[entry.spec.name] = f"model{entry.spec.suffix}"
             path = folder / artifacts[entry.spec.name]
-            _write(entry, capture, path)
+            _write(entry, captures[0], path)
             on_stage(f"checking {path.name}")
-            comparisons[entry.spec.name] = _check(entry, model.name, path, references)
-        golden.write_golden(folder / golden.NAME, references)
+            comparisons[entry.spec.name] = _check(entry, captures, checks, path)
+        golden.write_golden(folder / golden.NAME, own.references)
         shutil.copyfile(zoo_runtime.__file__, folder / "zoo_runtime.py")
-        content = manifest.build_manifest(capture, artifacts, references, comparisons, whence)
+        content = manifest.build_manifest(captures[0], artifacts, checks, comparisons, whence)
         (folder / "README.md").write_text(readme(content, comparisons), encoding="utf-8")
         manifest.write_manifest(folder, content)
     return Exported(output, content, comparisons)
@@ -100,12 +104,14 @@ def load_runner(entry: Entry[ExportFormat], path: Path) -> Callable[..., Any]:
 def difference(name: str, artifact: str, found: Sequence[Comparison]) -> DifferenceError:
     """The error for an artifact that does not compute what the model `name` computes."""
     worst = max(found, key=lambda comparison: (not comparison.passed, comparison.ratio))
+    under = " with ".join(text for text in ("", worst.runner, worst.weights if worst.weights == PROBE else "") if text)
+    at = f"on the probe {worst.probe}{f' ({under})' if under else ''}"
     if worst.reason:
-        what = f"on the probe {worst.probe} {worst.reason}"
+        what = f"{at} {worst.reason}"
     else:
         image, index = worst.where or (0, 0)
         what = (
-            f"on the probe {worst.probe} it is off by {worst.error:.3g}, {worst.ratio:,.0f} times PyTorch's own "
+            f"{at} it is off by {worst.error:.3g}, {worst.ratio:,.0f} times PyTorch's own "
             f"rounding error where {BUDGET:g} are allowed, worst at image {image}, class {index}"
         )
     return DifferenceError(
@@ -153,8 +159,23 @@ def _write(entry: Entry[ExportFormat], capture: Capture, path: Path) -> None:
         )
 
 
-def _check(entry: Entry[ExportFormat], name: str, path: Path, references: Sequence[Reference]) -> list[Comparison]:
-    found = run_and_judge(load_runner(entry, path), references)
-    if not passed(found):
-        raise difference(name, path.name, found)
+def _captures(model: Model, checks: Sequence[Check]) -> list[Capture]:
+    """One capture, and a variant of it for each further set of weights."""
+    first = Capture(model.name, model.module, model.card)
+    return [first, *(first.variant(check.module) for check in checks[1:])]
+
+
+def _check(
+    entry: Entry[ExportFormat], captures: Sequence[Capture], checks: Sequence[Check], path: Path
+) -> list[Comparison]:
+    """Judge the artifact at `path`, then the same export with each further set of weights, which is not kept."""
+    found: list[Comparison] = []
+    for capture, check in zip(captures, checks, strict=True):
+        with TemporaryDirectory() as scratch:
+            artifact = path if check is checks[0] else Path(scratch, path.name)
+            if artifact is not path:
+                _write(entry, capture, artifact)
+            found += run_and_judge(load_runner(entry, artifact), check.references, check.weights)
+        if not passed(found):
+            raise difference(capture.name, path.name, found)
     return found

@@ -9,8 +9,8 @@ from typing import Any
 import zoo_runtime
 from zoo.environment import PACKAGES, versions
 from zoo_export.capture import BATCH, INPUT, OUTPUT, Capture
+from zoo_export.parity.check import Check, watched
 from zoo_export.parity.judge import BUDGET, Comparison
-from zoo_export.parity.reference import Reference
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -19,7 +19,7 @@ NAME = "manifest.json"
 def build_manifest(
     capture: Capture,
     artifacts: Mapping[str, str],
-    references: Sequence[Reference],
+    checks: Sequence[Check],
     comparisons: Mapping[str, Sequence[Comparison]],
     real: str,
 ) -> dict[str, Any]:
@@ -28,6 +28,7 @@ def build_manifest(
     Args:
         artifacts: format name to file name.
         comparisons: format name to what was judged.
+        checks: what the artifacts were checked with, the model's own weights first.
         real: which real images were among the probes, or why none were.
     """
     card = capture.card
@@ -54,8 +55,14 @@ def build_manifest(
                     "floor": reference.floor,
                     "budget": BUDGET * reference.floor,
                 }
-                for reference in references
+                for reference in checks[0].references
             ],
+            "sensitivity": {
+                "what": "share of the parameters of which a 1 % change would have been noticed",
+                "share": watched(checks).share,
+                "unwatched": list(watched(checks).unwatched),
+                **{check.weights: check.sensitivity.share for check in checks},
+            },
             "artifacts": {name: [comparison.to_dict() for comparison in found] for name, found in comparisons.items()},
         },
     }

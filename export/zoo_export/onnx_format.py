@@ -1,22 +1,25 @@
-"""ONNX: lowered from the shared capture, freed of local paths, carrying labels and preprocessing."""
+"""ONNX: one file that carries labels and preprocessing, run by onnxruntime at every level of optimisation."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir
 import onnxruntime
-import torch
 
 from zoo.errors import ExportError
-from zoo_export.capture import BATCH, INPUT, OUTPUT, Capture, first_line, quiet
+from zoo_export.capture import INPUT, OUTPUT, Capture, first_line
+from zoo_export.lowering import optimised
 
-OPSET = 18
-PRIVATE = ("pkg.torch.onnx.stack_trace",)  # holds the paths of the machine that exported
 PROTOBUF_LIMIT = 2**31 - 2**24  # bytes; a little is left for the graph itself
+LEVELS = {
+    "onnxruntime, no optimizations": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "onnxruntime, basic optimizations": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "onnxruntime, all optimizations": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+Run = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 
 def export(capture: Capture, path: Path) -> None:
@@ -25,41 +28,25 @@ def export(capture: Capture, path: Path) -> None:
     Raises:
         ExportError: PyTorch cannot lower the model to ONNX; the reason is its own.
     """
-    try:
-        with quiet():
-            program = torch.onnx.export(
-                capture.program,
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                optimize=True,
-                verbose=False,
-            )
-    except ExportError:
-        raise
-    except Exception as error:
-        raise ExportError(
-            f"{capture.name} could not be lowered to ONNX: {first_line(error)}",
-            "Leave ONNX out with --format, or change the model to use operators that ONNX has.",
-        ) from error
-    assert program is not None  # only without dynamo=True
-    model = program.model
-    _name_batch(model)
-    _remove_private(model)
+    model = optimised(capture)
     model.metadata_props.update(_metadata(capture))
     large = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value)
     onnx_ir.save(model, path, external_data=f"{path.name}.data" if large > PROTOBUF_LIMIT else None)
 
 
-def runner(path: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
-    """Load an ONNX file into onnxruntime, on the CPU with all its optimizations.
+def runner(path: Path) -> Mapping[str, Run]:
+    """Load an ONNX file into onnxruntime on the CPU, once for each level of its optimisations.
 
     Raises:
         ExportError: onnxruntime does not load it.
     """
+    return {name: _session(path, level) for name, level in LEVELS.items()}
+
+
+def _session(path: Path, level: onnxruntime.GraphOptimizationLevel) -> Run:
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # its errors are raised, and said once
+    options.graph_optimization_level = level
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
@@ -70,26 +57,6 @@ def runner(path: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.flo
         return np.asarray(logits)
 
     return run
-
-
-def _name_batch(model: onnx_ir.Model) -> None:
-    shape = model.graph.inputs[0].shape
-    assert shape is not None  # the capture's input has one
-    traced = str(shape[0])
-    for value in _values(model.graph):
-        if value.shape is not None:
-            dims = [BATCH if str(dim) == traced else dim for dim in value.shape]
-            value.shape = onnx_ir.Shape(dims)
-
-
-def _values(graph: onnx_ir.Graph) -> list[Any]:
-    return [*graph.inputs, *(output for node in graph.all_nodes() for output in node.outputs)]
-
-
-def _remove_private(model: onnx_ir.Model) -> None:
-    for node in model.graph.all_nodes():
-        for key in PRIVATE:
-            node.metadata_props.pop(key, None)
 
 
 def _metadata(capture: Capture) -> dict[str, str]:

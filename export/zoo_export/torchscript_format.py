@@ -1,4 +1,4 @@
-"""TorchScript: traced, frozen, and freed of local paths."""
+"""TorchScript: traced once, its weights put in afterwards, frozen, and freed of local paths."""
 
 import io
 from collections.abc import Callable
@@ -27,8 +27,12 @@ def export(capture: Capture, path: Path) -> None:
     buffer = io.BytesIO()
     try:
         with quiet(), torch.no_grad():
-            traced = _JIT.trace(capture.module, capture.example, check_trace=False)
-            _JIT.save(_JIT.freeze(traced), buffer)
+            _ = capture.program  # torch.export refuses what tracing would bake in without a word: a branch on values
+            module = _JIT.load(io.BytesIO(capture.once("torchscript", lambda: _traced(capture))))
+            module.load_state_dict(capture.module.state_dict())
+            _JIT.save(_JIT.freeze(module.eval()), buffer)
+    except ExportError:
+        raise
     except Exception as error:
         raise ExportError(
             f"{capture.name} could not be traced to TorchScript: {first_line(error)}",
@@ -55,6 +59,12 @@ def runner(path: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.flo
         return np.asarray(logits.numpy())
 
     return run
+
+
+def _traced(capture: Capture) -> bytes:
+    buffer = io.BytesIO()
+    _JIT.save(_JIT.trace(capture.module, capture.example, check_trace=False), buffer)
+    return buffer.getvalue()
 
 
 def _without_sources(archive: io.BytesIO) -> bytes:

@@ -1,7 +1,7 @@
 """`zoo export`: a model to files that are proven to compute what it computes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -101,6 +101,7 @@ def command(
                 "export": str(exported.path),
                 "model": opened.name,
                 "fresh": opened.path is None,
+                "sensitivity": exported.manifest["certificate"]["sensitivity"],
                 "artifacts": {
                     name: {
                         "file": str(exported.path / exported.manifest["artifacts"][name]),
@@ -114,13 +115,25 @@ def command(
         return
     for name, found in exported.comparisons.items():
         click.echo(f"{exported.path / exported.manifest['artifacts'][name]}: {verdict(found)}")
+    click.echo(_noticed(exported.manifest["certificate"]["sensitivity"]))
+
+
+def _noticed(told: dict[str, Any]) -> str:
+    """How much the check would have noticed."""
+    own, every = told["own weights"], told["share"]
+    if "probe weights" not in told:
+        return f"A 1 % change of {100 * own:.0f} % of the parameters would have been noticed."
+    return (
+        f"A 1 % change of {100 * every:.0f} % of the parameters would have been noticed: of {100 * own:.0f} % with "
+        "these weights, of the rest with probe weights in the same graphs."
+    )
 
 
 def verdict(found: "list[Comparison]") -> str:
     """One line for a person, of comparisons that pass."""
     worst = max(found, key=lambda comparison: comparison.ratio)
-    images = sum(comparison.n for comparison in found)
+    allowed = f"{worst.budget / worst.floor:.0f}× allowed; " if worst.floor else ""
     return (
         f"computes what the model computes ({worst.ratio:.1f}× PyTorch's own rounding error at worst, "
-        f"{worst.budget / worst.floor if worst.floor else 0:.0f}× allowed; {len(found)} probes, {images} images)"
+        f"{allowed}{len(found)} comparisons)"
     )

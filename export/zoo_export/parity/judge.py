@@ -1,7 +1,7 @@
 """Judge what a runner gave against truth. No comparison at all is a failure."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ class Comparison:
         floor, budget: what the error is measured in, and what it may be.
         where: `[image, class]` of the largest difference.
         reason: why it fails, where the error alone does not say.
+        runner: what ran it, where a format has several runners.
+        weights: which weights it carried.
     """
 
     probe: str
@@ -32,6 +34,8 @@ class Comparison:
     budget: float
     where: tuple[int, int] | None = None
     reason: str = ""
+    runner: str = ""
+    weights: str = ""
 
     @property
     def ratio(self) -> float:
@@ -48,9 +52,16 @@ class Comparison:
         return {**asdict(self), "ratio": self.ratio, "passed": self.passed}
 
 
-def run_and_judge(runner: Runner, references: Sequence[Reference]) -> list[Comparison]:
-    """Run an artifact on every probe and judge each."""
-    return [judge(reference, _run(runner, reference)) for reference in references]
+def run_and_judge(
+    runner: Runner | Mapping[str, Runner], references: Sequence[Reference], weights: str = ""
+) -> list[Comparison]:
+    """Run an artifact, with each of its runners where there are several, on every probe, and judge each."""
+    runners = runner if isinstance(runner, Mapping) else {"": runner}
+    return [
+        replace(judge(reference, _run(run, reference)), runner=name, weights=weights)
+        for name, run in runners.items()
+        for reference in references
+    ]
 
 
 def passed(comparisons: Sequence[Comparison]) -> bool:

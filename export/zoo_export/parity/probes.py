@@ -22,8 +22,8 @@ class Probe:
 def make_probes(preprocess: Preprocess, real: Sequence[npt.NDArray[np.uint8]] = (), seed: int = 0) -> list[Probe]:
     """Seeded noise in batches of 1 and 3, edges, and real images where there are any.
 
-    The edges are what a camera gives at its limits: all zero after normalisation, black, white, and one white
-    pixel on black.
+    The edges are what a camera gives at its limits. They come in two batches, so that a branch on brightness is
+    taken both ways: dark (all zero after normalisation; black) and bright (white; one white pixel on black).
 
     Args:
         real: uint8 `[C, H, W]` each, of the model's size.
@@ -36,7 +36,8 @@ def make_probes(preprocess: Preprocess, real: Sequence[npt.NDArray[np.uint8]] = 
     edges[3, :, shape[1] // 2, shape[2] // 2] = 255
     normalised = normalise_array(edges, preprocess)
     normalised[0] = 0
-    probes = [Probe("noise-1", noise[:1]), Probe("noise-3", noise[1:]), Probe("edges-4", normalised)]
+    probes = [Probe("noise-1", noise[:1]), Probe("noise-3", noise[1:])]
+    probes += [Probe("dark-2", normalised[:2]), Probe("bright-2", normalised[2:])]
     if len(real):
         probes.append(Probe(f"real-{len(real)}", normalise_array(np.stack(list(real)), preprocess)))
     return probes
