@@ -78,7 +78,7 @@ class Registry:
     def _unknown(self, kind: type[S], name: str) -> UnknownName:
         names = sorted({entry.spec.name for entry in self.entries(kind)})
         close = get_close_matches(name.rpartition(":")[2].lower(), names, n=3, cutoff=0.6)
-        listing = f"`zoo list {kind.kind}s`" if kind.kind != "loss" else "`zoo list losses`"
+        listing = f"`zoo list {kind.plural}`"
         hint = f"Did you mean {' or '.join(close)}?" if close else f"See {listing} for the names that there are."
         return UnknownName(f"There is no {kind.kind} named {name!r}.", hint)
 

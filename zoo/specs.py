@@ -45,6 +45,7 @@ class Spec:
     """
 
     kind: ClassVar[str]
+    plural: ClassVar[str]
     refs: ClassVar[tuple[str, ...]]
 
     name: str
@@ -83,6 +84,7 @@ class Architecture(Spec):
     """
 
     kind: ClassVar[str] = "architecture"
+    plural: ClassVar[str] = "architectures"
     refs: ClassVar[tuple[str, ...]] = ("build",)
 
     build: str
@@ -120,6 +122,7 @@ class Loss(Spec):
     """
 
     kind: ClassVar[str] = "loss"
+    plural: ClassVar[str] = "losses"
     refs: ClassVar[tuple[str, ...]] = ("build",)
 
     build: str
@@ -150,6 +153,7 @@ class Dataset(Spec):
     """
 
     kind: ClassVar[str] = "dataset"
+    plural: ClassVar[str] = "datasets"
     refs: ClassVar[tuple[str, ...]] = ("load",)
 
     load: str
@@ -184,6 +188,7 @@ class ExportFormat(Spec):
     """
 
     kind: ClassVar[str] = "format"
+    plural: ClassVar[str] = "formats"
     refs: ClassVar[tuple[str, ...]] = ("export", "runner")
 
     suffix: str
@@ -205,6 +210,7 @@ class Command(Spec):
     """
 
     kind: ClassVar[str] = "command"
+    plural: ClassVar[str] = "commands"
     refs: ClassVar[tuple[str, ...]] = ("run",)
 
     run: str

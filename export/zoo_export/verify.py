@@ -11,6 +11,7 @@ from zoo.specs import ExportFormat
 from zoo_export import golden
 from zoo_export.folder import read_folder
 from zoo_export.job import difference, load_runner
+from zoo_export.parity.check import OWN
 from zoo_export.parity.judge import Comparison, passed, run_and_judge
 
 
@@ -41,7 +42,7 @@ def verify_folder(registry: Registry, folder: Path, names: Sequence[str] = ()) -
     comparisons: dict[str, list[Comparison]] = {}
     for name in names or artifacts:
         entry = registry.find(ExportFormat, name)
-        comparisons[name] = run_and_judge(load_runner(entry, folder / artifacts[name]), references)
+        comparisons[name] = run_and_judge(load_runner(entry, folder / artifacts[name]), references, OWN)
         if not passed(comparisons[name]):
             raise difference(manifest["name"], str(folder / artifacts[name]), comparisons[name])
     if not comparisons:

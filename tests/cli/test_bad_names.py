@@ -11,8 +11,8 @@ TRAIN = ("train", "lenet5", "--data", "digits")
 
 BAD = [
     # arguments, exit code, what the next step or the cause names
-    (("trian",), 1, "train"),
-    (("exprot", "lenet5"), 1, "export"),
+    (("trian",), 2, "train"),
+    (("exprot", "lenet5"), 2, "export"),
     (("train", "lenet", "--data", "digits"), 1, "lenet5"),
     (("train", "LeNet5", "--data", "digits"), 1, "lenet5"),
     (("train", "lenet5", "--data", "digit"), 1, "digits"),

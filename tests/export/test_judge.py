@@ -221,6 +221,8 @@ def test_the_certificate_says_all_that_was_found() -> None:
         "budget": BUDGET * 0.5,
         "where": (0, 1),
         "reason": "",
+        "runner": "",
+        "weights": "",
         "ratio": 2.0,
         "passed": True,
     }

@@ -67,7 +67,10 @@ def test_no_two_noise_images_are_alike() -> None:
 
 @pytest.mark.parametrize("preprocess", [GREY, COLOUR])
 def test_the_edges_are_zeros_black_white_and_one_white_pixel(preprocess: Preprocess) -> None:
-    zeros, black, white, impulse = probe("edges-4", preprocess).images
+    (zeros, black, dim), (white, impulse, hole) = (
+        probe("dark-3", preprocess).images,
+        probe("bright-3", preprocess).images,
+    )
     mean, std = (np.array(value).reshape(-1, 1, 1) for value in (preprocess.mean, preprocess.std))
     assert not zeros.any()
     np.testing.assert_allclose(black, np.broadcast_to(-mean / std, black.shape), rtol=1e-6)
@@ -76,6 +79,9 @@ def test_the_edges_are_zeros_black_white_and_one_white_pixel(preprocess: Preproc
     assert changed.sum() == 1
     assert np.array_equal(impulse[:, changed], white[:, changed])
     assert np.array_equal(impulse[:, ~changed], black[:, ~changed])
+    assert np.array_equal(hole[:, changed], black[:, changed])
+    assert np.array_equal(hole[:, ~changed], white[:, ~changed])
+    assert (dim >= black).all() and dim.max() < white.max() and (dim > black).any()
 
 
 def test_real_images_are_a_probe_in_their_order() -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM become exceptions in the main thread, so that what was begun is tidied away.
+"""Ctrl-C, SIGTERM and a closed terminal become exceptions in the main thread, so that what was begun is tidied away.
 
 They wait while a module is being imported. An exception that comes up in the start of an extension module, as
 PyTorch's exporters load dozens of, ends the process with a crash instead: nothing is tidied then.
@@ -15,7 +15,7 @@ AGAIN = 0.05  # seconds until it is sent again
 
 
 class Terminated(BaseException):
-    """SIGTERM came. No `SystemExit`, which would be taken for a plugin that tries to end the process."""
+    """SIGTERM or SIGHUP came. No `SystemExit`, which would be taken for a plugin that tries to end the process."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -23,7 +23,7 @@ class Terminated(BaseException):
 
 
 def install() -> None:
-    """Handle both signals from now on, but for one that whoever started this process wants ignored."""
+    """Handle these signals from now on, but for one that whoever started this process wants ignored."""
     process = os.getpid()
     first: dict[int, float] = {}
 
@@ -44,7 +44,7 @@ def install() -> None:
             raise KeyboardInterrupt
         raise Terminated(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handle)
 

@@ -13,13 +13,7 @@ from zoo.specs import Architecture, Command, Dataset, ExportFormat, Loss, Spec
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
 
-KINDS: dict[str, type[Spec]] = {
-    "architectures": Architecture,
-    "losses": Loss,
-    "datasets": Dataset,
-    "formats": ExportFormat,
-    "commands": Command,
-}
+KINDS: dict[str, type[Spec]] = {spec.plural: spec for spec in (Architecture, Loss, Dataset, ExportFormat, Command)}
 
 
 @click.command("list", short_help="List what plugins provide")

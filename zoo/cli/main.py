@@ -17,7 +17,7 @@ import click
 from zoo import __version__
 from zoo.cli.interrupts import Terminated, install
 from zoo.cli.output import plain
-from zoo.errors import PluginError, ZooError
+from zoo.errors import PluginError, UnknownName, UsageError, ZooError
 from zoo.plugins import discover
 from zoo.refs import resolve
 from zoo.registry import Registry
@@ -31,7 +31,10 @@ class ZooGroup(click.Group):
         return sorted({entry.spec.name for entry in context.ensure_object(Lazy).registry.entries(Command)})
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        entry = context.ensure_object(Lazy).registry.find(Command, name)
+        try:
+            entry = context.ensure_object(Lazy).registry.find(Command, name)
+        except UnknownName as error:
+            raise UsageError(error.cause, error.next_step) from None
         command = resolve(entry, entry.spec.run)
         if not isinstance(command, click.Command):
             raise PluginError(

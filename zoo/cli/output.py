@@ -1,6 +1,7 @@
 """Results on standard output: JSON where asked for, a table on a terminal, plain columns in a pipe."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,9 @@ import click
 def plain(text: object) -> str:
     """`text` on one line, with nothing in it that a terminal would obey: names and cards may come from anywhere."""
     return "".join(mark if mark.isprintable() else " " if mark.isspace() else "\ufffd" for mark in str(text))
+
+
+NUMBER = re.compile(r"([\d,.]+( %| kB| MB)?|\d+(×\d+)+)?")  # what a column of figures holds
 
 
 def print_json(data: Any) -> None:
@@ -31,7 +35,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], title
 
     table = Table(*headings, title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for column, cells in zip(table.columns, zip(*rows, strict=True), strict=False):
-        if all(isinstance(cell, int | float) or str(cell)[:1].isdigit() or cell == "" for cell in cells):
+        if all(NUMBER.fullmatch(str(cell)) for cell in cells):
             column.justify = "right"
     for row in rows:
         table.add_row(*(Text(plain(cell)) for cell in row))

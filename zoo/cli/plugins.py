@@ -44,7 +44,10 @@ def command(lazy: "Lazy", as_json: bool) -> None:
                 plugin.version,
                 f"left out: {plugin.error}"
                 if plugin.error
-                else ", ".join(f"{n} {kind}" for kind, n in Counter(spec.kind for spec in plugin.specs).items()),
+                else ", ".join(
+                    f"{n} {spec.kind if n == 1 else spec.plural}"
+                    for spec, n in Counter(type(spec) for spec in plugin.specs).items()
+                ),
             ]
             for plugin in registry.plugins
         ],

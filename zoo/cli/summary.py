@@ -1,5 +1,6 @@
 """`zoo summary`: a model's layers, output shapes and parameters."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,9 @@ from zoo.cli.output import print_json
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
+
+
+UNITS = re.compile(r"Units\.([A-Z])[A-Z]+")  # torchinfo writes (Units.MEGABYTES) where (M) is meant
 
 
 @click.command("summary", short_help="Show a model's layers")
@@ -62,7 +66,7 @@ def command(
             verbose=0,
         )
     if not as_json:
-        click.echo(str(summary))
+        click.echo(UNITS.sub(lambda unit: unit[1][0], str(summary)))
         return
     print_json(
         {

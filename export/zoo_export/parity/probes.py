@@ -22,25 +22,25 @@ class Probe:
 def make_probes(preprocess: Preprocess, real: Sequence[npt.NDArray[np.uint8]] = (), seed: int = 0) -> list[Probe]:
     """Seeded noise in batches of 1 and 3, edges, and real images where there are any.
 
-    The edges are what a camera gives at its limits. They come in two batches, so that a branch on brightness is
-    taken both ways: dark (all zero after normalisation; black) and bright (white; one white pixel on black).
+    The edges come in two batches, so that a branch on brightness is taken both ways. Dark: all zero after
+    normalisation; black; dim noise. Bright: white; one white pixel on black; one black pixel on white.
 
     Args:
         real: uint8 `[C, H, W]` each, of the model's size.
     """
     shape = preprocess.input_shape
     rng = np.random.default_rng(seed)
-    noise = normalise_array(rng.integers(0, 256, (4, *shape), dtype=np.uint8), preprocess)
-    edges = np.zeros((4, *shape), np.uint8)
-    edges[2] = 255
-    edges[3, :, shape[1] // 2, shape[2] // 2] = 255
-    normalised = normalise_array(edges, preprocess)
-    normalised[0] = 0
-    probes = [Probe("noise-1", noise[:1]), Probe("noise-3", noise[1:])]
-    probes += [Probe("dark-2", normalised[:2]), Probe("bright-2", normalised[2:])]
+    noise = rng.integers(0, 256, (4, *shape), dtype=np.uint8)
+    dark, bright = np.zeros((3, *shape), np.uint8), np.full((3, *shape), 255, np.uint8)
+    middle = (..., shape[1] // 2, shape[2] // 2)
+    dark[2] = noise[0] // 8
+    bright[1], bright[1][middle], bright[2][middle] = 0, 255, 0
+    probes = {"noise-1": noise[:1], "noise-3": noise[1:], "dark-3": dark, "bright-3": bright}
     if len(real):
-        probes.append(Probe(f"real-{len(real)}", normalise_array(np.stack(list(real)), preprocess)))
-    return probes
+        probes[f"real-{len(real)}"] = np.stack(list(real))
+    made = [Probe(name, normalise_array(images, preprocess)) for name, images in probes.items()]
+    made[2].images[0] = 0  # grey: the mean of the data
+    return made
 
 
 def normalise_array(images: npt.NDArray[np.uint8], preprocess: Preprocess) -> Array:

@@ -5,11 +5,12 @@ first order. A tensor is watched where that change exceeds the budget.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from zoo_export.parity.judge import BUDGET
 from zoo_export.parity.reference import Reference
@@ -34,7 +35,7 @@ class Sensitivity:
     @property
     def share(self) -> float:
         """The share of parameter tensors of which a 1 % change would be noticed, 0 to 1."""
-        return 1 - len(self.unwatched) / self.tensors if self.tensors else 0.0
+        return 1 - len(self.unwatched) / self.tensors if self.tensors else 1.0
 
     @property
     def enough(self) -> bool:
@@ -52,19 +53,34 @@ def sensitivity(module: nn.Module, references: Sequence[Reference]) -> Sensitivi
     told = [reference for reference in references if reference.probe.name.startswith(("noise", "real"))]
     reference = max(told, key=lambda reference: len(reference.truth))
     images = torch.from_numpy(reference.probe.images)
-    generator = torch.Generator().manual_seed(0)
-    names, parameters = zip(*module.named_parameters(), strict=True)
-    squares = [0.0] * len(parameters)
-    with torch.enable_grad():
-        logits = module(images)
-        for draw in range(DRAWS):
-            signs = torch.randint(0, 2, logits.shape, generator=generator) * 2.0 - 1
-            projected = (logits * signs).sum()
-            gradients = torch.autograd.grad(projected, parameters, retain_graph=draw < DRAWS - 1, allow_unused=True)
-            for index, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
+    named = {name: value for name, value in module.named_parameters() if value.is_floating_point()}
+    squares = dict.fromkeys(named, 0.0)
+    with _requiring_grad(list(named.values())), torch.enable_grad():
+        logits = module(images.clone())
+        for gradients in _projected_gradients(logits, list(named.values())):
+            for (name, parameter), gradient in zip(named.items(), gradients, strict=True):
                 if gradient is not None:
-                    squares[index] += float((gradient * parameter.detach()).double().sum()) ** 2
-    changes = [CHANGE * math.sqrt(square / DRAWS / logits.numel()) for square in squares]
+                    squares[name] += float((gradient * parameter.detach()).double().sum()) ** 2
+    changes = {name: CHANGE * math.sqrt(square / DRAWS / logits.numel()) for name, square in squares.items()}
     allowed = BUDGET * reference.floor
-    unwatched = [name for name, change in zip(names, changes, strict=True) if not change > allowed]
-    return Sensitivity(len(parameters), tuple(unwatched))
+    return Sensitivity(len(named), tuple(name for name, change in changes.items() if not change > allowed))
+
+
+def _projected_gradients(logits: Tensor, parameters: list[nn.Parameter]) -> Iterator[Sequence[Tensor | None]]:
+    """The gradients of `DRAWS` sums of the logits with random signs."""
+    generator = torch.Generator().manual_seed(0)
+    for left in reversed(range(DRAWS)):
+        signs = torch.randint(0, 2, logits.shape, generator=generator) * 2.0 - 1
+        yield torch.autograd.grad((logits * signs).sum(), parameters, retain_graph=left > 0, allow_unused=True)
+
+
+@contextmanager
+def _requiring_grad(parameters: list[nn.Parameter]) -> Iterator[None]:
+    frozen = [parameter for parameter in parameters if not parameter.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)

@@ -1,0 +1,105 @@
+"""A check tells how much of the model it would have noticed, and brings weights of its own where that is too little."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from zoo.preprocess import Preprocess
+from zoo_export.parity.check import OWN, PROBE, make_checks, watched
+from zoo_export.parity.judge import BUDGET
+from zoo_export.parity.probe_weights import draw_probe_weights
+from zoo_export.parity.probes import make_probes
+from zoo_export.parity.reference import make_references
+from zoo_export.parity.sensitivity import CHANGE, sensitivity
+
+PROBES = make_probes(Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,)))
+
+
+def net() -> nn.Sequential:
+    """A small network of which every parameter matters."""
+    torch.manual_seed(0)
+    layers = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 8), nn.Tanh(), nn.Linear(8, 5)
+    )
+    with torch.no_grad():
+        layers[1].bias.uniform_(0.5, 1)
+    return layers.eval()
+
+
+def noticed(module: nn.Module, name: str) -> bool:
+    """Whether a 1 % change of one parameter really moves the float64 logits by more than the budget."""
+    reference = next(ref for ref in make_references(module, PROBES) if ref.probe.name == "noise-3")
+    changed = copy.deepcopy(module).double()
+    with torch.no_grad():
+        changed.get_parameter(name).mul_(1 + CHANGE)
+        logits = changed(torch.from_numpy(reference.probe.images).double())
+    return float((logits - torch.from_numpy(reference.truth)).abs().max()) > BUDGET * reference.floor
+
+
+def test_a_healthy_network_is_watched_whole_and_checked_once() -> None:
+    checks = make_checks(net(), PROBES)
+    assert [check.weights for check in checks] == [OWN]
+    assert checks[0].sensitivity.share == 1
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-7, 0.0])
+def test_what_it_says_is_what_a_real_change_does(scale: float) -> None:
+    module = net()
+    with torch.no_grad():
+        module[1].bias.mul_(scale)
+    told = sensitivity(module, make_references(module, PROBES))
+    assert ("1.bias" not in told.unwatched) == noticed(module, "1.bias")
+    assert all(noticed(module, name) for name, _ in module.named_parameters() if name not in told.unwatched)
+
+
+def test_a_head_of_zeros_hides_everything_until_probe_weights_are_drawn() -> None:
+    module = net()
+    nn.init.zeros_(module[6].weight)
+    nn.init.zeros_(module[6].bias)
+    own, probe = make_checks(module, PROBES)
+    assert (own.weights, own.sensitivity.share) == (OWN, 0)
+    assert (probe.weights, probe.sensitivity.share) == (PROBE, 1)
+    assert watched([own, probe]).share == 1
+
+
+def test_the_model_itself_is_left_as_it_was() -> None:
+    module = net()
+    nn.init.zeros_(module[6].weight)
+    module[4].requires_grad_(False)
+    before = copy.deepcopy(module.state_dict())
+    make_checks(module, PROBES)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+    assert not module[4].weight.requires_grad and module[0].weight.requires_grad
+    assert all(parameter.grad is None for parameter in module.parameters())
+    assert not module.training
+
+
+def test_a_parameter_that_the_forward_ignores_stays_unwatched() -> None:
+    module = net()
+    module.register_parameter("forgotten", nn.Parameter(torch.ones(3)))
+    told = watched(make_checks(module, PROBES))
+    assert told.unwatched == ("forgotten",)
+
+
+def test_probe_weights_are_the_same_every_time_and_bring_signal_to_a_residual_branch_of_1e_6() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.branch, self.head = nn.Linear(64, 64), nn.Linear(64, 5)
+            self.scale = nn.Parameter(torch.full((64, 1), 1e-6).squeeze(1))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            flat = images.flatten(1)
+            return self.head(flat + self.scale * self.branch(flat))
+
+    torch.manual_seed(0)
+    module = Scaled().eval()
+    own, probe = make_checks(module, PROBES)
+    assert "branch.weight" in own.sensitivity.unwatched
+    assert probe.sensitivity.share == 1
+    again = copy.deepcopy(module)
+    draw_probe_weights(again, [one for one in PROBES if one.name.startswith("noise")])
+    for name, tensor in probe.module.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name])
