@@ -184,7 +184,8 @@ class ExportFormat(Spec):
         suffix: of the artifact, with its dot: `.onnx`.
         export: ref to `export(capture, path)`, which writes the artifact to `path`.
         runner: ref to `runner(path)`, which loads the artifact afresh and gives a function from float32
-            `[N, C, H, W]` to float32 `[N, K]`, both numpy arrays.
+            `[N, C, H, W]` to float32 `[N, K]`, both numpy arrays; or several such functions by name, where an artifact
+            is run in several ways. All must agree with the model.
     """
 
     kind: ClassVar[str] = "format"
