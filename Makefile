@@ -27,6 +27,6 @@ $(READY): pyproject.toml constraints.txt
 		{ echo "error: $(PYTHON) is not Python 3.11 or later."; echo "  next: Say which one: make PYTHON=python3.12"; exit 1; }
 	@echo "Setting up $(VENV): PyTorch and the rest, about 6 GB."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable '.[dev]'
 	@touch $(READY)

@@ -9,7 +9,7 @@ say() {
     "$@"
 }
 
-say zoo train lenet5 --data digits --epochs 8 --batch-size 32 --lr 0.003 --tag demo
+say zoo train lenet5 --data digits --epochs 6 --batch-size 32 --lr 0.003 --tag demo
 say zoo export lenet5.demo
 say zoo verify exports/lenet5.demo
 say zoo predict exports/lenet5.demo ../examples/seven.png --top 3
