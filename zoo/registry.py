@@ -51,6 +51,21 @@ class Registry:
             NameConflict: several plugins claim it.
             MissingPackage: it needs a package that is not installed.
         """
+        found = self.look_up(kind, name)
+        missing = [package for package in found.spec.requires if not _installed(package)]
+        if missing:
+            raise MissingPackage(
+                f"The {kind.kind} {found.spec.name} needs {' and '.join(missing)}, which is not installed.",
+                f"Run: pip install {shlex.join(missing)}",
+            )
+        return found
+
+    def look_up(self, kind: type[S], name: str) -> Entry[S]:
+        """As `find`, for an entry that is only shown and so may lack a package.
+
+        Raises:
+            UnknownName, NameConflict: as `find`.
+        """
         owner, _, bare = name.rpartition(":")
         entries = self._of(kind, bare)
         found = [entry for entry in entries if owner in ("", entry.plugin.distribution)]
@@ -59,12 +74,6 @@ class Registry:
             raise self._unknown(kind, name)
         if len(found) > 1:
             raise _conflict(found)
-        missing = [package for package in found[0].spec.requires if not _installed(package)]
-        if missing:
-            raise MissingPackage(
-                f"The {kind.kind} {bare} needs {' and '.join(missing)}, which is not installed.",
-                f"Run: pip install {shlex.join(missing)}",
-            )
         return found[0]
 
     def conflicts(self) -> list[list[Entry[Spec]]]:

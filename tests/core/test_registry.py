@@ -89,6 +89,11 @@ def test_a_missing_package_gets_the_exact_pip_line() -> None:
     assert "no-such-a>=1.2 and no-such-b[extra]" in caught.value.cause
 
 
+def test_what_lacks_a_package_can_still_be_shown() -> None:
+    registry = Registry([plugin("a", spec(requires=("no-such-a",)))])
+    assert registry.look_up(Architecture, "tiny").spec.requires == ("no-such-a",)
+
+
 @pytest.mark.parametrize("package", ["pillow", "Pillow>=10", "pytest-xdist", "torch ~= 2.0", "numpy<99", "onnxruntime"])
 def test_a_package_that_is_installed_is_found_by_its_pip_name(package: str) -> None:
     assert Registry([plugin("a", spec(requires=(package,)))]).find(Architecture, "tiny")

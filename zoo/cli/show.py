@@ -41,7 +41,7 @@ def _specs(lazy: "Lazy", name: str) -> list[dict[str, Any]]:
     found, unknown = [], []
     for kind in KINDS.values():
         try:
-            found.append(_spec(lazy.registry.find(kind, name)))
+            found.append(_spec(lazy.registry.look_up(kind, name)))
         except UnknownName as error:
             unknown.append(error)
     if not found:
