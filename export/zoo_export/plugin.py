@@ -30,5 +30,12 @@ def zoo_specs() -> Iterable[Spec]:
         export="zoo_export.torchscript_format:export",
         runner="zoo_export.torchscript_format:runner",
     )
+    yield ExportFormat(
+        name="pt2",
+        summary="The graph of torch.export, for PyTorch and its compilers",
+        suffix=".pt2",
+        export="zoo_export.pt2_format:export",
+        runner="zoo_export.pt2_format:runner",
+    )
     for name, summary in COMMANDS.items():
         yield Command(name=name, summary=summary, run=f"zoo_export.commands.{name}:command")

@@ -51,6 +51,14 @@ TORCHSCRIPT = """
     torch.jit.load("model.torchscript")
 """
 
+PT2 = """
+## Python, with PyTorch
+
+    torch.export.load("model.pt2").module()
+"""
+
+PARTS = {"onnx": ONNX, "torchscript": TORCHSCRIPT, "pt2": PT2}
+
 
 def readme(manifest: Mapping[str, Any], comparisons: Mapping[str, Sequence[Comparison]]) -> str:
     """The text for what `manifest` describes."""
@@ -80,4 +88,4 @@ def readme(manifest: Mapping[str, Any], comparisons: Mapping[str, Sequence[Compa
         mean=list(preprocess["mean"]),
         std=list(preprocess["std"]),
     )
-    return text + (ONNX if "onnx" in worst else "") + (TORCHSCRIPT if "torchscript" in worst else "")
+    return text + "".join(part for name, part in PARTS.items() if name in worst)

@@ -80,9 +80,9 @@ def try_export(registry: Registry, tmp_path: Path) -> Try:
 
 @pytest.fixture(scope="session")
 def exported(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """The small network, exported once in both formats. Tests that change it work on a copy."""
+    """The small network, exported once in every format. Tests that change it work on a copy."""
     folder = tmp_path_factory.mktemp("exported")
-    entries = [registry.find(ExportFormat, name) for name in ("onnx", "torchscript")]
+    entries = [registry.find(ExportFormat, name) for name in ("onnx", "torchscript", "pt2")]
     return export_model(registry, Model("net.tiny", _net(), _card(), None), entries, folder / "net.tiny", folder)
 
 

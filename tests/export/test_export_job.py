@@ -249,7 +249,7 @@ def test_the_manifest_hashes_every_file_and_itself(exported) -> None:
         name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)} for name, content in files.items()
     }
     assert manifest["digest"] == zoo_runtime.manifest_digest(manifest)
-    assert files.keys() == {"README.md", "golden.npz", "model.onnx", "model.torchscript", "zoo_runtime.py"}
+    assert files.keys() == {"README.md", "golden.npz", "model.onnx", "model.torchscript", "model.pt2", "zoo_runtime.py"}
 
 
 def test_the_manifest_is_what_was_returned_and_says_what_the_card_says(exported, make_model) -> None:

@@ -103,7 +103,7 @@ def test_a_data_set_that_is_not_at_hand_leaves_no_path_in_the_manifest(make_mode
 
 @pytest.mark.slow
 def test_two_processes_in_two_folders_write_the_same_bytes_and_no_warnings(tmp_path) -> None:
-    """Everything: both artifacts, the golden vectors, the manifest with its figures, the README, the runner."""
+    """Everything: the artifacts, the golden vectors, the manifest with its figures, the README, the runner."""
     code = "from zoo.cli.main import main; main()"
     processes = []
     for name, hash_seed in (("first", "1"), ("second/deeper", "2")):
@@ -112,7 +112,7 @@ def test_two_processes_in_two_folders_write_the_same_bytes_and_no_warnings(tmp_p
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONWARNINGS": "default"}
         processes.append(
             subprocess.Popen(
-                [sys.executable, "-c", code, "export", "lenet5"],
+                [sys.executable, "-c", code, "export", "lenet5", "-f", "onnx,torchscript,pt2"],
                 cwd=folder,
                 env={**environment, "XDG_DATA_HOME": str(folder)},
                 stdout=subprocess.PIPE,
@@ -130,6 +130,7 @@ def test_two_processes_in_two_folders_write_the_same_bytes_and_no_warnings(tmp_p
     assert set(first) >= {
         "model.onnx",
         "model.torchscript",
+        "model.pt2",
         "manifest.json",
         "golden.npz",
         "zoo_runtime.py",
@@ -143,6 +144,8 @@ def test_two_processes_in_two_folders_write_the_same_bytes_and_no_warnings(tmp_p
         "  checking model.onnx",
         "  exporting torchscript",
         "  checking model.torchscript",
+        "  exporting pt2",
+        "  checking model.pt2",
     ]
 
 

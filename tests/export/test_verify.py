@@ -15,7 +15,7 @@ from zoo.errors import DifferenceError, ExportError
 from zoo_export.parity.check import OWN
 from zoo_export.verify import verify_folder
 
-FILES = ("README.md", "golden.npz", "manifest.json", "model.onnx", "model.torchscript", "zoo_runtime.py")
+FILES = ("README.md", "golden.npz", "manifest.json", "model.onnx", "model.torchscript", "model.pt2", "zoo_runtime.py")
 POSITIONS = 12
 
 
@@ -48,7 +48,7 @@ def test_a_fresh_export_is_verified_wherever_it_was_moved(registry, exported, fo
         artifact = verified.manifest["certificate"]["artifacts"][name]
         told = [(one["probe"], one["n"]) for one in artifact if one["weights"] == OWN]
         assert [(one.probe, one.n) for one in found] == told
-    assert set(verified.comparisons) == {"onnx", "torchscript"}
+    assert set(verified.comparisons) == {"onnx", "torchscript", "pt2"}
 
 
 def test_the_replay_comes_to_what_the_certificate_says(registry, exported, folder) -> None:
@@ -59,7 +59,7 @@ def test_the_replay_comes_to_what_the_certificate_says(registry, exported, folde
             assert one.ratio == pytest.approx(before["ratio"], abs=2)
 
 
-@pytest.mark.parametrize("name", ["onnx", "torchscript"])
+@pytest.mark.parametrize("name", ["onnx", "torchscript", "pt2"])
 def test_one_format_alone_can_be_asked_for(registry, folder, name: str) -> None:
     assert set(verify_folder(registry, folder, [name]).comparisons) == {name}
 
@@ -212,7 +212,7 @@ def test_a_format_that_is_not_there_is_an_error_that_says_what_is(registry, lene
 def test_the_command_line_says_it_in_one_line_and_in_json(run_zoo, folder) -> None:
     ran = run_zoo("verify", str(folder))
     assert (ran.code, ran.err) == (0, "")
-    assert len(ran.out.splitlines()) == 2
+    assert len(ran.out.splitlines()) == 3
     assert all("computes what the model computes" in line for line in ran.out.splitlines())
     told = json.loads(run_zoo("verify", str(folder), "--json", "-f", "torchscript").out)
     assert told["artifacts"].keys() == {"torchscript"}

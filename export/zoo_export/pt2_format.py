@@ -1,0 +1,63 @@
+"""PT2: the shared capture itself, as torch.export writes it, freed of local paths."""
+
+import copy
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from zoo.errors import ExportError
+from zoo_export.capture import Capture, first_line, quiet
+from zoo_export.pt2_archive import refuse_unsafe
+
+PRIVATE = ("stack_trace", "from_node", "source_fn_stack")  # of a node; the first holds paths
+
+
+def export(capture: Capture, path: Path) -> None:
+    """Write `capture` to `path` as an archive for `torch.export.load`.
+
+    Raises:
+        ExportError: the model cannot be captured or written; the reason is PyTorch's own.
+    """
+    buffer = io.BytesIO()
+    try:
+        with quiet():
+            program = copy.deepcopy(capture.program)
+            for module in program.graph_module.modules():
+                for node in getattr(module, "graph", torch.fx.Graph()).nodes:
+                    for key in PRIVATE:
+                        node.meta.pop(key, None)
+            program.example_inputs = None  # they would be stored too
+            program._guards_code = []  # code, which no loader should have to run
+            torch.export.save(program, buffer)
+    except ExportError:
+        raise
+    except Exception as error:
+        raise ExportError(
+            f"{capture.name} could not be written as PT2: {first_line(error)}", "Leave PT2 out with --format."
+        ) from error
+    path.write_bytes(buffer.getvalue())
+
+
+def runner(path: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    """Load an archive afresh, on the CPU.
+
+    Raises:
+        ExportError: PyTorch does not load it, or it asks for more than tensors and operators.
+    """
+    refuse_unsafe(path)
+    try:
+        with quiet():
+            module = torch.export.load(path).module()
+    except Exception as error:
+        raise ExportError(f"PyTorch does not load {path.name}: {first_line(error)}", "Export it again.") from error
+
+    def run(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        with torch.inference_mode(), quiet():
+            logits = module(torch.from_numpy(images))
+        return np.asarray(logits.numpy())
+
+    return run
