@@ -10,7 +10,7 @@ import onnx_ir
 import onnxruntime
 
 from zoo.errors import ExportError
-from zoo_export.capture import INPUT, OUTPUT, Capture, first_line
+from zoo_export.capture import Capture, first_line
 from zoo_export.lowering import optimised
 
 PROTOBUF_LIMIT = 2**31 - 2**24  # bytes; a little is left for the graph itself
@@ -52,8 +52,16 @@ def _session(path: Path, level: onnxruntime.GraphOptimizationLevel) -> Run:
     except Exception as error:
         raise ExportError(f"onnxruntime does not load {path.name}: {first_line(error)}", "Export it again.") from error
 
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ExportError(
+            f"{path.name} has {len(inputs)} inputs and {len(outputs)} outputs, where images go in and logits come out.",
+            "Export it with one of each.",
+        )
+    given, wanted = inputs[0].name, outputs[0].name  # a file that zoo did not write may name them as it likes
+
     def run(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        (logits,) = session.run([OUTPUT], {INPUT: images})
+        (logits,) = session.run([wanted], {given: images})
         return np.asarray(logits)
 
     return run

@@ -115,10 +115,10 @@ def command(
         return
     for name, found in exported.comparisons.items():
         click.echo(f"{exported.path / exported.manifest['artifacts'][name]}: {verdict(found)}")
-    click.echo(_noticed(exported.manifest["certificate"]["sensitivity"]))
+    click.echo(noticed(exported.manifest["certificate"]["sensitivity"]))
 
 
-def _noticed(told: dict[str, Any]) -> str:
+def noticed(told: dict[str, Any]) -> str:
     """How much the check would have noticed."""
     own, every = told["own weights"], told["share"]
     if "probe weights" not in told:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import json_option
+from zoo.cli.options import data_root_option, json_option
 from zoo.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -13,24 +13,54 @@ if TYPE_CHECKING:
 
 
 @click.command("verify", short_help="Replay the proof of an export folder")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("export", type=click.Path(path_type=Path))
 @click.option("--format", "-f", "formats", default="", help="Comma-separated.  [default: all that are there]")
+@click.option("--strict", is_flag=True, help="Compute truth afresh, from the weights file.")
+@click.option("--against", metavar="MODEL", help="The model that a file is said to be, or the weights for --strict.")
+@data_root_option
 @json_option
 @click.pass_obj
-def command(lazy: "Lazy", folder: Path, formats: str, as_json: bool) -> None:
-    """Check every file of the export FOLDER, and run its artifacts on the golden vectors.
+def command(
+    lazy: "Lazy",
+    export: Path,
+    formats: str,
+    strict: bool,
+    against: str | None,
+    data_root: Path | None,
+    as_json: bool,
+) -> None:
+    """Check every file of the folder EXPORT, and run its artifacts on the golden vectors.
 
-    Exits with 3 where a file was changed or an artifact does not compute what the model computes.
+    EXPORT may also be a single file, of whatever origin: `zoo verify model.onnx --against MODEL`. Exits with 3 where a
+    file was changed or an artifact does not compute what the model computes.
     """
-    from zoo_export.commands.export import verdict
+    from zoo.errors import UsageError
+    from zoo_export.commands.export import noticed, verdict
     from zoo_export.verify import verify_folder
 
-    verified = verify_folder(lazy.registry, folder, [name.strip() for name in formats.split(",") if name.strip()])
+    if export.is_file():
+        from zoo import folders
+        from zoo_export.against import verify_file
+
+        if against is None or strict or formats:
+            raise UsageError(f"{export} is a file, not an export folder.", "Say --against MODEL, and nothing more.")
+        found, seen = verify_file(lazy.registry, export, against, folders.data_root(data_root))
+        if as_json:
+            probes = [comparison.to_dict() for comparison in found]
+            print_json({"file": str(export), "model": against, "passed": True, "share": seen.share, "probes": probes})
+        else:
+            click.echo(f"{export}: {verdict(found)}\n{noticed({'own weights': seen.share, 'share': seen.share})}")
+        return
+    if against is not None and not strict:
+        raise UsageError("--against goes with --strict or with a single file.", "Say --strict too.")
+    names = [name.strip() for name in formats.split(",") if name.strip()]
+    verified = verify_folder(lazy.registry, export, names, strict=strict, against=against)
     if as_json:
         print_json(
             {
-                "export": str(folder),
+                "export": str(export),
                 "model": verified.manifest["name"],
+                "strict": strict,
                 "artifacts": {
                     name: {"passed": True, "probes": [comparison.to_dict() for comparison in found]}
                     for name, found in verified.comparisons.items()
@@ -39,4 +69,6 @@ def command(lazy: "Lazy", folder: Path, formats: str, as_json: bool) -> None:
         )
         return
     for name, found in verified.comparisons.items():
-        click.echo(f"{folder / verified.manifest['artifacts'][name]}: {verdict(found)}")
+        click.echo(f"{export / verified.manifest['artifacts'][name]}: {verdict(found)}")
+    if strict:
+        click.echo("Truth was computed afresh from the weights file.")

@@ -1,0 +1,120 @@
+"""A file that zoo did not make is judged like one that it did; truth is computed afresh where that is asked for."""
+
+import json
+import warnings
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from zoo.loading import open_model
+
+MODEL = "lenet5.digits"
+
+
+@pytest.fixture(scope="module")
+def foreign(registry, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """LeNet-5 as the older exporter, which traces TorchScript, writes it: other names, other opset."""
+    path = tmp_path_factory.mktemp("foreign") / "old.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            open_model(registry, MODEL).module,
+            (torch.randn(2, 1, 32, 32),),
+            str(path),
+            dynamo=False,
+            input_names=["pixels"],
+            output_names=["scores"],
+            dynamic_axes={"pixels": {0: "n"}, "scores": {0: "n"}},
+        )
+    return path
+
+
+def test_a_right_file_of_the_older_exporter_is_accepted(run_zoo, foreign: Path) -> None:
+    ran = run_zoo("verify", str(foreign), "--against", MODEL)
+    assert ran.code == 0, ran.err
+    assert "computes what the model computes" in ran.out
+    assert "100 % of the parameters" in ran.out
+    told = json.loads(run_zoo("verify", str(foreign), "--against", MODEL, "--json").out)
+    assert told["passed"] and told["share"] == 1
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_a_change_of_one_percent_is_found(run_zoo, foreign: Path, tmp_path: Path, index: int) -> None:
+    model = onnx.load(foreign)
+    weights = [value for value in model.graph.initializer if len(value.dims) > 1]
+    weights[index].CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights[index]) * 1.01, weights[index].name))
+    onnx.save(model, tmp_path / "changed.onnx")
+    ran = run_zoo("verify", str(tmp_path / "changed.onnx"), "--against", MODEL)
+    assert ran.code == 3
+    assert "does not compute what lenet5.digits computes" in ran.err
+
+
+def test_a_baked_batch_is_found(run_zoo, registry, tmp_path: Path) -> None:
+    path = tmp_path / "baked.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(open_model(registry, MODEL).module, (torch.randn(2, 1, 32, 32),), str(path), dynamo=False)
+    ran = run_zoo("verify", str(path), "--against", MODEL)
+    assert ran.code == 3
+    assert "noise-1" in ran.err or "noise-3" in ran.err
+
+
+def test_another_model_is_no_match(run_zoo, foreign: Path) -> None:
+    assert run_zoo("verify", str(foreign), "--against", "lenet5").code == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("{file}",), 2),
+        (("{file}", "--against", MODEL, "--strict"), 2),
+        (("{file}", "--against", "nosuch.model"), 1),
+        (("{missing}", "--against", MODEL), 2),
+        (("{text}", "--against", MODEL), 1),
+    ],
+)
+def test_what_cannot_be_judged_is_explained(run_zoo, foreign: Path, tmp_path: Path, arguments, code: int) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("nothing")
+    places = {"file": foreign, "missing": tmp_path / "none.onnx", "text": text}
+    ran = run_zoo("verify", *(argument.format(**places) for argument in arguments))
+    assert ran.code == code
+    assert ran.err.count("error: ") == 1 and ran.err.count("  next: ") == 1
+
+
+def test_strict_computes_truth_afresh(run_zoo, tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    assert run_zoo("export", MODEL, "-o", str(folder), "-f", "onnx").code == 0
+    ran = run_zoo("verify", str(folder), "--strict")
+    assert ran.code == 0, ran.err
+    assert "afresh" in ran.out
+    assert run_zoo("verify", str(folder), "--strict", "--against", "lenet5").code == 3
+
+
+def test_strict_finds_a_stored_truth_that_no_model_computes(run_zoo, tmp_path: Path) -> None:
+    """A proof whose golden vectors, floors and hashes were all made up to fit each other."""
+    import hashlib
+
+    import numpy as np
+
+    import zoo_runtime
+
+    folder = tmp_path / "made"
+    assert run_zoo("export", MODEL, "-o", str(folder), "-f", "onnx").code == 0
+    with np.load(folder / "golden.npz") as golden:
+        arrays = {name: array + (0.5 if name.endswith("truth") else 0) for name, array in golden.items()}
+    np.savez(folder / "golden.npz", **arrays)
+    content = (folder / "golden.npz").read_bytes()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["golden.npz"] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    for probe in manifest["certificate"]["probes"]:
+        probe["floor"] = probe["budget"] = 1.0
+    manifest["digest"] = zoo_runtime.manifest_digest(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert run_zoo("verify", str(folder)).code == 0
+    strict = run_zoo("verify", str(folder), "--strict")
+    assert strict.code == 3
+    assert "The truth stored for the probe" in strict.err
