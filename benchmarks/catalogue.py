@@ -1,0 +1,108 @@
+"""Export every torchvision classifier up to 150 M parameters in every format, and keep what came of each.
+
+Run: python benchmarks/catalogue.py [--models a,b] [--limit SECONDS]
+
+The result is `benchmarks/catalogue.json`, one entry a model, and `benchmarks/catalogue.md`, the table. A model that is
+in the result already, with the same versions, is not run again: a run that was cut off goes on where it stopped.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from pairs import zoo
+
+from zoo.atomic import write_file
+from zoo.environment import versions
+from zoo.plugins import discover
+from zoo.registry import Registry
+from zoo.specs import Architecture
+
+HERE = Path(__file__).parent
+MOST = 150_000_000  # parameters
+FORMATS = ("onnx", "torchscript", "pt2")
+PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "onnxruntime-gpu")
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Export one model in a process of its own. Peak memory is of that process, in MB."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [zoo(), "export", name, "-f", ",".join(FORMATS), "-o", str(Path(folder, name)), "--json"]
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        out, err = process.communicate()
+        seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+    result: dict[str, Any] = {"code": process.returncode, "seconds": round(seconds, 1), "peak_mb": round(peak)}
+    if process.returncode:
+        why = [line for line in err.splitlines() if line.startswith("error: ")]
+        return {**result, "verdict": "different" if process.returncode == 3 else "refused", "why": (why or [err])[-1]}
+    told = json.loads(out)
+    ratios = {key: max(probe["ratio"] for probe in found["probes"]) for key, found in told["artifacts"].items()}
+    sensitivity = told["sensitivity"]
+    shares = {"own": sensitivity["own weights"], "both": sensitivity["share"]}
+    return {**result, "verdict": "pass", "ratio": ratios, "sensitivity": shares}
+
+
+def table(results: dict[str, Any], made: dict[str, str]) -> str:
+    """The results as Markdown."""
+    lines = [
+        f"Fresh weights of seed 0, {platform.machine()}, {os.cpu_count()} cores, Python {made['python']}, "
+        + ", ".join(f"{key} {value}" for key, value in made.items() if key != "python")
+        + ". Errors are the worst of all comparisons, in floors (budget 20). Seconds and peak memory are of the whole "
+        "command, all three formats.",
+        "",
+        f"| model | verdict | {' | '.join(FORMATS)} | watched, own weights | and probe weights | seconds | peak MB |",
+        "| --- | --- | " + "--- | " * (len(FORMATS) + 4),
+    ]
+    for name, found in sorted(results.items()):
+        ratios = [f"{found['ratio'][key]:.1f}" if "ratio" in found else "" for key in FORMATS]
+        shares = [f"{100 * share:.0f} %" for share in found.get("sensitivity", {}).values()] or ["", ""]
+        verdict = found["verdict"] + (f": {found['why']}" if "why" in found else "")
+        lines.append(
+            f"| {' | '.join([name, verdict, *ratios, *shares, str(found['seconds']), str(found['peak_mb'])])} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", help="comma-separated; all by default")
+    parser.add_argument("--limit", type=float, default=float("inf"), help="begin no model after so many seconds")
+    asked = parser.parse_args()
+    made = versions(PACKAGES)
+    path = HERE / "catalogue.json"
+    kept = json.loads(path.read_text()) if path.is_file() else {}
+    results = kept["results"] if kept.get("versions") == made else {}
+    entries = [entry.spec for entry in Registry(discover()).entries(Architecture) if entry.plugin.name == "torchvision"]
+    names = [
+        spec.name for spec in sorted(entries, key=lambda spec: spec.parameters or 0) if (spec.parameters or 0) <= MOST
+    ]
+    chosen = asked.models.split(",") if asked.models else names
+    started = time.perf_counter()
+    for name in chosen:
+        if name in results or time.perf_counter() - started > asked.limit:
+            continue
+        # one process for each measurement, as the operating system keeps the peak of all children together
+        code = f"import json, catalogue; print(json.dumps(catalogue.measure({name!r})))"
+        ran = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, check=True)
+        results[name] = json.loads(ran.stdout)
+        print(
+            name, results[name]["verdict"], results[name].get("ratio", ""), f"{results[name]['seconds']} s", flush=True
+        )
+        content = json.dumps({"versions": made, "results": results}, indent=1, sort_keys=True)
+        write_file(path, content.encode() + b"\n", force=True)
+        write_file(HERE / "catalogue.md", table(results, made).encode(), force=True)
+
+
+if __name__ == "__main__":
+    main()
