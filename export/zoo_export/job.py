@@ -101,9 +101,9 @@ def load_runner(entry: Entry[ExportFormat], path: Path) -> Callable[..., Any]:
     return runner
 
 
-def difference(name: str, artifact: str, found: Sequence[Comparison]) -> DifferenceError:
-    """The error for an artifact that does not compute what the model `name` computes."""
-    worst = max(found, key=lambda comparison: (not comparison.passed, comparison.ratio))
+def difference(name: str, artifact: str, found: Sequence[Comparison], blamed: str = "") -> DifferenceError:
+    """The error for an artifact that does not compute what the model `name` computes; `blamed` says why, if known."""
+    worst = _worst(found)
     under = " with ".join(text for text in ("", worst.runner, worst.weights if worst.weights == PROBE else "") if text)
     at = f"on the probe {worst.probe}{f' ({under})' if under else ''}"
     if worst.reason:
@@ -115,7 +115,7 @@ def difference(name: str, artifact: str, found: Sequence[Comparison]) -> Differe
             f"rounding error where {BUDGET:g} are allowed, worst at image {image}, class {index}"
         )
     return DifferenceError(
-        f"{artifact} does not compute what {name} computes: {what}.",
+        f"{artifact} does not compute what {name} computes: {what}.{f' {blamed}' if blamed else ''}",
         "It must not be used; what was there before is as it was.",
     )
 
@@ -176,6 +176,22 @@ def _check(
             if artifact is not path:
                 _write(entry, capture, artifact)
             found += run_and_judge(load_runner(entry, artifact), check.references, check.weights)
-        if not passed(found):
-            raise difference(capture.name, path.name, found)
+            if not passed(found):  # while the artifact is still there
+                raise difference(capture.name, path.name, found, _blamed(entry, capture, check, artifact, found))
     return found
+
+
+def _blamed(
+    entry: Entry[ExportFormat], capture: Capture, check: Check, artifact: Path, found: Sequence[Comparison]
+) -> str:
+    """What is to blame for a difference, for the one format whose hops are known; empty where it cannot be said."""
+    if entry.spec.export != "zoo_export.onnx_format:export":
+        return ""
+    from zoo_export.parity.blame import sentence  # only where it is needed: it loads onnxruntime
+
+    failed = _worst(found)
+    return next((sentence(capture, artifact, told) for told in check.references if told.probe.name == failed.probe), "")
+
+
+def _worst(found: Sequence[Comparison]) -> Comparison:
+    return max(found, key=lambda comparison: (not comparison.passed, comparison.ratio))
