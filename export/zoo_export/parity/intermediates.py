@@ -97,6 +97,7 @@ def first_wrong_call(program: ExportedProgram, module: nn.Module, images: Tensor
     calls = _calls(module, images)
     values = Recorder(program, torch.float64).record(images.double())
     nodes = [node for node in program.graph.nodes if node.op in ("placeholder", "call_function")]
+    position = {node: index for index, node in enumerate(nodes)}  # without constants, which no module gives
     groups: dict[tuple[str, str], list[int]] = {}
     for index, node in enumerate(nodes):
         for key, (path, _) in _stack(node):
@@ -105,10 +106,10 @@ def first_wrong_call(program: ExportedProgram, module: nn.Module, images: Tensor
     for (path, call), indices in groups.items():
         given, made = calls.get(call, (None, None))
         depth, last = -len(path.split(".")), nodes[indices[-1]]
-        outside = [arg for index in indices for arg in nodes[index].all_input_nodes if nodes.index(arg) < indices[0]]
-        feeding = [arg for arg in outside if arg.name in values]
+        used = [arg for index in indices for arg in nodes[index].all_input_nodes if arg.name in values]
+        feeding = [arg for arg in used if position[arg] < indices[0]]
         if given is not None and feeding:
-            events.append((indices[0] - 0.5, depth, place(max(feeding, key=nodes.index)), given))
+            events.append((indices[0] - 0.5, depth, place(max(feeding, key=lambda node: position[node])), given))
         if made is not None:
             events.append((indices[-1], depth, Place(last.name, path, source_line(last)), made))
     for until, _, where, expected in sorted(events, key=lambda event: event[:2]):
