@@ -103,3 +103,20 @@ def test_probe_weights_are_the_same_every_time_and_bring_signal_to_a_residual_br
     draw_probe_weights(again, [one for one in PROBES if one.name.startswith("noise")])
     for name, tensor in probe.module.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name])
+
+
+def test_probe_weights_leave_no_channel_behind_a_relu_dead() -> None:
+    """A channel that is never above zero would hide all damage to it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        wide = [nn.Sequential(nn.Conv2d(n, 64, 3), nn.ReLU()) for n in (1, 64)]
+        net = nn.Sequential(*wide, nn.Flatten(), nn.Linear(64 * 4 * 4, 64), nn.ReLU(), nn.Linear(64, 4)).eval()
+    for layer in (net[0][0], net[1][0], net[3]):
+        nn.init.zeros_(layer.bias)
+    noise = [one for one in PROBES if one.name.startswith("noise")]
+    draw_probe_weights(net, noise)
+    with torch.no_grad():
+        images = torch.cat([torch.from_numpy(one.images) for one in noise])
+        for stage in (net[:1], net[:2], net[:5]):
+            seen = stage(images)
+            assert (seen.movedim(1, 0).flatten(1) > 0).any(1).all()

@@ -23,15 +23,24 @@ def draw_probe_weights(module: nn.Module, probes: list[Probe]) -> None:
     """Change `module` (evaluation mode, float32, CPU) in place, the same way every time.
 
     Matrices and kernels that are zero or tiny get the scale that keeps a signal's size; vectors of one value get
-    values spread around it, and zeros become small numbers; BatchNorm's statistics are then estimated afresh on
-    the probes.
+    values spread around it, and zeros become small numbers. BatchNorm's statistics are then estimated afresh on
+    the probes, and the biases drawn for convolutions and linear layers are moved so that every channel is above
+    zero somewhere: behind a ReLU, a channel that never is would hide all damage to it.
     """
     generator = torch.Generator().manual_seed(SEED)
+    changed = set[nn.Parameter]()
     for _, parameter in sorted(module.named_parameters()):
         drawn = _drawn(parameter, generator)
         if drawn is not None:
             parameter.copy_(drawn)
-    _estimate_statistics(module, probes)
+            changed.add(parameter)
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias in changed]
+    hooks = [layer.register_forward_hook(_Awaken(generator)) for layer in layers]
+    try:
+        _estimate_statistics(module, probes)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _drawn(parameter: Tensor, generator: torch.Generator) -> Tensor | None:
@@ -51,11 +60,27 @@ def _drawn(parameter: Tensor, generator: torch.Generator) -> Tensor | None:
     return noise
 
 
+class _Awaken:
+    """A forward hook that, at a layer's first call, moves its bias so that each channel's mean is barely positive."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator, self.done = generator, False
+
+    def __call__(self, layer: nn.Conv2d | nn.Linear, given: object, output: Tensor) -> Tensor:
+        if self.done or layer.bias is None:
+            return output
+        self.done = True
+        last = isinstance(layer, nn.Linear)
+        values = (output if last else output.movedim(-3, -1)).flatten(0, -2)
+        share = torch.rand(values.shape[1], generator=self.generator) / 2
+        shift = share * values.std(0, unbiased=False) - values.mean(0)
+        layer.bias += shift
+        return output + (shift if last else shift[:, None, None])
+
+
 def _estimate_statistics(module: nn.Module, probes: list[Probe]) -> None:
     """Give BatchNorm the statistics of the noise probes, all in one batch, so that every layer's signal fits them."""
     norms = [layer for layer in module.modules() if isinstance(layer, _BatchNorm) and layer.running_mean is not None]
-    if not norms:
-        return
     noise = np.concatenate([probe.images for probe in probes if probe.name.startswith("noise")])
     momenta = [layer.momentum for layer in norms]
     for layer in norms:

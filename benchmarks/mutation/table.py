@@ -1,0 +1,86 @@
+"""Markdown from results."""
+
+import os
+import platform
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
+
+from mutation.bench import KINDS, Mutant, Result
+from mutation.rules import RULES
+
+COLUMNS = (*RULES, "zoo own", "zoo")
+PACKAGES = ("torch", "torchvision", "onnx", "onnx-ir", "onnxscript", "numpy")
+
+
+def report(results: Sequence[Result]) -> Iterator[str]:
+    """The whole report, line by line."""
+    counted = [mutant for result in results for mutant in result.mutants if not mutant.equivalent]
+    yield f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, on the CPU"
+    yield f"{', '.join(f'{package} {version(package)}' for package in PACKAGES)}, onnxruntime {_onnxruntime()}"
+    yield f"n = {len(counted)} broken graphs of {len(results)} models"
+    yield ""
+    yield from by_model(results)
+    yield ""
+    yield "`!` marks a rule that also rejects the graph as exported, which is right."
+    yield ""
+    yield from by_kind(results)
+    yield ""
+    yield "Not noticed by zoo (the largest error in floors; 20 are allowed):"
+    yield from misses(results)
+    yield ""
+    tried, alarms = sum(result.same for result in results), [a for result in results for a in result.false_alarms]
+    yield f"{len(alarms)} false alarms of zoo on {tried} graphs that are changed and the same function"
+    yield from (f"- {result.model}: {alarm}" for result in results for alarm in result.false_alarms)
+
+
+def by_model(results: Sequence[Result]) -> Iterator[str]:
+    """One row a model: how many graphs were broken, and the share that each rule noticed."""
+    yield f"| model | image | mutants | do not run | equivalent, left out | {' | '.join(COLUMNS)} |"
+    yield f"|---|---|---|---|---|{'---|' * len(COLUMNS)}"
+    for result in results:
+        counted = [mutant for mutant in result.mutants if not mutant.equivalent]
+        marks = ["!" if result.healthy.get(rule) else "" for rule in COLUMNS]
+        shares = (f"{share(counted, rule)}{mark}" for rule, mark in zip(COLUMNS, marks, strict=True))
+        yield (
+            f"| {result.model} | {'×'.join(map(str, result.shape))} | {len(counted)} "
+            f"| {sum(bool(mutant.broken) for mutant in counted)} | {len(result.mutants) - len(counted)} "
+            f"| {' | '.join(shares)} |"
+        )
+    counted = [mutant for result in results for mutant in result.mutants if not mutant.equivalent]
+    broken = sum(bool(mutant.broken) for mutant in counted)
+    left_out = sum(len(result.mutants) for result in results) - len(counted)
+    shares = (share(counted, rule) for rule in COLUMNS)
+    yield f"| all | | {len(counted)} | {broken} | {left_out} | {' | '.join(shares)} |"
+
+
+def by_kind(results: Sequence[Result]) -> Iterator[str]:
+    """One row a kind of damage."""
+    yield f"| damage | mutants | do not run | equivalent, left out | {' | '.join(COLUMNS)} |"
+    yield f"|---|---|---|---|{'---|' * len(COLUMNS)}"
+    for kind in KINDS:
+        made = [mutant for result in results for mutant in result.mutants if mutant.kind == kind.name]
+        counted = [mutant for mutant in made if not mutant.equivalent]
+        broken = sum(bool(mutant.broken) for mutant in counted)
+        shares = (share(counted, rule) for rule in COLUMNS)
+        yield f"| {kind.name} | {len(counted)} | {broken} | {len(made) - len(counted)} | {' | '.join(shares)} |"
+
+
+def misses(results: Sequence[Result]) -> Iterator[str]:
+    """What zoo did not notice, with how near it came."""
+    for result in results:
+        for mutant in result.mutants:
+            if not mutant.equivalent and not mutant.noticed["zoo"]:
+                near = ", ".join(f"{ratio:.3g} with {weights}" for weights, ratio in mutant.ratios.items())
+                yield f"- {result.model}: {mutant.kind} at {mutant.place}: {near}"
+
+
+def share(mutants: Iterable[Mutant], rule: str) -> str:
+    """The share of mutants that a rule noticed."""
+    told = [mutant.noticed[rule] for mutant in mutants]
+    return f"{100 * sum(told) / len(told):.0f} %" if told else "–"
+
+
+def _onnxruntime() -> str:
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
