@@ -78,7 +78,7 @@ def test_show_knows_weights_and_the_architecture_names_them(
 def test_plugins_are_told_with_what_they_provide(run_zoo: Run, registry: Registry) -> None:
     told = json.loads(run_zoo("plugins", "--json").out)
     assert {entry["plugin"]: entry["error"] for entry in told["plugins"]} == {p.name: "" for p in registry.plugins}
-    assert next(e for e in told["plugins"] if e["plugin"] == "export")["provides"] == {"format": 2, "command": 4}
+    assert next(e for e in told["plugins"] if e["plugin"] == "export")["provides"] == {"format": 3, "command": 4}
     assert told["conflicts"] == []
     assert "export\tzoo-kit" in run_zoo("plugins").out
 
