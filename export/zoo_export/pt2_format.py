@@ -12,6 +12,7 @@ import torch
 from zoo.errors import ExportError
 from zoo_export.capture import Capture, first_line, quiet
 from zoo_export.pt2_archive import refuse_unsafe
+from zoo_export.torch_runner import torch_runner
 
 PRIVATE = ("stack_trace", "from_node", "source_fn_stack")  # of a node; the first holds paths
 
@@ -54,10 +55,4 @@ def runner(path: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.flo
             module = torch.export.load(path).module()
     except Exception as error:
         raise ExportError(f"PyTorch does not load {path.name}: {first_line(error)}", "Export it again.") from error
-
-    def run(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        with torch.inference_mode(), quiet():
-            logits = module(torch.from_numpy(images))
-        return np.asarray(logits.numpy())
-
-    return run
+    return torch_runner(module)

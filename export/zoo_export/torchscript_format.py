@@ -11,6 +11,7 @@ import torch
 
 from zoo.errors import ExportError
 from zoo_export.capture import Capture, first_line, quiet
+from zoo_export.torch_runner import torch_runner
 
 _JIT: Any = torch.jit  # untyped, in part
 
@@ -52,13 +53,7 @@ def runner(path: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.flo
             module = _JIT.load(path, map_location="cpu").eval()
     except Exception as error:
         raise ExportError(f"PyTorch does not load {path.name}: {first_line(error)}", "Export it again.") from error
-
-    def run(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        with torch.inference_mode(), quiet():
-            logits = module(torch.from_numpy(images))
-        return np.asarray(logits.numpy())
-
-    return run
+    return torch_runner(module)
 
 
 def _traced(capture: Capture) -> bytes:
