@@ -108,7 +108,7 @@ class Report:
 
 
 class Model:
-    """The model in an export folder: `name`, `labels`, `manifest`, and the `providers` (onnxruntime's names) it runs on.
+    """The model in an export folder: `name`, `labels`, `manifest`, and the `providers` (onnxruntime's names) it has.
     Raises `Error` where one cannot be had, or there is no ONNX; else as `read_manifest`. Warns if it is not proven."""
 
     def __init__(self, folder: str | os.PathLike[str], providers: Sequence[str] = CPU) -> None:
