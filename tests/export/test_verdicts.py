@@ -59,7 +59,7 @@ def test_an_override_means_what_numpy_allclose_means(
     cases: list[tuple[float, float]], atol: float, rtol: float
 ) -> None:
     truth = np.array([[value for value, _ in cases]], np.float64)
-    output = (truth + [[by for _, by in cases]]).astype(np.float32)
+    output = np.add(truth, [[by for _, by in cases]]).astype(np.float32)
     reference = Reference(Probe("noise-1", np.zeros((1, 1, 2, 2), np.float32)), truth, 1e-6)
     found = judge(reference, output, Override(atol, rtol))
     off = np.abs(output.astype(np.float64) - truth)
