@@ -1,5 +1,6 @@
 """`zoo predict`: classify images."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +10,7 @@ import click
 
 from zoo.cli.options import json_option
 from zoo.cli.output import print_json
+from zoo_export.commands.said import warning
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,8 +50,11 @@ def _folder(lazy: "Lazy", folder: Path) -> "Classify":
     from zoo_export.folder import explained, read_folder
 
     manifest = read_folder(folder)
+    if warned := warning(manifest["verdict"], manifest["certificate"]["override"]):
+        click.echo(f"warning: {warned}", err=True)
     if "onnx" in manifest["artifacts"]:
-        with explained(folder):
+        with explained(folder), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it is said above
             model = zoo_runtime.Model(folder)
 
         def classify(path: Path, top: int) -> "list[Prediction]":
