@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import zoo_runtime
-from zoo.atomic import new_folder
+from zoo.atomic import is_of_writing, new_folder
 from zoo.errors import DifferenceError, ExportError, ZooError
 from zoo.loading import Model
 from zoo.refs import resolve
@@ -144,9 +144,11 @@ def _write(entry: Entry[ExportFormat], capture: Capture, path: Path) -> None:
     write = resolve(entry, entry.spec.export)
     try:
         write(capture, path)
-    except (ZooError, OSError):
+    except ZooError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and is_of_writing(error, path.parent):
+            raise
         raise ExportError(
             f"The format {entry.spec.name} of {entry.plugin.distribution} could not export {capture.name}: "
             f"{first_line(error)}",
