@@ -6,6 +6,7 @@ from zoo.errors import DifferenceError, ExportError
 from zoo.loading import open_model
 from zoo.registry import Registry
 from zoo.specs import ExportFormat
+from zoo_export.capture import Capture
 from zoo_export.job import difference, load_runner
 from zoo_export.parity.check import OWN
 from zoo_export.parity.judge import Comparison, passed, run_and_judge
@@ -41,7 +42,13 @@ def verify_file(registry: Registry, path: Path, against: str, data_root: Path) -
     runner = load_runner(registry.find(ExportFormat, entries[0].qualified), path)
     found = run_and_judge(runner, references, OWN)
     if not passed(found):
-        raise difference(model.name, str(path), found)
+        from zoo_export.parity.blame import sentence  # only where it is needed: it loads onnxruntime
+
+        worst = max(found, key=lambda comparison: (not comparison.passed, comparison.ratio))
+        failed = next(reference for reference in references if reference.probe.name == worst.probe)
+        capture = Capture(model.name, model.module, model.card)
+        blamed = sentence(entries[0].spec.export, capture, path, failed, ours=False)
+        raise difference(model.name, str(path), found, blamed)
     seen = sensitivity(model.module, references)
     if seen.share < ENOUGH:
         raise DifferenceError(

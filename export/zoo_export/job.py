@@ -78,6 +78,7 @@ def export_model(
         golden.write_golden(folder / golden.NAME, own.references)
         shutil.copyfile(zoo_runtime.__file__, folder / "zoo_runtime.py")
         content = manifest.build_manifest(captures[0], artifacts, checks, comparisons, whence)
+        content["formats"] = {entry.spec.name: registry.full_name(entry) for entry in formats}
         (folder / "README.md").write_text(readme(content, comparisons), encoding="utf-8")
         manifest.write_manifest(folder, content)
     return Exported(output, content, comparisons)
@@ -186,13 +187,12 @@ def _check(
 def _blamed(
     entry: Entry[ExportFormat], capture: Capture, check: Check, artifact: Path, found: Sequence[Comparison]
 ) -> str:
-    """What is to blame for a difference, for the one format whose hops are known; empty where it cannot be said."""
-    if entry.spec.export != "zoo_export.onnx_format:export":
-        return ""
+    """What is to blame for a difference, for the formats whose hops are known; empty where it cannot be said."""
     from zoo_export.parity.blame import sentence  # only where it is needed: it loads onnxruntime
 
     failed = _worst(found)
-    return next((sentence(capture, artifact, told) for told in check.references if told.probe.name == failed.probe), "")
+    told = next(reference for reference in check.references if reference.probe.name == failed.probe)
+    return sentence(entry.spec.export, capture, artifact, told)
 
 
 def _worst(found: Sequence[Comparison]) -> Comparison:

@@ -51,7 +51,7 @@ def verify_folder(
         references = _afresh(registry, manifest, references, against)
     comparisons: dict[str, list[Comparison]] = {}
     for name in names or artifacts:
-        entry = registry.find(ExportFormat, name)
+        entry = registry.find(ExportFormat, manifest.get("formats", {}).get(name, name))
         comparisons[name] = run_and_judge(load_runner(entry, folder / artifacts[name]), references, OWN)
         if not passed(comparisons[name]):
             raise difference(manifest["name"], str(folder / artifacts[name]), comparisons[name])
