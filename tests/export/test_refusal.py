@@ -63,8 +63,8 @@ VALUES, BATCH = "depends on values computed from the images", "works for batches
         (branch, VALUES, True),
         (item, VALUES, True),
         (size_of_values, VALUES, True),
-        (fixed_batch, BATCH, False),  # PyTorch does not tell where
-        (reshaped, BATCH, False),
+        (fixed_batch, "must match the size of tensor b (4)", True),
+        (reshaped, BATCH, False),  # PyTorch does not tell where
         (to_numpy, "numpy() is not supported", True),
         (no_operator, "no_such_method", True),
         (path_in_it, "ValueError: table.csv is empty", True),
