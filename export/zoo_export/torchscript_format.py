@@ -57,7 +57,7 @@ def runner(path: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.flo
 
 
 def traced(capture: Capture) -> bytes:
-    """The trace, made once for `capture` and its variants, as `torch.jit.load` reads it; the weights are the first's."""
+    """The trace, made once for `capture` and its variants, for `torch.jit.load`; the weights are the first's."""
     return capture.once("torchscript", lambda: _trace(capture))
 
 

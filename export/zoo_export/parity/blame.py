@@ -170,7 +170,7 @@ def _named_alike(model: onnx_ir.Model, nodes: Mapping[str, Node]) -> Iterator[st
     for node in model.graph:
         told = node.metadata_props.get("pkg.torch.onnx.name_scopes", "")
         for value in node.outputs:
-            if value.name in nodes and repr(place(nodes[value.name]).module) in told:
+            if value.name is not None and value.name in nodes and repr(place(nodes[value.name]).module) in told:
                 yield value.name
 
 
