@@ -25,7 +25,7 @@ def refusal(error: BaseException, otherwise: str) -> str:
 def _cause(error: BaseException) -> str:
     if isinstance(error, GuardOnDataDependentSymNode):
         return "what its forward does depends on values computed from the images, in a branch, a loop or a size"
-    fixed = FIXED.search(str(error))
-    if fixed:
-        return f"its forward works for batches of {fixed[1]} images alone, which is what it was traced with"
+    if "Constraints violated" in str(error):
+        fixed = FIXED.search(str(error))
+        return f"its forward does not work for every batch size{f', but for {fixed[1]} images alone' if fixed else ''}"
     return ""

@@ -58,7 +58,7 @@ def path_in_it(images: Tensor) -> Tensor:
     raise ValueError("/home/somebody/secret/table.csv is empty")
 
 
-VALUES, BATCH = "depends on values computed from the images", "works for batches of 4 images alone"
+VALUES, BATCH = "depends on values computed from the images", "its forward does not work for every batch size"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ VALUES, BATCH = "depends on values computed from the images", "works for batches
         (size_of_values, VALUES, True),
         (fixed_batch, "must match the size of tensor b (4)", True),
         (assertion, BATCH, False),  # PyTorch does not tell where
-        (reshaped, "does not work for every batch size", False),
+        (reshaped, BATCH, False),
         (to_numpy, "numpy() is not supported", True),
         (no_operator, "no_such_method", True),
         (path_in_it, "ValueError: table.csv is empty", True),
