@@ -6,7 +6,8 @@ from zoo.errors import ExportError
 from zoo.loading import open_model
 from zoo.registry import Registry
 from zoo.specs import ExportFormat
-from zoo_export.failure import difference, vacuous
+from zoo_export.capture import Capture
+from zoo_export.failure import difference, vacuous, worst
 from zoo_export.job import load_runner
 from zoo_export.parity.check import OWN
 from zoo_export.parity.judge import Comparison, passed, run_and_judge
@@ -42,7 +43,12 @@ def verify_file(registry: Registry, path: Path, against: str, data_root: Path) -
     runner = load_runner(registry.find(ExportFormat, entries[0].qualified), path)
     found = run_and_judge(runner, references, OWN)
     if not passed(found):
-        raise difference(model.name, str(path), found)
+        from zoo_export.parity.blame import sentence  # only where it is needed: it loads onnxruntime
+
+        failed = next(reference for reference in references if reference.probe.name == worst(found).probe)
+        capture = Capture(model.name, model.module, model.card)
+        blamed = sentence(entries[0].spec.export, capture, path, failed, ours=False)
+        raise difference(model.name, str(path), found, blamed)
     seen = sensitivity(model.module, references)
     if seen.share < ENOUGH:
         raise vacuous(

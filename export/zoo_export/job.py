@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import zoo_runtime
-from zoo.atomic import new_folder
+from zoo.atomic import is_of_writing, new_folder
 from zoo.errors import DifferenceError, ExportError, OutputError, ZooError
 from zoo.loading import Model
 from zoo.refs import resolve
@@ -100,6 +100,7 @@ def export_model(
             described[name] = describe_artifact(entry, path, evidence.verdict, comparisons[name])
         shutil.copyfile(zoo_runtime.__file__, folder / "zoo_runtime.py")
         content = manifest.build_manifest(capture, artifacts, build_certificate(registry, model, evidence, described))
+        content["formats"] = {entry.spec.name: registry.full_name(entry) for entry in formats}
         (folder / "README.md").write_text(readme(content, comparisons), encoding="utf-8")
         manifest.write_manifest(folder, content)
     return Exported(output, content, comparisons)
@@ -138,9 +139,11 @@ def _write(entry: Entry[ExportFormat], capture: Capture, path: Path) -> None:
     write = resolve(entry, entry.spec.export)
     try:
         write(capture, path)
-    except (ZooError, OSError):
+    except ZooError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and is_of_writing(error, path.parent):
+            raise
         raise ExportError(
             f"The format {entry.spec.name} of {entry.plugin.distribution} could not export {capture.name}: "
             f"{first_line(error)}",
@@ -205,10 +208,9 @@ def _failed(
 def _blamed(
     entry: Entry[ExportFormat], capture: Capture, check: Check, artifact: Path, found: Sequence[Comparison]
 ) -> str:
-    """What is to blame for a difference, for the one format whose hops are known; empty where it cannot be said."""
-    if entry.spec.export != "zoo_export.onnx_format:export":
-        return ""
+    """What is to blame for a difference, for the formats whose hops are known; empty where it cannot be said."""
     from zoo_export.parity.blame import sentence  # only where it is needed: it loads onnxruntime
 
     failed = worst(found)
-    return next((sentence(capture, artifact, told) for told in check.references if told.probe.name == failed.probe), "")
+    told = next(reference for reference in check.references if reference.probe.name == failed.probe)
+    return sentence(entry.spec.export, capture, artifact, told)

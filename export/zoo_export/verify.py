@@ -64,7 +64,7 @@ def verify_folder(
         override, verdict = override_of(manifest["certificate"]), manifest["verdict"]
     comparisons: dict[str, list[Comparison]] = {}
     for name in names or artifacts:
-        entry = registry.find(ExportFormat, name)
+        entry = registry.find(ExportFormat, manifest.get("formats", {}).get(name, name))
         comparisons[name] = run_and_judge(load_runner(entry, folder / artifacts[name]), references, OWN, override)
         if not passed(comparisons[name]):
             raise difference(manifest["name"], str(folder / artifacts[name]), comparisons[name], override=override)

@@ -231,3 +231,13 @@ def test_the_command_line_exits_with_3_where_a_file_was_changed(run_zoo, folder)
     ran = run_zoo("verify", str(folder))
     assert (ran.code, ran.out) == (3, "")
     assert "model.onnx" in ran.err and "\n  next: " in ran.err
+
+
+def test_a_format_whose_name_another_plugin_claims_is_found_again(make_model, make_registry, try_export) -> None:
+    from zoo_export import torchscript_format
+    from zoo_export.verify import verify_folder
+
+    registry = make_registry(torchscript_format.export, torchscript_format.runner, name="onnx")
+    made = try_export(make_model(), "zoo-planted:onnx", registry=registry)
+    assert made.manifest["formats"] == {"onnx": "zoo-planted:onnx"}
+    assert verify_folder(registry, made.path).comparisons["onnx"]
