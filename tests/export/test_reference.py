@@ -207,3 +207,30 @@ def test_flat_images_are_also_evaluated_without_onednn(make_model, probes: list[
     )
     make_references(model, probes)
     assert sorted(seen) == sorted(probe.images.shape for probe in probes if probe.flat)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_what_is_float64_stays_so_and_what_is_float32_comes_back_to_the_bit(make_model, probes, in_place) -> None:
+    module = make_model().module
+    module.register_buffer("exact", torch.full((), 1 / 3, dtype=torch.float64))
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    make_references(module, probes, in_place=in_place)
+    after = module.state_dict()
+    assert all(after[name].dtype == value.dtype and torch.equal(after[name], value) for name, value in before.items())
+    assert all(parameter.requires_grad and not parameter.is_inference() for parameter in module.parameters())
+
+
+def test_a_model_that_counts_what_it_sees_is_refused_and_left_as_it_was(make_model, probes: list[Probe]) -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = make_model().module
+            self.register_buffer("seen", torch.zeros(()))
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.seen += len(images)
+            return self.inner(images)
+
+    module = Counting().eval()
+    assert "changes its own seen" in refused(module, probes).cause
+    assert float(module.seen) == 0

@@ -40,7 +40,11 @@ class Reference:
 
 
 def make_references(
-    module: nn.Module, probes: list[Probe], on_stage: Callable[[int, int], None] = lambda done, total: None
+    module: nn.Module,
+    probes: list[Probe],
+    on_stage: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    in_place: bool = False,
 ) -> list[Reference]:
     """Evaluate truth and floor for every probe. `module` (float32, evaluation mode, CPU) is left as it was.
 
@@ -49,22 +53,27 @@ def make_references(
     at every position and adds up where random errors cancel: these are also evaluated without oneDNN, whose order of
     summation is another. The floor is never below float32's epsilon times the largest absolute value of truth.
 
+    Args:
+        in_place: work on `module` itself, which is put back, and not on a copy. Either way there are never more than
+            two copies of the weights beside it, float64 counted twice.
+
     Raises:
-        ExportError: the model raises or draws random numbers, or its logits are not finite or not `[N, K]`.
+        ExportError: the model raises, draws random numbers or changes its own buffers, or its logits are not finite
+            or not `[N, K]`.
     """
     inputs = [torch.from_numpy(probe.images) for probe in probes]
     flat = [index for index, probe in enumerate(probes) if probe.flat]
     runs: list[tuple[Evaluate, Sequence[int]]] = [(run, range(len(probes))) for run in (_plain, *JITTERED)]
     runs.append((_without_onednn, flat))
     try:
+        twin = module if in_place else copy.deepcopy(module)
+        drawn = torch.random.get_rng_state()
+        with _float64(twin), torch.inference_mode(), quiet():
+            truths = [np.asarray(twin(images.double()).numpy(), np.float64) for images in inputs]
         with torch.inference_mode(), quiet():
-            double = copy.deepcopy(module).double()
-            drawn = torch.random.get_rng_state()
-            truths = [np.asarray(double(images.double()).numpy(), np.float64) for images in inputs]
-            del double
             floors = [0.0] * len(probes)
             for done, (evaluate, chosen) in enumerate(runs, 1):
-                outputs = evaluate(module, [inputs[index] for index in chosen], done)
+                outputs = evaluate(twin, [inputs[index] for index in chosen], done)
                 for index, output in zip(chosen, outputs, strict=True):
                     deviation = np.abs(output.double().numpy() - truths[index]).max()
                     floors[index] = float(np.maximum(floors[index], deviation))  # keeps NaN
@@ -77,6 +86,13 @@ def make_references(
         raise ExportError(
             "The model draws random numbers in evaluation mode, so that its logits are not a function of its images.",
             "Correct its forward; dropout, for one, must heed self.training.",
+        )
+    before, after = module.state_dict(), twin.state_dict()
+    changed = next((name for name in before if not torch.equal(before[name], after[name])), None)
+    if changed is not None:
+        raise ExportError(
+            f"The model changes its own {changed} in evaluation mode, so that its logits depend on what it has seen.",
+            "Correct its forward; what it counts must heed self.training.",
         )
     for probe, truth in zip(probes, truths, strict=True):
         if truth.ndim != 2 or len(truth) != len(probe.images) or not np.isfinite(truth).all():
@@ -94,6 +110,24 @@ def make_references(
         Reference(probe, truth, max(floor, EPS32 * float(np.abs(truth).max())))
         for probe, truth, floor in zip(probes, truths, floors, strict=True)
     ]
+
+
+@contextmanager
+def _float64(module: nn.Module) -> Iterator[None]:
+    """Hold a module in float64. What was float32 becomes so again, to the bit."""
+    single = {name for name, tensor in _tensors(module) if tensor.dtype == torch.float32}
+    module.double()
+    try:
+        yield
+    finally:
+        for name, tensor in _tensors(module):
+            if name in single:
+                tensor.data = tensor.data.float()
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from module.named_parameters()
+    yield from module.named_buffers()
 
 
 def _plain(module: nn.Module, inputs: list[Tensor], seed: int) -> list[Tensor]:
