@@ -15,6 +15,7 @@ from mutation.rules import RULES, Array, noticed
 from mutation.same import SAME
 from mutation.structure import STRUCTURE
 from mutation.weights import WEIGHTS
+from mutation.windows import WINDOWS
 from zoo.loading import Model
 from zoo_export.capture import INPUT, OUTPUT, Capture, first_line, quiet
 from zoo_export.lowering import lower
@@ -23,7 +24,7 @@ from zoo_export.parity.check import OWN, Check, make_checks
 from zoo_export.parity.judge import Runner, passed, run_and_judge
 from zoo_export.parity.probes import make_probes
 
-KINDS: tuple[Kind, ...] = (*WEIGHTS, *STRUCTURE)
+KINDS: tuple[Kind, ...] = (*WEIGHTS, *WINDOWS, *STRUCTURE)
 BEST = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL  # what onnxruntime does where nothing is said
 
 
