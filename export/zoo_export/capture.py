@@ -17,7 +17,7 @@ from zoo.card import Card
 from zoo.errors import ExportError
 
 INPUT, OUTPUT, BATCH = "input", "logits", "batch"
-TRACED_BATCH = 2  # with 1, exporters bake the batch in
+TRACED_BATCH = 4  # with 1, exporters bake the batch in; no probe has as many images
 T = TypeVar("T")
 
 

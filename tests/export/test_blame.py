@@ -92,7 +92,7 @@ def _subject(registry, name: str) -> Subject:
             model = Model("attentive", Attentive().eval(), card, None)
     check = make_checks(model.module, make_probes(model.card.preprocess)[:2])[-1]
     capture = Capture(model.name, check.module, model.card)
-    return Subject(model, check.module, check.references[1], capture)
+    return Subject(model, check.module, check.references[-1], capture)
 
 
 def _eight(registry):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ExportError
 from zoo_export.parity.probes import Probe, make_probes
-from zoo_export.parity.reference import EPS32, make_references
+from zoo_export.parity.reference import EPS32, _Noise, make_references
 
 
 class Says(nn.Module):
@@ -183,3 +183,27 @@ def test_a_model_that_draws_random_numbers_is_refused(probes: list[Probe], proba
 def test_dropout_that_heeds_evaluation_mode_is_fine(probes: list[Probe]) -> None:
     module = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(192, 4)).eval()
     assert all(reference.floor < 1e-5 for reference in make_references(module, probes))
+
+
+def test_jitter_moves_every_value_by_at_most_one_unit_and_no_two_alike() -> None:
+    """In either memory layout, so that a pool of random numbers is as good as drawing each."""
+    for layout in (torch.contiguous_format, torch.channels_last):
+        values = torch.ones(2, 5, 64, 64).contiguous(memory_format=layout)
+        noise = _Noise(seed=1)
+        first, second = noise.like(values), noise.like(values)
+        assert first.shape == values.shape and first.stride() == values.stride()
+        assert float((first - 1).abs().max()) <= EPS32 * 1.001
+        assert float((first != 1).float().mean()) > 0.5
+        for one, other in ((first[0], first[1]), (first[:, 0], first[:, 1]), (first, second)):
+            assert abs(float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1])) < 0.05
+
+
+def test_flat_images_are_also_evaluated_without_onednn(make_model, probes: list[Probe], monkeypatch) -> None:
+    """There rounding adds up over positions, which random errors do not show."""
+    seen: list[tuple[int, ...]] = []
+    model = make_model().module
+    model.register_forward_hook(
+        lambda module, given, output: seen.append(tuple(given[0].shape)) if not torch.backends.mkldnn.enabled else None
+    )
+    make_references(model, probes)
+    assert sorted(seen) == sorted(probe.images.shape for probe in probes if probe.flat)

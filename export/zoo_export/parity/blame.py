@@ -22,7 +22,7 @@ from zoo_export.lowering import lower
 from zoo_export.onnx_format import LEVELS, PROTOBUF_LIMIT
 from zoo_export.parity.intermediates import Place, Recorder, first_wrong_call, place
 from zoo_export.parity.judge import BUDGET, judge
-from zoo_export.parity.reference import EPS32, JITTERS, Reference
+from zoo_export.parity.reference import EPS32, JITTERED, Reference
 
 CAPTURED, LOWERED = "the captured graph", "the lowered graph"
 FILE, BASIC, ALL = "the exported file", "onnxruntime's basic optimizations", "onnxruntime's further optimizations"
@@ -127,7 +127,7 @@ def _first_wrong_value(
     images = torch.from_numpy(reference.probe.images)
     truths = Recorder(program, torch.float64, weights).record(images)
     floors = {name: EPS32 * float(truth.abs().max()) for name, truth in truths.items()}
-    for seed in range(1 + JITTERS):
+    for seed in range(1 + len(JITTERED)):
         jitter = torch.Generator().manual_seed(seed) if seed else None
         for name, value in Recorder(program, torch.float32, weights, jitter).record(images).items():
             floors[name] = max(floors[name], float((value.double() - truths[name]).abs().max()))

@@ -37,7 +37,7 @@ def make_checks(module: nn.Module, probes: list[Probe]) -> list[Check]:
     drawn = copy.deepcopy(module)
     noise = [probe for probe in probes if probe.name.startswith("noise")]
     draw_probe_weights(drawn, noise)
-    again = tuple(make_references(drawn, noise))
+    again = tuple(make_references(drawn, noise[-1:]))  # the batch of three; one set of weights met the rest
     return [own, Check(PROBE, drawn, again, sensitivity(drawn, again))]
 
 

@@ -18,29 +18,39 @@ class Probe:
     name: str
     images: Array
 
+    @property
+    def flat(self) -> bool:
+        """Whether an image is of one colour over more than half of its area."""
+        pixels = self.images.reshape(*self.images.shape[:2], -1)
+        same = pixels == np.median(pixels, axis=-1, keepdims=True)
+        return bool((same.mean(-1) > 0.5).all(1).any())
+
 
 def make_probes(preprocess: Preprocess, real: Sequence[npt.NDArray[np.uint8]] = (), seed: int = 0) -> list[Probe]:
     """Seeded noise in batches of 1 and 3, edges, and real images where there are any.
 
     The edges come in two batches, so that a branch on brightness is taken both ways. Dark: all zero after
-    normalisation; black; dim noise. Bright: white; one white pixel on black; one black pixel on white.
+    normalisation (the mean of the data); black with one white pixel. Bright: white.
 
     Args:
         real: uint8 `[C, H, W]` each, of the model's size.
     """
     shape = preprocess.input_shape
-    rng = np.random.default_rng(seed)
-    noise = rng.integers(0, 256, (4, *shape), dtype=np.uint8)
-    dark, bright = np.zeros((3, *shape), np.uint8), np.full((3, *shape), 255, np.uint8)
-    middle = (..., shape[1] // 2, shape[2] // 2)
-    dark[2] = noise[0] // 8
-    bright[1], bright[1][middle], bright[2][middle] = 0, 255, 0
-    probes = {"noise-1": noise[:1], "noise-3": noise[1:], "dark-3": dark, "bright-3": bright}
+    noise = np.random.default_rng(seed).integers(0, 256, (4, *shape), dtype=np.uint8)
+    edges = np.zeros((3, *shape), np.uint8)
+    edges[1, :, shape[1] // 2, shape[2] // 2] = 255
+    edges[2] = 255
+    dark, bright = np.split(normalise_array(edges, preprocess), [2])
+    dark[0] = 0
+    probes = [
+        Probe("noise-1", normalise_array(noise[:1], preprocess)),
+        Probe("noise-3", normalise_array(noise[1:], preprocess)),
+        Probe("dark-2", dark),
+        Probe("bright-1", bright),
+    ]
     if len(real):
-        probes[f"real-{len(real)}"] = np.stack(list(real))
-    made = [Probe(name, normalise_array(images, preprocess)) for name, images in probes.items()]
-    made[2].images[0] = 0  # grey: the mean of the data
-    return made
+        probes.append(Probe(f"real-{len(real)}", normalise_array(np.stack(list(real)), preprocess)))
+    return probes
 
 
 def normalise_array(images: npt.NDArray[np.uint8], preprocess: Preprocess) -> Array:

@@ -16,7 +16,7 @@ from zoo_export.parity.judge import BUDGET
 from zoo_export.parity.reference import Reference
 
 CHANGE = 0.01
-DRAWS = 3
+DRAWS, IMAGES = 2, 3
 ENOUGH = 0.9  # of the tensors; below it a check proves too little
 
 
@@ -44,7 +44,7 @@ class Sensitivity:
 
 
 def sensitivity(module: nn.Module, references: Sequence[Reference]) -> Sensitivity:
-    """Measure on the probe with the most images of noise or of a data set.
+    """Measure on the first images of the largest probe of noise or of a data set.
 
     The logits `y [N, K]` are summed with random signs v. For a change d of a parameter, `v · dy` has the variance
     `|dy|²`, so `|v · dy| / sqrt(N K)` estimates the root mean square of the change, which the largest change is
@@ -52,7 +52,7 @@ def sensitivity(module: nn.Module, references: Sequence[Reference]) -> Sensitivi
     """
     told = [reference for reference in references if reference.probe.name.startswith(("noise", "real"))]
     reference = max(told, key=lambda reference: len(reference.truth))
-    images = torch.from_numpy(reference.probe.images)
+    images = torch.from_numpy(reference.probe.images[:IMAGES])
     named = {name: value for name, value in module.named_parameters() if value.is_floating_point()}
     squares = dict.fromkeys(named, 0.0)
     with _requiring_grad(list(named.values())), torch.enable_grad():
