@@ -57,10 +57,17 @@ class Result:
     healthy: dict[str, bool]
     false_alarms: list[str]
     same: int
+    worst: float
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return asdict(self)
+
+    @classmethod
+    def read(cls, told: dict[str, Any]) -> "Result":
+        """From what `to_dict` gave."""
+        mutants = [Mutant(**mutant) for mutant in told["mutants"]]
+        return cls(**{**told, "shape": tuple(told["shape"]), "mutants": mutants})
 
 
 class Bench:
@@ -90,7 +97,7 @@ class Bench:
     def run(self, places: int = 4, kinds: Sequence[Kind] = KINDS) -> Result:
         """Up to `places` mutants of each kind, and the graphs that are not broken."""
         mutants = [mutant for kind in kinds for mutant in self.mutants(kind, places)]
-        alarms, same = self.false_alarms()
+        alarms, same, worst = self.false_alarms()
         given = session(self.finish(self.graph()))(self.example)
         return Result(
             self.model.name,
@@ -100,6 +107,7 @@ class Bench:
             noticed(self.expected, given),
             alarms,
             same,
+            worst,
         )
 
     def mutants(self, kind: Kind, most: int) -> list[Mutant]:
@@ -140,18 +148,20 @@ class Bench:
                 break
         return made
 
-    def false_alarms(self) -> tuple[list[str], int]:
-        """The harmless changes that zoo rejects, and how many were tried."""
-        alarms, tried = [], 0
+    def false_alarms(self) -> tuple[list[str], int, float]:
+        """The harmless changes that zoo rejects, how many were tried, and the largest error in floors."""
+        alarms, tried, worst = [], 0, 0.0
         for index, check in enumerate(self.checks):
             for name, change in SAME.items():
                 for optimise in (False, True):
                     graph = change(self.graph(index))
                     data = self.finish(graph) if optimise else ir.to_proto(graph).SerializeToString()
                     tried += 1
-                    if not accepted(data, check)[0]:
+                    good, ratio = accepted(data, check)
+                    worst = max(worst, ratio)
+                    if not good:
                         alarms.append(f"{name}, {check.weights}, {'optimised' if optimise else 'as it is'}")
-        return alarms, tried
+        return alarms, tried, worst
 
 
 def session(data: bytes, level: onnxruntime.GraphOptimizationLevel = BEST) -> Runner:
