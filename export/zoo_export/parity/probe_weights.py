@@ -141,16 +141,12 @@ def _norms(module: nn.Module) -> list[_BatchNorm]:
     return [layer for layer in module.modules() if isinstance(layer, _BatchNorm) and layer.running_mean is not None]
 
 
-def _norms(module: nn.Module) -> list[_BatchNorm]:
-    return [layer for layer in module.modules() if isinstance(layer, _BatchNorm) and layer.running_mean is not None]
-
-
 @torch.no_grad()
 def _settle(norm: _BatchNorm, given: tuple[Tensor, ...]) -> None:
     """A forward pre-hook that gives a BatchNorm the mean of what it is called with, and more than its variance.
 
     With the variance itself, rounding errors grow from layer to layer until those of the first layers drown what
-    the last ones do (in mobilenet_v2 to 1e-4 of the logits), most of all where a ReLU has all but silenced a channel.
+    the last ones do (in mobilenet_v2 to 4e-4 of the logits), most of all where a ReLU has all but silenced a channel.
     """
     assert norm.running_mean is not None and norm.running_var is not None
     axes = [axis for axis in range(given[0].ndim) if axis != 1]
