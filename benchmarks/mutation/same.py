@@ -47,7 +47,12 @@ def folded(model: ir.Model) -> ir.Model:
 
 
 def slimmed(model: ir.Model) -> ir.Model:
-    """As OnnxSlim writes it: layers fused, constants folded, nodes eliminated."""
+    """As OnnxSlim writes it: layers fused, constants folded, nodes eliminated.
+
+    Constants become initializers first: OnnxSlim 0.1.98 makes float64 of a constant given as `value_floats`, such as
+    a Resize's scales, and onnxruntime refuses the file that comes of it.
+    """
+    ir.passes.common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     with quiet():
         return ir.from_proto(onnxslim.slim(ir.to_proto(model)))
 
