@@ -2,9 +2,11 @@
 
 What is written goes to a hidden sibling first, is flushed to the disk, and is then renamed. An error, Ctrl-C or
 a full disk removes the sibling and leaves what was there. A killed process can leave the hidden sibling behind;
-the next write of the same name clears it away.
+the next write of the same name clears it away. Where the system cannot exchange two folders in one step, a process
+that is killed between the two renames leaves the old folder set aside; the next write of that name puts it back.
 """
 
+import errno
 import glob
 import os
 import shutil
@@ -13,6 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from zoo.errors import OutputError
+from zoo.exchange import exchange
+
+# These say of themselves that writing was refused, and may come without the name of a file.
+REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
@@ -22,7 +28,7 @@ def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
         OutputError: `path` exists and `force` is not set, or it cannot be written.
     """
     refuse_existing(path, force)
-    with _sibling(path) as temporary:
+    with _sibling(path) as temporary, explained(path):
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
@@ -36,6 +42,8 @@ def new_folder(
 ) -> Iterator[Path]:
     """Give a folder to fill, which becomes `path` when the block ends well.
 
+    An `OSError` that the block raises is explained where it comes of writing into the folder; any other is passed on.
+
     Args:
         force: replace what is at `path`.
         replaceable: whether the folder now at `path` is of the kind that may be replaced at all.
@@ -43,15 +51,24 @@ def new_folder(
     Raises:
         OutputError: `path` exists and may not be replaced, or it cannot be written.
     """
+    with explained(path):
+        _put_back(path)
     refuse_existing(path, force)
     if os.path.lexists(path) and not (path.is_dir() and replaceable(path)):
         raise OutputError(f"{path} exists and is not a folder that zoo wrote.", "Choose another place with --output.")
     with _sibling(path) as temporary:
-        temporary.mkdir()
-        yield temporary
-        for file in [entry for entry in temporary.rglob("*") if entry.is_file()] + [temporary]:
-            _fsync(file)
-        _swap(temporary, path)
+        with explained(path):
+            temporary.mkdir()
+        try:
+            yield temporary
+        except OSError as error:
+            if not is_of_writing(error, temporary):
+                raise
+            raise _refusal(path, error) from error
+        with explained(path):
+            for file in [entry for entry in temporary.rglob("*") if entry.is_file()] + [temporary]:
+                _fsync(file)
+            _swap(temporary, path)
 
 
 def refuse_existing(path: Path, force: bool) -> None:
@@ -65,7 +82,7 @@ def refuse_unwritable(path: Path) -> None:
     if os.path.isdir(path):  # noqa: PTH112  (a name too long is answered, not raised)
         raise OutputError(f"{path} is a folder, where a file is to be written.", "Choose another name.")
     made = [parent for parent in path.parents if not os.path.lexists(parent)]
-    with _sibling(path) as temporary:
+    with _sibling(path) as temporary, explained(path):
         temporary.touch(exist_ok=False)
         temporary.unlink()
     for parent in made:
@@ -79,10 +96,20 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(
-            f"{path} could not be written: {error.strerror or error}.",
-            "Make room or correct its permissions, or choose another place.",
-        ) from error
+        raise _refusal(path, error) from error
+
+
+def is_of_writing(error: OSError, folder: Path) -> bool:
+    """Whether `error` says that something in `folder` could not be written, rather than that some file is missing."""
+    named = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    return error.errno in REFUSED or any(name.is_relative_to(folder) for name in named)
+
+
+def _refusal(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"{path} could not be written: {error.strerror or error}.",
+        "Make room or correct its permissions, or choose another place.",
+    )
 
 
 @contextmanager
@@ -95,7 +122,7 @@ def _sibling(path: Path) -> Iterator[Path]:
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             _clear_stale(path)
-            yield temporary
+        yield temporary
     except BaseException:
         _remove(temporary)
         for parent in made:
@@ -104,11 +131,27 @@ def _sibling(path: Path) -> Iterator[Path]:
         raise
 
 
+def _put_back(path: Path) -> None:
+    """Where a process was killed while it replaced `path`, and it is gone, make it again what it was."""
+    if not path.name or os.path.lexists(path):
+        return
+    for old in _stale(path, ".old"):
+        if old.is_dir():
+            old.rename(path)
+            return
+
+
 def _clear_stale(path: Path) -> None:
-    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        owner = stale.name.split(".")[-2]
-        if owner.isdecimal() and not _alive(int(owner)):
-            _remove(stale)
+    for stale in _stale(path):
+        _remove(stale)
+
+
+def _stale(path: Path, kind: str = "") -> list[Path]:
+    """What processes that have ended left beside `path`, the newest first."""
+    left = path.parent.glob(f".{glob.escape(path.name)}{kind}.*.partial")
+    owned = [(entry, entry.name.split(".")[-2]) for entry in left]
+    dead = [entry for entry, owner in owned if owner.isdecimal() and not _alive(int(owner))]
+    return sorted(dead, key=lambda entry: entry.lstat().st_mtime, reverse=True)
 
 
 def _alive(process: int) -> bool:
@@ -125,6 +168,9 @@ def _alive(process: int) -> bool:
 def _swap(temporary: Path, path: Path) -> None:
     if not os.path.lexists(path):
         temporary.rename(path)
+        return
+    if exchange(temporary, path):
+        _remove(temporary)  # it is the old one now
         return
     old = path.with_name(f".{path.name}.old.{os.getpid()}.partial")
     path.rename(old)

@@ -15,6 +15,9 @@ ZooError                 exit code 1
 └── DifferenceError      3  checked, and found different
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class ZooError(Exception):
     """An error that a person can act on.
@@ -31,7 +34,7 @@ class ZooError(Exception):
         self.cause = cause
         self.next_step = next_step
 
-    def __reduce__(self) -> tuple[type["ZooError"], tuple[str, str]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Both sentences travel when a worker process hands the error over."""
         return type(self), (self.cause, self.next_step)
 
@@ -83,6 +86,18 @@ class ExportError(ZooError):
 
 
 class DifferenceError(ZooError):
-    """Two things were checked against each other and found different."""
+    """Two things were checked against each other and found different.
+
+    Args:
+        details: what was found, as plain data that `--json` prints.
+    """
 
     exit_code = 3
+
+    def __init__(self, cause: str, next_step: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(cause, next_step)
+        self.details: dict[str, Any] = dict(details or {})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The details travel too."""
+        return type(self), (self.cause, self.next_step, self.details)

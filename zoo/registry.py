@@ -76,6 +76,11 @@ class Registry:
             raise _conflict(found)
         return found[0]
 
+    def full_name(self, entry: Entry[S]) -> str:
+        """The name by which `find` gives `entry` whatever else claims its plain name."""
+        alike = [other for other in self._of(type(entry.spec), entry.spec.name) if other.qualified == entry.qualified]
+        return entry.qualified if len(alike) == 1 else f"{entry.plugin.name}:{entry.spec.name}"
+
     def conflicts(self) -> list[list[Entry[Spec]]]:
         """The names that several plugins claim, each with all its claimants."""
         return [entries for _, entries in sorted(self._entries.items()) if len(entries) > 1]

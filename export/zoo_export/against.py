@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from zoo.errors import DifferenceError, ExportError
+from zoo.errors import ExportError
 from zoo.loading import open_model
 from zoo.registry import Registry
 from zoo.specs import ExportFormat
-from zoo_export.job import difference, load_runner
+from zoo_export.capture import Capture
+from zoo_export.failure import difference, vacuous, worst
+from zoo_export.job import load_runner
 from zoo_export.parity.check import OWN
 from zoo_export.parity.judge import Comparison, passed, run_and_judge
 from zoo_export.parity.probes import make_probes
@@ -36,17 +38,23 @@ def verify_file(registry: Registry, path: Path, against: str, data_root: Path) -
         suffixes = ", ".join(entry.spec.suffix for entry in registry.entries(ExportFormat))
         raise ExportError(f"No format writes files that end in {path.suffix!r}.", f"Those known end in {suffixes}.")
     model = open_model(registry, against)
-    real, _ = real_images(registry, model.card, data_root)
-    references = make_references(model.module, make_probes(model.card.preprocess, real))
+    real = real_images(registry, model.card, data_root)
+    references = make_references(model.module, make_probes(model.card.preprocess, real.images))
     runner = load_runner(registry.find(ExportFormat, entries[0].qualified), path)
     found = run_and_judge(runner, references, OWN)
     if not passed(found):
-        raise difference(model.name, str(path), found)
+        from zoo_export.parity.blame import sentence  # only where it is needed: it loads onnxruntime
+
+        failed = next(reference for reference in references if reference.probe.name == worst(found).probe)
+        capture = Capture(model.name, model.module, model.card)
+        blamed = sentence(entries[0].spec.export, capture, path, failed, ours=False)
+        raise difference(model.name, str(path), found, blamed)
     seen = sensitivity(model.module, references)
     if seen.share < ENOUGH:
-        raise DifferenceError(
-            f"{path} agrees with {model.name}, but that proves too little: a 1 % change of only "
-            f"{100 * seen.share:.0f} % of the parameters would have been noticed.",
+        raise vacuous(
+            f"{path} agrees with {model.name}, but that",
+            model.name,
+            seen,
             "Check it with trained weights, or export with zoo, which checks the graph with probe weights too.",
         )
     return found, seen

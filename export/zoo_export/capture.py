@@ -15,6 +15,7 @@ from torch.export import Dim, ExportedProgram
 
 from zoo.card import Card
 from zoo.errors import ExportError
+from zoo_export.refusal import refusal
 
 INPUT, OUTPUT, BATCH = "input", "logits", "batch"
 TRACED_BATCH = 4  # with 1, exporters bake the batch in; no probe has as many images
@@ -74,7 +75,7 @@ class Capture:
                 return torch.export.export(self.module, (self.example,), dynamic_shapes=dynamic, strict=False)
         except Exception as error:
             raise ExportError(
-                f"{self.name} could not be captured with a dynamic batch: {first_line(error)}",
+                f"{self.name} could not be captured with a dynamic batch: {refusal(error, first_line(error))}.",
                 "Change the model's forward as the reason says; it may not depend on the batch size or on values.",
             ) from error
 

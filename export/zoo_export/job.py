@@ -8,21 +8,22 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import zoo_runtime
-from zoo.atomic import new_folder
-from zoo.errors import DifferenceError, ExportError, ZooError
+from zoo.atomic import is_of_writing, new_folder
+from zoo.errors import DifferenceError, ExportError, OutputError, ZooError
 from zoo.loading import Model
 from zoo.refs import resolve
 from zoo.registry import Entry, Registry
 from zoo.specs import ExportFormat
 from zoo_export import golden, manifest
 from zoo_export.capture import Capture, first_line
-from zoo_export.parity.check import PROBE, Check, make_checks, watched
-from zoo_export.parity.judge import BUDGET, Comparison, passed, run_and_judge
-from zoo_export.parity.probes import make_probes
-from zoo_export.parity.reference import Reference
-from zoo_export.parity.sensitivity import ENOUGH
+from zoo_export.certificate import build_certificate, describe_artifact
+from zoo_export.evidence import Evidence, gather_evidence, no_evidence
+from zoo_export.failure import difference, worst
+from zoo_export.parity.check import Check
+from zoo_export.parity.judge import Comparison, passed, run_and_judge
+from zoo_export.parity.override import Override
 from zoo_export.readme import readme
-from zoo_export.real_images import real_images
+from zoo_export.saved_failure import Failure, refuse_place, save_failure
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,26 @@ class Exported:
     comparisons: dict[str, list[Comparison]]
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What a person may say of how an export is judged.
+
+    Args:
+        verify: whether it is judged at all.
+        override: tolerances in place of the derived budget.
+        save: the folder to make where an artifact fails its check.
+        force: whether `save` may be replaced.
+    """
+
+    verify: bool = True
+    override: Override | None = None
+    save: Path | None = None
+    force: bool = False
+
+
+STANDARD = Terms()
+
+
 def export_model(
     registry: Registry,
     model: Model,
@@ -42,42 +63,44 @@ def export_model(
     data_root: Path,
     *,
     force: bool = False,
+    terms: Terms = STANDARD,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Exported:
     """Export `model` to the new folder `output` and prove that every artifact computes what it computes.
 
     Raises:
-        DifferenceError: an artifact does not; nothing is published.
-        ExportError: the model cannot be exported in a format, or a check of it would prove nothing.
-        OutputError: `output` exists and `force` is not set, or cannot be written.
+        DifferenceError: an artifact does not, or a check would prove too little; nothing is published.
+        ExportError: the model cannot be exported in a format.
+        OutputError: `output` exists and `force` is not set, or cannot be written; likewise `terms.save`.
     """
     _refuse_same_file(formats)
+    if terms.save is not None:
+        refuse_place(terms.save, terms.force, output)
     with new_folder(output, force=force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder:
-        on_stage("evaluating the model in float64, and its rounding")
-        real, whence = real_images(registry, model.card, data_root)
-        checks = make_checks(model.module, make_probes(model.card.preprocess, real))
-        own = checks[0]
-        _refuse_unnamed_classes(model, own.references)
-        seen = watched(checks)
-        if seen.share < ENOUGH:
-            raise ExportError(
-                f"A check of {model.name} would prove too little: a 1 % change of {len(seen.unwatched)} of its "
-                f"{seen.tensors} parameters would stay within rounding, {seen.unwatched[0]} for one.",
-                "Export trained weights, or correct a forward that ignores its parameters.",
-            )
-        captures = _captures(model, checks)
+        capture = Capture(model.name, model.module, model.card)
+        if terms.verify:
+            on_stage("evaluating the model in float64, and its rounding")
+            evidence = gather_evidence(registry, model, data_root, terms.override)
+            golden.write_golden(folder / golden.NAME, evidence.checks[0].references)
+        else:
+            evidence = no_evidence(model, capture)
+        captures = [capture, *(capture.variant(check.module) for check in evidence.checks[1:])]
         artifacts: dict[str, str] = {}
+        described: dict[str, Any] = {}
         comparisons: dict[str, list[Comparison]] = {}
         for entry in formats:
-            on_stage(f"exporting {entry.spec.name}")
-            artifacts[entry.spec.name] = f"model{entry.spec.suffix}"
-            path = folder / artifacts[entry.spec.name]
-            _write(entry, captures[0], path)
-            on_stage(f"checking {path.name}")
-            comparisons[entry.spec.name] = _check(entry, captures, checks, path)
-        golden.write_golden(folder / golden.NAME, own.references)
+            name = entry.spec.name
+            on_stage(f"exporting {name}")
+            artifacts[name] = f"model{entry.spec.suffix}"
+            path = folder / artifacts[name]
+            _write(entry, capture, path)
+            if terms.verify:
+                on_stage(f"checking {path.name}")
+            comparisons[name] = _check(entry, captures, evidence, path, terms)
+            described[name] = describe_artifact(entry, path, evidence.verdict, comparisons[name])
         shutil.copyfile(zoo_runtime.__file__, folder / "zoo_runtime.py")
-        content = manifest.build_manifest(captures[0], artifacts, checks, comparisons, whence)
+        content = manifest.build_manifest(capture, artifacts, build_certificate(registry, model, evidence, described))
+        content["formats"] = {entry.spec.name: registry.full_name(entry) for entry in formats}
         (folder / "README.md").write_text(readme(content, comparisons), encoding="utf-8")
         manifest.write_manifest(folder, content)
     return Exported(output, content, comparisons)
@@ -101,25 +124,6 @@ def load_runner(entry: Entry[ExportFormat], path: Path) -> Callable[..., Any]:
     return runner
 
 
-def difference(name: str, artifact: str, found: Sequence[Comparison], blamed: str = "") -> DifferenceError:
-    """The error for an artifact that does not compute what the model `name` computes; `blamed` says why, if known."""
-    worst = _worst(found)
-    under = " with ".join(text for text in ("", worst.runner, worst.weights if worst.weights == PROBE else "") if text)
-    at = f"on the probe {worst.probe}{f' ({under})' if under else ''}"
-    if worst.reason:
-        what = f"{at} {worst.reason}"
-    else:
-        image, index = worst.where or (0, 0)
-        what = (
-            f"{at} it is off by {worst.error:.3g}, {worst.ratio:,.0f} times PyTorch's own "
-            f"rounding error where {BUDGET:g} are allowed, worst at image {image}, class {index}"
-        )
-    return DifferenceError(
-        f"{artifact} does not compute what {name} computes: {what}.{f' {blamed}' if blamed else ''}",
-        "It must not be used; what was there before is as it was.",
-    )
-
-
 def _refuse_same_file(formats: Sequence[Entry[ExportFormat]]) -> None:
     for index, entry in enumerate(formats):
         for other in formats[:index]:
@@ -131,22 +135,15 @@ def _refuse_same_file(formats: Sequence[Entry[ExportFormat]]) -> None:
                 )
 
 
-def _refuse_unnamed_classes(model: Model, references: Sequence[Reference]) -> None:
-    given, named = references[0].truth.shape[1], len(model.card.classes)
-    if given != named:
-        raise ExportError(
-            f"{model.name} gives {given} logits for an image, and its card names {named} classes.",
-            "Its build must honour num_classes; report it to the author of its plugin.",
-        )
-
-
 def _write(entry: Entry[ExportFormat], capture: Capture, path: Path) -> None:
     write = resolve(entry, entry.spec.export)
     try:
         write(capture, path)
-    except (ZooError, OSError):
+    except ZooError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and is_of_writing(error, path.parent):
+            raise
         raise ExportError(
             f"The format {entry.spec.name} of {entry.plugin.distribution} could not export {capture.name}: "
             f"{first_line(error)}",
@@ -159,39 +156,61 @@ def _write(entry: Entry[ExportFormat], capture: Capture, path: Path) -> None:
         )
 
 
-def _captures(model: Model, checks: Sequence[Check]) -> list[Capture]:
-    """One capture, and a variant of it for each further set of weights."""
-    first = Capture(model.name, model.module, model.card)
-    return [first, *(first.variant(check.module) for check in checks[1:])]
-
-
 def _check(
-    entry: Entry[ExportFormat], captures: Sequence[Capture], checks: Sequence[Check], path: Path
+    entry: Entry[ExportFormat], captures: Sequence[Capture], evidence: Evidence, path: Path, terms: Terms
 ) -> list[Comparison]:
     """Judge the artifact at `path`, then the same export with each further set of weights, which is not kept."""
     found: list[Comparison] = []
-    for capture, check in zip(captures, checks, strict=True):
+    outputs: list[tuple[Comparison, object]] = []
+    for capture, check in zip(captures, evidence.checks, strict=False):
         with TemporaryDirectory() as scratch:
-            artifact = path if check is checks[0] else Path(scratch, path.name)
+            artifact = path if check is evidence.checks[0] else Path(scratch, path.name)
             if artifact is not path:
                 _write(entry, capture, artifact)
-            found += run_and_judge(load_runner(entry, artifact), check.references, check.weights)
+            found += run_and_judge(
+                load_runner(entry, artifact),
+                check.references,
+                check.weights,
+                evidence.override,
+                lambda comparison, output: outputs.append((comparison, output)),
+            )
             if not passed(found):  # while the artifact is still there
-                raise difference(capture.name, path.name, found, _blamed(entry, capture, check, artifact, found))
+                raise _failed(entry, capture, check, artifact, outputs, terms)
     return found
+
+
+def _failed(
+    entry: Entry[ExportFormat],
+    capture: Capture,
+    check: Check,
+    artifact: Path,
+    outputs: Sequence[tuple[Comparison, object]],
+    terms: Terms,
+) -> DifferenceError:
+    """The error for what was judged, once that is saved where somebody asked for it."""
+    found = [comparison for comparison, _ in outputs]
+    blamed = _blamed(entry, capture, check, artifact, found)
+    error = difference(capture.name, artifact.name, found, blamed, terms.override)
+    failed = worst(found)
+    told = next((reference for reference in check.references if reference.probe.name == failed.probe), None)
+    if terms.save is None or told is None:
+        return error
+    output = next(output for comparison, output in outputs if comparison is failed)
+    failure = Failure(capture.name, entry, artifact, failed, output, told, terms.override, blamed)
+    try:
+        save_failure(terms.save, failure, force=terms.force)
+    except OutputError as unsaved:  # the difference matters more
+        return DifferenceError(f"{error.cause} It was not saved: {unsaved.cause}", error.next_step, error.details)
+    step = f"{error.next_step} To see it again: python {terms.save / 'repro.py'}"
+    return DifferenceError(error.cause, step, {**error.details, "saved": str(terms.save)})
 
 
 def _blamed(
     entry: Entry[ExportFormat], capture: Capture, check: Check, artifact: Path, found: Sequence[Comparison]
 ) -> str:
-    """What is to blame for a difference, for the one format whose hops are known; empty where it cannot be said."""
-    if entry.spec.export != "zoo_export.onnx_format:export":
-        return ""
+    """What is to blame for a difference, for the formats whose hops are known; empty where it cannot be said."""
     from zoo_export.parity.blame import sentence  # only where it is needed: it loads onnxruntime
 
-    failed = _worst(found)
-    return next((sentence(capture, artifact, told) for told in check.references if told.probe.name == failed.probe), "")
-
-
-def _worst(found: Sequence[Comparison]) -> Comparison:
-    return max(found, key=lambda comparison: (not comparison.passed, comparison.ratio))
+    failed = worst(found)
+    told = next(reference for reference in check.references if reference.probe.name == failed.probe)
+    return sentence(entry.spec.export, capture, artifact, told)

@@ -29,7 +29,7 @@ def export(capture: Capture, path: Path) -> None:
     try:
         with quiet(), torch.no_grad():
             _ = capture.program  # torch.export refuses what tracing would bake in without a word: a branch on values
-            module = _JIT.load(io.BytesIO(capture.once("torchscript", lambda: _traced(capture))))
+            module = _JIT.load(io.BytesIO(traced(capture)))
             module.load_state_dict(capture.module.state_dict())
             _JIT.save(_JIT.freeze(module.eval()), buffer)
     except ExportError:
@@ -56,9 +56,15 @@ def runner(path: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.flo
     return torch_runner(module)
 
 
-def _traced(capture: Capture) -> bytes:
+def traced(capture: Capture) -> bytes:
+    """The trace, made once for `capture` and its variants, for `torch.jit.load`; the weights are the first's."""
+    return capture.once("torchscript", lambda: _trace(capture))
+
+
+def _trace(capture: Capture) -> bytes:
     buffer = io.BytesIO()
-    _JIT.save(_JIT.trace(capture.module, capture.example, check_trace=False), buffer)
+    with quiet(), torch.no_grad():
+        _JIT.save(_JIT.trace(capture.module, capture.example, check_trace=False), buffer)
     return buffer.getvalue()
 
 

@@ -9,23 +9,30 @@ import numpy as np
 
 from zoo.card import Card
 from zoo.errors import DifferenceError, ExportError
-from zoo.loading import Fresh, is_weights, open_model
+from zoo.loading import Fresh, Model, is_weights, open_model
 from zoo.registry import Registry
 from zoo.specs import ExportFormat
 from zoo_export import golden
+from zoo_export.failure import difference, unverified, vacuous
 from zoo_export.folder import read_folder
-from zoo_export.job import difference, load_runner
+from zoo_export.job import load_runner
 from zoo_export.parity.check import OWN
 from zoo_export.parity.judge import Comparison, passed, run_and_judge
+from zoo_export.parity.override import override_of
+from zoo_export.parity.probes import Probe, make_probes
+from zoo_export.parity.recipe import input_digest
 from zoo_export.parity.reference import Reference, make_references
+from zoo_export.parity.sensitivity import ENOUGH, sensitivity
+from zoo_export.parity.verdict import PASS, UNVERIFIED
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What a replay came to, for each artifact."""
+    """What a replay came to, for each artifact, and the verdict on all: `pass` or `overridden`."""
 
     manifest: dict[str, Any]
     comparisons: dict[str, list[Comparison]]
+    verdict: str = PASS
 
 
 def verify_folder(
@@ -35,10 +42,12 @@ def verify_folder(
 
     Args:
         names: formats to run; all that are there, by default.
-        strict: compute truth and floor afresh, from the weights that the manifest names or `against` says.
+        strict: compute truth and floor afresh, from the weights that the manifest names or `against` says, and judge
+            by the derived budget, whatever the export was judged by.
 
     Raises:
-        DifferenceError: a file was changed, or an artifact does not compute what the model computes.
+        DifferenceError: a file was changed, an artifact does not compute what the model computes, or the export was
+            never verified and `strict` is not set.
         ExportError: it is no export folder, or it does not hold a format asked for.
     """
     manifest = read_folder(folder)
@@ -46,23 +55,25 @@ def verify_folder(
     missing = [name for name in names if name not in artifacts]
     if missing:
         raise ExportError(f"{folder} holds no {missing[0]} artifact.", f"It holds {', '.join(artifacts)}.")
-    references = golden.read_golden(folder / golden.NAME, manifest["certificate"])
     if strict:
-        references = _afresh(registry, manifest, references, against)
+        references, override, verdict = _afresh(registry, folder, manifest, against), None, PASS
+    elif manifest["verdict"] == UNVERIFIED:
+        raise unverified(folder, manifest["name"])
+    else:
+        references = golden.read_golden(folder / golden.NAME, manifest["certificate"])
+        override, verdict = override_of(manifest["certificate"]), manifest["verdict"]
     comparisons: dict[str, list[Comparison]] = {}
     for name in names or artifacts:
-        entry = registry.find(ExportFormat, name)
-        comparisons[name] = run_and_judge(load_runner(entry, folder / artifacts[name]), references, OWN)
+        entry = registry.find(ExportFormat, manifest.get("formats", {}).get(name, name))
+        comparisons[name] = run_and_judge(load_runner(entry, folder / artifacts[name]), references, OWN, override)
         if not passed(comparisons[name]):
-            raise difference(manifest["name"], str(folder / artifacts[name]), comparisons[name])
+            raise difference(manifest["name"], str(folder / artifacts[name]), comparisons[name], override=override)
     if not comparisons:
         raise DifferenceError(f"{folder} holds no artifact, so that nothing was checked.", "Export the model again.")
-    return Verified(manifest, comparisons)
+    return Verified(manifest, comparisons, verdict)
 
 
-def _afresh(
-    registry: Registry, manifest: dict[str, Any], references: Sequence[Reference], against: str | None
-) -> list[Reference]:
+def _afresh(registry: Registry, folder: Path, manifest: dict[str, Any], against: str | None) -> list[Reference]:
     card = Card.from_dict(manifest["card"])
     name = against or manifest["name"]
     fresh = Fresh(
@@ -77,6 +88,9 @@ def _afresh(
             f"The weights of {name} are not those that were exported: their digest is another one.",
             "Name the right ones with --against, or export again.",
         )
+    if manifest["verdict"] == UNVERIFIED:
+        return _first_time(model, manifest)
+    references = golden.read_golden(folder / golden.NAME, manifest["certificate"])
     computed = make_references(model.module, [reference.probe for reference in references])
     for told, found in zip(references, computed, strict=True):
         if told.truth.shape != found.truth.shape or not np.abs(told.truth - found.truth).max() <= found.floor:
@@ -84,3 +98,28 @@ def _afresh(
                 f"The truth stored for the probe {told.probe.name} is not what {name} computes.", "Export it again."
             )
     return computed
+
+
+def _first_time(model: Model, manifest: dict[str, Any]) -> list[Reference]:
+    """Truth for an export that was never verified, on the seeded probes that its manifest describes."""
+    computed = make_references(model.module, _described(manifest, make_probes(model.card.preprocess)))
+    seen = sensitivity(model.module, computed)
+    if seen.share < ENOUGH:
+        raise vacuous(
+            f"A check of {manifest['name']} with its own weights alone",
+            manifest["name"],
+            seen,
+            "Export it again without --no-verify, which checks the graph with probe weights too.",
+        )
+    return computed
+
+
+def _described(manifest: dict[str, Any], probes: Sequence[Probe]) -> list[Probe]:
+    """`probes`, once they are known to be those of the manifest."""
+    made = [(probe.name, len(probe.images), input_digest(probe)) for probe in probes]
+    if made != [(told["name"], told["n"], told["sha256"]) for told in manifest["certificate"]["probes"]]:
+        raise ExportError(
+            "The probes that the manifest describes are not those that this zoo makes.",
+            f"Use zoo-kit {manifest['versions'].get('zoo-kit', '')}, or export the model again.",
+        )
+    return list(probes)

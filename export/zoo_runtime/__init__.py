@@ -2,7 +2,7 @@
 
 This one file is the package `zoo_runtime` and, copied, the `zoo_runtime.py` of every export folder. In Python
 `Model("exports/lenet5.digits").predict("seven.png")`; in the folder `python zoo_runtime.py IMAGE...` or `--verify`.
-Exit codes: 0 done; 1 an error that is explained; 2 wrong usage; 3 checked and found different; 130 Ctrl-C.
+Exit codes: 0 done; 1 an error that is explained; 2 wrong usage; 3 different, or never verified; 130 Ctrl-C.
 """
 
 import argparse
@@ -11,7 +11,9 @@ import importlib
 import json
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,6 +29,7 @@ except ModuleNotFoundError as absent:
 CPU = ("CPUExecutionProvider",)
 OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}  # float32 means float32
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+UNVERIFIED = "UNVERIFIED: it was exported with --no-verify, nothing was compared, and it may not compute what it should"
 RESTORE = "Fetch the folder again from where it came, or export again with `zoo export`."
 
 
@@ -57,8 +60,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """One probe of `n` images. `error` is max|output - truth|, and `None` where nothing could be compared (`note` says
-    why); `ratio` is error / floor, the floor being PyTorch's own rounding error on this probe."""
+    """One probe of `n` images. `error` is max|output - truth|, or `None`: `note` says why. `ratio` is error / floor."""
 
     probe: str
     n: int
@@ -72,13 +74,14 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class Report:
-    """Every probe, replayed on the `providers` that the session really has; `k` is the budget in units of the floor."""
+    """Every probe, on the `providers` that the session really has; `k` floors are allowed unless `overridden`."""
 
     name: str
     artifact: str
     providers: tuple[str, ...]
     k: float
     probes: tuple[ProbeResult, ...]
+    verdict: str = "pass"
 
     @property
     def passed(self) -> bool:
@@ -91,9 +94,12 @@ class Report:
         scale = "× PyTorch's own rounding error"
         failed = [f"{p.probe} ({p.note or f'{p.ratio:.3g}{scale}'})" for p in self.probes if not p.passed]
         worst, n = max((p.ratio or 0.0 for p in self.probes), default=0.0), sum(p.n for p in self.probes)
-        extent = f"budget {self.k:g}×; {len(self.probes)} probes, {n} images"
+        what, k = "computes what the model computes", f"{self.k:g}×"
+        if self.verdict != "pass":
+            what, k = "overridden: within the tolerances that were named", "OVERRIDDEN"
+        extent = f"budget {k}; {len(self.probes)} probes, {n} images"
         if self.passed:
-            return f"{self.artifact}: computes what the model computes (worst {worst:.1f}{scale}, {extent})"
+            return f"{self.artifact}: {what} (worst {worst:.1f}{scale}, {extent})"
         return f"{self.artifact}: differs from the model on {', '.join(failed) or 'no probe'} ({extent})"
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,27 +108,25 @@ class Report:
 
 
 class Model:
-    """The model in an export folder, loaded: `name`, `labels`, `manifest`, and the `providers` it really runs on.
-
-    `providers` are onnxruntime's names, the preferred one first. Raises `Error` where a package or one of them cannot
-    be had, or it is no export folder with an ONNX artifact; `Difference` as `read_manifest` does.
-    """
+    """The model in an export folder: `name`, `labels`, `manifest`, and the `providers` (onnxruntime's names) it has.
+    Raises `Error` where one cannot be had, or there is no ONNX; else as `read_manifest`. Warns if it is not proven."""
 
     def __init__(self, folder: str | os.PathLike[str], providers: Sequence[str] = CPU) -> None:
         self.folder, self.manifest = Path(folder), read_manifest(folder)
-        self.name: str = self.manifest["name"]
-        self.labels: tuple[str, ...] = tuple(self.manifest["labels"])
+        self.name, self.labels = str(self.manifest["name"]), tuple[str, ...](self.manifest["labels"])
         if "onnx" not in self.manifest["artifacts"]:
             raise Error(f"{folder} holds no ONNX artifact.", "Export again with `zoo export --format onnx`.")
         self.artifact: str = self.manifest["artifacts"]["onnx"]
+        if self.manifest["verdict"] != "pass":
+            how = self.manifest["certificate"]["override"]
+            by = how and f"OVERRIDDEN: judged by {how['atol']:g} + {how['rtol']:g} · |truth|, not by zoo's own budget"
+            warnings.warn(f"{self.name} is {by or UNVERIFIED}.", stacklevel=2)
         self._session = _open_session(self.folder / self.artifact, providers)
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
 
     def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Logits, float32 `[N, K]`, of normalised images, float32 `[N, C, H, W]` with N at least 1.
-
-        Raises `Error` where `x` is not that, or onnxruntime fails; `Difference` where the output is not that.
-        """
+        """Logits, float32 `[N, K]`, of normalised images, float32 `[N, C, H, W]` with N at least 1. Raises `Error` for
+        another `x`, or where onnxruntime fails; `Difference` for another output."""
         told, name = self.manifest["input"]["shape"], self.manifest["output"]["name"]
         if not isinstance(x, np.ndarray) or x.dtype != np.float32:
             what = getattr(x, "dtype", type(x).__name__)
@@ -152,19 +156,19 @@ class Model:
 
 
 def verify(folder: str | os.PathLike[str], providers: Sequence[str] = CPU, model: Model | None = None) -> Report:
-    """Check the manifest's digest, then every file's size and sha256, then the outputs on every probe.
-
-    The session is `model`'s if one is given, else a new one on `providers`. Raises as `check_files`, then `Model` do;
-    outputs that differ are in the report.
-    """
+    """Check the manifest's digest, every file's sha256, and the outputs on every probe (in the session of `model`, if
+    given), which the report tells. Raises as `check_files` and `Model` do; `Difference` for an unverified folder."""
     manifest = check_files(folder)
+    if manifest["verdict"] == "unverified":
+        raise Difference(f"{folder} is {UNVERIFIED}.", f"Run `zoo verify {folder} --strict`.")
     if "onnx" not in manifest["artifacts"]:
         raise Error(f"{folder} is as written, but holds no ONNX artifact to run.", f"Run `zoo verify {folder}`.")
     model = model or Model(folder, providers)
     if model.manifest["digest"] != manifest["digest"]:
         raise Difference("manifest.json is another one than when the model was loaded.", "Load the model again.")
-    probes = tuple(_replay(model, probe) for probe in manifest["certificate"]["probes"])
-    return Report(model.name, model.artifact, model.providers, manifest["certificate"]["k"], probes)
+    how = manifest["certificate"]
+    probes = tuple(_replay(model, probe) for probe in how["probes"])
+    return Report(model.name, model.artifact, model.providers, how["k"], probes, manifest["verdict"])
 
 
 def check_files(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -186,13 +190,11 @@ def rank(logits: npt.NDArray[Any], labels: Sequence[str], top: int) -> list[Pred
 
 
 def _same(path: Path, entry: Mapping[str, Any]) -> bool:
-    try:
-        if not path.is_file() or path.stat().st_size != entry["bytes"]:
-            return False
-        with path.open("rb") as file:
-            return bool(hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"])
-    except OSError:
-        return False
+    with suppress(OSError):
+        if path.is_file() and path.stat().st_size == entry["bytes"]:
+            with path.open("rb") as file:
+                return bool(hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"])
+    return False
 
 
 def _replay(model: Model, probe: Mapping[str, Any]) -> ProbeResult:
@@ -204,15 +206,17 @@ def _replay(model: Model, probe: Mapping[str, Any]) -> ProbeResult:
         _need(found and (truth.dtype, truth.shape) == want and bool(np.isfinite(truth).all()), "its arrays do not fit")
     except Exception as why:  # zipfile, zlib and numpy raise errors of many kinds on what is no sound archive
         raise Difference(f"golden.npz does not hold the probe {name}: {_why(why)}.", RESTORE) from None
-    error, ratio, note = None, None, "some outputs are not finite"
+    error, ratio, note, passed = None, None, "some outputs are not finite", False
     try:
         y = model.run(x)
         if np.isfinite(y).all():
-            error, note = float(np.abs(y.astype(np.float64) - truth).max()), ""
-            ratio = error / max(floor, 1e-45)  # the smallest float32, where the model gives exactly 0
+            how = model.manifest["certificate"]["override"] or {"atol": budget, "rtol": 0}
+            off, allowed = np.abs(y.astype(np.float64) - truth), how["atol"] + how["rtol"] * np.abs(truth)
+            error, note, passed = float(off.max()), "", bool((off <= allowed).all())
+            budget, ratio = float(allowed.flat[(off - allowed).argmax()]), error / max(floor, 1e-45)  # where truth is 0
     except Error as failure:
         note = failure.cause.rstrip(".")
-    return ProbeResult(name, n, error, floor, budget, ratio, error is not None and error <= budget, note)
+    return ProbeResult(name, n, error, floor, budget, ratio, passed, note)
 
 
 def manifest_digest(data: Mapping[str, Any]) -> str:
@@ -223,10 +227,7 @@ def manifest_digest(data: Mapping[str, Any]) -> str:
 
 
 def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read `manifest.json`, and check its digest and the form of all that is used here.
-
-    Raises `Error` where there is none, or one of another format; `Difference` where it is not what was written.
-    """
+    """`manifest.json`, digest and form checked; `Error` for none or another format, `Difference` for a changed one."""
     try:
         text = (Path(folder) / "manifest.json").read_bytes()
     except (OSError, ValueError) as error:
@@ -263,25 +264,24 @@ def _check_manifest(data: dict[str, Any]) -> None:
         fit = name.isprintable() and name not in ("", ".", "..") and not set(name) & set("/\\:")
         _need(fit, f"{name!r} is no plain file name")
         _need(type(entry["bytes"]) is int and isinstance(entry["sha256"], str), f"the entry of {name} is malformed")
-    for name in (*data["artifacts"].values(), "golden.npz"):
+    verdict, over = data["verdict"], certificate["override"]
+    fit = verdict == certificate["verdict"] and verdict in ("unverified", "overridden" if over else "pass")
+    _need(fit and (not over or all(0 <= over[key] <= 1e39 for key in ("atol", "rtol"))), "verdict is malformed")
+    for name in (*data["artifacts"].values(), *(["golden.npz"] if verdict != "unverified" else [])):
         _need(name in data["files"], f"{name!r} is not among its files")
     _need(0 < certificate["k"] < 1e300 and isinstance(certificate["artifacts"], dict), "certificate is malformed")
     _need(len(certificate["probes"]) > 0, "its certificate names no probe, so nothing would be compared")
-    for probe in certificate["probes"]:
+    for probe in certificate["probes"] if verdict != "unverified" else []:
         fit = isinstance(probe["name"], str) and type(probe["n"]) is int and probe["n"] > 0
         _need(fit and all(0 <= probe[key] < 1e300 for key in ("floor", "budget", "peak")), "a probe is malformed")
 
 
 def prepare_image(image: Any, preprocess: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-    """Convert to grey or RGB, resize with antialiasing in uint8, crop the centre, and normalise.
-
-    Takes a path, a PIL image, or a uint8 array `[H, W]`, `[H, W, 1]` or `[H, W, 3]`, and `preprocess` as the manifest
-    has it. Gives float32 `[C, H, W]`, `(x / 255 - mean) / std`. Raises `Error` where the image cannot be used.
-    """
+    """Float32 `[C, H, W]` of a path, a PIL image, or a uint8 array `[H, W]`, `[H, W, 1]` or `[H, W, 3]`: converted to
+    grey or RGB, resized with antialiasing in uint8, cropped, `(x / 255 - mean) / std`. Raises `Error` for others."""
     pil = _package("PIL.Image", "pillow")
-    name = os.fspath(image) if isinstance(image, str | os.PathLike) else "The image"
+    name, picture = os.fspath(image) if isinstance(image, str | os.PathLike) else "The image", image
     try:
-        picture = image
         if isinstance(image, str | os.PathLike):
             with pil.open(image) as picture:
                 picture.load()
@@ -373,8 +373,7 @@ def _command(arguments: Sequence[str] | None) -> None:
         if not given.json:
             lines = (f"\n{best.probability:8.2%}  {_plain(best.label)}" for best in found)
             sys.stdout.write(f"{_plain(path)}{''.join(lines)}\n")
-    if given.json:
-        sys.stdout.write(f"{json.dumps(results, indent=2)}\n")
+    sys.stdout.write(f"{json.dumps(results, indent=2)}\n" if given.json else "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -397,4 +396,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    warnings.formatwarning = lambda said, *where: f"warning: {_plain(str(said))}\n"
     sys.exit(main())

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from zoo import atomic
 from zoo.atomic import new_folder, refuse_existing, write_file
 from zoo.errors import OutputError
+from zoo.exchange import exchange
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:
@@ -31,6 +33,11 @@ def fill(path: Path, *, force: bool = False, error: BaseException | None = None)
 
 def write(path: Path, *, force: bool = False) -> None:
     write_file(path, b"new", force=force)
+
+
+def cannot(one: Path, other: Path) -> bool:
+    """As on a system that cannot exchange two folders."""
+    return False
 
 
 WAYS: list[Callable[..., None]] = [write, fill]
@@ -113,6 +120,7 @@ def test_the_systems_refusal_is_explained_and_leaves_what_was_there(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, call, full)
+    monkeypatch.setattr(atomic, "exchange", cannot)
     called = {"fsync": WAYS, "replace": [write], "rename": [fill]}[call]
     if way not in called:
         return
@@ -134,6 +142,7 @@ def test_a_swap_that_fails_half_way_puts_the_old_folder_back(tmp_path: Path, mon
         rename(*arguments, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "rename", second_fails)
+    monkeypatch.setattr(atomic, "exchange", cannot)
     with pytest.raises(OutputError, match="Input/output error"):
         fill(tmp_path / "x", force=True)
     assert len(calls) == 3
@@ -231,6 +240,64 @@ with atomic.new_folder(Path("x"), force=True, replaceable=lambda path: True) as 
     assert len(list(tmp_path.iterdir())) == 2
     fill(tmp_path / "x", force=True)
     assert tree(tmp_path) == {"x": None, "x/mark": b"new"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges two folders")
+def test_two_folders_change_names_in_one_step(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").write_bytes(b"b")
+    assert exchange(tmp_path / "a", tmp_path / "b")
+    assert tree(tmp_path) == {"a": b"b", "b": None}
+    assert not exchange(tmp_path / "a", tmp_path / "none")
+    assert tree(tmp_path) == {"a": b"b", "b": None}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges two folders")
+def test_a_folder_that_is_replaced_is_never_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path / "x")
+    monkeypatch.setattr(os, "rename", lambda *arguments, **more: pytest.fail("there is a moment without it"))
+    fill(tmp_path / "x", force=True)
+    assert tree(tmp_path) == {"x": None, "x/mark": b"new"}
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_folder_set_aside_by_a_killed_process_is_put_back(tmp_path: Path, force: bool) -> None:
+    """Killed between the two renames, where two folders cannot be exchanged."""
+    fill(tmp_path / "x")
+    (tmp_path / "x" / "mark").write_bytes(b"old")
+    script = """
+import os
+from pathlib import Path
+from zoo import atomic
+atomic.exchange = lambda one, other: False
+rename = os.rename
+os.rename = lambda *names: os._exit(9) if not os.path.lexists("x") else rename(*names)
+with atomic.new_folder(Path("x"), force=True, replaceable=lambda path: True) as folder:
+    (folder / "mark").write_bytes(b"second")
+"""
+    assert subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=False).returncode == 9
+    assert not (tmp_path / "x").exists()
+    if force:
+        fill(tmp_path / "x", force=True)
+        assert tree(tmp_path) == {"x": None, "x/mark": b"new"}
+        return
+    with pytest.raises(OutputError, match="exists already"):
+        fill(tmp_path / "x")
+    assert (tmp_path / "x" / "mark").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "No such file", "/data/none"), ConnectionError("x")])
+def test_an_error_that_is_not_of_writing_is_passed_on(tmp_path: Path, error: OSError) -> None:
+    with pytest.raises(type(error)) as caught:
+        fill(tmp_path / "x", error=error)
+    assert caught.value is error
+    assert tree(tmp_path) == {}
+
+
+def test_a_file_in_the_folder_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="x could not be written: No such file"), new_folder(tmp_path / "x") as folder:
+        (folder / "none" / "file").write_bytes(b"")
+    assert tree(tmp_path) == {}
 
 
 def test_a_link_is_replaced_and_what_it_points_at_is_kept(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from zoo.loading import Fresh, Model, open_model
 from zoo_export import lowering, onnx_format
 from zoo_export.capture import Capture
 from zoo_export.parity import blame as blaming
-from zoo_export.parity.blame import ALL, BASIC, CAPTURED, FILE, LOWERED, blame
+from zoo_export.parity.blame import blame
 from zoo_export.parity.check import make_checks
+from zoo_export.parity.hops import ALL, BASIC, CAPTURED, FILE, LOWERED
 from zoo_export.parity.probes import make_probes
 from zoo_export.parity.reference import Reference
 

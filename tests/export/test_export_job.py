@@ -267,7 +267,8 @@ def test_the_certificate_shows_every_probe_of_every_artifact_within_its_budget(e
     assert probes == [("noise-1", 1), ("noise-3", 3), ("dark-2", 2), ("bright-1", 1)]
     for probe in certificate["probes"]:
         assert probe["floor"] > 0 and probe["budget"] == certificate["k"] * probe["floor"]
-    for found in certificate["artifacts"].values():
+    for artifact in certificate["artifacts"].values():
+        found = artifact["comparisons"]
         runners = dict.fromkeys(one["runner"] for one in found)
         for runner in runners:
             own = [one for one in found if one["runner"] == runner and one["weights"] == OWN]

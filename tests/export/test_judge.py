@@ -223,6 +223,7 @@ def test_the_certificate_says_all_that_was_found() -> None:
         "reason": "",
         "runner": "",
         "weights": "",
+        "excess": None,
         "ratio": 2.0,
         "passed": True,
     }

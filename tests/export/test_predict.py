@@ -141,3 +141,14 @@ def test_a_folder_with_onnx_is_used_without_torch(lenet, images) -> None:
     ran = subprocess.run(arguments, capture_output=True, text=True, timeout=120)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout
+
+
+def test_no_label_reaches_the_terminal_as_a_command(run_zoo, registry, images, tmp_path) -> None:
+    fresh = open_model(registry, "lenet5")
+    card = type(fresh.card)(
+        **{**vars(fresh.card), "classes": tuple(f"\x1b]0;{index}\x07\u202e" for index in range(10))}
+    )
+    save_weights(tmp_path / "lenet5.hostile.safetensors", fresh.module.state_dict(), card)
+    ran = run_zoo("predict", str(tmp_path / "lenet5.hostile.safetensors"), str(images[0]))
+    assert ran.code == 0, ran.err
+    assert all(line.isprintable() for line in ran.out.splitlines())

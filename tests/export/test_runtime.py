@@ -94,6 +94,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = {
         "format": 1,
         "name": "tiny.digits",
+        "verdict": "pass",
         "card": {"anything": ["at", "all"]},
         "input": {"name": "input", "dtype": "float32", "shape": ["batch", 1, 6, 5]},
         "output": {"name": "logits", "dtype": "float32", "shape": ["batch", len(LABELS)]},
@@ -102,7 +103,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "artifacts": {"onnx": "model.onnx"},
         "files": dict.fromkeys(["model.onnx", "golden.npz", "zoo_runtime.py", "README.md"]),
         "versions": {"torch": "2.11"},
-        "certificate": {"k": 20, "probes": probes, "artifacts": {"onnx": []}},
+        "certificate": {"verdict": "pass", "override": None, "k": 20, "probes": probes, "artifacts": {"onnx": {}}},
     }
     (folder / "manifest.json").write_text(json.dumps(data))
     seal(folder)

@@ -46,14 +46,15 @@ def test_a_fresh_export_is_verified_wherever_it_was_moved(registry, exported, fo
     assert verified.manifest == json.loads(json.dumps(exported.manifest))
     for name, found in verified.comparisons.items():
         artifact = verified.manifest["certificate"]["artifacts"][name]
-        told = [(one["probe"], one["n"]) for one in artifact if one["weights"] == OWN]
+        told = [(one["probe"], one["n"]) for one in artifact["comparisons"] if one["weights"] == OWN]
         assert [(one.probe, one.n) for one in found] == told
     assert set(verified.comparisons) == {"onnx", "torchscript", "pt2"}
 
 
 def test_the_replay_comes_to_what_the_certificate_says(registry, exported, folder) -> None:
     for name, found in verify_folder(registry, folder).comparisons.items():
-        told = [one for one in exported.manifest["certificate"]["artifacts"][name] if one["weights"] == OWN]
+        artifact = exported.manifest["certificate"]["artifacts"][name]
+        told = [one for one in artifact["comparisons"] if one["weights"] == OWN]
         for one, before in zip(found, told, strict=True):
             assert (one.floor, one.budget) == (before["floor"], before["budget"])
             assert one.ratio == pytest.approx(before["ratio"], abs=2)
@@ -230,3 +231,13 @@ def test_the_command_line_exits_with_3_where_a_file_was_changed(run_zoo, folder)
     ran = run_zoo("verify", str(folder))
     assert (ran.code, ran.out) == (3, "")
     assert "model.onnx" in ran.err and "\n  next: " in ran.err
+
+
+def test_a_format_whose_name_another_plugin_claims_is_found_again(make_model, make_registry, try_export) -> None:
+    from zoo_export import torchscript_format
+    from zoo_export.verify import verify_folder
+
+    registry = make_registry(torchscript_format.export, torchscript_format.runner, name="onnx")
+    made = try_export(make_model(), "zoo-planted:onnx", registry=registry)
+    assert made.manifest["formats"] == {"onnx": "zoo-planted:onnx"}
+    assert verify_folder(registry, made.path).comparisons["onnx"]

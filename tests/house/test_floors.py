@@ -13,6 +13,7 @@ FLOORS = {
     "errors": 0,
     "preprocess": 0,
     "environment": 0,
+    "exchange": 0,
     "specs": 1,
     "header": 1,
     "atomic": 1,

@@ -17,9 +17,12 @@ from zoo.cli.options import (
 )
 from zoo.cli.output import print_json
 from zoo.cli.progress import progress
+from zoo_export.commands.said import print_failure, vacuous_warning, warning
+from zoo_export.parity.verdict import OVERRIDDEN, PASS, UNVERIFIED
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
+    from zoo_export.job import Terms
     from zoo_export.parity.judge import Comparison
 
 
@@ -39,6 +42,15 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder to make.  [default: exports/MODEL]",
 )
+@click.option("--atol", type=float, metavar="A", help="Judge each logit by A + R · |truth|, not by the derived budget.")
+@click.option("--rtol", type=float, metavar="R", help="See --atol; what is not said is 0.")
+@click.option("--no-verify", is_flag=True, help="Run and compare nothing. The export is then marked unverified.")
+@click.option(
+    "--save-failure",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where an artifact fails its check, write DIR, which shows it again.",
+)
 @num_classes_option
 @channels_option
 @image_size_option
@@ -52,6 +64,10 @@ def command(
     model: str,
     formats: str,
     output: Path | None,
+    atol: float | None,
+    rtol: float | None,
+    no_verify: bool,
+    save_failure: Path | None,
     num_classes: int | None,
     channels: int | None,
     image_size: int | None,
@@ -64,9 +80,11 @@ def command(
 
     Before the folder is published, every artifact is loaded afresh and run on images that were not traced. If one
     does not compute what the model computes, within rounding, nothing is published and the exit code is 3.
+
+    --atol and --rtol replace that judgement, and --no-verify leaves it out; the export then says so for good.
     """
     from zoo.atomic import refuse_existing
-    from zoo.errors import UsageError
+    from zoo.errors import DifferenceError, UsageError
     from zoo.folders import SUFFIX
     from zoo.folders import data_root as root
     from zoo.loading import is_weights, open_model
@@ -77,8 +95,14 @@ def command(
         raise UsageError("No format is named.", "Say --format onnx, or --format onnx,torchscript.")
     entries = [lazy.registry.find(ExportFormat, name) for name in names]
     bare = Path(model).name.removesuffix(SUFFIX) if is_weights(model) else model.rpartition(":")[2]
+    if no_verify and (atol is not None or rtol is not None or save_failure is not None):
+        raise UsageError(
+            "--no-verify compares nothing, so that --atol, --rtol and --save-failure mean nothing.",
+            "Leave out either --no-verify or these.",
+        )
     target = output or Path("exports") / bare
     refuse_existing(target, force)
+    terms = _terms(atol, rtol, no_verify, save_failure, force)
     opened = open_model(lazy.registry, model, fresh(num_classes, channels, image_size, params))
 
     from zoo_export.job import export_model
@@ -86,26 +110,45 @@ def command(
     with progress() as show:
         if opened.path is None:
             show.line(f"{opened.name} has fresh weights of seed 0: it has learned nothing.")
-        exported = export_model(
-            lazy.registry,
-            opened,
-            entries,
-            target,
-            root(data_root),
-            force=force,
-            on_stage=lambda text: show.line(f"  {text}"),
+        warned = warning(
+            PASS if terms.verify else UNVERIFIED, None if terms.override is None else terms.override.to_dict()
         )
+        if warned:
+            show.line(f"warning: {warned}")
+        try:
+            exported = export_model(
+                lazy.registry,
+                opened,
+                entries,
+                target,
+                root(data_root),
+                force=force,
+                terms=terms,
+                on_stage=lambda text: show.line(f"  {text}"),
+            )
+        except DifferenceError as error:
+            if as_json:
+                print_failure(error)
+            raise
+        if vacuous := vacuous_warning(exported.manifest):
+            show.line(f"warning: {vacuous}")
+    judged = exported.manifest["verdict"]
+    certificate = exported.manifest["certificate"]
     if as_json:
         print_json(
             {
                 "export": str(exported.path),
                 "model": opened.name,
                 "fresh": opened.path is None,
-                "sensitivity": exported.manifest["certificate"]["sensitivity"],
+                "verdict": judged,
+                "override": certificate["override"],
+                "sensitivity": certificate["sensitivity"],
+                "warnings": [text for text in (warned, vacuous) if text],
                 "artifacts": {
                     name: {
                         "file": str(exported.path / exported.manifest["artifacts"][name]),
-                        "passed": True,
+                        "verdict": judged,
+                        "passed": judged == PASS,
                         "probes": [comparison.to_dict() for comparison in found],
                     }
                     for name, found in exported.comparisons.items()
@@ -114,8 +157,20 @@ def command(
         )
         return
     for name, found in exported.comparisons.items():
-        click.echo(f"{exported.path / exported.manifest['artifacts'][name]}: {verdict(found)}")
-    click.echo(noticed(exported.manifest["certificate"]["sensitivity"]))
+        click.echo(f"{exported.path / exported.manifest['artifacts'][name]}: {verdict(found, judged)}")
+    if certificate["sensitivity"] is not None:
+        click.echo(noticed(certificate["sensitivity"]))
+    for text in (warned, vacuous):
+        if text:
+            click.echo(f"warning: {text}")
+
+
+def _terms(atol: float | None, rtol: float | None, no_verify: bool, save_failure: Path | None, force: bool) -> "Terms":
+    from zoo_export.job import Terms
+    from zoo_export.parity.override import Override
+
+    override = None if atol is None and rtol is None else Override(atol or 0.0, rtol or 0.0)
+    return Terms(verify=not no_verify, override=override, save=save_failure, force=force)
 
 
 def noticed(told: dict[str, Any]) -> str:
@@ -129,11 +184,16 @@ def noticed(told: dict[str, Any]) -> str:
     )
 
 
-def verdict(found: "list[Comparison]") -> str:
-    """One line for a person, of comparisons that pass."""
+def verdict(found: "list[Comparison]", judged: str = PASS) -> str:
+    """One line for a person, of comparisons that are not refused."""
+    if judged == UNVERIFIED or not found:
+        return f"{UNVERIFIED}: nothing was run or compared"
+    ratio = max(comparison.ratio for comparison in found)
+    floors = f"{ratio:.1f}× PyTorch's own rounding error at worst"
+    if judged == OVERRIDDEN:
+        return (
+            f"{OVERRIDDEN}: within the tolerances named in place of zoo's budget ({floors}, {len(found)} comparisons)"
+        )
     worst = max(found, key=lambda comparison: comparison.ratio)
     allowed = f"{worst.budget / worst.floor:.0f}× allowed; " if worst.floor else ""
-    return (
-        f"computes what the model computes ({worst.ratio:.1f}× PyTorch's own rounding error at worst, "
-        f"{allowed}{len(found)} comparisons)"
-    )
+    return f"computes what the model computes ({floors}, {allowed}{len(found)} comparisons)"

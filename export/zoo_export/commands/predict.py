@@ -1,5 +1,6 @@
 """`zoo predict`: classify images."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.options import json_option
-from zoo.cli.output import print_json
+from zoo.cli.output import plain, print_json
+from zoo_export.commands.said import warning
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,11 +37,11 @@ def command(lazy: "Lazy", model: str, images: tuple[Path, ...], top: int, as_jso
     if as_json:
         print_json([{"image": str(path), "predictions": [asdict(entry) for entry in found]} for path, found in rows])
         return
-    width = max(len(entry.label) for _, found in rows for entry in found)
+    width = max(len(plain(entry.label)) for _, found in rows for entry in found)
     for path, found in rows:
-        click.echo(path)
+        click.echo(plain(path))
         for entry in found:
-            click.echo(f"  {entry.label:<{width}}  {100 * entry.probability:6.2f} %")
+            click.echo(f"  {plain(entry.label):<{width}}  {100 * entry.probability:6.2f} %")
 
 
 def _folder(lazy: "Lazy", folder: Path) -> "Classify":
@@ -48,8 +50,11 @@ def _folder(lazy: "Lazy", folder: Path) -> "Classify":
     from zoo_export.folder import explained, read_folder
 
     manifest = read_folder(folder)
+    if warned := warning(manifest["verdict"], manifest["certificate"]["override"]):
+        click.echo(f"warning: {warned}", err=True)
     if "onnx" in manifest["artifacts"]:
-        with explained(folder):
+        with explained(folder), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it is said above
             model = zoo_runtime.Model(folder)
 
         def classify(path: Path, top: int) -> "list[Prediction]":
@@ -66,7 +71,8 @@ def _by_runner(lazy: "Lazy", folder: Path, manifest: dict[str, Any]) -> "Classif
     from zoo_export.job import load_runner
 
     name, file = next(iter(manifest["artifacts"].items()))
-    run = load_runner(lazy.registry.find(ExportFormat, name), folder / file)
+    entry = lazy.registry.find(ExportFormat, manifest.get("formats", {}).get(name, name))
+    run = load_runner(entry, folder / file)
     return _ranked(run, Preprocess.from_dict(manifest["preprocess"]), manifest["labels"])
 
 

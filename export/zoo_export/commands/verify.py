@@ -7,6 +7,8 @@ import click
 
 from zoo.cli.options import data_root_option, json_option
 from zoo.cli.output import print_json
+from zoo_export.commands.said import print_failure, vacuous_warning, warning
+from zoo_export.parity.verdict import PASS
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 @click.command("verify", short_help="Replay the proof of an export folder")
 @click.argument("export", type=click.Path(path_type=Path))
 @click.option("--format", "-f", "formats", default="", help="Comma-separated.  [default: all that are there]")
-@click.option("--strict", is_flag=True, help="Compute truth afresh, from the weights file.")
+@click.option(
+    "--strict", is_flag=True, help="Compute truth afresh, from the weights file, and judge by the derived budget."
+)
 @click.option("--against", metavar="MODEL", help="The model that a file is said to be, or the weights for --strict.")
 @data_root_option
 @json_option
@@ -34,7 +38,7 @@ def command(
     EXPORT may also be a single file, of whatever origin: `zoo verify model.onnx --against MODEL`. Exits with 3 where a
     file was changed or an artifact does not compute what the model computes.
     """
-    from zoo.errors import UsageError
+    from zoo.errors import DifferenceError, UsageError
     from zoo_export.commands.export import noticed, verdict
     from zoo_export.verify import verify_folder
 
@@ -44,31 +48,55 @@ def command(
 
         if against is None or strict or formats:
             raise UsageError(f"{export} is a file, not an export folder.", "Say --against MODEL, and nothing more.")
-        found, seen = verify_file(lazy.registry, export, against, folders.data_root(data_root))
+        try:
+            found, seen = verify_file(lazy.registry, export, against, folders.data_root(data_root))
+        except DifferenceError as error:
+            if as_json:
+                print_failure(error)
+            raise
         if as_json:
             probes = [comparison.to_dict() for comparison in found]
-            print_json({"file": str(export), "model": against, "passed": True, "share": seen.share, "probes": probes})
+            told = {"file": str(export), "model": against, "verdict": PASS, "passed": True, "share": seen.share}
+            print_json({**told, "probes": probes})
         else:
             click.echo(f"{export}: {verdict(found)}\n{noticed({'own weights': seen.share, 'share': seen.share})}")
         return
     if against is not None and not strict:
         raise UsageError("--against goes with --strict or with a single file.", "Say --strict too.")
     names = [name.strip() for name in formats.split(",") if name.strip()]
-    verified = verify_folder(lazy.registry, export, names, strict=strict, against=against)
+    try:
+        verified = verify_folder(lazy.registry, export, names, strict=strict, against=against)
+    except DifferenceError as error:
+        if as_json:
+            print_failure(error)
+        raise
+    manifest, warned, vacuous = verified.manifest, "", ""
+    if verified.verdict != PASS:
+        warned = warning(verified.verdict, manifest["certificate"]["override"])
+        vacuous = vacuous_warning(manifest)
+    for text in (warned, vacuous):
+        if text:
+            click.echo(f"warning: {text}", err=True)
     if as_json:
         print_json(
             {
                 "export": str(export),
                 "model": verified.manifest["name"],
                 "strict": strict,
+                "verdict": verified.verdict,
+                "warnings": [text for text in (warned, vacuous) if text],
                 "artifacts": {
-                    name: {"passed": True, "probes": [comparison.to_dict() for comparison in found]}
+                    name: {
+                        "verdict": verified.verdict,
+                        "passed": verified.verdict == PASS,
+                        "probes": [comparison.to_dict() for comparison in found],
+                    }
                     for name, found in verified.comparisons.items()
                 },
             }
         )
         return
     for name, found in verified.comparisons.items():
-        click.echo(f"{export / verified.manifest['artifacts'][name]}: {verdict(found)}")
+        click.echo(f"{export / verified.manifest['artifacts'][name]}: {verdict(found, verified.verdict)}")
     if strict:
         click.echo("Truth was computed afresh from the weights file.")

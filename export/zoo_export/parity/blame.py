@@ -1,32 +1,36 @@
-"""Blame: which step on the way to an ONNX file a difference comes from, and where in the model it begins.
+"""Blame: which step on the way to an artifact a difference comes from, and where in the model it begins.
 
-The way has hops: captured by torch.export, lowered to ONNX, optimised and saved, then optimised by onnxruntime. The
+The way has hops, for ONNX: captured by torch.export, lowered, optimised and saved, then optimised by onnxruntime. The
 first after which the logits leave the budget is to blame. Inside it the values on the way are compared, in the order
 in which they are made, and the first that leaves its own budget is named.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir
 import onnxruntime
 import torch
+from torch.fx import Node
 
 from zoo_export.capture import INPUT, OUTPUT, Capture, quiet
 from zoo_export.lowering import lower
 from zoo_export.onnx_format import LEVELS, PROTOBUF_LIMIT
-from zoo_export.parity.intermediates import Place, Recorder, first_wrong_call, place
+from zoo_export.parity.blame_torch import pt2_hops, torchscript_hops
+from zoo_export.parity.hops import ALL, BASIC, CAPTURED, FILE, LOWERED, TRACED, Array, Hop, captured
+from zoo_export.parity.intermediates import Place, evaluate, leaves, place
 from zoo_export.parity.judge import BUDGET, judge
-from zoo_export.parity.reference import EPS32, JITTERED, Reference
+from zoo_export.parity.reference import Reference
 
-CAPTURED, LOWERED = "the captured graph", "the lowered graph"
-FILE, BASIC, ALL = "the exported file", "onnxruntime's basic optimizations", "onnxruntime's further optimizations"
-Array = npt.NDArray[np.float32]
+HOPS = {  # by the function of the format
+    "zoo_export.onnx_format:export": "onnx",
+    "zoo_export.pt2_format:export": "pt2",
+    "zoo_export.torchscript_format:export": "torchscript",
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Blame:
     """What is to blame for a difference.
 
     Args:
-        hop: one of `CAPTURED`, `LOWERED`, `FILE`, `BASIC` and `ALL`.
+        hop: one of those in `zoo_export.parity.hops`.
         module: the path of the module that makes the first wrong value, empty for the model itself; `None` where no
             single value could be found. A fused node counts as the last module that was fused into it.
         source: the line of the user's model, such as `torchvision/models/resnet.py:95`; empty where unknown.
@@ -55,17 +59,27 @@ class Blame:
         return f"The fault is in {self.hop}, first at {at}."
 
 
-def blame(capture: Capture, path: Path, reference: Reference) -> Blame | None:
-    """Find what is to blame for the error of the ONNX file at `path` on the probe of `reference`.
+def blame(capture: Capture, path: Path, reference: Reference, kind: str = "onnx", *, ours: bool = True) -> Blame | None:
+    """Find what is to blame for the error of the artifact at `path` on the probe of `reference`.
 
     Args:
         capture: what was exported, with the weights that were exported.
+        kind: `onnx`, `pt2` or `torchscript`.
+        ours: whether `capture` was exported to `path`. Of any other file, only the file and what runs it can be to
+            blame, and a module is named only where the file itself names it.
 
     Returns:
-        `None` where the file is right on that probe.
+        `None` where the artifact is right on that probe.
     """
     with TemporaryDirectory() as scratch, quiet():
-        for hop, run, locate in _hops(capture, path, reference, Path(scratch)):
+        ways = {
+            "onnx": lambda: _onnx_hops(capture, path, reference, Path(scratch), ours),
+            "pt2": lambda: pt2_hops(capture, path, reference),
+            "torchscript": lambda: torchscript_hops(capture, path, reference),
+        }
+        for hop, run, locate in ways[kind]():
+            if not ours and hop in (CAPTURED, TRACED, LOWERED):
+                continue
             found = judge(reference, _attempt(run))
             if found.passed:
                 continue
@@ -78,71 +92,122 @@ def blame(capture: Capture, path: Path, reference: Reference) -> Blame | None:
     return None
 
 
-def sentence(capture: Capture, path: Path, reference: Reference) -> str:
-    """What `blame` finds, in one sentence; empty where it finds nothing or fails: it must never hide a difference."""
+def sentence(export: str, capture: Capture, path: Path, reference: Reference, *, ours: bool = True) -> str:
+    """What `blame` finds, in one sentence; empty where it finds nothing or fails: it must never hide a difference.
+
+    Args:
+        export: the ref of the format's function; empty for a format whose way is not known.
+    """
+    if export not in HOPS:
+        return ""
     try:
-        return str(blame(capture, path, reference) or "")
+        return str(blame(capture, path, reference, HOPS[export], ours=ours) or "")
     except Exception:
         return ""
 
 
-Hop = tuple[str, Callable[[], Array], Callable[[], Place | None]]
-
-
-def _hops(capture: Capture, path: Path, reference: Reference, scratch: Path) -> Iterator[Hop]:
+def _onnx_hops(capture: Capture, path: Path, reference: Reference, scratch: Path, ours: bool) -> Iterator[Hop]:
     """Each hop with how to get its logits, and how to find the first wrong value in it."""
-    images = torch.from_numpy(reference.probe.images)
-    program = capture.program
-
-    def captured() -> Array:
-        (logits,) = program.graph_signature.user_outputs
-        return np.asarray(Recorder(program, torch.float32).record(images)[logits].numpy())
-
-    yield CAPTURED, captured, lambda: first_wrong_call(program, capture.module, images)
+    yield captured(capture, reference)
     off, basic, everything = LEVELS.values()
     lowered = scratch / "lowered.onnx"
 
     def lower_and_run() -> Array:
         _save(lower(capture).model, lowered)
-        return _run(lowered, off, reference.probe.images, [OUTPUT])[0]
+        return _run(lowered, off, reference.probe.images)[0]
 
-    yield LOWERED, lower_and_run, lambda: _first_wrong_value(capture, lowered, off, reference, scratch)
+    yield LOWERED, lower_and_run, lambda: _first_wrong_value(capture, lowered, off, reference, scratch, ours)
     for hop, level in ((FILE, off), (BASIC, basic), (ALL, everything)):
         yield (
             hop,
-            lambda level=level: _run(path, level, reference.probe.images, [OUTPUT])[0],  # type: ignore[misc]
-            lambda level=level: _first_wrong_value(capture, path, level, reference, scratch),  # type: ignore[misc]
+            lambda level=level: _run(path, level, reference.probe.images)[0],  # type: ignore[misc]
+            lambda level=level: _first_wrong_value(capture, path, level, reference, scratch, ours),  # type: ignore[misc]
         )
 
 
 def _first_wrong_value(
-    capture: Capture, path: Path, level: onnxruntime.GraphOptimizationLevel, reference: Reference, scratch: Path
+    capture: Capture,
+    path: Path,
+    level: onnxruntime.GraphOptimizationLevel,
+    reference: Reference,
+    scratch: Path,
+    ours: bool,
 ) -> Place | None:
     """The first value of an ONNX file that leaves its budget, among those with the name of a node that was lowered.
 
-    Truth is the decomposed program in float64; the floor is its rounding in float32, as for logits.
+    Truth is the decomposed program in float64.
     """
-    program, weights = lower(capture).exported_program, capture.module.state_dict()
+    program = lower(capture).exported_program
     assert program is not None  # it was lowered from one
-    images = torch.from_numpy(reference.probe.images)
-    truths = Recorder(program, torch.float64, weights).record(images)
-    floors = {name: EPS32 * float(truth.abs().max()) for name, truth in truths.items()}
-    for seed in range(1 + len(JITTERED)):
-        jitter = torch.Generator().manual_seed(seed) if seed else None
-        for name, value in Recorder(program, torch.float32, weights, jitter).record(images).items():
-            floors[name] = max(floors[name], float((value.double() - truths[name]).abs().max()))
+    truths, floors = evaluate(program, capture.module.state_dict(), torch.from_numpy(reference.probe.images))
     nodes = {node.name: node for node in program.graph.nodes}
     (logits,) = program.graph_signature.user_outputs
     nodes[OUTPUT], truths[OUTPUT], floors[OUTPUT] = nodes[logits], truths[logits], floors[logits]
-    model = onnx_ir.load(path)
-    names = _expose(model, set(truths))
-    exposed = scratch / "exposed.onnx"
-    _save(model, exposed)
-    for name, given in zip(names, _run(exposed, level, reference.probe.images, names), strict=True):
-        truth = truths[name].numpy()
-        if given.shape == truth.shape and not np.abs(given - truth).max() <= BUDGET * floors[name]:  # so for NaN
-            return place(nodes[name])
-    return None
+    known = set(truths) if ours else {OUTPUT, *_named_alike(_load(path), {name: nodes[name] for name in truths})}
+
+    def wrong(*names: str) -> list[str]:
+        model = _load(path)
+        made, exposed = _expose(model, set(names)), scratch / "exposed.onnx"
+        _save(model, exposed)
+        given = zip(made, _run(exposed, level, reference.probe.images, made), strict=True)
+        return [name for name, value in given if leaves(value, truths[name].numpy(), BUDGET * floors[name])]
+
+    first = next(iter(wrong(*known)), None) or _first_alone(_load(path), known, wrong)
+    if first is None or (not ours and first == OUTPUT):  # anything before it may be wrong
+        return None
+    return place(nodes[first])
+
+
+def _load(path: Path) -> onnx_ir.Model:
+    """The model, its input and output by zoo's names."""
+    model = onnx_ir.external_data.load_to_model(onnx_ir.load(path))  # what is written of it lies elsewhere
+    model.graph.inputs[0].name, model.graph.outputs[0].name = INPUT, OUTPUT
+    return model
+
+
+def _named_alike(model: onnx_ir.Model, nodes: Mapping[str, Node]) -> Iterator[str]:
+    """The values of a file from elsewhere that have the name of a node and, by the file's own account, its module."""
+    for node in model.graph:
+        told = node.metadata_props.get("pkg.torch.onnx.name_scopes", "")
+        for value in node.outputs:
+            if value.name is not None and value.name in nodes and repr(place(nodes[value.name]).module) in told:
+                yield value.name
+
+
+def _first_alone(model: onnx_ir.Model, named: set[str], wrong: Callable[[str], list[str]]) -> str | None:
+    """The first value that is wrong where it alone is looked at: onnxruntime fuses nothing across what it must give.
+
+    Found by halving, and again among what a value is made of, as branches need not be in order.
+    """
+    made = {str(value.name): value for node in model.graph for value in node.outputs if value.name in named}
+    names, found = list(made), OUTPUT
+    if not wrong(found):
+        return None
+    while True:
+        low, high = -1, names.index(found)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if wrong(names[middle]) else (middle, high)
+        earlier = [name for name in _made_of(made[names[high]], named) if wrong(name)]
+        if not earlier:
+            return names[high]
+        found = earlier[0]
+
+
+def _made_of(value: onnx_ir.Value, named: set[str]) -> list[str]:
+    """The nearest named values that `value` is computed from."""
+    found, seen, left = list[str](), set[str](), [value]
+    while left:
+        node = left.pop().producer()
+        for given in node.inputs if node else ():
+            if given is None or given.producer() is None or str(given.name) in seen:
+                continue
+            seen.add(str(given.name))
+            if given.name in named:
+                found.append(str(given.name))
+            else:
+                left.append(given)
+    return found
 
 
 def _expose(model: onnx_ir.Model, wanted: set[str]) -> list[str]:
@@ -161,12 +226,14 @@ def _save(model: onnx_ir.Model, path: Path) -> None:
     onnx_ir.save(model, path, external_data=f"{path.name}.data" if large > PROTOBUF_LIMIT else None)
 
 
-def _run(path: Path, level: onnxruntime.GraphOptimizationLevel, images: Array, names: list[str]) -> list[Array]:
+def _run(
+    path: Path, level: onnxruntime.GraphOptimizationLevel, images: Array, names: list[str] | None = None
+) -> list[Array]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = level
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return [np.asarray(value) for value in session.run(names, {INPUT: images})]
+    return [np.asarray(value) for value in session.run(names, {session.get_inputs()[0].name: images})]
 
 
 def _attempt(run: Callable[[], Array]) -> object:

@@ -5,20 +5,21 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import Interpreter, Node
 from torch.fx.node import map_aggregate
 
-from zoo_export.parity.reference import EPS32
+from zoo_export.parity.reference import EPS32, JITTERED
+from zoo_export.source import user_line
 
 SAME = 1e-9  # of the largest value: two float64 runs of the same operations are closer than that
 FRAME = re.compile(r'File "([^"]+)", line (\d+)')
-TORCH = Path(torch.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Recorder(Interpreter):
 
     Args:
         weights: used in place of the program's own, by name.
-        jitter: moves every value by up to one unit in the last place of float32 at random.
+        jitter: moves every value by up to one unit in the last place of float32 at random. Whole numbers, which no
+            rounding moves, stay: a model may compare them for equality, to make a mask for one.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Recorder(Interpreter):
             return value
         if n.op == "placeholder" and n.name not in self.program.graph_signature.user_inputs:
             return value
-        if self.jitter is not None:
+        if self.jitter is not None and not torch.equal(value, value.round()):
             value = value * (1 + EPS32 * (2 * torch.rand(value.shape, generator=self.jitter) - 1))
         self.values[n.name] = value.clone()
         return value
@@ -88,35 +90,69 @@ class Recorder(Interpreter):
         return self.dtype if value is torch.float32 else value
 
 
+def evaluate(
+    program: ExportedProgram, weights: Mapping[str, Tensor], images: Tensor
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """The float64 values of a program, and the floor of each: its rounding in float32, as for logits."""
+    truths = Recorder(program, torch.float64, weights).record(images)
+    floors = {name: EPS32 * float(truth.abs().max()) for name, truth in truths.items()}
+    for seed in range(1 + len(JITTERED)):
+        jitter = torch.Generator().manual_seed(seed) if seed else None
+        for name, value in Recorder(program, torch.float32, weights, jitter).record(images).items():
+            floors[name] = max(floors[name], float((value.double() - truths[name]).abs().max()))
+    return truths, floors
+
+
+def leaves(value: npt.NDArray[np.float32], truth: npt.NDArray[np.float64], budget: float) -> bool:
+    """Whether a value is further from truth than it may be, or not finite; one of another shape cannot be told."""
+    return value.shape == truth.shape and not np.abs(value - truth).max() <= budget
+
+
 def first_wrong_call(program: ExportedProgram, module: nn.Module, images: Tensor) -> Place | None:
     """Where the float64 values of `program` first leave those that `module` receives and gives in eager mode.
 
-    The input or output of a module call is right where some node up to there computes it: a module may give what
-    it was given, or what it computed early. What is wrong with code between two modules shows in the next input.
+    What a module receives is right where a node that it uses computes it. What it gives is right where one of its own
+    nodes does, early or late; one that hands none of them on may give what it was given. Where a tensor was written
+    into, or no node can be told, any node up to there will do. What is wrong with code between two modules shows in
+    the next input.
     """
     calls = _calls(module, images)
     values = Recorder(program, torch.float64).record(images.double())
     nodes = [node for node in program.graph.nodes if node.op in ("placeholder", "call_function")]
     position = {node: index for index, node in enumerate(nodes)}  # without constants, which no module gives
+    written = {arg for node in nodes if _writes(node) for arg in node.all_input_nodes}
     groups: dict[tuple[str, str], list[int]] = {}
     for index, node in enumerate(nodes):
         for key, (path, _) in _stack(node):
             groups.setdefault((path, path + "".join(key.rpartition("@")[1:] if "@" in key else ())), []).append(index)
-    events: list[tuple[float, int, Place, Tensor]] = []
+    events: list[tuple[float, int, Place, Tensor, list[int]]] = []
     for (path, call), indices in groups.items():
         given, made = calls.get(call, (None, None))
-        depth, last = -len(path.split(".")), nodes[indices[-1]]
+        depth, last = -len(path.split(".")) if path else 0, nodes[indices[-1]]
         used = [arg for index in indices for arg in nodes[index].all_input_nodes if arg.name in values]
         feeding = [arg for arg in used if position[arg] < indices[0]]
         if given is not None and feeding:
-            events.append((indices[0] - 0.5, depth, place(max(feeding, key=lambda node: position[node])), given))
+            where = place(max(feeding, key=lambda node: position[node]))
+            among = [position[node] for node in feeding if values[node.name].shape == given.shape]
+            if not among or written.intersection(feeding):
+                among = list(range(indices[0]))
+            events.append((indices[0] - 0.5, depth, where, given, among))
         if made is not None:
-            events.append((indices[-1], depth, Place(last.name, path, source_line(last)), made))
-    for until, _, where, expected in sorted(events, key=lambda event: event[:2]):
-        before = [values[node.name] for index, node in enumerate(nodes) if index <= until and node.name in values]
-        if not any(_same(value, expected) for value in before):
+            own, inside = [nodes[index] for index in indices], set(indices)
+            handed_on = any(position.get(user) not in inside for node in own for user in node.users)
+            among = indices if handed_on else list(range(indices[-1] + 1))
+            events.append((indices[-1], depth, Place(last.name, path, source_line(last)), made, among))
+    for _, _, where, expected, among in sorted(events, key=lambda event: event[:2]):
+        names = [nodes[index].name for index in among]
+        if not any(_same(values[name], expected) for name in names if name in values):
             return where
     return None
+
+
+def _writes(node: Node) -> bool:
+    """Whether a node writes into what it is given."""
+    schema = getattr(node.target, "_schema", None)
+    return bool(schema and schema.is_mutable)
 
 
 def place(node: Node) -> Place:
@@ -127,19 +163,7 @@ def place(node: Node) -> Place:
 
 def source_line(node: Node) -> str:
     """The innermost line outside PyTorch that made `node`, from the package on: `package/file.py:7`."""
-    frames = FRAME.findall(node.meta.get("stack_trace") or "")
-    outside = [(Path(file), line) for file, line in frames if not _inside(Path(file))]
-    if not outside:
-        return ""
-    file, line = outside[-1]
-    root = file.parent
-    while (root / "__init__.py").is_file():
-        root = root.parent
-    return f"{file.relative_to(root).as_posix()}:{line}"
-
-
-def _inside(file: Path) -> bool:
-    return file.is_relative_to(TORCH) or not file.is_absolute()
+    return user_line(FRAME.findall(node.meta.get("stack_trace") or ""))
 
 
 def _stack(node: Node) -> Iterator[tuple[str, tuple[str, Any]]]:

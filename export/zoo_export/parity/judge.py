@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from zoo.errors import ZooError
+from zoo_export.parity.override import Override
 from zoo_export.parity.reference import Reference
 
 BUDGET = 20.0  # floors
@@ -20,11 +22,13 @@ class Comparison:
 
     Args:
         error: the largest absolute difference from truth; infinite where there is nothing to compare.
-        floor, budget: what the error is measured in, and what it may be.
-        where: `[image, class]` of the largest difference.
+        floor, budget: what the error is measured in, and what it may be; under an override, what it may be at `where`.
+        where: `[image, class]` of the largest difference; under an override, of the one that exceeds its own allowance
+            most.
         reason: why it fails, where the error alone does not say.
         runner: what ran it, where a format has several runners.
         weights: which weights it carried.
+        excess: under an override, the difference at `where` less what is allowed there; `None` without one.
     """
 
     probe: str
@@ -36,6 +40,7 @@ class Comparison:
     reason: str = ""
     runner: str = ""
     weights: str = ""
+    excess: float | None = None
 
     @property
     def ratio(self) -> float:
@@ -45,23 +50,39 @@ class Comparison:
     @property
     def passed(self) -> bool:
         """Whether the error is within the budget."""
-        return not self.reason and self.error <= self.budget
+        return not self.reason and (self.error <= self.budget if self.excess is None else self.excess <= 0)
+
+    @property
+    def severity(self) -> tuple[bool, float]:
+        """What tells the worst of several comparisons: whether it fails, and by how much."""
+        return not self.passed, self.ratio if self.excess is None else self.excess
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for the certificate."""
-        return {**asdict(self), "ratio": self.ratio, "passed": self.passed}
+        """Plain data for the certificate; JSON knows no infinity, so that `None` stands for it."""
+        told = {**asdict(self), "ratio": self.ratio, "passed": self.passed}
+        return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in told.items()}
 
 
 def run_and_judge(
-    runner: Runner | Mapping[str, Runner], references: Sequence[Reference], weights: str = ""
+    runner: Runner | Mapping[str, Runner],
+    references: Sequence[Reference],
+    weights: str = "",
+    override: Override | None = None,
+    on_judged: Callable[[Comparison, object], None] = lambda comparison, output: None,
 ) -> list[Comparison]:
-    """Run an artifact, with each of its runners where there are several, on every probe, and judge each."""
+    """Run an artifact, with each of its runners where there are several, on every probe, and judge each.
+
+    Args:
+        on_judged: is given each comparison with what was judged: an array, or the error that was raised.
+    """
     runners = runner if isinstance(runner, Mapping) else {"": runner}
-    return [
-        replace(judge(reference, _run(run, reference)), runner=name, weights=weights)
-        for name, run in runners.items()
-        for reference in references
-    ]
+    found = []
+    for name, run in runners.items():
+        for reference in references:
+            output = _run(run, reference)
+            found.append(replace(judge(reference, output, override), runner=name, weights=weights))
+            on_judged(found[-1], output)
+    return found
 
 
 def passed(comparisons: Sequence[Comparison]) -> bool:
@@ -69,14 +90,17 @@ def passed(comparisons: Sequence[Comparison]) -> bool:
     return bool(comparisons) and all(comparison.passed for comparison in comparisons)
 
 
-def judge(reference: Reference, output: object) -> Comparison:
-    """Compare what a runner gave (an array, or the error it raised) with truth."""
-    truth = reference.truth
+def judge(reference: Reference, output: object, override: Override | None = None) -> Comparison:
+    """Compare what a runner gave (an array, or the error it raised) with truth.
+
+    Args:
+        override: what each logit may be off by, in place of the derived budget.
+    """
+    truth, budget = reference.truth, BUDGET * reference.floor
 
     def failed(reason: str) -> Comparison:
-        return Comparison(
-            reference.probe.name, len(truth), float("inf"), reference.floor, BUDGET * reference.floor, reason=reason
-        )
+        allowed = budget if override is None else float(override.allowance(truth).max(initial=0.0))
+        return Comparison(reference.probe.name, len(truth), float("inf"), reference.floor, allowed, reason=reason)
 
     if isinstance(output, Exception):
         text = output.cause if isinstance(output, ZooError) else f"{type(output).__name__}: {output}"
@@ -88,14 +112,17 @@ def judge(reference: Reference, output: object) -> Comparison:
     if not np.isfinite(output).all():
         return failed("it gave values that are not finite")
     difference = np.abs(output.astype(np.float64) - truth)
-    image, index = np.unravel_index(int(difference.argmax()), difference.shape)
+    allowed = np.full_like(difference, budget) if override is None else override.allowance(truth)
+    excess = difference if override is None else difference - allowed
+    image, index = np.unravel_index(int(excess.argmax()), excess.shape)
     return Comparison(
         reference.probe.name,
         len(truth),
         float(difference.max()),
         reference.floor,
-        BUDGET * reference.floor,
+        float(allowed[image, index]),
         (int(image), int(index)),
+        excess=None if override is None else float(excess[image, index]),
     )
 
 

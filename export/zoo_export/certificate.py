@@ -1,0 +1,78 @@
+"""The certificate: what was exported from what, what it was compared with and how, and what came out."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.loading import Model
+from zoo.registry import Entry, Registry
+from zoo.specs import ExportFormat
+from zoo_export.evidence import Evidence
+from zoo_export.parity import probe_weights, recipe
+from zoo_export.parity.check import Check, watched
+from zoo_export.parity.judge import BUDGET, Comparison
+from zoo_export.provenance import architecture_of, environment, plugin_of, sha256, weights_of
+
+
+def build_certificate(
+    registry: Registry, model: Model, evidence: Evidence, artifacts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Plain data for the manifest; `artifacts` is format name to what `describe_artifact` gives."""
+    return {
+        "verdict": evidence.verdict,
+        "truth": "the untouched model, evaluated in float64",
+        "floor": "largest deviation from truth of float32 evaluations that differ in rounding alone",
+        "k": BUDGET,
+        "override": None if evidence.override is None else evidence.override.to_dict(),
+        "weights": weights_of(model),
+        "architecture": architecture_of(registry, model.card),
+        "environment": environment(),
+        "real_images": evidence.real.whence,
+        "seed": recipe.SEED,
+        "made_of": recipe.HOW,
+        "probes": [_probe(model, evidence, index) for index in range(len(evidence.probes))],
+        "sensitivity": _sensitivity(evidence.checks) if evidence.checks else None,
+        "artifacts": dict(artifacts),
+    }
+
+
+def describe_artifact(
+    entry: Entry[ExportFormat], path: Path, verdict: str, comparisons: Sequence[Comparison]
+) -> dict[str, Any]:
+    """One artifact: its verdict, its hashes (tensors may lie in a second file), its plugin, what was compared."""
+    return {
+        "verdict": verdict,
+        "sha256": {part.name: sha256(part) for part in parts(path)},
+        "format": plugin_of(entry),
+        "comparisons": [comparison.to_dict() for comparison in comparisons],
+    }
+
+
+def parts(path: Path) -> list[Path]:
+    """The files of an artifact: itself, and what its format wrote beside it under its name and a further suffix."""
+    return sorted(file for file in path.parent.iterdir() if file == path or file.name.startswith(f"{path.name}."))
+
+
+def _probe(model: Model, evidence: Evidence, index: int) -> dict[str, Any]:
+    probe = evidence.probes[index]
+    told = {
+        "name": probe.name,
+        "n": len(probe.images),
+        "images": recipe.describe(probe, model.card.preprocess, evidence.real.words),
+        "sha256": recipe.input_digest(probe),
+    }
+    if not evidence.checks:
+        return told
+    reference = evidence.checks[0].references[index]
+    return {**told, "peak": reference.peak, "floor": reference.floor, "budget": BUDGET * reference.floor}
+
+
+def _sensitivity(checks: Sequence[Check]) -> dict[str, Any]:
+    seen = watched(checks)
+    return {
+        "what": "share of the parameters of which a 1 % change would have been noticed",
+        "share": seen.share,
+        "unwatched": list(seen.unwatched),
+        "probe_weights_seed": probe_weights.SEED if len(checks) > 1 else None,
+        **{check.weights: check.sensitivity.share for check in checks},
+    }

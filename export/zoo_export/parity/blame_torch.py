@@ -1,0 +1,55 @@
+"""Blame for what PyTorch itself loads: a PT2 archive is the captured graph stored; TorchScript is traced by itself."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoo_export import pt2_format, torchscript_format
+from zoo_export.capture import Capture
+from zoo_export.parity.hops import FILE, TRACED, Array, Hop, captured
+from zoo_export.parity.intermediates import Place, Recorder, evaluate, leaves, place
+from zoo_export.parity.judge import BUDGET
+from zoo_export.parity.reference import Reference
+from zoo_export.pt2_archive import refuse_unsafe
+from zoo_export.torch_runner import torch_runner
+
+_JIT: Any = torch.jit  # untyped, in part
+
+
+def pt2_hops(capture: Capture, path: Path, reference: Reference) -> Iterator[Hop]:
+    """Captured by torch.export, then stored."""
+    yield captured(capture, reference)
+    yield FILE, lambda: pt2_format.runner(path)(_images(reference)), lambda: _stored(capture, path, reference)
+
+
+def torchscript_hops(capture: Capture, path: Path, reference: Reference) -> Iterator[Hop]:
+    """Traced, then frozen and stored. What a trace computes on the way cannot be told, so that no module is named."""
+
+    def traced() -> Array:
+        module = _JIT.load(io.BytesIO(torchscript_format.traced(capture))).eval()
+        module.load_state_dict(capture.module.state_dict())
+        return torch_runner(module)(_images(reference))
+
+    yield TRACED, traced, lambda: None
+    yield FILE, lambda: torchscript_format.runner(path)(_images(reference)), lambda: None
+
+
+def _stored(capture: Capture, path: Path, reference: Reference) -> Place | None:
+    """The first value of a PT2 archive that leaves its budget, among those of names and modules that were captured."""
+    refuse_unsafe(path)
+    stored, images = torch.export.load(path), torch.from_numpy(reference.probe.images)
+    truths, floors = evaluate(capture.program, capture.module.state_dict(), images)
+    ours = {node.name: place(node) for node in capture.program.graph.nodes}
+    theirs = {node.name: place(node) for node in stored.graph.nodes}
+    for name, value in Recorder(stored, torch.float32).record(images).items():
+        known = name in truths and ours[name].module == theirs[name].module
+        if known and leaves(value.numpy(), truths[name].numpy(), BUDGET * floors[name]):
+            return ours[name]
+    return None
+
+
+def _images(reference: Reference) -> Array:
+    return reference.probe.images.copy()  # some write into what they are given

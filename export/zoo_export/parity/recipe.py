@@ -1,0 +1,70 @@
+"""What probes are made of, in words that make them again: for a manifest, whose reader may not have the images."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from zoo.errors import ExportError
+from zoo.preprocess import Preprocess
+from zoo_export.parity.probes import Array, Probe, normalise_array
+
+SEED = 0
+HOW = (
+    "'noise I' is image I of numpy.random.default_rng(seed).integers(0, 256, (4, C, H, W), dtype=uint8); 'dim noise I' "
+    "is that, each byte divided by 8 and rounded down; 'black' is 0, 'white' 255, and a pixel of either is at "
+    "(H // 2, W // 2) in every channel; each becomes float32 (x / 255 - mean) / std with the mean and std of "
+    "`preprocess`; 'grey' is 0 after that; 'D test I' is image I of the test split of the data set D, prepared as "
+    "`preprocess` says; sha256 is over the float32 bytes [N, C, H, W], little-endian"
+)
+WORDS = ("grey", "black", "white", "white pixel on black", "black pixel on white")
+NOISES = tuple(f"{kind} {index}" for index in range(4) for kind in ("noise", "dim noise"))
+
+
+def make_image(words: str, preprocess: Preprocess, seed: int = SEED) -> Array:
+    """The image, float32 `[1, C, H, W]`, that `words` says; see `HOW`.
+
+    Raises:
+        ExportError: these words say no image that can be made from a seed.
+    """
+    shape = preprocess.input_shape
+    if words == "grey":
+        return np.zeros((1, *shape), np.float32)
+    if noise := re.fullmatch(r"(dim )?noise ([0-3])", words):
+        drawn = np.random.default_rng(seed).integers(0, 256, (4, *shape), dtype=np.uint8)[[int(noise[2])]]
+        return normalise_array(drawn // 8 if noise[1] else drawn, preprocess)
+    if words not in WORDS:
+        raise ExportError(f"A probe is made of {words!r}, which this zoo cannot make.", "Export the model again.")
+    pixel, ground = words.split(" pixel on ") if "pixel" in words else (words, words)
+    image = np.full((1, *shape), 255 if ground == "white" else 0, np.uint8)
+    image[..., shape[1] // 2, shape[2] // 2] = 255 if pixel == "white" else 0
+    return normalise_array(image, preprocess)
+
+
+def describe(probe: Probe, preprocess: Preprocess, real: Sequence[str] = ()) -> list[str]:
+    """What each image of a probe is made of. The words are right: each was made again and compared.
+
+    Args:
+        real: what to say of the images of a data set.
+
+    Raises:
+        ExportError: an image is none that there are words for.
+    """
+    if probe.name.startswith("real"):
+        return list(real)
+    said = []
+    for image in probe.images:
+        fits = (words for words in (*WORDS, *NOISES) if np.array_equal(make_image(words, preprocess)[0], image))
+        words = next(fits, None)
+        if words is None:
+            raise ExportError(
+                f"There are no words for what the probe {probe.name} is made of.", "Report it to the authors of zoo."
+            )
+        said.append(words)
+    return said
+
+
+def input_digest(probe: Probe) -> str:
+    """sha256 over the bytes of a probe's images, in hex."""
+    return hashlib.sha256(np.ascontiguousarray(probe.images, "<f4").tobytes()).hexdigest()

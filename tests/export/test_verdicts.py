@@ -1,0 +1,260 @@
+"""What an export is worth is said in one word, wherever a reader may look."""
+
+import copy
+import json
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import zoo_runtime
+from zoo.errors import DifferenceError, UsageError
+from zoo_export.job import Terms
+from zoo_export.parity.judge import judge
+from zoo_export.parity.override import Override
+from zoo_export.parity.probes import Probe
+from zoo_export.parity.reference import Reference
+from zoo_export.verify import verify_folder
+
+MODEL = "lenet5.digits"
+Run = Callable[..., Any]
+values = st.floats(-1e3, 1e3, width=32)
+tolerances = st.one_of(st.just(0.0), st.floats(1e-6, 10))
+
+
+def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "zoo_runtime.py", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One export for each verdict that is published."""
+    from zoo.cli.main import run
+
+    root = tmp_path_factory.mktemp("verdicts")
+    options = {"pass": [], "overridden": ["--atol", "1e-4"], "unverified": ["--no-verify"]}
+    for name, more in options.items():
+        assert run(["export", MODEL, "-f", "onnx", "-o", str(root / name), *more]) == 0
+    return {name: root / name for name in options}
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return found
+
+
+@given(st.lists(st.tuples(values, st.floats(-5, 5)), min_size=1, max_size=6), tolerances, tolerances)
+def test_an_override_means_what_numpy_allclose_means(
+    cases: list[tuple[float, float]], atol: float, rtol: float
+) -> None:
+    truth = np.array([[value for value, _ in cases]], np.float64)
+    output = np.add(truth, [[by for _, by in cases]]).astype(np.float32)
+    reference = Reference(Probe("noise-1", np.zeros((1, 1, 2, 2), np.float32)), truth, 1e-6)
+    found = judge(reference, output, Override(atol, rtol))
+    off = np.abs(output.astype(np.float64) - truth)
+    assert found.passed == np.allclose(output.astype(np.float64), truth, rtol=rtol, atol=atol)
+    assert found.error == off.max() and found.ratio == found.error / 1e-6
+    assert found.where is not None and found.excess == (off - (atol + rtol * np.abs(truth))).max()
+    assert found.budget == atol + rtol * abs(truth[found.where])
+
+
+def test_the_worst_logit_is_the_one_that_exceeds_its_own_allowance_most() -> None:
+    reference = Reference(Probe("noise-1", np.zeros((1, 1, 2, 2), np.float32)), np.array([[1000.0, 1.0]]), 1e-6)
+    found = judge(reference, np.array([[1001.0, 1.5]], np.float32), Override(rtol=0.01))
+    assert not found.passed and found.where == (0, 1) and found.error == 1.0
+
+
+@pytest.mark.parametrize("bad", [-1e-9, float("nan"), float("inf"), -float("inf"), 1e40])
+@pytest.mark.parametrize("name", ["atol", "rtol"])
+def test_a_tolerance_that_is_none_is_wrong_usage(run_zoo: Run, tmp_path: Path, name: str, bad: float) -> None:
+    with pytest.raises(UsageError, match=f"--{name}"):
+        Override(**{name: bad})
+    ran = run_zoo("export", MODEL, "-o", str(tmp_path / "out"), f"--{name}={bad}")
+    assert ran.code == 2 and f"--{name}" in ran.err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("more", [("--atol", "1"), ("--rtol", "0"), ("--save-failure", "x")])
+def test_no_verify_goes_with_nothing_that_judges(run_zoo: Run, tmp_path: Path, more: tuple[str, ...]) -> None:
+    ran = run_zoo("export", MODEL, "-o", str(tmp_path / "out"), "--no-verify", *more)
+    assert ran.code == 2 and "--no-verify" in ran.err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("verdict", ["pass", "overridden", "unverified"])
+def test_the_manifest_says_the_verdict_at_its_top_and_of_every_artifact(folders, verdict: str) -> None:
+    told = manifest(folders[verdict])
+    assert told["verdict"] == told["certificate"]["verdict"] == verdict
+    assert [one["verdict"] for one in told["certificate"]["artifacts"].values()] == [verdict]
+    assert ("golden.npz" in told["files"]) == (verdict != "unverified")
+    override = {"atol": 1e-4, "rtol": 0.0} if verdict == "overridden" else None
+    assert told["certificate"]["override"] == override
+
+
+def test_the_readme_begins_with_what_is_not_proven(folders) -> None:
+    first = {
+        name: (folder / "README.md").read_text(encoding="utf-8").splitlines()[0] for name, folder in folders.items()
+    }
+    assert (
+        "UNVERIFIED" in first["unverified"] and "OVERRIDDEN" in first["overridden"] and "0.0001" in first["overridden"]
+    )
+    assert first["pass"] == f"# {MODEL}"
+
+
+@pytest.mark.parametrize(("option", "word"), [(("--no-verify",), "unverified"), (("--atol", "0.1"), "overridden")])
+def test_the_command_says_it_before_after_and_in_json(run_zoo: Run, tmp_path: Path, option, word: str) -> None:
+    ran = run_zoo("export", MODEL, "-f", "torchscript", "-o", str(tmp_path / "one"), *option)
+    assert ran.code == 0 and word.upper() in ran.err.splitlines()[0]
+    assert word in ran.out.splitlines()[0] and word.upper() in ran.out
+    assert "computes what the model computes" not in ran.out
+    told = json.loads(run_zoo("export", MODEL, "-f", "torchscript", "-o", str(tmp_path / "two"), *option, "--json").out)
+    artifact = told["artifacts"]["torchscript"]
+    assert told["verdict"] == artifact["verdict"] == word and artifact["passed"] is False
+    assert any(word.upper() in text for text in told["warnings"])
+
+
+def test_a_vacuous_check_under_an_override_is_said_loudly_and_not_refused(run_zoo: Run, tmp_path: Path) -> None:
+    ran = run_zoo("export", MODEL, "-f", "torchscript", "-o", str(tmp_path / "out"), "--atol", "1e6")
+    assert ran.code == 0 and "VACUOUS" in ran.err and "VACUOUS" in ran.out and " 0 % of the parameters" in ran.out
+    assert "vacuous" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert manifest(tmp_path / "out")["certificate"]["sensitivity"]["share"] == 0
+    assert "VACUOUS" in run_zoo("verify", str(tmp_path / "out")).err
+
+
+def test_zoo_verify_says_overridden_and_judges_by_the_override(run_zoo: Run, folders) -> None:
+    ran = run_zoo("verify", str(folders["overridden"]))
+    assert ran.code == 0 and "overridden" in ran.out and "OVERRIDDEN" in ran.err
+    assert "computes what the model computes" not in ran.out
+    told = json.loads(run_zoo("verify", str(folders["overridden"]), "--json").out)
+    assert told["verdict"] == told["artifacts"]["onnx"]["verdict"] == "overridden"
+    assert told["artifacts"]["onnx"]["probes"][0]["budget"] == 1e-4
+    strict = run_zoo("verify", str(folders["overridden"]), "--strict")
+    assert strict.code == 0 and "computes what the model computes" in strict.out
+
+
+def test_what_only_an_override_lets_pass_fails_under_strict(registry, make_model, make_registry, try_export) -> None:
+    from zoo_export import torchscript_format as made
+    from zoo_export.capture import Capture
+
+    def wrong(capture: Capture, path: Path) -> None:
+        module = copy.deepcopy(capture.module)
+        with torch.no_grad():
+            module.head.bias.add_(1e-3)
+        made.export(Capture(capture.name, module, capture.card), path)
+
+    planted = make_registry(wrong, made.runner)
+    with pytest.raises(DifferenceError):
+        try_export(make_model(), "planted", registry=planted)
+    exported = try_export(make_model(), "planted", registry=planted, terms=Terms(override=Override(atol=1e-2)))
+    assert verify_folder(planted, exported.path).verdict == "overridden"
+    with pytest.raises(DifferenceError):
+        try_export(make_model(), "planted", registry=planted, force=True, terms=Terms(override=Override(atol=1e-4)))
+
+
+def test_an_unverified_folder_exits_with_3_and_names_the_way_out(run_zoo: Run, folders) -> None:
+    ran = run_zoo("verify", str(folders["unverified"]))
+    assert ran.code == 3 and "UNVERIFIED" in ran.err and "--strict" in ran.err and ran.out == ""
+    told = run_zoo("verify", str(folders["unverified"]), "--json")
+    assert told.code == 3 and json.loads(told.out)["verdict"] == "unverified"
+    strict = run_zoo("verify", str(folders["unverified"]), "--strict")
+    assert strict.code == 0 and "computes what the model computes" in strict.out and "afresh" in strict.out
+
+
+def test_strict_finds_the_damage_in_an_unverified_folder(run_zoo: Run, folders, tmp_path: Path) -> None:
+    import hashlib
+
+    import onnx
+    from onnx import numpy_helper
+
+    folder = Path(shutil.copytree(folders["unverified"], tmp_path / "copy"))
+    model = onnx.load(folder / "model.onnx")
+    weight = next(value for value in model.graph.initializer if len(value.dims) > 1)
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(1.01), weight.name))
+    onnx.save(model, folder / "model.onnx")
+    told, content = manifest(folder), (folder / "model.onnx").read_bytes()
+    told["files"]["model.onnx"] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    told["digest"] = zoo_runtime.manifest_digest(told)
+    (folder / "manifest.json").write_text(json.dumps(told), encoding="utf-8")
+    ran = run_zoo("verify", str(folder), "--strict", "--json")
+    assert ran.code == 3 and json.loads(ran.out)["verdict"] == "fail"
+
+
+def test_strict_on_an_unverified_folder_is_vacuous_where_its_own_weights_show_too_little(
+    run_zoo: Run, tmp_path: Path
+) -> None:
+    assert run_zoo("export", "resnet20", "-f", "torchscript", "-o", str(tmp_path / "out"), "--no-verify").code == 0
+    ran = run_zoo("verify", str(tmp_path / "out"), "--strict", "--json")
+    assert ran.code == 3 and json.loads(ran.out)["verdict"] == "vacuous" and "--no-verify" in ran.err
+
+
+def test_the_runtime_warns_verifies_and_refuses(folders) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        zoo_runtime.Model(folders["pass"])
+    for word in ("overridden", "unverified"):
+        with pytest.warns(UserWarning, match=word.upper()):
+            zoo_runtime.Model(folders[word])
+    done = python(folders["overridden"], "--verify", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["verdict"] == "overridden"
+    assert "overridden" in python(folders["overridden"], "--verify").stdout
+    assert done.stderr.startswith("warning: ") and "OVERRIDDEN" in done.stderr
+    refused = python(folders["unverified"], "--verify")
+    assert refused.returncode == 3 and "UNVERIFIED" in refused.stderr and "--strict" in refused.stderr
+
+
+def test_the_runtime_judges_by_the_override(folders, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folders["overridden"], tmp_path / "copy"))
+    for atol, passed in ((1e-12, False), (1.0, True)):
+        told = manifest(folder)
+        told["certificate"]["override"]["atol"] = atol
+        told["digest"] = zoo_runtime.manifest_digest(told)
+        (folder / "manifest.json").write_text(json.dumps(told), encoding="utf-8")
+        with pytest.warns(UserWarning, match="OVERRIDDEN"):
+            assert zoo_runtime.verify(folder).passed is passed
+
+
+@pytest.mark.parametrize("change", [{"verdict": "pass"}, {"verdict": "fine"}, {"verdict": None}])
+def test_a_manifest_whose_verdicts_contradict_each_other_is_refused(folders, tmp_path: Path, change) -> None:
+    folder = Path(shutil.copytree(folders["unverified"], tmp_path / "copy"))
+    told = {**manifest(folder), **change}
+    told["digest"] = zoo_runtime.manifest_digest(told)
+    (folder / "manifest.json").write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(zoo_runtime.Difference, match="verdict"):
+        zoo_runtime.read_manifest(folder)
+
+
+def test_predict_warns_once(run_zoo: Run, folders) -> None:
+    picture = Path(__file__).parents[2] / "examples" / "seven.png"
+    ran = run_zoo("predict", str(folders["unverified"]), str(picture))
+    assert ran.code == 0 and ran.err.count("UNVERIFIED") == 1
+
+
+def test_a_check_that_watches_too_little_is_vacuous_and_exits_with_3(make_model, try_export, tmp_path: Path) -> None:
+    class Forgetful(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head, self.unused = nn.Linear(192, 4), nn.Linear(192, 4)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.head(images.flatten(1))
+
+    torch.manual_seed(0)
+    with pytest.raises(DifferenceError, match="vacuous") as caught:
+        try_export(make_model(Forgetful()), "torchscript")
+    assert caught.value.exit_code == 3 and caught.value.details["verdict"] == "vacuous"
+    assert "50 %" in caught.value.cause and caught.value.next_step and not list(tmp_path.iterdir())
+
+
+def test_a_file_that_agrees_and_proves_too_little_is_vacuous(run_zoo: Run, tmp_path: Path) -> None:
+    assert run_zoo("export", "resnet20", "-f", "torchscript", "-o", str(tmp_path / "out")).code == 0
+    ran = run_zoo("verify", str(tmp_path / "out" / "model.torchscript"), "--against", "resnet20", "--json")
+    assert ran.code == 3 and "vacuous" in ran.err and json.loads(ran.out)["verdict"] == "vacuous"
