@@ -15,6 +15,7 @@ from mutation.rules import RULES, Array, noticed
 from mutation.same import SAME
 from mutation.structure import STRUCTURE
 from mutation.weights import WEIGHTS
+from mutation.windows import WINDOWS
 from zoo.loading import Model
 from zoo_export.capture import INPUT, OUTPUT, Capture, first_line, quiet
 from zoo_export.lowering import lower
@@ -23,7 +24,7 @@ from zoo_export.parity.check import OWN, Check, make_checks
 from zoo_export.parity.judge import Runner, passed, run_and_judge
 from zoo_export.parity.probes import make_probes
 
-KINDS: tuple[Kind, ...] = (*WEIGHTS, *STRUCTURE)
+KINDS: tuple[Kind, ...] = (*WEIGHTS, *WINDOWS, *STRUCTURE)
 BEST = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL  # what onnxruntime does where nothing is said
 
 
@@ -56,10 +57,17 @@ class Result:
     healthy: dict[str, bool]
     false_alarms: list[str]
     same: int
+    worst: float
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return asdict(self)
+
+    @classmethod
+    def read(cls, told: dict[str, Any]) -> "Result":
+        """From what `to_dict` gave."""
+        mutants = [Mutant(**mutant) for mutant in told["mutants"]]
+        return cls(**{**told, "shape": tuple(told["shape"]), "mutants": mutants})
 
 
 class Bench:
@@ -89,7 +97,7 @@ class Bench:
     def run(self, places: int = 4, kinds: Sequence[Kind] = KINDS) -> Result:
         """Up to `places` mutants of each kind, and the graphs that are not broken."""
         mutants = [mutant for kind in kinds for mutant in self.mutants(kind, places)]
-        alarms, same = self.false_alarms()
+        alarms, same, worst = self.false_alarms()
         given = session(self.finish(self.graph()))(self.example)
         return Result(
             self.model.name,
@@ -99,6 +107,7 @@ class Bench:
             noticed(self.expected, given),
             alarms,
             same,
+            worst,
         )
 
     def mutants(self, kind: Kind, most: int) -> list[Mutant]:
@@ -139,18 +148,20 @@ class Bench:
                 break
         return made
 
-    def false_alarms(self) -> tuple[list[str], int]:
-        """The harmless changes that zoo rejects, and how many were tried."""
-        alarms, tried = [], 0
+    def false_alarms(self) -> tuple[list[str], int, float]:
+        """The harmless changes that zoo rejects, how many were tried, and the largest error in floors."""
+        alarms, tried, worst = [], 0, 0.0
         for index, check in enumerate(self.checks):
             for name, change in SAME.items():
                 for optimise in (False, True):
                     graph = change(self.graph(index))
                     data = self.finish(graph) if optimise else ir.to_proto(graph).SerializeToString()
                     tried += 1
-                    if not accepted(data, check)[0]:
+                    good, ratio = accepted(data, check)
+                    worst = max(worst, ratio)
+                    if not good:
                         alarms.append(f"{name}, {check.weights}, {'optimised' if optimise else 'as it is'}")
-        return alarms, tried
+        return alarms, tried, worst
 
 
 def session(data: bytes, level: onnxruntime.GraphOptimizationLevel = BEST) -> Runner:

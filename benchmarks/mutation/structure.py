@@ -17,7 +17,6 @@ from mutation.graphs import (
     of_type,
     pass_through,
     sizes,
-    used_taps,
 )
 from zoo_export.capture import TRACED_BATCH
 
@@ -50,44 +49,6 @@ def _drop(model: ir.Model, name: str, rng: Random) -> str:
     harmless = node.op_type == "Relu" and never_negative(node.inputs[0])
     pass_through(node)
     return "its input is never negative" if harmless else ""
-
-
-def _padded(model: ir.Model) -> list[str]:
-    windows = of_type(model, "Conv", "MaxPool", "AveragePool")
-    return [node.name or "" for node in windows if any(ints(node, "pads", ()))]
-
-
-def _shift_padding(model: ir.Model, name: str, rng: Random) -> str:
-    node = node_of(model, name)
-    top, left, bottom, right = ints(node, "pads", ())
-    axis = (top and -1) or 0, 0 if top else -1
-    node.attributes["pads"] = ir.AttrInt64s("pads", [top + axis[0], left + axis[1], bottom - axis[0], right - axis[1]])
-    return ""
-
-
-def _dilatable(model: ir.Model) -> list[str]:
-    return [
-        node.name or ""
-        for node in of_type(model, "Conv")
-        if len(sizes(node.inputs[1])) == 4
-        and max(sizes(node.inputs[1])[2:], key=lambda size: size or 0) != 1
-        and len(ints(node, "dilations", ())) == 2
-    ]
-
-
-def _dilate(model: ir.Model, name: str, rng: Random) -> str:
-    """Twice the dilation, and the padding that keeps the shape."""
-    node = node_of(model, name)
-    before = used_taps(node)
-    dilations, pads, kernel = ints(node, "dilations", (1, 1)), ints(node, "pads", (0,) * 4), sizes(node.inputs[1])[2:]
-    for axis in (0, 1):
-        more = dilations[axis] * ((kernel[axis] or 1) - 1)
-        pads[axis], pads[axis + 2] = pads[axis] + more // 2, pads[axis + 2] + more - more // 2
-    node.attributes["dilations"] = ir.AttrInt64s("dilations", [2 * each for each in dilations])
-    node.attributes["pads"] = ir.AttrInt64s("pads", pads)
-    one = sizes(node.inputs[0])[2:] == [1, 1]
-    same = one and before.sum() == 1 and np.array_equal(before, used_taps(node))
-    return "the image is one pixel, which meets the same entry of the kernel" if same else ""
 
 
 def _average_pools(model: ir.Model) -> list[str]:
@@ -225,8 +186,6 @@ def _resizes(model: ir.Model) -> list[str]:
 STRUCTURE = (
     Kind("activation replaced", _activations, _replace),
     Kind("activation dropped", _activations, _drop),
-    Kind("padding shifted", _padded, _shift_padding),
-    Kind("dilation changed", _dilatable, _dilate),
     Kind("padding counted in a mean", _average_pools, _count_pad),
     Kind("mean and maximum exchanged", _means, _other_pooling),
     Kind("softmax axis changed", lambda model: [node.name or "" for node in of_type(model, "Softmax")], _softmax_axis),

@@ -4,12 +4,13 @@ import os
 import platform
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
+from typing import Any
 
 from mutation.bench import KINDS, Mutant, Result
+from mutation.kept import PACKAGES
 from mutation.rules import RULES
 
 COLUMNS = (*RULES, "zoo own", "zoo")
-PACKAGES = ("torch", "torchvision", "onnx", "onnx-ir", "onnxscript", "numpy")
 
 
 def report(results: Sequence[Result]) -> Iterator[str]:
@@ -29,8 +30,39 @@ def report(results: Sequence[Result]) -> Iterator[str]:
     yield from misses(results)
     yield ""
     tried, alarms = sum(result.same for result in results), [a for result in results for a in result.false_alarms]
+    worst = max((result.worst for result in results), default=0.0)
     yield f"{len(alarms)} false alarms of zoo on {tried} graphs that are changed and the same function"
+    yield f"(the largest error among these: {worst:.1f} floors)"
     yield from (f"- {result.model}: {alarm}" for result in results for alarm in result.false_alarms)
+
+
+def summary(results: Sequence[Result]) -> dict[str, Any]:
+    """The same as plain data: the counts of each model, and what zoo did not notice."""
+    models = []
+    for result in results:
+        counted = [mutant for mutant in result.mutants if not mutant.equivalent]
+        models.append(
+            {
+                "model": result.model,
+                "shape": result.shape,
+                "mutants": len(counted),
+                "equivalent": len(result.mutants) - len(counted),
+                "do_not_run": sum(bool(mutant.broken) for mutant in counted),
+                "noticed": {rule: sum(mutant.noticed[rule] for mutant in counted) for rule in COLUMNS},
+                "missed": [
+                    {"kind": mutant.kind, "place": mutant.place, "floors": mutant.ratios}
+                    for mutant in counted
+                    if not mutant.noticed["zoo"]
+                ],
+                "same_function": {
+                    "tried": result.same,
+                    "rejected": result.false_alarms,
+                    "worst_floors": round(result.worst, 2),
+                },
+            }
+        )
+    packages = {package: version(package) for package in PACKAGES} | {"onnxruntime": _onnxruntime()}
+    return {"machine": platform.machine(), "python": platform.python_version(), "packages": packages, "models": models}
 
 
 def by_model(results: Sequence[Result]) -> Iterator[str]:

@@ -5,11 +5,14 @@ import warnings
 from pathlib import Path
 
 import onnx
+import onnxslim
 import pytest
 import torch
 from onnx import numpy_helper
 
 from zoo.loading import open_model
+from zoo_export.capture import Capture
+from zoo_export.lowering import lower
 
 MODEL = "lenet5.digits"
 
@@ -48,6 +51,37 @@ def test_a_change_of_one_percent_is_found(run_zoo, foreign: Path, tmp_path: Path
     weights[index].CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights[index]) * 1.01, weights[index].name))
     onnx.save(model, tmp_path / "changed.onnx")
     ran = run_zoo("verify", str(tmp_path / "changed.onnx"), "--against", MODEL)
+    assert ran.code == 3
+    assert "does not compute what lenet5.digits computes" in ran.err
+
+
+@pytest.fixture(scope="module")
+def slim(registry) -> onnx.ModelProto:
+    """LeNet-5 as lowering leaves it, slimmed by OnnxSlim, which folds, fuses and eliminates."""
+    model = open_model(registry, MODEL)
+    raw = lower(Capture(model.name, model.module, model.card)).model_proto
+    made = onnxslim.slim(raw)
+    assert isinstance(made, onnx.ModelProto)
+    assert len(made.graph.node) < len(raw.graph.node)
+    return made
+
+
+def test_a_slimmed_file_is_accepted(run_zoo, slim: onnx.ModelProto, tmp_path: Path) -> None:
+    onnx.save(slim, tmp_path / "slim.onnx")
+    ran = run_zoo("verify", str(tmp_path / "slim.onnx"), "--against", MODEL)
+    assert ran.code == 0, ran.err
+    assert "computes what the model computes" in ran.out
+
+
+def test_damage_to_a_slimmed_file_is_found(run_zoo, slim: onnx.ModelProto, tmp_path: Path) -> None:
+    damaged = onnx.ModelProto()
+    damaged.CopyFrom(slim)
+    weight = next(value for value in damaged.graph.initializer if len(value.dims) == 4)
+    array = numpy_helper.to_array(weight).copy()
+    array[0, 0, 0, 0] += 0.01
+    weight.CopyFrom(numpy_helper.from_array(array, weight.name))
+    onnx.save(damaged, tmp_path / "damaged.onnx")
+    ran = run_zoo("verify", str(tmp_path / "damaged.onnx"), "--against", MODEL)
     assert ran.code == 3
     assert "does not compute what lenet5.digits computes" in ran.err
 

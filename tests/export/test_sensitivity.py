@@ -38,10 +38,83 @@ def noticed(module: nn.Module, name: str) -> bool:
     return float((logits - torch.from_numpy(reference.truth)).abs().max()) > BUDGET * reference.floor
 
 
+def rounding(module: nn.Module, name: str) -> float:
+    """How many floors rounding one parameter to float16 really moves the float64 logits."""
+    (reference,) = make_references(module, [PROBES[1]])
+    changed = copy.deepcopy(module).double()
+    with torch.no_grad():
+        value = changed.get_parameter(name)
+        value.copy_(value.half())
+        logits = changed(torch.from_numpy(reference.probe.images).double())
+    return float((logits - torch.from_numpy(reference.truth)).abs().max()) / reference.floor
+
+
+def telling() -> nn.Sequential:
+    """The same network with weights of which none could be float16."""
+    module = net()
+    draw_probe_weights(module, PROBES[:2])
+    return module
+
+
 def test_a_healthy_network_is_watched_whole_and_checked_once() -> None:
-    checks = make_checks(net(), PROBES)
+    checks = make_checks(telling(), PROBES)
     assert [check.weights for check in checks] == [OWN]
     assert checks[0].sensitivity.share == 1
+    assert not checks[0].sensitivity.too_coarse
+
+
+def test_a_parameter_that_could_be_float16_unnoticed_calls_for_probe_weights() -> None:
+    """Every parameter is watched at 1 %, but rounding that bias moves nothing that float32 could tell."""
+    module = telling()
+    with torch.no_grad():
+        module[6].bias.fill_(0.01)
+    own, probe = make_checks(module, PROBES)
+    assert own.sensitivity.share == 1
+    assert own.sensitivity.too_coarse == ("6.bias",)
+    assert rounding(module, "6.bias") < BUDGET
+    assert "6.bias" not in probe.sensitivity.too_coarse
+    assert rounding(probe.module, "6.bias") > BUDGET
+
+
+class Gated(nn.Module):
+    """A squeeze-and-excitation block behind a depthwise convolution, with fresh weights and zero biases."""
+
+    def __init__(self, gate: nn.Module) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 32, 3, bias=False), nn.BatchNorm2d(32), nn.ReLU())
+        self.depthwise = nn.Sequential(nn.Conv2d(32, 32, 3, groups=32, bias=False), nn.BatchNorm2d(32), nn.ReLU())
+        self.squeeze, self.excite = nn.Conv2d(32, 8, 1), nn.Conv2d(8, 32, 1)
+        self.gate, self.project, self.head = gate, nn.Conv2d(32, 32, 1), nn.Linear(32, 5)
+        for layer in (self.squeeze, self.excite, self.project, self.head):
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.stem(images)
+        y = self.depthwise(x)
+        y = y * self.gate(self.excite(torch.relu(self.squeeze(y.mean((2, 3), keepdim=True)))))
+        return self.head(torch.relu(self.project(y)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("gate", [nn.Hardsigmoid(), nn.Sigmoid()])
+def test_with_probe_weights_rounding_any_tensor_around_a_gate_shows(gate: nn.Module) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = Gated(gate).eval()
+        for layer in (module.squeeze, module.excite):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out")  # as torchvision does
+    own, probe = make_checks(module, PROBES)
+    assert {"squeeze.bias", "excite.bias"} <= set(own.sensitivity.unwatched)
+    seen = {name: rounding(probe.module, name) for name, _ in module.named_parameters()}
+    assert min(seen.values()) > BUDGET, seen
+
+
+def test_probe_weights_lie_between_two_float16_numbers_where_rounding_moves_them_most() -> None:
+    _, probe = make_checks(Gated(nn.Hardsigmoid()).eval(), PROBES)
+    for name, value in probe.module.state_dict().items():
+        if value.is_floating_point() and not name.endswith("running_var"):
+            told = value[value.abs() > 2**-14]  # below, float16 has fewer digits
+            moved = (told.half().float() - told).abs() / told.abs()
+            assert told.numel() and moved.min() > 0.99 * 2**-12, name
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-7, 0.0])

@@ -9,7 +9,7 @@ from torch import nn
 from zoo_export.parity.probe_weights import draw_probe_weights
 from zoo_export.parity.probes import Probe
 from zoo_export.parity.reference import Reference, make_references
-from zoo_export.parity.sensitivity import ENOUGH, Sensitivity, sensitivity
+from zoo_export.parity.sensitivity import Sensitivity, sensitivity
 
 OWN, PROBE = "own weights", "probe weights"
 
@@ -27,12 +27,14 @@ class Check:
 def make_checks(module: nn.Module, probes: list[Probe]) -> list[Check]:
     """The check with the model's own weights, and a second one with probe weights where it would notice too little.
 
+    That is, where it watches too few tensors, or where one of them could be rounded to float16 unnoticed.
+
     Raises:
         ExportError: the model does not run on its probes, or gives no finite logits.
     """
     references = tuple(make_references(module, probes))
     own = Check(OWN, module, references, sensitivity(module, references))
-    if own.sensitivity.share >= ENOUGH:
+    if own.sensitivity.enough and not own.sensitivity.too_coarse:
         return [own]
     drawn = copy.deepcopy(module)
     noise = [probe for probe in probes if probe.name.startswith("noise")]

@@ -4,7 +4,6 @@ One backward pass gives, for every parameter tensor, the change of the logits th
 first order. A tensor is watched where that change exceeds the budget.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,10 +26,12 @@ class Sensitivity:
     Args:
         tensors: how many parameter tensors the model has.
         unwatched: the names of those whose 1 % change would stay within the budget.
+        too_coarse: the names of those that could be rounded to float16 within the budget.
     """
 
     tensors: int
     unwatched: tuple[str, ...]
+    too_coarse: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
@@ -54,16 +55,21 @@ def sensitivity(module: nn.Module, references: Sequence[Reference]) -> Sensitivi
     reference = max(told, key=lambda reference: len(reference.truth))
     images = torch.from_numpy(reference.probe.images[:IMAGES])
     named = {name: value for name, value in module.named_parameters() if value.is_floating_point()}
-    squares = dict.fromkeys(named, 0.0)
+    rounding = {name: value.detach().half().float() - value.detach() for name, value in named.items()}
+    squares, rounded = dict.fromkeys(named, 0.0), dict.fromkeys(named, 0.0)
     with _requiring_grad(list(named.values())), torch.enable_grad():
         logits = module(images.clone())
         for gradients in _projected_gradients(logits, list(named.values())):
             for (name, parameter), gradient in zip(named.items(), gradients, strict=True):
                 if gradient is not None:
-                    squares[name] += float((gradient * parameter.detach()).double().sum()) ** 2
-    changes = {name: CHANGE * math.sqrt(square / DRAWS / logits.numel()) for name, square in squares.items()}
-    allowed = BUDGET * reference.floor
-    return Sensitivity(len(named), tuple(name for name, change in changes.items() if not change > allowed))
+                    squares[name] += float(CHANGE * (gradient * parameter.detach()).double().sum()) ** 2
+                    rounded[name] += float((gradient * rounding[name]).double().sum()) ** 2
+    allowed = (BUDGET * reference.floor) ** 2 * DRAWS * logits.numel()
+    return Sensitivity(
+        len(named),
+        tuple(name for name, square in squares.items() if not square > allowed),
+        tuple(name for name, square in rounded.items() if rounding[name].any() and not square > allowed),
+    )
 
 
 def _projected_gradients(logits: Tensor, parameters: list[nn.Parameter]) -> Iterator[Sequence[Tensor | None]]:

@@ -1,0 +1,44 @@
+"""Keep the result of each model, so that a run that was cut goes on, and only as long as the code is the same."""
+
+import hashlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+import zoo_export.parity
+from mutation.bench import Result
+from zoo.atomic import write_file
+
+PACKAGES = ("torch", "torchvision", "onnx", "onnx-ir", "onnxscript", "onnxslim", "numpy")
+
+
+class Kept:
+    """A folder of results, each in a file of the model's name.
+
+    Args:
+        places: how many mutants of each kind were asked for; a result of another number is not taken.
+    """
+
+    def __init__(self, folder: Path, places: int) -> None:
+        self.folder, self.state = folder, f"{places} {state_of_code()}"
+
+    def read(self, name: str) -> Result | None:
+        """The result of a model, where it is there and of this state."""
+        path = self.folder / f"{name}.json"
+        told = json.loads(path.read_text()) if path.is_file() else {}
+        return Result.read(told["result"]) if told.get("state") == self.state else None
+
+    def write(self, name: str, result: Result) -> None:
+        """Keep a result."""
+        told = {"state": self.state, "result": result.to_dict()}
+        write_file(self.folder / f"{name}.json", json.dumps(told, indent=1).encode(), force=True)
+
+
+def state_of_code() -> str:
+    """A digest of what decides a result: these sources, those of the check, and the versions of the packages."""
+    digest = hashlib.sha256(" ".join(version(package) for package in PACKAGES).encode())
+    parity = Path(str(zoo_export.parity.__file__)).parent
+    for path in (*sorted(Path(__file__).parent.glob("*.py")), *sorted(parity.glob("*.py"))):
+        if path.stem not in ("table", "kept", "blame", "intermediates"):  # these come after the verdict
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
