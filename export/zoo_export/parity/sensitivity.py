@@ -55,7 +55,7 @@ def sensitivity(module: nn.Module, references: Sequence[Reference]) -> Sensitivi
     reference = max(told, key=lambda reference: len(reference.truth))
     images = torch.from_numpy(reference.probe.images[:IMAGES])
     named = {name: value for name, value in module.named_parameters() if value.is_floating_point()}
-    rounding = {name: value.detach().half().float() - value.detach() for name, value in named.items()}
+    fine = {name for name, value in named.items() if _rounding(value).any()}
     squares, rounded = dict.fromkeys(named, 0.0), dict.fromkeys(named, 0.0)
     with _requiring_grad(list(named.values())), torch.enable_grad():
         logits = module(images.clone())
@@ -63,13 +63,19 @@ def sensitivity(module: nn.Module, references: Sequence[Reference]) -> Sensitivi
             for (name, parameter), gradient in zip(named.items(), gradients, strict=True):
                 if gradient is not None:
                     squares[name] += float(CHANGE * (gradient * parameter.detach()).double().sum()) ** 2
-                    rounded[name] += float((gradient * rounding[name]).double().sum()) ** 2
+                    rounded[name] += float((gradient * _rounding(parameter)).double().sum()) ** 2
+            del gradients  # as large as the weights, and the next ones are made before these would be let go
     allowed = (BUDGET * reference.floor) ** 2 * DRAWS * logits.numel()
     return Sensitivity(
         len(named),
         tuple(name for name, square in squares.items() if not square > allowed),
-        tuple(name for name, square in rounded.items() if rounding[name].any() and not square > allowed),
+        tuple(name for name, square in rounded.items() if name in fine and not square > allowed),
     )
+
+
+def _rounding(parameter: Tensor) -> Tensor:
+    """What rounding to float16 and back would change."""
+    return parameter.detach().half().float() - parameter.detach()
 
 
 def _projected_gradients(logits: Tensor, parameters: list[nn.Parameter]) -> Iterator[Sequence[Tensor | None]]:
