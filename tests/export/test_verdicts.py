@@ -141,7 +141,7 @@ def test_zoo_verify_says_overridden_and_judges_by_the_override(run_zoo: Run, fol
     assert strict.code == 0 and "computes what the model computes" in strict.out
 
 
-def test_what_only_an_override_lets_pass_fails_under_strict(registry, make_model, make_registry, try_export) -> None:
+def test_an_artifact_that_is_off_is_published_only_within_an_override(make_model, make_registry, try_export) -> None:
     from zoo_export import torchscript_format as made
     from zoo_export.capture import Capture
 
@@ -169,21 +169,27 @@ def test_an_unverified_folder_exits_with_3_and_names_the_way_out(run_zoo: Run, f
     assert strict.code == 0 and "computes what the model computes" in strict.out and "afresh" in strict.out
 
 
-def test_strict_finds_the_damage_in_an_unverified_folder(run_zoo: Run, folders, tmp_path: Path) -> None:
+@pytest.mark.parametrize("verdict", ["unverified", "overridden"])
+def test_strict_finds_the_damage_whatever_was_said_at_export(
+    run_zoo: Run, folders, tmp_path: Path, verdict: str
+) -> None:
     import hashlib
 
     import onnx
     from onnx import numpy_helper
 
-    folder = Path(shutil.copytree(folders["unverified"], tmp_path / "copy"))
+    folder = Path(shutil.copytree(folders[verdict], tmp_path / "copy"))
     model = onnx.load(folder / "model.onnx")
     weight = next(value for value in model.graph.initializer if len(value.dims) > 1)
     weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(1.01), weight.name))
     onnx.save(model, folder / "model.onnx")
     told, content = manifest(folder), (folder / "model.onnx").read_bytes()
     told["files"]["model.onnx"] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    if verdict == "overridden":
+        told["certificate"]["override"]["atol"] = 1e6
     told["digest"] = zoo_runtime.manifest_digest(told)
     (folder / "manifest.json").write_text(json.dumps(told), encoding="utf-8")
+    assert run_zoo("verify", str(folder)).code == (0 if verdict == "overridden" else 3)
     ran = run_zoo("verify", str(folder), "--strict", "--json")
     assert ran.code == 3 and json.loads(ran.out)["verdict"] == "fail"
 
