@@ -17,12 +17,15 @@ from zoo.specs import ExportFormat
 from zoo_export import golden, manifest
 from zoo_export.capture import Capture, first_line
 from zoo_export.parity.check import PROBE, Check, make_checks, watched
-from zoo_export.parity.judge import BUDGET, Comparison, passed, run_and_judge
+from zoo_export.parity.judge import BUDGET, Comparison, passed
 from zoo_export.parity.probes import make_probes
 from zoo_export.parity.reference import Reference
 from zoo_export.parity.sensitivity import ENOUGH
+from zoo_export.parity.setting import Setting, settings_of
+from zoo_export.providers import check_providers
 from zoo_export.readme import readme
 from zoo_export.real_images import real_images
+from zoo_export.runners import judge_artifact, takes_provider
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,12 @@ def export_model(
     *,
     force: bool = False,
     on_stage: Callable[[str], None] = lambda stage: None,
+    providers: Sequence[str] = ("cpu",),
 ) -> Exported:
     """Export `model` to the new folder `output` and prove that every artifact computes what it computes.
+
+    Args:
+        providers: of onnxruntime, in short, that artifacts are judged on; `check_providers` says whether they work.
 
     Raises:
         DifferenceError: an artifact does not; nothing is published.
@@ -52,10 +59,12 @@ def export_model(
         OutputError: `output` exists and `force` is not set, or cannot be written.
     """
     _refuse_same_file(formats)
+    check_providers(providers)
+    settings = settings_of(providers)
     with new_folder(output, force=force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder:
         on_stage("evaluating the model in float64, and its rounding")
         real, whence = real_images(registry, model.card, data_root)
-        checks = make_checks(model.module, make_probes(model.card.preprocess, real))
+        checks = make_checks(model.module, make_probes(model.card.preprocess, real), settings)
         own = checks[0]
         _refuse_unnamed_classes(model, own.references)
         seen = watched(checks)
@@ -73,32 +82,14 @@ def export_model(
             artifacts[entry.spec.name] = f"model{entry.spec.suffix}"
             path = folder / artifacts[entry.spec.name]
             _write(entry, captures[0], path)
-            on_stage(f"checking {path.name}")
-            comparisons[entry.spec.name] = _check(entry, captures, checks, path)
+            on_stage(f"checking {path.name}{_where(entry, providers)}")
+            comparisons[entry.spec.name] = _check(entry, captures, checks, path, settings)
         golden.write_golden(folder / golden.NAME, own.references)
         shutil.copyfile(zoo_runtime.__file__, folder / "zoo_runtime.py")
         content = manifest.build_manifest(captures[0], artifacts, checks, comparisons, whence)
         (folder / "README.md").write_text(readme(content, comparisons), encoding="utf-8")
         manifest.write_manifest(folder, content)
     return Exported(output, content, comparisons)
-
-
-def load_runner(entry: Entry[ExportFormat], path: Path) -> Callable[..., Any]:
-    """The runner of a format, on an artifact.
-
-    Raises:
-        ExportError: it does not load, or the plugin's code raised.
-    """
-    try:
-        runner: Callable[..., Any] = resolve(entry, entry.spec.runner)(path)
-    except ZooError:
-        raise
-    except Exception as error:
-        raise ExportError(
-            f"{path.name} could not be loaded by the format {entry.spec.name}: {first_line(error)}",
-            f"Report it to the author of {entry.plugin.distribution}.",
-        ) from error
-    return runner
 
 
 def difference(name: str, artifact: str, found: Sequence[Comparison], blamed: str = "") -> DifferenceError:
@@ -166,7 +157,11 @@ def _captures(model: Model, checks: Sequence[Check]) -> list[Capture]:
 
 
 def _check(
-    entry: Entry[ExportFormat], captures: Sequence[Capture], checks: Sequence[Check], path: Path
+    entry: Entry[ExportFormat],
+    captures: Sequence[Capture],
+    checks: Sequence[Check],
+    path: Path,
+    settings: Sequence[Setting],
 ) -> list[Comparison]:
     """Judge the artifact at `path`, then the same export with each further set of weights, which is not kept."""
     found: list[Comparison] = []
@@ -175,10 +170,19 @@ def _check(
             artifact = path if check is checks[0] else Path(scratch, path.name)
             if artifact is not path:
                 _write(entry, capture, artifact)
-            found += run_and_judge(load_runner(entry, artifact), check.references, check.weights)
+            found += judge_artifact(entry, artifact, check.at, settings, check.weights)
             if not passed(found):  # while the artifact is still there
                 raise difference(capture.name, path.name, found, _blamed(entry, capture, check, artifact, found))
     return found
+
+
+def _where(entry: Entry[ExportFormat], providers: Sequence[str]) -> str:
+    """Where an artifact is checked, if not on the CPU, which goes without saying."""
+    if tuple(providers) == ("cpu",):
+        return ""
+    return (
+        f" on {', '.join(providers)}" if takes_provider(entry) else " on the CPU, the only place that its format knows"
+    )
 
 
 def _blamed(

@@ -54,8 +54,9 @@ def build_manifest(
                     "peak": reference.peak,
                     "floor": reference.floor,
                     "budget": BUDGET * reference.floor,
+                    **_elsewhere(checks[0], index),
                 }
-                for reference in checks[0].references
+                for index, reference in enumerate(checks[0].references)
             ],
             "sensitivity": {
                 "what": "share of the parameters of which a 1 % change would have been noticed",
@@ -75,6 +76,12 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     manifest["digest"] = zoo_runtime.manifest_digest(manifest)
     text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def _elsewhere(check: Check, index: int) -> dict[str, Any]:
+    """The floors of a probe on other providers than the CPU, by name, if any were asked for."""
+    floors = {setting.provider: found[index].floor for setting, found in check.elsewhere.items()}
+    return {"floors": floors} if floors else {}
 
 
 def _sha256(path: Path) -> str:

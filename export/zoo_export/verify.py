@@ -9,15 +9,19 @@ import numpy as np
 
 from zoo.card import Card
 from zoo.errors import DifferenceError, ExportError
-from zoo.loading import Fresh, is_weights, open_model
+from zoo.loading import Fresh, Model, is_weights, open_model
 from zoo.registry import Registry
 from zoo.specs import ExportFormat
 from zoo_export import golden
 from zoo_export.folder import read_folder
-from zoo_export.job import difference, load_runner
+from zoo_export.golden import stored_at
+from zoo_export.job import difference
 from zoo_export.parity.check import OWN
-from zoo_export.parity.judge import Comparison, passed, run_and_judge
-from zoo_export.parity.reference import Reference, make_references
+from zoo_export.parity.judge import Comparison, passed
+from zoo_export.parity.reference import Reference, at_setting, make_references
+from zoo_export.parity.setting import CPU, settings_of
+from zoo_export.providers import check_providers
+from zoo_export.runners import judge_artifact
 
 
 @dataclass(frozen=True)
@@ -29,18 +33,28 @@ class Verified:
 
 
 def verify_folder(
-    registry: Registry, folder: Path, names: Sequence[str] = (), *, strict: bool = False, against: str | None = None
+    registry: Registry,
+    folder: Path,
+    names: Sequence[str] = (),
+    *,
+    strict: bool = False,
+    against: str | None = None,
+    providers: Sequence[str] = ("cpu",),
 ) -> Verified:
     """Check every file of an export folder, and run its artifacts on the golden vectors.
 
     Args:
         names: formats to run; all that are there, by default.
         strict: compute truth and floor afresh, from the weights that the manifest names or `against` says.
+        providers: of onnxruntime, in short, that the artifacts are run on.
 
     Raises:
+        DeviceError: a provider does not work here.
         DifferenceError: a file was changed, or an artifact does not compute what the model computes.
-        ExportError: it is no export folder, or it does not hold a format asked for.
+        ExportError: it is no export folder, or it does not hold a format or a floor asked for.
     """
+    check_providers(providers)
+    settings = settings_of(providers)
     manifest = read_folder(folder)
     artifacts: dict[str, str] = manifest["artifacts"]
     missing = [name for name in names if name not in artifacts]
@@ -48,11 +62,16 @@ def verify_folder(
         raise ExportError(f"{folder} holds no {missing[0]} artifact.", f"It holds {', '.join(artifacts)}.")
     references = golden.read_golden(folder / golden.NAME, manifest["certificate"])
     if strict:
-        references = _afresh(registry, manifest, references, against)
+        model = _opened(registry, manifest, against)
+        references = _afresh(model, references)
+        known = {each: at_setting(model.module, references, each) for each in settings if each != CPU}
+    else:
+        known = {each: stored_at(references, manifest["certificate"], each) for each in settings}
+    known[CPU] = references
     comparisons: dict[str, list[Comparison]] = {}
     for name in names or artifacts:
         entry = registry.find(ExportFormat, name)
-        comparisons[name] = run_and_judge(load_runner(entry, folder / artifacts[name]), references, OWN)
+        comparisons[name] = judge_artifact(entry, folder / artifacts[name], known.__getitem__, settings, OWN)
         if not passed(comparisons[name]):
             raise difference(manifest["name"], str(folder / artifacts[name]), comparisons[name])
     if not comparisons:
@@ -60,9 +79,7 @@ def verify_folder(
     return Verified(manifest, comparisons)
 
 
-def _afresh(
-    registry: Registry, manifest: dict[str, Any], references: Sequence[Reference], against: str | None
-) -> list[Reference]:
+def _opened(registry: Registry, manifest: dict[str, Any], against: str | None) -> Model:
     card = Card.from_dict(manifest["card"])
     name = against or manifest["name"]
     fresh = Fresh(
@@ -77,10 +94,15 @@ def _afresh(
             f"The weights of {name} are not those that were exported: their digest is another one.",
             "Name the right ones with --against, or export again.",
         )
+    return model
+
+
+def _afresh(model: Model, references: Sequence[Reference]) -> list[Reference]:
     computed = make_references(model.module, [reference.probe for reference in references])
     for told, found in zip(references, computed, strict=True):
         if told.truth.shape != found.truth.shape or not np.abs(told.truth - found.truth).max() <= found.floor:
             raise DifferenceError(
-                f"The truth stored for the probe {told.probe.name} is not what {name} computes.", "Export it again."
+                f"The truth stored for the probe {told.probe.name} is not what {model.name} computes.",
+                "Export it again.",
             )
     return computed

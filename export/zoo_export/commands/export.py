@@ -17,6 +17,7 @@ from zoo.cli.options import (
 )
 from zoo.cli.output import print_json
 from zoo.cli.progress import progress
+from zoo_export.commands.provider import named_providers, provider_option
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @channels_option
 @image_size_option
 @param_option
+@provider_option
 @data_root_option
 @force_option
 @json_option
@@ -56,6 +58,7 @@ def command(
     channels: int | None,
     image_size: int | None,
     params: tuple[str, ...],
+    provider: str,
     data_root: Path | None,
     force: bool,
     as_json: bool,
@@ -77,6 +80,7 @@ def command(
         raise UsageError("No format is named.", "Say --format onnx, or --format onnx,torchscript.")
     entries = [lazy.registry.find(ExportFormat, name) for name in names]
     bare = Path(model).name.removesuffix(SUFFIX) if is_weights(model) else model.rpartition(":")[2]
+    providers = named_providers(provider)
     target = output or Path("exports") / bare
     refuse_existing(target, force)
     opened = open_model(lazy.registry, model, fresh(num_classes, channels, image_size, params))
@@ -93,6 +97,7 @@ def command(
             target,
             root(data_root),
             force=force,
+            providers=providers,
             on_stage=lambda text: show.line(f"  {text}"),
         )
     if as_json:

@@ -1,6 +1,6 @@
 """`zoo predict`: classify images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,10 +63,11 @@ def _folder(lazy: "Lazy", folder: Path) -> "Classify":
 def _by_runner(lazy: "Lazy", folder: Path, manifest: dict[str, Any]) -> "Classify":
     from zoo.preprocess import Preprocess
     from zoo.specs import ExportFormat
-    from zoo_export.job import load_runner
+    from zoo_export.runners import load_runner
 
     name, file = next(iter(manifest["artifacts"].items()))
-    run = load_runner(lazy.registry.find(ExportFormat, name), folder / file)
+    loaded = load_runner(lazy.registry.find(ExportFormat, name), folder / file)
+    run = next(iter(loaded.values())) if isinstance(loaded, Mapping) else loaded
     return _ranked(run, Preprocess.from_dict(manifest["preprocess"]), manifest["labels"])
 
 

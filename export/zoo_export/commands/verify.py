@@ -7,6 +7,7 @@ import click
 
 from zoo.cli.options import data_root_option, json_option
 from zoo.cli.output import print_json
+from zoo_export.commands.provider import named_providers, provider_option
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 @click.option("--format", "-f", "formats", default="", help="Comma-separated.  [default: all that are there]")
 @click.option("--strict", is_flag=True, help="Compute truth afresh, from the weights file.")
 @click.option("--against", metavar="MODEL", help="The model that a file is said to be, or the weights for --strict.")
+@provider_option
 @data_root_option
 @json_option
 @click.pass_obj
@@ -26,6 +28,7 @@ def command(
     formats: str,
     strict: bool,
     against: str | None,
+    provider: str,
     data_root: Path | None,
     as_json: bool,
 ) -> None:
@@ -38,13 +41,17 @@ def command(
     from zoo_export.commands.export import noticed, verdict
     from zoo_export.verify import verify_folder
 
+    providers = named_providers(provider)
     if export.is_file():
         from zoo import folders
         from zoo_export.against import verify_file
 
         if against is None or strict or formats:
-            raise UsageError(f"{export} is a file, not an export folder.", "Say --against MODEL, and nothing more.")
-        found, seen = verify_file(lazy.registry, export, against, folders.data_root(data_root))
+            raise UsageError(
+                f"{export} is a file, not an export folder.",
+                "Say --against MODEL; --strict and --format are for folders.",
+            )
+        found, seen = verify_file(lazy.registry, export, against, folders.data_root(data_root), providers)
         if as_json:
             probes = [comparison.to_dict() for comparison in found]
             print_json({"file": str(export), "model": against, "passed": True, "share": seen.share, "probes": probes})
@@ -54,7 +61,7 @@ def command(
     if against is not None and not strict:
         raise UsageError("--against goes with --strict or with a single file.", "Say --strict too.")
     names = [name.strip() for name in formats.split(",") if name.strip()]
-    verified = verify_folder(lazy.registry, export, names, strict=strict, against=against)
+    verified = verify_folder(lazy.registry, export, names, strict=strict, against=against, providers=providers)
     if as_json:
         print_json(
             {
