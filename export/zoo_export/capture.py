@@ -27,7 +27,8 @@ class Capture:
 
     Args:
         name: of the model, `ARCH.TAG` or the architecture's name.
-        module: in evaluation mode, float32, on the CPU. A format must not change it.
+        module: in evaluation mode, on the CPU, from float32 to float32; its weights are float16 where that was asked
+            for. A format must not change it.
         card: of the model.
     """
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
+
 import zoo_runtime
 from zoo.atomic import new_folder
 from zoo.errors import DifferenceError, ExportError, ZooError
@@ -16,6 +18,8 @@ from zoo.registry import Entry, Registry
 from zoo.specs import ExportFormat
 from zoo_export import golden, manifest
 from zoo_export.capture import Capture, first_line
+from zoo_export.half import Half, half_capture, half_check
+from zoo_export.manifest import FLOAT16, FLOAT32
 from zoo_export.parity.check import PROBE, Check, make_checks, watched
 from zoo_export.parity.judge import BUDGET, Comparison, passed
 from zoo_export.parity.probes import make_probes
@@ -47,11 +51,13 @@ def export_model(
     force: bool = False,
     on_stage: Callable[[str], None] = lambda stage: None,
     providers: Sequence[str] = ("cpu",),
+    precision: str = FLOAT32,
 ) -> Exported:
     """Export `model` to the new folder `output` and prove that every artifact computes what it computes.
 
     Args:
         providers: of onnxruntime, in short, that artifacts are judged on; `check_providers` says whether they work.
+        precision: `float32`, or `float16`: a half artifact is published once the same model is proven in float32.
 
     Raises:
         DifferenceError: an artifact does not; nothing is published.
@@ -60,7 +66,7 @@ def export_model(
     """
     _refuse_same_file(formats)
     check_providers(providers)
-    settings = settings_of(providers)
+    settings, halves = settings_of(providers), settings_of(providers, torch.float16)
     with new_folder(output, force=force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder:
         on_stage("evaluating the model in float64, and its rounding")
         real, whence = real_images(registry, model.card, data_root)
@@ -75,18 +81,32 @@ def export_model(
                 "Export trained weights, or correct a forward that ignores its parameters.",
             )
         captures = _captures(model, checks)
+        half = None
+        if precision == FLOAT16:
+            half = half_check(model.name, own, halves), half_capture(captures[0])
+        published, proof = captures[0], dict[str, list[Comparison]]()
         artifacts: dict[str, str] = {}
         comparisons: dict[str, list[Comparison]] = {}
         for entry in formats:
             on_stage(f"exporting {entry.spec.name}")
             artifacts[entry.spec.name] = f"model{entry.spec.suffix}"
             path = folder / artifacts[entry.spec.name]
-            _write(entry, captures[0], path)
+            if half:
+                own, published = half
+                on_stage(f"checking it in float32 first{_where(entry, providers)}")
+                proof[entry.spec.name] = _prove(entry, captures, checks, path.name, settings)
+            _write(entry, published, path)
             on_stage(f"checking {path.name}{_where(entry, providers)}")
-            comparisons[entry.spec.name] = _check(entry, captures, checks, path, settings)
+            comparisons[entry.spec.name] = (
+                _check(entry, [published], [own], path, halves)
+                if half
+                else _check(entry, captures, checks, path, settings)
+            )
         golden.write_golden(folder / golden.NAME, own.references)
         shutil.copyfile(zoo_runtime.__file__, folder / "zoo_runtime.py")
-        content = manifest.build_manifest(captures[0], artifacts, checks, comparisons, whence)
+        content = manifest.build_manifest(published, artifacts, [own, *checks[1:]], comparisons, whence)
+        if half:
+            manifest.add_proof(content, checks[0], proof)
         (folder / "README.md").write_text(readme(content, comparisons), encoding="utf-8")
         manifest.write_manifest(folder, content)
     return Exported(output, content, comparisons)
@@ -176,6 +196,19 @@ def _check(
     return found
 
 
+def _prove(
+    entry: Entry[ExportFormat],
+    captures: Sequence[Capture],
+    checks: Sequence[Check],
+    name: str,
+    settings: Sequence[Setting],
+) -> list[Comparison]:
+    """Judge a float32 artifact that is not kept."""
+    with TemporaryDirectory() as scratch:
+        _write(entry, captures[0], Path(scratch, name))
+        return _check(entry, captures, checks, Path(scratch, name), settings)
+
+
 def _where(entry: Entry[ExportFormat], providers: Sequence[str]) -> str:
     """Where an artifact is checked, if not on the CPU, which goes without saying."""
     if tuple(providers) == ("cpu",):
@@ -189,7 +222,7 @@ def _blamed(
     entry: Entry[ExportFormat], capture: Capture, check: Check, artifact: Path, found: Sequence[Comparison]
 ) -> str:
     """What is to blame for a difference, for the one format whose hops are known; empty where it cannot be said."""
-    if entry.spec.export != "zoo_export.onnx_format:export":
+    if entry.spec.export != "zoo_export.onnx_format:export" or isinstance(capture.module, Half):
         return ""
     from zoo_export.parity.blame import sentence  # only where it is needed: it loads onnxruntime
 

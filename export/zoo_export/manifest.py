@@ -14,6 +14,7 @@ from zoo_export.parity.judge import BUDGET, Comparison
 
 FORMAT = 1
 NAME = "manifest.json"
+FLOAT32, FLOAT16 = "float32", "float16"
 
 
 def build_manifest(
@@ -40,6 +41,7 @@ def build_manifest(
         "output": {"name": OUTPUT, "dtype": "float32", "shape": [BATCH, len(card.classes)]},
         "preprocess": card.preprocess.to_dict(),
         "labels": list(card.classes),
+        "precision": FLOAT32,
         "artifacts": dict(artifacts),
         "versions": {**versions(PACKAGES), "onnxruntime": _onnxruntime()},
         "certificate": {
@@ -69,6 +71,24 @@ def build_manifest(
     }
 
 
+def add_proof(manifest: dict[str, Any], check: Check, proof: Mapping[str, Sequence[Comparison]]) -> None:
+    """Make it the manifest of a half export, and add what proves the same graphs in float32.
+
+    Args:
+        check: in float32, with the model's own weights.
+        proof: format name to what was judged in float32.
+    """
+    certificate = manifest["certificate"]
+    manifest["precision"] = FLOAT16
+    certificate["floor"] = "largest deviation from truth of float16 evaluations that differ in rounding alone"
+    certificate["sensitivity"]["what"] += ", in float32"
+    certificate["float32"] = {
+        "what": "the same operators in float32, judged first and not kept",
+        "probes": [{"name": told.probe.name, "floor": told.floor} for told in check.references],
+        "artifacts": {name: [comparison.to_dict() for comparison in found] for name, found in proof.items()},
+    }
+
+
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Add the hash of every file in `folder` and the manifest's own digest, and write it."""
     files = sorted(path for path in folder.iterdir() if path.name != NAME)
@@ -80,7 +100,9 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 def _elsewhere(check: Check, index: int) -> dict[str, Any]:
     """The floors of a probe on other providers than the CPU, by name, if any were asked for."""
-    floors = {setting.provider: found[index].floor for setting, found in check.elsewhere.items()}
+    floors = {
+        setting.provider: found[index].floor for setting, found in check.elsewhere.items() if setting.provider != "cpu"
+    }
     return {"floors": floors} if floors else {}
 
 

@@ -10,7 +10,7 @@ HEAD = """# {name}
 Logits of {classes} classes from images of {shape}. Exported by zoo {version}.
 
 Every artifact here was run on {n} images in {probes} batches before this folder was published, and compared with
-the model in float64. The error is given in units of PyTorch's own float32 rounding error on the same images; the
+the model in float64. The error is given in units of PyTorch's own {precision} rounding error on the same images; the
 budget is {k:g}.
 
 | artifact | worst error | of the budget |
@@ -76,6 +76,7 @@ def readme(manifest: Mapping[str, Any], comparisons: Mapping[str, Sequence[Compa
         n=sum(probe["n"] for probe in certificate["probes"]),
         probes=len(certificate["probes"]),
         k=certificate["k"],
+        precision=manifest["precision"],
         rows="\n".join(
             f"| `{manifest['artifacts'][name]}` | {ratio:.2f} | {100 * ratio / certificate['k']:.1f} % |"
             for name, ratio in worst.items()

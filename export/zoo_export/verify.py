@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from zoo.card import Card
 from zoo.errors import DifferenceError, ExportError
@@ -15,7 +16,9 @@ from zoo.specs import ExportFormat
 from zoo_export import golden
 from zoo_export.folder import read_folder
 from zoo_export.golden import stored_at
+from zoo_export.half import HALF
 from zoo_export.job import difference
+from zoo_export.manifest import FLOAT16
 from zoo_export.parity.check import OWN
 from zoo_export.parity.judge import Comparison, passed
 from zoo_export.parity.reference import Reference, at_setting, make_references
@@ -54,8 +57,10 @@ def verify_folder(
         ExportError: it is no export folder, or it does not hold a format or a floor asked for.
     """
     check_providers(providers)
-    settings = settings_of(providers)
     manifest = read_folder(folder)
+    half = manifest.get("precision") == FLOAT16
+    settings = settings_of(providers, torch.float16 if half else torch.float32)
+    usual = HALF if half else CPU
     artifacts: dict[str, str] = manifest["artifacts"]
     missing = [name for name in names if name not in artifacts]
     if missing:
@@ -64,10 +69,10 @@ def verify_folder(
     if strict:
         model = _opened(registry, manifest, against)
         references = _afresh(model, references)
-        known = {each: at_setting(model.module, references, each) for each in settings if each != CPU}
+        known = {each: at_setting(model.module, references, each) for each in {usual, *settings} - {CPU}}
     else:
         known = {each: stored_at(references, manifest["certificate"], each) for each in settings}
-    known[CPU] = references
+    known.setdefault(usual, list(references))
     comparisons: dict[str, list[Comparison]] = {}
     for name in names or artifacts:
         entry = registry.find(ExportFormat, name)
