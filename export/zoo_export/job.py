@@ -30,6 +30,7 @@ from zoo_export.providers import check_providers
 from zoo_export.readme import readme
 from zoo_export.real_images import real_images
 from zoo_export.runners import judge_artifact, takes_provider
+from zoo_export.sizes import all_sizes, captured_from
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,14 @@ def export_model(
     on_stage: Callable[[str], None] = lambda stage: None,
     providers: Sequence[str] = ("cpu",),
     precision: str = FLOAT32,
+    smallest: int | None = None,
 ) -> Exported:
     """Export `model` to the new folder `output` and prove that every artifact computes what it computes.
 
     Args:
         providers: of onnxruntime, in short, that artifacts are judged on; `check_providers` says whether they work.
         precision: `float32`, or `float16`: a half artifact is published once the same model is proven in float32.
+        smallest: the smallest height and width that the model takes, if these are to be dynamic.
 
     Raises:
         DifferenceError: an artifact does not; nothing is published.
@@ -70,7 +73,12 @@ def export_model(
     with new_folder(output, force=force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder:
         on_stage("evaluating the model in float64, and its rounding")
         real, whence = real_images(registry, model.card, data_root)
-        checks = make_checks(model.module, make_probes(model.card.preprocess, real), settings)
+        first = Capture(model.name, model.module, model.card, dynamic_size=smallest is not None)
+        sizes: list[tuple[int, int]] = []
+        if smallest is not None:
+            smallest = captured_from(first.program, smallest)
+            sizes = all_sizes(first.program, model.module, model.card.preprocess.size, smallest)
+        checks = make_checks(model.module, make_probes(model.card.preprocess, real, sizes=sizes), settings)
         own = checks[0]
         _refuse_unnamed_classes(model, own.references)
         seen = watched(checks)
@@ -80,7 +88,7 @@ def export_model(
                 f"{seen.tensors} parameters would stay within rounding, {seen.unwatched[0]} for one.",
                 "Export trained weights, or correct a forward that ignores its parameters.",
             )
-        captures = _captures(model, checks)
+        captures = [first, *(first.variant(check.module) for check in checks[1:])]
         half = None
         if precision == FLOAT16:
             half = half_check(model.name, own, halves), half_capture(captures[0])
@@ -105,6 +113,8 @@ def export_model(
         golden.write_golden(folder / golden.NAME, own.references)
         shutil.copyfile(zoo_runtime.__file__, folder / "zoo_runtime.py")
         content = manifest.build_manifest(published, artifacts, [own, *checks[1:]], comparisons, whence)
+        if smallest is not None:
+            content["input"]["smallest"] = smallest
         if half:
             manifest.add_proof(content, checks[0], proof)
         (folder / "README.md").write_text(readme(content, comparisons), encoding="utf-8")
@@ -168,12 +178,6 @@ def _write(entry: Entry[ExportFormat], capture: Capture, path: Path) -> None:
             f"The format {entry.spec.name} of {entry.plugin.distribution} wrote no file.",
             f"Correct {entry.spec.export}: it must write to the path it is given.",
         )
-
-
-def _captures(model: Model, checks: Sequence[Check]) -> list[Capture]:
-    """One capture, and a variant of it for each further set of weights."""
-    first = Capture(model.name, model.module, model.card)
-    return [first, *(first.variant(check.module) for check in checks[1:])]
 
 
 def _check(

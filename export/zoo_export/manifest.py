@@ -37,7 +37,7 @@ def build_manifest(
         "format": FORMAT,
         "name": capture.name,
         "card": card.to_dict(),
-        "input": {"name": INPUT, "dtype": "float32", "shape": [BATCH, *card.preprocess.input_shape]},
+        "input": {"name": INPUT, "dtype": "float32", "shape": capture.input_shape},
         "output": {"name": OUTPUT, "dtype": "float32", "shape": [BATCH, len(card.classes)]},
         "preprocess": card.preprocess.to_dict(),
         "labels": list(card.classes),

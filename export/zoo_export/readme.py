@@ -24,7 +24,7 @@ budget is {k:g}.
 
 ## Input and output
 
-`input`: float32 `[batch, {channels}, {height}, {width}]`. An image is converted to {mode}, {resize}, divided by 255,
+`input`: float32 `{input}`. An image is converted to {mode}, {resize}, divided by 255,
 and normalised per channel with mean {mean} and standard deviation {std}. `logits`: float32 `[batch, {classes}]`, in
 the order of `labels` in `manifest.json`.
 """
@@ -81,9 +81,7 @@ def readme(manifest: Mapping[str, Any], comparisons: Mapping[str, Sequence[Compa
             f"| `{manifest['artifacts'][name]}` | {ratio:.2f} | {100 * ratio / certificate['k']:.1f} % |"
             for name, ratio in worst.items()
         ),
-        channels=channels,
-        height=height,
-        width=width,
+        input=f"[{', '.join(str(size) for size in manifest['input']['shape'])}]",
         mode="grey" if channels == 1 else "RGB",
         resize=f"{resize} ({preprocess['interpolation']}, antialiased)",
         mean=list(preprocess["mean"]),

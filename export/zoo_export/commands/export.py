@@ -57,6 +57,7 @@ HALF = (
     show_default=True,
     help="Of weights and arithmetic; images and logits stay float32.",
 )
+@click.option("--dynamic-size", is_flag=True, help="Height and width of images are dynamic too.")
 @provider_option
 @data_root_option
 @force_option
@@ -72,6 +73,7 @@ def command(
     image_size: int | None,
     params: tuple[str, ...],
     precision: str,
+    dynamic_size: bool,
     provider: str,
     data_root: Path | None,
     force: bool,
@@ -100,6 +102,7 @@ def command(
     opened = open_model(lazy.registry, model, fresh(num_classes, channels, image_size, params))
 
     from zoo_export.job import export_model
+    from zoo_export.sizes import smallest_size
 
     with progress() as show:
         if opened.path is None:
@@ -112,6 +115,7 @@ def command(
             root(data_root),
             force=force,
             providers=providers,
+            smallest=smallest_size(lazy.registry, opened.card) if dynamic_size else None,
             precision={"fp32": "float32", "fp16": "float16"}[precision],
             on_stage=lambda text: show.line(f"  {text}"),
         )

@@ -50,8 +50,9 @@ def make_checks(module: nn.Module, probes: list[Probe], settings: Sequence[Setti
     drawn = copy.deepcopy(module)
     noise = [probe for probe in probes if probe.name.startswith("noise")]
     draw_probe_weights(drawn, noise)
+    sized = [probe for probe in probes if probe.name.startswith("size")]
     # the batch of three; one set of weights met the rest
-    return [own, _check(PROBE, drawn, noise[-1:], settings)]
+    return [own, _check(PROBE, drawn, [*noise[-1:], *sized], settings)]
 
 
 def _check(weights: str, module: nn.Module, probes: list[Probe], settings: Sequence[Setting]) -> Check:
