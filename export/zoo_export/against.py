@@ -1,5 +1,6 @@
 """Judge an artifact of whatever origin by the model that it is said to be."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.errors import ExportError
@@ -8,29 +9,37 @@ from zoo.registry import Registry
 from zoo.specs import ExportFormat
 from zoo_export.capture import Capture
 from zoo_export.failure import difference, vacuous, worst
-from zoo_export.job import load_runner
 from zoo_export.parity.check import OWN
-from zoo_export.parity.judge import Comparison, passed, run_and_judge
+from zoo_export.parity.judge import Comparison, passed
 from zoo_export.parity.probes import make_probes
-from zoo_export.parity.reference import make_references
+from zoo_export.parity.reference import at_setting, make_references
 from zoo_export.parity.sensitivity import ENOUGH, Sensitivity, sensitivity
+from zoo_export.parity.setting import CPU, settings_of
+from zoo_export.providers import check_providers
 from zoo_export.real_images import real_images
+from zoo_export.runners import judge_artifact
 
 
-def verify_file(registry: Registry, path: Path, against: str, data_root: Path) -> tuple[list[Comparison], Sensitivity]:
+def verify_file(
+    registry: Registry, path: Path, against: str, data_root: Path, providers: Sequence[str] = ("cpu",)
+) -> tuple[list[Comparison], Sensitivity]:
     """Judge an artifact that zoo may not have made, by the model that it is said to be.
 
     Args:
         path: its suffix says the format.
         against: MODEL.
+        providers: of onnxruntime, in short, that it is run on.
 
     Returns:
         What was compared, and what that would have noticed. Probe weights cannot be put into a finished file.
 
     Raises:
+        DeviceError: a provider does not work here.
         DifferenceError: it does not compute what the model computes, or comparing them would prove too little.
         ExportError: it does not load, or no format has its suffix.
     """
+    check_providers(providers)
+    settings = settings_of(providers)
     if not path.is_file():
         raise ExportError(f"There is no file {path}.", "Check the path.")
     entries = [entry for entry in registry.entries(ExportFormat) if entry.spec.suffix == path.suffix]
@@ -40,8 +49,9 @@ def verify_file(registry: Registry, path: Path, against: str, data_root: Path) -
     model = open_model(registry, against)
     real = real_images(registry, model.card, data_root)
     references = make_references(model.module, make_probes(model.card.preprocess, real.images))
-    runner = load_runner(registry.find(ExportFormat, entries[0].qualified), path)
-    found = run_and_judge(runner, references, OWN)
+    known = {each: at_setting(model.module, references, each) for each in settings if each != CPU}
+    known[CPU] = references
+    found = judge_artifact(registry.find(ExportFormat, entries[0].qualified), path, known.__getitem__, settings, OWN)
     if not passed(found):
         from zoo_export.parity.blame import sentence  # only where it is needed: it loads onnxruntime
 
@@ -49,7 +59,7 @@ def verify_file(registry: Registry, path: Path, against: str, data_root: Path) -
         capture = Capture(model.name, model.module, model.card)
         blamed = sentence(entries[0].spec.export, capture, path, failed, ours=False)
         raise difference(model.name, str(path), found, blamed)
-    seen = sensitivity(model.module, references)
+    seen = sensitivity(model.module, known[settings[0]])
     if seen.share < ENOUGH:
         raise vacuous(
             f"{path} agrees with {model.name}, but that",

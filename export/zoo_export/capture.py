@@ -18,6 +18,7 @@ from zoo.errors import ExportError
 from zoo_export.refusal import refusal
 
 INPUT, OUTPUT, BATCH = "input", "logits", "batch"
+HEIGHT, WIDTH = "height", "width"
 TRACED_BATCH = 4  # with 1, exporters bake the batch in; no probe has as many images
 T = TypeVar("T")
 
@@ -28,14 +29,23 @@ class Capture:
 
     Args:
         name: of the model, `ARCH.TAG` or the architecture's name.
-        module: in evaluation mode, float32, on the CPU. A format must not change it.
+        module: in evaluation mode, on the CPU, from float32 to float32; its weights are float16 where that was asked
+            for. A format must not change it.
         card: of the model.
+        dynamic_size: height and width are dynamic too.
     """
 
     name: str
     module: nn.Module
     card: Card
     _shared: dict[str, Any] = field(default_factory=dict, repr=False)
+    dynamic_size: bool = False
+
+    @property
+    def input_shape(self) -> list[int | str]:
+        """Of the artifact's input `[N, C, H, W]`: a name where it is dynamic, a number elsewhere."""
+        channels, height, width = self.card.preprocess.input_shape
+        return [BATCH, channels, *((HEIGHT, WIDTH) if self.dynamic_size else (height, width))]
 
     @cached_property
     def example(self) -> Tensor:
@@ -66,17 +76,20 @@ class Capture:
     def variant(self, module: nn.Module) -> "Capture":
         """The same capture with the weights of `module`, which must be built alike."""
         self.once("program", self._capture)
-        return Capture(self.name, module, self.card, self._shared)
+        return Capture(self.name, module, self.card, self._shared, self.dynamic_size)
 
     def _capture(self) -> ExportedProgram:
         try:
             with quiet(), torch.no_grad():
-                dynamic = ({0: Dim(BATCH)},)
+                sides = {2: Dim.DYNAMIC, 3: Dim.DYNAMIC} if self.dynamic_size else {}
+                dynamic = ({0: Dim(BATCH), **sides},)
                 return torch.export.export(self.module, (self.example,), dynamic_shapes=dynamic, strict=False)
         except Exception as error:
+            size = " and image size" if self.dynamic_size else ""
             raise ExportError(
-                f"{self.name} could not be captured with a dynamic batch: {refusal(error, first_line(error))}.",
-                "Change the model's forward as the reason says; it may not depend on the batch size or on values.",
+                f"{self.name} could not be captured with a dynamic batch{size}: {refusal(error, first_line(error))}.",
+                "Change the model's forward as the reason says; it may not depend on the batch size or on values"
+                + (", nor on height and width; or leave out --dynamic-size." if size else "."),
             ) from error
 
 

@@ -15,13 +15,23 @@ from zoo_export.provenance import architecture_of, environment, plugin_of, sha25
 
 
 def build_certificate(
-    registry: Registry, model: Model, evidence: Evidence, artifacts: Mapping[str, Any]
+    registry: Registry,
+    model: Model,
+    evidence: Evidence,
+    artifacts: Mapping[str, Any],
+    proof: Mapping[str, Sequence[Comparison]],
 ) -> dict[str, Any]:
-    """Plain data for the manifest; `artifacts` is format name to what `describe_artifact` gives."""
-    return {
+    """Plain data for the manifest.
+
+    Args:
+        artifacts: format name to what `describe_artifact` gives.
+        proof: for half artifacts, format name to what was judged in float32 first.
+    """
+    arithmetic = "float32" if evidence.half is None else "float16"
+    certificate = {
         "verdict": evidence.verdict,
         "truth": "the untouched model, evaluated in float64",
-        "floor": "largest deviation from truth of float32 evaluations that differ in rounding alone",
+        "floor": f"largest deviation from truth of {arithmetic} evaluations that differ in rounding alone",
         "k": BUDGET,
         "override": None if evidence.override is None else evidence.override.to_dict(),
         "weights": weights_of(model),
@@ -34,6 +44,13 @@ def build_certificate(
         "sensitivity": _sensitivity(evidence.checks) if evidence.checks else None,
         "artifacts": dict(artifacts),
     }
+    if evidence.half is not None:
+        certificate["float32"] = {
+            "what": "the same operators in float32, judged first and not kept; the sensitivity is theirs",
+            "probes": [{"name": told.probe.name, "floor": told.floor} for told in evidence.checks[0].references],
+            "artifacts": {name: [comparison.to_dict() for comparison in found] for name, found in proof.items()},
+        }
+    return certificate
 
 
 def describe_artifact(
@@ -61,10 +78,16 @@ def _probe(model: Model, evidence: Evidence, index: int) -> dict[str, Any]:
         "images": recipe.describe(probe, model.card.preprocess, evidence.real.words),
         "sha256": recipe.input_digest(probe),
     }
-    if not evidence.checks:
+    if evidence.own is None:
         return told
-    reference = evidence.checks[0].references[index]
-    return {**told, "peak": reference.peak, "floor": reference.floor, "budget": BUDGET * reference.floor}
+    reference = evidence.own.references[index]
+    told |= {"peak": reference.peak, "floor": reference.floor, "budget": BUDGET * reference.floor}
+    elsewhere = {
+        setting.provider: found[index].floor
+        for setting, found in evidence.own.elsewhere.items()
+        if setting.provider != "cpu"
+    }
+    return {**told, "floors": elsewhere} if elsewhere else told
 
 
 def _sensitivity(checks: Sequence[Check]) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """The golden vectors: every probe's input and truth, so that the proof can be replayed anywhere."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from zoo.errors import DifferenceError
+from zoo.errors import DifferenceError, ExportError
 from zoo_export.parity.probes import Probe
 from zoo_export.parity.reference import Reference
+from zoo_export.parity.setting import Setting
 
 NAME = "golden.npz"
 
@@ -23,7 +25,7 @@ def write_golden(path: Path, references: Sequence[Reference]) -> None:
 
 
 def read_golden(path: Path, certificate: Mapping[str, Any]) -> list[Reference]:
-    """Read what `write_golden` wrote; the floors come from the certificate.
+    """Read what `write_golden` wrote; the floors, those on the CPU, come from the certificate.
 
     Raises:
         DifferenceError: a probe that the certificate names is not there, or malformed.
@@ -42,3 +44,21 @@ def read_golden(path: Path, certificate: Mapping[str, Any]) -> list[Reference]:
         raise DifferenceError(
             f"{path} does not hold what the certificate names ({error}).", "Export the model again."
         ) from None
+
+
+def stored_at(references: Sequence[Reference], certificate: Mapping[str, Any], setting: Setting) -> list[Reference]:
+    """The same references with the floors that the certificate has for `setting`.
+
+    Raises:
+        ExportError: it has none, as the export was not judged there.
+    """
+    if setting.provider == "cpu":
+        return list(references)
+    try:
+        floors = [float(probe["floors"][setting.provider]) for probe in certificate["probes"]]
+    except (KeyError, TypeError, ValueError):
+        raise ExportError(
+            f"The certificate does not say what PyTorch's own rounding error on {setting.provider} is.",
+            "Say --strict too, which measures it with the weights, or export with that --provider.",
+        ) from None
+    return [replace(reference, floor=floor) for reference, floor in zip(references, floors, strict=True)]

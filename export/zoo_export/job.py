@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,13 +17,18 @@ from zoo.specs import ExportFormat
 from zoo_export import golden, manifest
 from zoo_export.capture import Capture, first_line
 from zoo_export.certificate import build_certificate, describe_artifact
-from zoo_export.evidence import Evidence, gather_evidence, no_evidence
+from zoo_export.evidence import gather_evidence, no_evidence
 from zoo_export.failure import difference, worst
+from zoo_export.half import Half, half_capture
 from zoo_export.parity.check import Check
-from zoo_export.parity.judge import Comparison, passed, run_and_judge
-from zoo_export.parity.override import Override
+from zoo_export.parity.judge import Comparison, passed
+from zoo_export.parity.setting import FLOAT32
+from zoo_export.providers import check_providers
 from zoo_export.readme import readme
+from zoo_export.runners import judge_artifact, takes_provider
 from zoo_export.saved_failure import Failure, refuse_place, save_failure
+from zoo_export.sizes import all_sizes, captured_from
+from zoo_export.terms import STANDARD, Terms
 
 
 @dataclass(frozen=True)
@@ -33,26 +38,6 @@ class Exported:
     path: Path
     manifest: dict[str, Any]
     comparisons: dict[str, list[Comparison]]
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What a person may say of how an export is judged.
-
-    Args:
-        verify: whether it is judged at all.
-        override: tolerances in place of the derived budget.
-        save: the folder to make where an artifact fails its check.
-        force: whether `save` may be replaced.
-    """
-
-    verify: bool = True
-    override: Override | None = None
-    save: Path | None = None
-    force: bool = False
-
-
-STANDARD = Terms()
 
 
 def export_model(
@@ -74,54 +59,49 @@ def export_model(
         OutputError: `output` exists and `force` is not set, or cannot be written; likewise `terms.save`.
     """
     _refuse_same_file(formats)
+    check_providers(terms.providers)
     if terms.save is not None:
         refuse_place(terms.save, terms.force, output)
     with new_folder(output, force=force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder:
-        capture = Capture(model.name, model.module, model.card)
+        capture = Capture(model.name, model.module, model.card, dynamic_size=terms.smallest is not None)
+        smallest, sizes = _sizes(capture, terms)
         if terms.verify:
             on_stage("evaluating the model in float64, and its rounding")
-            evidence = gather_evidence(registry, model, data_root, terms.override)
+            evidence = gather_evidence(registry, model, data_root, terms, sizes)
             golden.write_golden(folder / golden.NAME, evidence.checks[0].references)
         else:
-            evidence = no_evidence(model, capture)
+            evidence = no_evidence(model, capture, sizes)
         captures = [capture, *(capture.variant(check.module) for check in evidence.checks[1:])]
+        published = half_capture(capture) if terms.half else capture
         artifacts: dict[str, str] = {}
         described: dict[str, Any] = {}
         comparisons: dict[str, list[Comparison]] = {}
+        proof: dict[str, list[Comparison]] = {}
         for entry in formats:
             name = entry.spec.name
-            on_stage(f"exporting {name}")
             artifacts[name] = f"model{entry.spec.suffix}"
             path = folder / artifacts[name]
-            _write(entry, capture, path)
+            if evidence.half is not None:
+                on_stage(f"proving {name} in float32 first{_where(entry, terms)}")
+                proof[name] = _prove(entry, captures, evidence.checks, path.name, terms)
+            on_stage(f"exporting {name}")
+            _write(entry, published, path)
             if terms.verify:
-                on_stage(f"checking {path.name}")
-            comparisons[name] = _check(entry, captures, evidence, path, terms)
+                on_stage(f"checking {path.name}{_where(entry, terms)}")
+            if evidence.half is not None:
+                comparisons[name] = _check(entry, [published], [evidence.half], path, terms)
+            else:
+                comparisons[name] = _check(entry, captures, evidence.checks, path, terms)
             described[name] = describe_artifact(entry, path, evidence.verdict, comparisons[name])
         shutil.copyfile(zoo_runtime.__file__, folder / "zoo_runtime.py")
-        content = manifest.build_manifest(capture, artifacts, build_certificate(registry, model, evidence, described))
+        certificate = build_certificate(registry, model, evidence, described, proof)
+        content = manifest.build_manifest(published, terms.precision, artifacts, certificate)
         content["formats"] = {entry.spec.name: registry.full_name(entry) for entry in formats}
+        if smallest is not None:
+            content["input"]["smallest"] = smallest
         (folder / "README.md").write_text(readme(content, comparisons), encoding="utf-8")
         manifest.write_manifest(folder, content)
     return Exported(output, content, comparisons)
-
-
-def load_runner(entry: Entry[ExportFormat], path: Path) -> Callable[..., Any]:
-    """The runner of a format, on an artifact.
-
-    Raises:
-        ExportError: it does not load, or the plugin's code raised.
-    """
-    try:
-        runner: Callable[..., Any] = resolve(entry, entry.spec.runner)(path)
-    except ZooError:
-        raise
-    except Exception as error:
-        raise ExportError(
-            f"{path.name} could not be loaded by the format {entry.spec.name}: {first_line(error)}",
-            f"Report it to the author of {entry.plugin.distribution}.",
-        ) from error
-    return runner
 
 
 def _refuse_same_file(formats: Sequence[Entry[ExportFormat]]) -> None:
@@ -156,27 +136,55 @@ def _write(entry: Entry[ExportFormat], capture: Capture, path: Path) -> None:
         )
 
 
+def _sizes(capture: Capture, terms: Terms) -> tuple[int | None, list[tuple[int, int]]]:
+    """The smallest side that the captured graph takes, and the sizes to judge it at; nothing if they are fixed."""
+    if terms.smallest is None:
+        return None, []
+    smallest = captured_from(capture.program, terms.smallest)
+    return smallest, all_sizes(capture.program, capture.module, capture.card.preprocess.size, smallest)
+
+
 def _check(
-    entry: Entry[ExportFormat], captures: Sequence[Capture], evidence: Evidence, path: Path, terms: Terms
+    entry: Entry[ExportFormat], captures: Sequence[Capture], checks: Sequence[Check], path: Path, terms: Terms
 ) -> list[Comparison]:
     """Judge the artifact at `path`, then the same export with each further set of weights, which is not kept."""
     found: list[Comparison] = []
     outputs: list[tuple[Comparison, object]] = []
-    for capture, check in zip(captures, evidence.checks, strict=False):
+    for capture, check in zip(captures, checks, strict=False):
         with TemporaryDirectory() as scratch:
-            artifact = path if check is evidence.checks[0] else Path(scratch, path.name)
+            artifact = path if check is checks[0] else Path(scratch, path.name)
             if artifact is not path:
                 _write(entry, capture, artifact)
-            found += run_and_judge(
-                load_runner(entry, artifact),
-                check.references,
+            found += judge_artifact(
+                entry,
+                artifact,
+                check.at,
+                terms.settings,
                 check.weights,
-                evidence.override,
+                terms.override,
                 lambda comparison, output: outputs.append((comparison, output)),
             )
             if not passed(found):  # while the artifact is still there
                 raise _failed(entry, capture, check, artifact, outputs, terms)
     return found
+
+
+def _prove(
+    entry: Entry[ExportFormat], captures: Sequence[Capture], checks: Sequence[Check], name: str, terms: Terms
+) -> list[Comparison]:
+    """Judge a float32 artifact that is not kept, by zoo's own budget."""
+    with TemporaryDirectory() as scratch:
+        _write(entry, captures[0], Path(scratch, name))
+        return _check(entry, captures, checks, Path(scratch, name), replace(terms, precision=FLOAT32, override=None))
+
+
+def _where(entry: Entry[ExportFormat], terms: Terms) -> str:
+    """Where an artifact is checked, if not on the CPU, which goes without saying."""
+    if terms.providers == ("cpu",):
+        return ""
+    if takes_provider(entry):
+        return f" on {', '.join(terms.providers)}"
+    return " on the CPU, the only place that its format knows"
 
 
 def _failed(
@@ -209,6 +217,8 @@ def _blamed(
     entry: Entry[ExportFormat], capture: Capture, check: Check, artifact: Path, found: Sequence[Comparison]
 ) -> str:
     """What is to blame for a difference, for the formats whose hops are known; empty where it cannot be said."""
+    if isinstance(capture.module, Half):  # what is known of the hops is known in float32
+        return ""
     from zoo_export.parity.blame import sentence  # only where it is needed: it loads onnxruntime
 
     failed = worst(found)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ExportError
-from zoo_export.capture import BATCH, INPUT, OUTPUT, Capture, first_line, quiet
+from zoo_export.capture import INPUT, OUTPUT, Capture, first_line, quiet
 
 OPSET = 18
 PRIVATE = ("pkg.torch.onnx.stack_trace",)  # holds the paths of the machine that exported
@@ -53,7 +53,7 @@ def _lower(capture: Capture) -> torch.onnx.ONNXProgram:
             "Leave ONNX out with --format, or change the model to use operators that ONNX has.",
         ) from error
     assert program is not None  # only without dynamo=True
-    _name_batch(program.model)
+    _name_sizes(program.model, [str(size) for size in capture.input_shape])
     for node in program.model.graph.all_nodes():
         for key in PRIVATE:
             node.metadata_props.pop(key, None)
@@ -66,10 +66,10 @@ def _put_weights(model: onnx_ir.Model, weights: dict[str, Tensor]) -> None:
             value.const_value = onnx_ir.tensor(weights[name].detach().numpy(), name=name)
 
 
-def _name_batch(model: onnx_ir.Model) -> None:
+def _name_sizes(model: onnx_ir.Model, told: list[str]) -> None:
     shape = model.graph.inputs[0].shape
     assert shape is not None  # the capture's input has one
-    traced = str(shape[0])
+    names = {str(dim): name for dim, name in zip(shape, told, strict=True) if not isinstance(dim, int)}
     for value in [*model.graph.inputs, *(output for node in model.graph.all_nodes() for output in node.outputs)]:
         if value.shape is not None:
-            value.shape = onnx_ir.Shape([BATCH if str(dim) == traced else dim for dim in value.shape])
+            value.shape = onnx_ir.Shape([names.get(str(dim), dim) for dim in value.shape])

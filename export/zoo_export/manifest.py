@@ -14,10 +14,13 @@ FORMAT = 1
 NAME = "manifest.json"
 
 
-def build_manifest(capture: Capture, artifacts: Mapping[str, str], certificate: Mapping[str, Any]) -> dict[str, Any]:
+def build_manifest(
+    capture: Capture, precision: str, artifacts: Mapping[str, str], certificate: Mapping[str, Any]
+) -> dict[str, Any]:
     """The manifest without `files` and `digest`, which `write_manifest` adds.
 
     Args:
+        precision: of the artifacts' weights and arithmetic, `float32` or `float16`.
         artifacts: format name to file name.
     """
     card = capture.card
@@ -26,10 +29,11 @@ def build_manifest(capture: Capture, artifacts: Mapping[str, str], certificate: 
         "name": capture.name,
         "verdict": certificate["verdict"],
         "card": card.to_dict(),
-        "input": {"name": INPUT, "dtype": "float32", "shape": [BATCH, *card.preprocess.input_shape]},
+        "input": {"name": INPUT, "dtype": "float32", "shape": capture.input_shape},
         "output": {"name": OUTPUT, "dtype": "float32", "shape": [BATCH, len(card.classes)]},
         "preprocess": card.preprocess.to_dict(),
         "labels": list(card.classes),
+        "precision": precision,
         "artifacts": dict(artifacts),
         "versions": {**versions(PACKAGES), "onnxruntime": _onnxruntime()},
         "certificate": dict(certificate),

@@ -9,9 +9,10 @@ import numpy.typing as npt
 import onnx_ir
 import onnxruntime
 
-from zoo.errors import ExportError
+from zoo.errors import DeviceError, ExportError
 from zoo_export.capture import Capture, first_line
 from zoo_export.lowering import optimised
+from zoo_export.providers import CPU, TF32, full_name, left_to_cpu, open_session
 
 PROTOBUF_LIMIT = 2**31 - 2**24  # bytes; a little is left for the graph itself
 LEVELS = {
@@ -34,23 +35,31 @@ def export(capture: Capture, path: Path) -> None:
     onnx_ir.save(model, path, external_data=f"{path.name}.data" if large > PROTOBUF_LIMIT else None)
 
 
-def runner(path: Path) -> Mapping[str, Run]:
-    """Load an ONNX file into onnxruntime on the CPU, once for each level of its optimisations.
+def runner(path: Path, *, provider: str = CPU) -> Mapping[str, Run]:
+    """Load an ONNX file into onnxruntime on one provider, once for each level of its optimisations.
 
     Raises:
+        DeviceError: a session does not get the provider, or it would run no node of the graph.
         ExportError: onnxruntime does not load it.
     """
-    return {name: _session(path, level) for name, level in LEVELS.items()}
+    return dict(_session(path, level, provider, name) for name, level in LEVELS.items())
 
 
-def _session(path: Path, level: onnxruntime.GraphOptimizationLevel) -> Run:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # its errors are raised, and said once
-    options.graph_optimization_level = level
+def _session(path: Path, level: onnxruntime.GraphOptimizationLevel, provider: str, name: str) -> tuple[str, Run]:
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = open_session(path, full_name(provider) or provider, TF32.get(provider, {}), level)
+    except DeviceError:
+        raise
     except Exception as error:
         raise ExportError(f"onnxruntime does not load {path.name}: {first_line(error)}", "Export it again.") from error
+    if provider != CPU:
+        name = f"{name} on {provider}"
+        left = left_to_cpu(session)
+        if left is not None and left[0] == left[1]:
+            raise DeviceError(
+                f"onnxruntime runs no part of {path.name} on {provider}.", f"Leave {provider} out of --provider."
+            )
+        name += f", {left[0]} of {left[1]} nodes on the CPU" if left and left[0] else ""
 
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or len(outputs) != 1:
@@ -64,7 +73,7 @@ def _session(path: Path, level: onnxruntime.GraphOptimizationLevel) -> Run:
         (logits,) = session.run([wanted], {given: images})
         return np.asarray(logits)
 
-    return run
+    return name, run
 
 
 def _metadata(capture: Capture) -> dict[str, str]:

@@ -2,17 +2,17 @@
 
 import copy
 import io
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
+from torch.export.passes import move_to_device_pass
 
 from zoo.errors import ExportError
 from zoo_export.capture import Capture, first_line, quiet
+from zoo_export.parity.setting import Setting
 from zoo_export.pt2_archive import refuse_unsafe
-from zoo_export.torch_runner import torch_runner
+from zoo_export.torch_runner import Run, named, torch_runner
 
 PRIVATE = ("stack_trace", "from_node", "source_fn_stack")  # of a node; the first holds paths
 
@@ -43,16 +43,20 @@ def export(capture: Capture, path: Path) -> None:
     path.write_bytes(buffer.getvalue())
 
 
-def runner(path: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
-    """Load an archive afresh, on the CPU.
+def runner(path: Path, *, provider: str = "cpu") -> Run | Mapping[str, Run]:
+    """Load an archive afresh, on the device that goes with an onnxruntime provider: a GPU for `cuda`, else the CPU.
 
     Raises:
         ExportError: PyTorch does not load it, or it asks for more than tensors and operators.
     """
     refuse_unsafe(path)
+    setting = Setting(provider)
     try:
         with quiet():
-            module = torch.export.load(path).module()
+            program = torch.export.load(path)
+            if setting.device.type != "cpu":
+                program = move_to_device_pass(program, setting.device)  # devices are written into the graph too
+            module = program.module()
     except Exception as error:
         raise ExportError(f"PyTorch does not load {path.name}: {first_line(error)}", "Export it again.") from error
-    return torch_runner(module)
+    return named(setting, torch_runner(module, setting))

@@ -24,8 +24,8 @@ Logits of {classes} classes from images of {shape}. Exported by zoo {version}.
 """
 PROOF = """
 Every artifact here was run on {n} images in {probes} batches before this folder was published, and compared with
-the model in float64. The error is given in units of PyTorch's own float32 rounding error on the same images; zoo's own
-budget is {k:g}.
+the model in float64. The error is given in units of PyTorch's own {precision} rounding error on the same images; zoo's
+own budget is {k:g}.
 
 | artifact | verdict | worst error | of zoo's own budget |
 | --- | --- | --- | --- |
@@ -44,7 +44,7 @@ NO_PROOF = """
 FORM = """
 ## Input and output
 
-`input`: float32 `[batch, {channels}, {height}, {width}]`. An image is converted to {mode}, {resize}, divided by 255,
+`input`: float32 `{input}`. An image is converted to {mode}, {resize}, divided by 255,
 and normalised per channel with mean {mean} and standard deviation {std}. `logits`: float32 `[batch, {classes}]`, in
 the order of `labels` in `manifest.json`.
 """
@@ -96,9 +96,7 @@ def readme(manifest: Mapping[str, Any], comparisons: Mapping[str, Sequence[Compa
     text += NO_PROOF if manifest["verdict"] == UNVERIFIED else _proof(manifest, comparisons)
     text += FORM.format(
         classes=len(manifest["labels"]),
-        channels=channels,
-        height=height,
-        width=width,
+        input=f"[{', '.join(str(size) for size in manifest['input']['shape'])}]",
         mode="grey" if channels == 1 else "RGB",
         resize=f"{resize} ({preprocess['interpolation']}, antialiased)",
         mean=list(preprocess["mean"]),
@@ -125,6 +123,7 @@ def _proof(manifest: Mapping[str, Any], comparisons: Mapping[str, Sequence[Compa
         n=sum(probe["n"] for probe in certificate["probes"]),
         probes=len(certificate["probes"]),
         k=certificate["k"],
+        precision=manifest["precision"],
         rows="\n".join(
             f"| `{manifest['artifacts'][name]}` | {manifest['verdict']} | {ratio:.2f} | "
             f"{100 * ratio / certificate['k']:.1f} % |"

@@ -1,17 +1,16 @@
 """TorchScript: traced once, its weights put in afterwards, frozen, and freed of local paths."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from zoo.errors import ExportError
 from zoo_export.capture import Capture, first_line, quiet
-from zoo_export.torch_runner import torch_runner
+from zoo_export.parity.setting import Setting
+from zoo_export.torch_runner import Run, named, torch_runner
 
 _JIT: Any = torch.jit  # untyped, in part
 
@@ -42,18 +41,19 @@ def export(capture: Capture, path: Path) -> None:
     path.write_bytes(_without_sources(buffer))
 
 
-def runner(path: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
-    """Load an archive afresh, on the CPU.
+def runner(path: Path, *, provider: str = "cpu") -> Run | Mapping[str, Run]:
+    """Load an archive afresh, on the device that goes with an onnxruntime provider: a GPU for `cuda`, else the CPU.
 
     Raises:
         ExportError: PyTorch does not load it.
     """
+    setting = Setting(provider)
     try:
         with quiet():
-            module = _JIT.load(path, map_location="cpu").eval()
+            module = _JIT.load(path, map_location=setting.device).eval()
     except Exception as error:
         raise ExportError(f"PyTorch does not load {path.name}: {first_line(error)}", "Export it again.") from error
-    return torch_runner(module)
+    return named(setting, torch_runner(module, setting))
 
 
 def traced(capture: Capture) -> bytes:

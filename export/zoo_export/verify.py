@@ -1,11 +1,13 @@
 """Replay the proof of an export folder, where it now is."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from zoo.card import Card
 from zoo.errors import DifferenceError, ExportError
@@ -15,15 +17,19 @@ from zoo.specs import ExportFormat
 from zoo_export import golden
 from zoo_export.failure import difference, unverified, vacuous
 from zoo_export.folder import read_folder
-from zoo_export.job import load_runner
+from zoo_export.golden import stored_at
+from zoo_export.half import HALF
 from zoo_export.parity.check import OWN
-from zoo_export.parity.judge import Comparison, passed, run_and_judge
+from zoo_export.parity.judge import Comparison, passed
 from zoo_export.parity.override import override_of
 from zoo_export.parity.probes import Probe, make_probes
 from zoo_export.parity.recipe import input_digest
-from zoo_export.parity.reference import Reference, make_references
+from zoo_export.parity.reference import Reference, at_setting, make_references
 from zoo_export.parity.sensitivity import ENOUGH, sensitivity
+from zoo_export.parity.setting import CPU, FLOAT16, settings_of
 from zoo_export.parity.verdict import PASS, UNVERIFIED
+from zoo_export.providers import check_providers
+from zoo_export.runners import judge_artifact
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,13 @@ class Verified:
 
 
 def verify_folder(
-    registry: Registry, folder: Path, names: Sequence[str] = (), *, strict: bool = False, against: str | None = None
+    registry: Registry,
+    folder: Path,
+    names: Sequence[str] = (),
+    *,
+    strict: bool = False,
+    against: str | None = None,
+    providers: Sequence[str] = ("cpu",),
 ) -> Verified:
     """Check every file of an export folder, and run its artifacts on the golden vectors.
 
@@ -44,28 +56,38 @@ def verify_folder(
         names: formats to run; all that are there, by default.
         strict: compute truth and floor afresh, from the weights that the manifest names or `against` says, and judge
             by the derived budget, whatever the export was judged by.
+        providers: of onnxruntime, in short, that the artifacts are run on.
 
     Raises:
+        DeviceError: a provider does not work here.
         DifferenceError: a file was changed, an artifact does not compute what the model computes, or the export was
             never verified and `strict` is not set.
-        ExportError: it is no export folder, or it does not hold a format asked for.
+        ExportError: it is no export folder, or it does not hold a format or a floor asked for.
     """
+    check_providers(providers)
     manifest = read_folder(folder)
+    half = manifest.get("precision") == FLOAT16
+    settings = settings_of(providers, torch.float16 if half else torch.float32)
+    usual = HALF if half else CPU
     artifacts: dict[str, str] = manifest["artifacts"]
     missing = [name for name in names if name not in artifacts]
     if missing:
         raise ExportError(f"{folder} holds no {missing[0]} artifact.", f"It holds {', '.join(artifacts)}.")
     if strict:
-        references, override, verdict = _afresh(registry, folder, manifest, against), None, PASS
+        model = _opened(registry, manifest, against)
+        references, override, verdict = _afresh(model, folder, manifest), None, PASS
+        known = {each: at_setting(model.module, references, each) for each in {usual, *settings} - {CPU}}
     elif manifest["verdict"] == UNVERIFIED:
         raise unverified(folder, manifest["name"])
     else:
         references = golden.read_golden(folder / golden.NAME, manifest["certificate"])
         override, verdict = override_of(manifest["certificate"]), manifest["verdict"]
+        known = {each: stored_at(references, manifest["certificate"], each) for each in settings}
+    known.setdefault(usual, list(references))
     comparisons: dict[str, list[Comparison]] = {}
     for name in names or artifacts:
         entry = registry.find(ExportFormat, manifest.get("formats", {}).get(name, name))
-        comparisons[name] = run_and_judge(load_runner(entry, folder / artifacts[name]), references, OWN, override)
+        comparisons[name] = judge_artifact(entry, folder / artifacts[name], known.__getitem__, settings, OWN, override)
         if not passed(comparisons[name]):
             raise difference(manifest["name"], str(folder / artifacts[name]), comparisons[name], override=override)
     if not comparisons:
@@ -73,7 +95,7 @@ def verify_folder(
     return Verified(manifest, comparisons, verdict)
 
 
-def _afresh(registry: Registry, folder: Path, manifest: dict[str, Any], against: str | None) -> list[Reference]:
+def _opened(registry: Registry, manifest: dict[str, Any], against: str | None) -> Model:
     card = Card.from_dict(manifest["card"])
     name = against or manifest["name"]
     fresh = Fresh(
@@ -88,6 +110,10 @@ def _afresh(registry: Registry, folder: Path, manifest: dict[str, Any], against:
             f"The weights of {name} are not those that were exported: their digest is another one.",
             "Name the right ones with --against, or export again.",
         )
+    return model
+
+
+def _afresh(model: Model, folder: Path, manifest: dict[str, Any]) -> list[Reference]:
     if manifest["verdict"] == UNVERIFIED:
         return _first_time(model, manifest)
     references = golden.read_golden(folder / golden.NAME, manifest["certificate"])
@@ -95,14 +121,17 @@ def _afresh(registry: Registry, folder: Path, manifest: dict[str, Any], against:
     for told, found in zip(references, computed, strict=True):
         if told.truth.shape != found.truth.shape or not np.abs(told.truth - found.truth).max() <= found.floor:
             raise DifferenceError(
-                f"The truth stored for the probe {told.probe.name} is not what {name} computes.", "Export it again."
+                f"The truth stored for the probe {told.probe.name} is not what {model.name} computes.",
+                "Export it again.",
             )
     return computed
 
 
 def _first_time(model: Model, manifest: dict[str, Any]) -> list[Reference]:
     """Truth for an export that was never verified, on the seeded probes that its manifest describes."""
-    computed = make_references(model.module, _described(manifest, make_probes(model.card.preprocess)))
+    named = (re.fullmatch(r"size-(\d+)x(\d+)", told["name"]) for told in manifest["certificate"]["probes"])
+    sizes = [(int(size[1]), int(size[2])) for size in named if size]
+    computed = make_references(model.module, _described(manifest, make_probes(model.card.preprocess, sizes=sizes)))
     seen = sensitivity(model.module, computed)
     if seen.share < ENOUGH:
         raise vacuous(

@@ -16,8 +16,8 @@ from onnx import numpy_helper
 from zoo.errors import DifferenceError, OutputError
 from zoo_export import onnx_format, pt2_format, torchscript_format
 from zoo_export.capture import Capture
-from zoo_export.job import Terms
 from zoo_export.saved_failure import without_paths
+from zoo_export.terms import Terms
 
 FILES = {"README.md", "expected.npy", "given.npy", "input.npy", "repro.py"}
 

@@ -19,11 +19,11 @@ from torch import nn
 
 import zoo_runtime
 from zoo.errors import DifferenceError, UsageError
-from zoo_export.job import Terms
 from zoo_export.parity.judge import judge
 from zoo_export.parity.override import Override
 from zoo_export.parity.probes import Probe
 from zoo_export.parity.reference import Reference
+from zoo_export.terms import Terms
 from zoo_export.verify import verify_folder
 
 MODEL = "lenet5.digits"

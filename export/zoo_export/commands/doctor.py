@@ -1,6 +1,5 @@
 """`zoo doctor`: what is here, and what of it works."""
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,28 +54,14 @@ def _device(name: str) -> str:
 
 
 def _providers() -> dict[str, str]:
-    """Provider name to `works`, or to why a session does not get it: onnxruntime itself falls back silently."""
-    from contextlib import redirect_stdout
-
-    import onnx
+    """Provider name to `works`, or to why not: onnxruntime itself falls back to another silently."""
     import onnxruntime
-    from onnx import TensorProto, helper
 
-    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
-    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", value[:1], value[1:])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    content = onnx.ModelProto.SerializeToString(model)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
+    from zoo_export.providers import why_not
+
     found = {"version": onnxruntime.__version__}
-    onnxruntime.set_default_logger_severity(4)  # what it says of a library that is not there is said here
-    for provider in onnxruntime.get_available_providers():
-        try:
-            with redirect_stdout(io.StringIO()):  # onnxruntime prints its way back to another provider
-                got = onnxruntime.InferenceSession(content, options, providers=[provider]).get_providers()
-            found[provider] = "works" if provider in got else f"does not load; a session gets {', '.join(got)}"
-        except Exception as error:
-            found[provider] = f"does not load: {str(error).splitlines()[0]}"
+    for name in onnxruntime.get_available_providers():
+        found[name] = why_not(name) or "works"
     return found
 
 

@@ -17,13 +17,19 @@ from zoo.cli.options import (
 )
 from zoo.cli.output import print_json
 from zoo.cli.progress import progress
+from zoo_export.commands.provider import named_providers, provider_option
 from zoo_export.commands.said import print_failure, vacuous_warning, warning
 from zoo_export.parity.verdict import OVERRIDDEN, PASS, UNVERIFIED
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
-    from zoo_export.job import Terms
     from zoo_export.parity.judge import Comparison
+
+
+HALF = (
+    "Both are proven: these artifacts within half precision's own rounding error, which hides small damage, and the "
+    "same graphs in float32 within that of float32, which does not."
+)
 
 
 @click.command("export", short_help="Export a model and prove it")
@@ -55,6 +61,15 @@ if TYPE_CHECKING:
 @channels_option
 @image_size_option
 @param_option
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Of weights and arithmetic; images and logits stay float32.",
+)
+@click.option("--dynamic-size", is_flag=True, help="Height and width of images are dynamic too.")
+@provider_option
 @data_root_option
 @force_option
 @json_option
@@ -72,6 +87,9 @@ def command(
     channels: int | None,
     image_size: int | None,
     params: tuple[str, ...],
+    precision: str,
+    dynamic_size: bool,
+    provider: str,
     data_root: Path | None,
     force: bool,
     as_json: bool,
@@ -89,24 +107,37 @@ def command(
     from zoo.folders import data_root as root
     from zoo.loading import is_weights, open_model
     from zoo.specs import ExportFormat
+    from zoo_export.parity.override import Override
 
     names = list(dict.fromkeys(name.strip() for name in formats.split(",") if name.strip()))
     if not names:
         raise UsageError("No format is named.", "Say --format onnx, or --format onnx,torchscript.")
     entries = [lazy.registry.find(ExportFormat, name) for name in names]
     bare = Path(model).name.removesuffix(SUFFIX) if is_weights(model) else model.rpartition(":")[2]
-    if no_verify and (atol is not None or rtol is not None or save_failure is not None):
+    providers = named_providers(provider)
+    if no_verify and (atol is not None or rtol is not None or save_failure is not None or providers != ("cpu",)):
         raise UsageError(
-            "--no-verify compares nothing, so that --atol, --rtol and --save-failure mean nothing.",
+            "--no-verify compares nothing, so that --atol, --rtol, --save-failure and --provider mean nothing.",
             "Leave out either --no-verify or these.",
         )
     target = output or Path("exports") / bare
     refuse_existing(target, force)
-    terms = _terms(atol, rtol, no_verify, save_failure, force)
+    override = None if atol is None and rtol is None else Override(atol or 0.0, rtol or 0.0)
     opened = open_model(lazy.registry, model, fresh(num_classes, channels, image_size, params))
 
     from zoo_export.job import export_model
+    from zoo_export.sizes import smallest_size
+    from zoo_export.terms import Terms
 
+    terms = Terms(
+        verify=not no_verify,
+        override=override,
+        save=save_failure,
+        force=force,
+        providers=providers,
+        precision={"fp32": "float32", "fp16": "float16"}[precision],
+        smallest=smallest_size(lazy.registry, opened.card) if dynamic_size else None,
+    )
     with progress() as show:
         if opened.path is None:
             show.line(f"{opened.name} has fresh weights of seed 0: it has learned nothing.")
@@ -141,6 +172,7 @@ def command(
                 "model": opened.name,
                 "fresh": opened.path is None,
                 "verdict": judged,
+                "precision": exported.manifest["precision"],
                 "override": certificate["override"],
                 "sensitivity": certificate["sensitivity"],
                 "warnings": [text for text in (warned, vacuous) if text],
@@ -158,19 +190,13 @@ def command(
         return
     for name, found in exported.comparisons.items():
         click.echo(f"{exported.path / exported.manifest['artifacts'][name]}: {verdict(found, judged)}")
+    if "float32" in certificate:
+        click.echo(HALF)
     if certificate["sensitivity"] is not None:
         click.echo(noticed(certificate["sensitivity"]))
     for text in (warned, vacuous):
         if text:
             click.echo(f"warning: {text}")
-
-
-def _terms(atol: float | None, rtol: float | None, no_verify: bool, save_failure: Path | None, force: bool) -> "Terms":
-    from zoo_export.job import Terms
-    from zoo_export.parity.override import Override
-
-    override = None if atol is None and rtol is None else Override(atol or 0.0, rtol or 0.0)
-    return Terms(verify=not no_verify, override=override, save=save_failure, force=force)
 
 
 def noticed(told: dict[str, Any]) -> str:

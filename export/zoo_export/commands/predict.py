@@ -1,7 +1,7 @@
 """`zoo predict`: classify images."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,11 +68,12 @@ def _folder(lazy: "Lazy", folder: Path) -> "Classify":
 def _by_runner(lazy: "Lazy", folder: Path, manifest: dict[str, Any]) -> "Classify":
     from zoo.preprocess import Preprocess
     from zoo.specs import ExportFormat
-    from zoo_export.job import load_runner
+    from zoo_export.runners import load_runner
 
     name, file = next(iter(manifest["artifacts"].items()))
     entry = lazy.registry.find(ExportFormat, manifest.get("formats", {}).get(name, name))
-    run = load_runner(entry, folder / file)
+    loaded = load_runner(entry, folder / file)
+    run = next(iter(loaded.values())) if isinstance(loaded, Mapping) else loaded
     return _ranked(run, Preprocess.from_dict(manifest["preprocess"]), manifest["labels"])
 
 

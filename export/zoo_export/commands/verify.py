@@ -7,6 +7,7 @@ import click
 
 from zoo.cli.options import data_root_option, json_option
 from zoo.cli.output import print_json
+from zoo_export.commands.provider import named_providers, provider_option
 from zoo_export.commands.said import print_failure, vacuous_warning, warning
 from zoo_export.parity.verdict import PASS
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     "--strict", is_flag=True, help="Compute truth afresh, from the weights file, and judge by the derived budget."
 )
 @click.option("--against", metavar="MODEL", help="The model that a file is said to be, or the weights for --strict.")
+@provider_option
 @data_root_option
 @json_option
 @click.pass_obj
@@ -30,6 +32,7 @@ def command(
     formats: str,
     strict: bool,
     against: str | None,
+    provider: str,
     data_root: Path | None,
     as_json: bool,
 ) -> None:
@@ -42,14 +45,18 @@ def command(
     from zoo_export.commands.export import noticed, verdict
     from zoo_export.verify import verify_folder
 
+    providers = named_providers(provider)
     if export.is_file():
         from zoo import folders
         from zoo_export.against import verify_file
 
         if against is None or strict or formats:
-            raise UsageError(f"{export} is a file, not an export folder.", "Say --against MODEL, and nothing more.")
+            raise UsageError(
+                f"{export} is a file, not an export folder.",
+                "Say --against MODEL; --strict and --format are for folders.",
+            )
         try:
-            found, seen = verify_file(lazy.registry, export, against, folders.data_root(data_root))
+            found, seen = verify_file(lazy.registry, export, against, folders.data_root(data_root), providers)
         except DifferenceError as error:
             if as_json:
                 print_failure(error)
@@ -65,7 +72,7 @@ def command(
         raise UsageError("--against goes with --strict or with a single file.", "Say --strict too.")
     names = [name.strip() for name in formats.split(",") if name.strip()]
     try:
-        verified = verify_folder(lazy.registry, export, names, strict=strict, against=against)
+        verified = verify_folder(lazy.registry, export, names, strict=strict, against=against, providers=providers)
     except DifferenceError as error:
         if as_json:
             print_failure(error)

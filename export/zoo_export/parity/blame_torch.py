@@ -1,7 +1,7 @@
 """Blame for what PyTorch itself loads: a PT2 archive is the captured graph stored; TorchScript is traced by itself."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from zoo_export.parity.hops import FILE, TRACED, Array, Hop, captured
 from zoo_export.parity.intermediates import Place, Recorder, evaluate, leaves, place
 from zoo_export.parity.judge import BUDGET
 from zoo_export.parity.reference import Reference
+from zoo_export.parity.setting import CPU
 from zoo_export.pt2_archive import refuse_unsafe
-from zoo_export.torch_runner import torch_runner
+from zoo_export.torch_runner import Run, torch_runner
 
 _JIT: Any = torch.jit  # untyped, in part
 
@@ -22,7 +23,7 @@ _JIT: Any = torch.jit  # untyped, in part
 def pt2_hops(capture: Capture, path: Path, reference: Reference) -> Iterator[Hop]:
     """Captured by torch.export, then stored."""
     yield captured(capture, reference)
-    yield FILE, lambda: pt2_format.runner(path)(_images(reference)), lambda: _stored(capture, path, reference)
+    yield FILE, lambda: _run(pt2_format.runner(path), reference), lambda: _stored(capture, path, reference)
 
 
 def torchscript_hops(capture: Capture, path: Path, reference: Reference) -> Iterator[Hop]:
@@ -31,10 +32,10 @@ def torchscript_hops(capture: Capture, path: Path, reference: Reference) -> Iter
     def traced() -> Array:
         module = _JIT.load(io.BytesIO(torchscript_format.traced(capture))).eval()
         module.load_state_dict(capture.module.state_dict())
-        return torch_runner(module)(_images(reference))
+        return torch_runner(module, CPU)(_images(reference))
 
     yield TRACED, traced, lambda: None
-    yield FILE, lambda: torchscript_format.runner(path)(_images(reference)), lambda: None
+    yield FILE, lambda: _run(torchscript_format.runner(path), reference), lambda: None
 
 
 def _stored(capture: Capture, path: Path, reference: Reference) -> Place | None:
@@ -49,6 +50,11 @@ def _stored(capture: Capture, path: Path, reference: Reference) -> Place | None:
         if known and leaves(value.numpy(), truths[name].numpy(), BUDGET * floors[name]):
             return ours[name]
     return None
+
+
+def _run(runner: Run | Mapping[str, Run], reference: Reference) -> Array:
+    assert not isinstance(runner, Mapping)  # it has a name only on a GPU
+    return runner(_images(reference))
 
 
 def _images(reference: Reference) -> Array:

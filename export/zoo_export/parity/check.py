@@ -1,46 +1,65 @@
 """What an artifact is checked with: the model's own weights, and probe weights where those alone prove too little."""
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from torch import nn
 
 from zoo_export.parity.probe_weights import draw_probe_weights
 from zoo_export.parity.probes import Probe
-from zoo_export.parity.reference import Reference, make_references
+from zoo_export.parity.reference import Reference, at_setting, make_references
 from zoo_export.parity.sensitivity import Sensitivity, sensitivity
+from zoo_export.parity.setting import CPU, Setting
 
 OWN, PROBE = "own weights", "probe weights"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One set of weights, what is known of its outputs, and what comparing them would notice."""
+    """One set of weights, what is known of its outputs, and what comparing them would notice.
+
+    Args:
+        references: by float32 on the CPU.
+        elsewhere: by each other setting that artifacts are judged at.
+    """
 
     weights: str
     module: nn.Module
     references: tuple[Reference, ...]
     sensitivity: Sensitivity
+    elsewhere: Mapping[Setting, tuple[Reference, ...]] = field(default_factory=dict)
+
+    def at(self, setting: Setting) -> tuple[Reference, ...]:
+        """What is known of its outputs at `setting`, which must be one that the check was made for."""
+        return self.references if setting == CPU else self.elsewhere[setting]
 
 
-def make_checks(module: nn.Module, probes: list[Probe]) -> list[Check]:
+def make_checks(module: nn.Module, probes: list[Probe], settings: Sequence[Setting] = (CPU,)) -> list[Check]:
     """The check with the model's own weights, and a second one with probe weights where it would notice too little.
 
     That is, where it watches too few tensors, or where one of them could be rounded to float16 unnoticed.
 
+    Args:
+        settings: that artifacts will be judged at. What would be noticed is said of the first.
+
     Raises:
         ExportError: the model does not run on its probes, or gives no finite logits.
     """
-    references = tuple(make_references(module, probes))
-    own = Check(OWN, module, references, sensitivity(module, references))
+    own = _check(OWN, module, probes, settings)
     if own.sensitivity.enough and not own.sensitivity.too_coarse:
         return [own]
     drawn = copy.deepcopy(module)
     noise = [probe for probe in probes if probe.name.startswith("noise")]
     draw_probe_weights(drawn, noise)
-    again = tuple(make_references(drawn, noise[-1:], in_place=True))  # the rest was met by the model's own
-    return [own, Check(PROBE, drawn, again, sensitivity(drawn, again))]
+    sized = [probe for probe in probes if probe.name.startswith("size")]
+    return [own, _check(PROBE, drawn, [*noise[-1:], *sized], settings)]  # the rest was met by the model's own
+
+
+def _check(weights: str, module: nn.Module, probes: list[Probe], settings: Sequence[Setting]) -> Check:
+    references = tuple(make_references(module, probes, in_place=weights == PROBE))
+    elsewhere = {each: tuple(at_setting(module, references, each)) for each in settings if each != CPU}
+    return Check(weights, module, references, sensitivity(module, elsewhere.get(settings[0], references)), elsewhere)
 
 
 def watched(checks: Sequence[Check]) -> Sensitivity:

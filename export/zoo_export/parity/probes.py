@@ -26,7 +26,12 @@ class Probe:
         return bool((same.mean(-1) > 0.5).all(1).any())
 
 
-def make_probes(preprocess: Preprocess, real: Sequence[npt.NDArray[np.uint8]] = (), seed: int = 0) -> list[Probe]:
+def make_probes(
+    preprocess: Preprocess,
+    real: Sequence[npt.NDArray[np.uint8]] = (),
+    seed: int = 0,
+    sizes: Sequence[tuple[int, int]] = (),
+) -> list[Probe]:
     """Seeded noise in batches of 1 and 3, edges, and real images where there are any.
 
     The edges come in two batches, so that a branch on brightness is taken both ways. Dark: all zero after
@@ -34,6 +39,7 @@ def make_probes(preprocess: Preprocess, real: Sequence[npt.NDArray[np.uint8]] = 
 
     Args:
         real: uint8 `[C, H, W]` each, of the model's size.
+        sizes: heights and widths other than the model's, to judge with two images of noise each.
     """
     shape = preprocess.input_shape
     noise = np.random.default_rng(seed).integers(0, 256, (4, *shape), dtype=np.uint8)
@@ -50,6 +56,9 @@ def make_probes(preprocess: Preprocess, real: Sequence[npt.NDArray[np.uint8]] = 
     ]
     if len(real):
         probes.append(Probe(f"real-{len(real)}", normalise_array(np.stack(list(real)), preprocess)))
+    for height, width in sizes:
+        images = np.random.default_rng((seed, height, width)).integers(0, 256, (2, shape[0], height, width), np.uint8)
+        probes.append(Probe(f"size-{height}x{width}", normalise_array(images, preprocess)))
     return probes
 
 

@@ -12,14 +12,13 @@ from zoo_export.parity.probes import Array, Probe, normalise_array
 
 SEED = 0
 HOW = (
-    "'noise I' is image I of numpy.random.default_rng(seed).integers(0, 256, (4, C, H, W), dtype=uint8); 'dim noise I' "
-    "is that, each byte divided by 8 and rounded down; 'black' is 0, 'white' 255, and a pixel of either is at "
-    "(H // 2, W // 2) in every channel; each becomes float32 (x / 255 - mean) / std with the mean and std of "
-    "`preprocess`; 'grey' is 0 after that; 'D test I' is image I of the test split of the data set D, prepared as "
-    "`preprocess` says; sha256 is over the float32 bytes [N, C, H, W], little-endian"
+    "'noise I' is image I of numpy.random.default_rng(seed).integers(0, 256, (4, C, H, W), dtype=uint8), "
+    "'noise HxW I' of default_rng((seed, H, W)).integers(0, 256, (2, C, H, W), dtype=uint8); 'black' is 0, 'white' "
+    "255, and a pixel of either is at (H // 2, W // 2) in every channel; each becomes float32 (x / 255 - mean) / std "
+    "with the mean and std of `preprocess`; 'grey' is 0 after that; 'D test I' is image I of the test split of the "
+    "data set D, prepared as `preprocess` says; sha256 is over the float32 bytes [N, C, H, W], little-endian"
 )
-WORDS = ("grey", "black", "white", "white pixel on black", "black pixel on white")
-NOISES = tuple(f"{kind} {index}" for index in range(4) for kind in ("noise", "dim noise"))
+WORDS = ("grey", "black", "white", "white pixel on black", *(f"noise {index}" for index in range(4)))
 
 
 def make_image(words: str, preprocess: Preprocess, seed: int = SEED) -> Array:
@@ -31,14 +30,18 @@ def make_image(words: str, preprocess: Preprocess, seed: int = SEED) -> Array:
     shape = preprocess.input_shape
     if words == "grey":
         return np.zeros((1, *shape), np.float32)
-    if noise := re.fullmatch(r"(dim )?noise ([0-3])", words):
-        drawn = np.random.default_rng(seed).integers(0, 256, (4, *shape), dtype=np.uint8)[[int(noise[2])]]
-        return normalise_array(drawn // 8 if noise[1] else drawn, preprocess)
+    if noise := re.fullmatch(r"noise ([0-3])", words):
+        drawn = np.random.default_rng(seed).integers(0, 256, (4, *shape), dtype=np.uint8)
+        return normalise_array(drawn[[int(noise[1])]], preprocess)
+    if noise := re.fullmatch(r"noise ([1-9]\d{0,4})x([1-9]\d{0,4}) ([01])", words):
+        height, width, index = map(int, noise.groups())
+        drawn = np.random.default_rng((seed, height, width)).integers(0, 256, (2, shape[0], height, width), np.uint8)
+        return normalise_array(drawn[[index]], preprocess)
     if words not in WORDS:
         raise ExportError(f"A probe is made of {words!r}, which this zoo cannot make.", "Export the model again.")
-    pixel, ground = words.split(" pixel on ") if "pixel" in words else (words, words)
-    image = np.full((1, *shape), 255 if ground == "white" else 0, np.uint8)
-    image[..., shape[1] // 2, shape[2] // 2] = 255 if pixel == "white" else 0
+    image = np.full((1, *shape), 255 if words == "white" else 0, np.uint8)
+    if words == "white pixel on black":
+        image[..., shape[1] // 2, shape[2] // 2] = 255
     return normalise_array(image, preprocess)
 
 
@@ -54,8 +57,13 @@ def describe(probe: Probe, preprocess: Preprocess, real: Sequence[str] = ()) -> 
     if probe.name.startswith("real"):
         return list(real)
     said = []
+    sized = [f"noise {probe.name.removeprefix('size-')} {index}" for index in (0, 1)]
     for image in probe.images:
-        fits = (words for words in (*WORDS, *NOISES) if np.array_equal(make_image(words, preprocess)[0], image))
+        fits = (
+            words
+            for words in (sized if probe.name.startswith("size-") else WORDS)
+            if np.array_equal(make_image(words, preprocess)[0], image)
+        )
         words = next(fits, None)
         if words is None:
             raise ExportError(

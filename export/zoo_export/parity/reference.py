@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from zoo.errors import ExportError
 from zoo_export.capture import first_line, quiet
 from zoo_export.parity.probes import Probe
+from zoo_export.parity.setting import CPU, Setting
 
-Evaluate = Callable[[nn.Module, list[Tensor], int], list[Tensor]]
+Evaluate = Callable[[nn.Module, list[Tensor], int, Setting], list[Tensor]]
 EPS32 = float(np.finfo(np.float32).eps)
 OFFSETS = 1 << 16
 
@@ -25,8 +26,9 @@ class Reference:
     """A probe with what is known of it.
 
     Args:
-        truth: float64 `[N, K]`, the untouched model evaluated in float64.
-        floor: the largest deviation from truth of float32 evaluations that differ in rounding alone.
+        truth: float64 `[N, K]`, the untouched model evaluated in float64, on the CPU.
+        floor: the largest deviation from truth of evaluations at a setting (float32 on the CPU where none is said)
+            that differ in rounding alone.
     """
 
     probe: Probe
@@ -62,26 +64,12 @@ def make_references(
             or not `[N, K]`.
     """
     inputs = [torch.from_numpy(probe.images) for probe in probes]
-    flat = [index for index, probe in enumerate(probes) if probe.flat]
-    runs: list[tuple[Evaluate, Sequence[int]]] = [(run, range(len(probes))) for run in (_plain, *JITTERED)]
-    runs.append((_without_onednn, flat))
-    try:
+    with _explained(), quiet():
         twin = module if in_place else copy.deepcopy(module)
         drawn = torch.random.get_rng_state()
-        with _float64(twin), torch.inference_mode(), quiet():
+        with _float64(twin), torch.inference_mode():
             truths = [np.asarray(twin(images.double()).numpy(), np.float64) for images in inputs]
-        with torch.inference_mode(), quiet():
-            floors = [0.0] * len(probes)
-            for done, (evaluate, chosen) in enumerate(runs, 1):
-                outputs = evaluate(twin, [inputs[index] for index in chosen], done)
-                for index, output in zip(chosen, outputs, strict=True):
-                    deviation = np.abs(output.double().numpy() - truths[index]).max()
-                    floors[index] = float(np.maximum(floors[index], deviation))  # keeps NaN
-                on_stage(done, len(runs))
-    except Exception as error:
-        raise ExportError(
-            f"The model does not run on its own probes: {first_line(error)}", "Check the image size and its forward."
-        ) from error
+        floors = _floors(twin, probes, truths, CPU, on_stage)
     if not torch.equal(drawn, torch.random.get_rng_state()):
         raise ExportError(
             "The model draws random numbers in evaluation mode, so that its logits are not a function of its images.",
@@ -106,10 +94,49 @@ def make_references(
                 f"The model gives logits that are not finite on the probe {probe.name} in float32, in which it runs.",
                 "Its values grow past what float32 holds; train it again, or correct its forward.",
             )
-    return [
-        Reference(probe, truth, max(floor, EPS32 * float(np.abs(truth).max())))
-        for probe, truth, floor in zip(probes, truths, floors, strict=True)
-    ]
+    return [Reference(*told) for told in zip(probes, truths, floors, strict=True)]
+
+
+def at_setting(module: nn.Module, references: Sequence[Reference], setting: Setting) -> list[Reference]:
+    """The same probes and truth, with the floor of another setting. `module` is left as it was, on the CPU.
+
+    Raises:
+        ExportError: the model does not run at that setting, or gives logits there that are not finite.
+    """
+    probes = [reference.probe for reference in references]
+    with _explained(setting), quiet():
+        there = copy.deepcopy(module).to(setting.device, setting.dtype)
+        floors = _floors(there, probes, [reference.truth for reference in references], setting)
+    for probe, floor in zip(probes, floors, strict=True):
+        if not np.isfinite(floor):
+            raise ExportError(
+                f"The model gives logits that are not finite on the probe {probe.name} in {setting.words}.",
+                "Its values grow past what that holds; export it at another precision, or train it again.",
+            )
+    return [replace(reference, floor=floor) for reference, floor in zip(references, floors, strict=True)]
+
+
+def _floors(
+    module: nn.Module,
+    probes: Sequence[Probe],
+    truths: Sequence[npt.NDArray[np.float64]],
+    setting: Setting,
+    on_stage: Callable[[int, int], None] = lambda done, total: None,
+) -> list[float]:
+    """The floor of each probe; `module` is at `setting` already."""
+    inputs = [torch.from_numpy(probe.images).to(setting.device, setting.dtype) for probe in probes]
+    flat = [index for index, probe in enumerate(probes) if probe.flat]
+    runs: list[tuple[Evaluate, Sequence[int]]] = [(run, range(len(probes))) for run in (_plain, *JITTERED)]
+    runs.append((_without_library, flat))
+    floors = [setting.epsilon * float(np.abs(truth).max()) for truth in truths]
+    with setting.active(), torch.inference_mode():
+        for done, (evaluate, chosen) in enumerate(runs, 1):
+            outputs = evaluate(module, [inputs[index] for index in chosen], done, setting)
+            for index, output in zip(chosen, outputs, strict=True):
+                deviation = np.abs(output.double().cpu().numpy() - truths[index]).max()
+                floors[index] = float(np.maximum(floors[index], deviation))  # keeps NaN
+            on_stage(done, len(runs))
+    return floors
 
 
 @contextmanager
@@ -130,22 +157,42 @@ def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from module.named_buffers()
 
 
-def _plain(module: nn.Module, inputs: list[Tensor], seed: int) -> list[Tensor]:
+@contextmanager
+def _explained(setting: Setting = CPU) -> Iterator[None]:
+    where = "" if setting == CPU else f" in {setting.words}"
+    try:
+        yield
+    except Exception as error:
+        raise ExportError(
+            f"The model does not run on its own probes{where}: {first_line(error)}",
+            "Check the image size and its forward." if setting == CPU else "Leave that out, or change its forward.",
+        ) from error
+
+
+def _plain(module: nn.Module, inputs: list[Tensor], seed: int, setting: Setting) -> list[Tensor]:
     return [module(images.clone()) for images in inputs]  # some write into what they are given
 
 
-def _without_onednn(module: nn.Module, inputs: list[Tensor], seed: int) -> list[Tensor]:
-    with torch.backends.mkldnn.flags(enabled=False):
-        return _plain(module, inputs, seed)
+def _without_library(module: nn.Module, inputs: list[Tensor], seed: int, setting: Setting) -> list[Tensor]:
+    """By PyTorch's own kernels: without oneDNN on the CPU, without cuDNN on a GPU."""
+    if setting.device.type == "cpu":
+        with torch.backends.mkldnn.flags(enabled=False):
+            return _plain(module, inputs, seed, setting)
+    before = torch.backends.cudnn.enabled
+    try:
+        torch.backends.cudnn.enabled = False  # its context manager would set the precision too
+        return _plain(module, inputs, seed, setting)
+    finally:
+        torch.backends.cudnn.enabled = before
 
 
-def _jittered(module: nn.Module, inputs: list[Tensor], seed: int) -> list[Tensor]:
-    with _jitter(module, _Noise(seed)):
-        return _plain(module, inputs, seed)
+def _jittered(module: nn.Module, inputs: list[Tensor], seed: int, setting: Setting) -> list[Tensor]:
+    with _jitter(module, _Noise(seed, setting)):
+        return _plain(module, inputs, seed, setting)
 
 
-def _channels_last_and_jittered(module: nn.Module, inputs: list[Tensor], seed: int) -> list[Tensor]:
-    with _jitter(module, _Noise(seed)):
+def _channels_last_and_jittered(module: nn.Module, inputs: list[Tensor], seed: int, setting: Setting) -> list[Tensor]:
+    with _jitter(module, _Noise(seed, setting)):
         return [module(images.clone(memory_format=torch.channels_last)) for images in inputs]
 
 
@@ -155,14 +202,16 @@ JITTERED: tuple[Evaluate, ...] = (_jittered, _channels_last_and_jittered)
 class _Noise:
     """Random factors 1 ± epsilon in any number: slices of one pool, which is much cheaper than drawing each."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, setting: Setting = CPU) -> None:
         self.generator = torch.Generator().manual_seed(seed)
+        self.setting = setting
         self.pool = torch.empty(0)
 
     def like(self, values: Tensor) -> Tensor:
         n = values.numel()
         if len(self.pool) < n + OFFSETS:
-            self.pool = 1 + EPS32 * (2 * torch.rand(n + OFFSETS, generator=self.generator) - 1)
+            pool = 1 + self.setting.epsilon * (2 * torch.rand(n + OFFSETS, generator=self.generator) - 1)
+            self.pool = pool.to(self.setting.device, self.setting.dtype)
         start = int(torch.randint(OFFSETS, (), generator=self.generator))
         factors = self.pool[start : start + n]
         if values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last):
@@ -174,7 +223,7 @@ class _Noise:
 @contextmanager
 def _jitter(module: nn.Module, noise: _Noise) -> Iterator[None]:
     def move(leaf: nn.Module, given: Any, output: Any) -> Any:
-        if not isinstance(output, Tensor) or output.dtype != torch.float32:
+        if not isinstance(output, Tensor) or output.dtype != noise.setting.dtype:
             return output
         return output * noise.like(output)
 

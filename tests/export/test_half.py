@@ -1,0 +1,250 @@
+"""Half precision: float32 at the edges, judged by half's own rounding, and only after a proof in float32."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+import zoo_runtime
+from zoo.errors import DifferenceError, ExportError
+from zoo_export import golden, torchscript_format
+from zoo_export.capture import Capture
+from zoo_export.half import Half, constant_passes, half_capture, half_check
+from zoo_export.onnx_format import runner
+from zoo_export.parity.check import make_checks
+from zoo_export.parity.judge import passed, run_and_judge
+from zoo_export.parity.probes import make_probes
+from zoo_export.parity.setting import Setting
+from zoo_export.verify import verify_folder
+
+HALF, SINGLE = "float16", "float32"
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained lenet5.digits in half precision, in every format."""
+    from zoo.cli.main import run
+
+    folder = tmp_path_factory.mktemp("half") / "out"
+    assert run(["export", "lenet5.digits", "-o", str(folder), "-f", "onnx,torchscript,pt2", "--precision", "fp16"]) == 0
+    return folder
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+
+
+def test_every_format_is_verified_again_also_strictly_and_by_the_runtime(registry, digits: Path) -> None:
+    for strict in (False, True):
+        found = verify_folder(registry, digits, strict=strict).comparisons
+        assert set(found) == {"onnx", "torchscript", "pt2"}
+    report = zoo_runtime.verify(digits)
+    assert report.passed and report.k == 20
+
+
+def test_the_certificate_states_both_proofs(digits: Path) -> None:
+    manifest = manifest_of(digits)
+    assert manifest["precision"] == HALF
+    assert manifest["input"]["dtype"] == manifest["output"]["dtype"] == SINGLE
+    certificate = manifest["certificate"]
+    for half, single in zip(certificate["probes"], certificate["float32"]["probes"], strict=True):
+        assert half["name"] == single["name"] and half["floor"] > 100 * single["floor"]
+        assert half["floor"] >= 2.0**-10 * half["peak"]
+    for name, found in certificate["float32"]["artifacts"].items():
+        assert found and len(found) == len(certificate["artifacts"][name])
+        floors = {one["floor"] for one in found}
+        assert floors == {one["floor"] for one in certificate["float32"]["probes"]}
+
+
+def test_weights_are_half_and_the_edges_are_not(digits: Path) -> None:
+    graph = onnx.load(digits / "model.onnx").graph
+    weights = [value for value in graph.initializer if value.data_type != onnx.TensorProto.INT64]
+    assert weights and {value.data_type for value in weights} == {onnx.TensorProto.FLOAT16}
+    for (value,) in (graph.input, graph.output):
+        assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+
+
+def test_the_command_line_says_so(run_zoo, tmp_path: Path) -> None:
+    ran = run_zoo("export", "lenet5.digits", "-o", str(tmp_path / "a"), "-f", "torchscript", "--precision", "fp16")
+    assert ran.code == 0, ran.err
+    assert "Both are proven" in ran.out and "float32" in ran.out
+    assert "float16 rounding error" in (tmp_path / "a" / "README.md").read_text(encoding="utf-8")
+
+
+def zeroed(weights: np.ndarray) -> np.ndarray:
+    weights[len(weights) // 2] = 0
+    return weights
+
+
+def swapped(weights: np.ndarray) -> np.ndarray:
+    weights[[1, -1]] = weights[[-1, 1]]
+    return weights
+
+
+@pytest.mark.parametrize("change", [zeroed, swapped])
+@pytest.mark.parametrize("layer", ["features.0", "features.3", "classifier.1", "classifier.3", "classifier.5"])
+def test_damage_to_the_half_artifact_is_noticed(
+    digits: Path, tmp_path: Path, layer: str, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    references = golden.read_golden(digits / golden.NAME, manifest_of(digits)["certificate"])
+    model = onnx.load(digits / "model.onnx")
+    assert passed(run_and_judge(runner(digits / "model.onnx"), references))
+    (weights,) = [value for value in model.graph.initializer if value.name.endswith(f"{layer}.weight")]
+    changed = change(numpy_helper.to_array(weights).copy())
+    weights.CopyFrom(numpy_helper.from_array(changed, weights.name))
+    onnx.save(model, tmp_path / "model.onnx")
+    found = run_and_judge(runner(tmp_path / "model.onnx"), references)
+    assert {one.runner for one in found if not one.passed} == {one.runner for one in found}
+
+
+class Says(nn.Module):
+    """What the given function makes of the features of an image, and of the layers."""
+
+    def __init__(self, says: Callable[["Says", Tensor], Tensor]) -> None:
+        super().__init__()
+        self.flat, self.first, self.second, self.says = nn.Flatten(), nn.Linear(192, 16), nn.Linear(16, 4), says
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            for layer in (self.first, self.second):
+                nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
+                nn.init.normal_(layer.bias, std=0.1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.says(self, images)
+
+
+def overflowing(net: Says, images: Tensor) -> Tensor:
+    return net.second(net.first(net.flat(images) * 1e5) * 1e-5)
+
+
+def branching(net: Says, images: Tensor) -> Tensor:
+    features = net.first(net.flat(images))
+    return net.second(features.tanh() if features.dtype == torch.float16 else features)
+
+
+def fixed(net: Says, images: Tensor) -> Tensor:
+    features = net.flat(images)
+    return net.second(net.first(features.float() if features.dtype == torch.float16 else features))
+
+
+def faint(net: Says, images: Tensor) -> Tensor:
+    return net.second(net.first(net.flat(images)) * 1e-5) * 1e-5
+
+
+def unlucky(net: Says, images: Tensor) -> Tensor:
+    return net.second(net.first(net.flat(images)) * 1e3) * 1e2
+
+
+@pytest.mark.parametrize(
+    ("says", "said"),
+    [
+        (overflowing, "overflows in half precision.* first gives values that are not finite on the probe noise-1"),
+        (unlucky, "overflows in half precision.* its own forward gives values that are not finite"),
+        (fixed, "does not run in half precision: "),
+        (faint, "too coarse"),
+    ],
+)
+def test_a_model_that_half_precision_cannot_hold_is_refused(make_model, says, said) -> None:
+    model = make_model(Says(says))
+    check = make_checks(model.module, make_probes(model.card.preprocess))[0]
+    with pytest.raises(ExportError, match=said) as caught:
+        half_check("net", check, [Setting(dtype=torch.float16)])
+    assert "float32" in caught.value.next_step
+
+
+def test_a_model_that_does_something_else_in_half_precision_is_refused(make_model) -> None:
+    model = make_model(Says(branching))
+    with pytest.raises(ExportError, match=r"other operators in half precision than in float32 .*tanh"):
+        half_capture(Capture(model.name, model.module, model.card))
+
+
+def test_a_model_that_is_refused_leaves_nothing(make_model, try_export, tmp_path) -> None:
+    model = make_model()
+    with torch.no_grad():
+        model.module.head.weight.mul_(1e6)
+    with pytest.raises(ExportError, match="overflows in half precision"):
+        try_export(model, "torchscript", precision=HALF)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_proof_in_float32_comes_first_and_ends_it_where_it_fails(
+    make_model, make_registry, try_export, tmp_path
+) -> None:
+    """One percent: nothing that the check in half precision would notice."""
+    written: list[type] = []
+
+    def slightly_wrong(capture: Capture, path: Path) -> None:
+        written.append(type(capture.module))
+        wrong = Capture(capture.name, capture.module, capture.card)
+        with torch.no_grad():
+            kept = wrong.module.head.weight.clone()
+            wrong.module.head.weight[0, 0] *= 1.01
+            torchscript_format.export(wrong, path)
+            wrong.module.head.weight.copy_(kept)
+
+    with pytest.raises(DifferenceError):
+        try_export(
+            make_model(), "planted", registry=make_registry(slightly_wrong, torchscript_format.runner), precision=HALF
+        )
+    assert written and Half not in written
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_half_artifact_that_is_wrong_is_not_published(make_model, make_registry, try_export, tmp_path) -> None:
+    def wrong_in_half(capture: Capture, path: Path) -> None:
+        module = capture.module
+        if isinstance(module, Half):
+            module = Half(make_model().module)
+            with torch.no_grad():
+                module.model.head.weight.copy_(module.model.head.weight.flip(0))
+        torchscript_format.export(Capture(capture.name, module.eval(), capture.card), path)
+
+    with pytest.raises(DifferenceError, match="does not compute"):
+        try_export(
+            make_model(), "planted", registry=make_registry(wrong_in_half, torchscript_format.runner), precision=HALF
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_format_that_cannot_hold_half_precision_is_refused(make_model, make_registry, try_export, tmp_path) -> None:
+    def only_single(capture: Capture, path: Path) -> None:
+        if any(value.dtype == torch.float16 for value in capture.module.parameters()):
+            raise TypeError("no such number type")
+        torchscript_format.export(capture, path)
+
+    registry = make_registry(only_single, torchscript_format.runner)
+    with pytest.raises(ExportError, match=r"planted .*no such number type"):
+        try_export(make_model(), "planted", registry=registry, precision=HALF)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_model_itself_stays_in_float32(make_model) -> None:
+    model = make_model()
+    half = half_capture(Capture(model.name, model.module, model.card))
+    assert {value.dtype for value in model.module.parameters()} == {torch.float32}
+    assert {value.dtype for value in half.module.parameters()} == {torch.float16}
+    with torch.no_grad():
+        assert half.module(half.example).dtype == torch.float32
+
+
+def test_one_answer_for_all_images_is_found_to_pass_or_not(digits: Path) -> None:
+    references = golden.read_golden(digits / golden.NAME, manifest_of(digits)["certificate"])
+    assert not constant_passes(references)
+    spread = max(float(np.ptp(told.truth)) for told in references)
+    coarse = [type(told)(told.probe, told.truth, spread) for told in references]
+    assert constant_passes(coarse)
+
+
+def test_an_ordinary_export_says_that_it_is_float32(exported) -> None:
+    assert exported.manifest["precision"] == SINGLE
+    assert "float32" not in exported.manifest["certificate"]
+    session = onnxruntime.InferenceSession(exported.path / "model.onnx", providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].type == "tensor(float)"
