@@ -94,7 +94,7 @@ def breaking(registry: Registry, name: str, root: Path, weights: Path) -> Bench:
     fresh = None if is_weights(name) or name not in SIZES else Fresh(image_size=SIZES[name])
     told = str(weights_of(registry, name, root, weights)) if name in RECIPES else name
     model = open_model(registry, told, fresh)
-    return Bench(model, real_images(registry, model.card, root)[0])
+    return Bench(model, real_images(registry, model.card, root).images)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Damage to an exported graph is noticed, whatever its kind; a graph that is changed and the same function is not."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from zoo.preprocess import Preprocess
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
+import mutants
 from mutation import kept
 from mutation.bench import KINDS, Bench
 from mutation.graphs import Kind
@@ -135,3 +137,17 @@ def test_what_zoo_missed_is_listed_with_its_ratio(bench: Bench) -> None:
         {"kind": KINDS[0].name, "place": result.mutants[0].place, "floors": {"own weights": 12.3}}
     ]
     assert any("12.3 with own weights" in line for line in report([result]))
+
+
+def test_the_script_makes_its_report_and_does_no_work_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = ["mutants.py", "--models", "lenet5.digits", "--places", "0", "--results", str(tmp_path / "kept")]
+    monkeypatch.setattr(sys, "argv", [*told, "--report", str(tmp_path / "made")])
+    assert mutants.main() == 0
+    assert capsys.readouterr().err == "lenet5.digits\n"
+    (model,) = json.loads((tmp_path / "made.json").read_text())["models"]
+    assert model["same_function"]["rejected"] == [] and model["same_function"]["tried"] >= 14
+    assert "| lenet5.digits |" in (tmp_path / "made.md").read_text()
+    assert mutants.main() == 0
+    assert capsys.readouterr().err == ""
