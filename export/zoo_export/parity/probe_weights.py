@@ -6,6 +6,7 @@ image has met. The same export is then checked once more with weights drawn so t
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ TINY = 0.3  # of the scale at which signal is kept; below it a parameter is draw
 TINY_VECTOR = 0.05  # likewise, for scales and biases
 GATES = {torch.sigmoid, torch.Tensor.sigmoid, nn.functional.sigmoid, nn.functional.hardsigmoid}
 WIDENED = 2.0  # times the variance of a channel and the mean one of its layer
+SPREAD = 2.0  # standard deviations that a drawn BatchNorm bias may have; with more, channels fall silent
 NEARLY_CLOSED = -1.25  # to twice that, before the sigmoid; a hard one is closed at -3
 
 
@@ -44,7 +46,8 @@ def draw_probe_weights(module: nn.Module, probes: list[Probe]) -> None:
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias in changed]
     noise = np.concatenate([probe.images for probe in probes if probe.name.startswith("noise")])
     awaken = _Awaken(layers, generator)
-    hooks = [*awaken.hooks, *(norm.register_forward_pre_hook(_settle) for norm in _norms(module))]
+    settle = partial(_settle, changed)
+    hooks = [*awaken.hooks, *(norm.register_forward_pre_hook(settle) for norm in _norms(module))]
     try:
         with awaken:
             module(torch.from_numpy(noise))  # all in one batch, so that every layer's signal fits them
@@ -142,8 +145,11 @@ def _norms(module: nn.Module) -> list[_BatchNorm]:
 
 
 @torch.no_grad()
-def _settle(norm: _BatchNorm, given: tuple[Tensor, ...]) -> None:
+def _settle(changed: set[nn.Parameter], norm: _BatchNorm, given: tuple[Tensor, ...]) -> None:
     """A forward pre-hook that gives a BatchNorm the mean of what it is called with, and more than its variance.
+
+    A bias that was drawn, -1 to 1, becomes up to two standard deviations of what the norm gives: a ReLU behind it is
+    then neither closed for a channel nor always open, where no damage to what it reads or to itself would show.
 
     With the variance itself, rounding errors grow from layer to layer until those of the first layers drown what
     the last ones do (in mobilenet_v2 to 4e-4 of the logits), most of all where a ReLU has all but silenced a channel.
@@ -153,3 +159,5 @@ def _settle(norm: _BatchNorm, given: tuple[Tensor, ...]) -> None:
     variance = given[0].var(axes, unbiased=False)
     norm.running_mean.copy_(given[0].mean(axes))
     norm.running_var.copy_(WIDENED * (variance + variance.mean()))
+    if norm.bias in changed:
+        norm.bias.mul_(SPREAD * norm.weight.abs() * (variance / (norm.running_var + norm.eps)).sqrt())
