@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +20,7 @@ from zoo.preprocess import Preprocess
 from zoo.registry import Registry
 from zoo.weights import save_weights
 from zoo_export.job import Exported, export_model
+from zoo_export.terms import Terms
 
 LABELS = ("cat", "dög", "fox", "owl")
 PREPROCESS = Preprocess(size=(8, 8), mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
@@ -69,10 +71,15 @@ def make_registry(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> MakeRe
 
 @pytest.fixture
 def try_export(registry: Registry, tmp_path: Path) -> Try:
-    """Export a model in the named formats to `tmp_path/made/out`."""
+    """Export a model in the named formats to `tmp_path/made/out`; what `Terms` holds may be said plainly."""
 
     def call(model: Model, *names: str, registry: Registry = registry, **more: Any) -> Exported:
         entries = [registry.find(ExportFormat, name) for name in names]
+        terms = {
+            field.name: more.pop(field.name) for field in fields(Terms) if field.name in more and field.name != "force"
+        }
+        if terms:
+            more["terms"] = Terms(**terms)
         return export_model(registry, model, entries, tmp_path / "made" / "out", tmp_path, **more)
 
     return call

@@ -252,7 +252,7 @@ def _spoil_export(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def damage(path: Path, parameter: str) -> onnx_ir.Node:
-    """Change one element of a weight in the file, and give the node that uses it."""
+    """Change one output channel of a weight in the file, and give the node that uses it."""
     model = onnx_ir.load(path)
     value = model.graph.initializers[parameter]
     value.const_value = _damaged(value.const_value.numpy())
@@ -262,7 +262,7 @@ def damage(path: Path, parameter: str) -> onnx_ir.Node:
 
 def _damaged(array: np.ndarray) -> onnx_ir.TensorProtocol:
     changed = array.copy()
-    changed.flat[0] += 0.5
+    changed[0] += 0.5
     return onnx_ir.tensor(changed)
 
 

@@ -50,7 +50,7 @@ def test_it_is_judged_at_sizes_that_were_not_traced_and_says_so(registry, made: 
     assert larger[0] > 8 and larger[1] > 8 and larger[0] != larger[1]
     assert smaller[0] < 8 and smaller[1] < 8
     for found in manifest["certificate"]["artifacts"].values():
-        assert set(sizes) <= {one["probe"] for one in found}
+        assert set(sizes) <= {one["probe"] for one in found["comparisons"]}
     assert verify_folder(registry, made).comparisons
     assert zoo_runtime.verify(made).passed
 

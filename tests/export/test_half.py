@@ -59,8 +59,8 @@ def test_the_certificate_states_both_proofs(digits: Path) -> None:
         assert half["name"] == single["name"] and half["floor"] > 100 * single["floor"]
         assert half["floor"] >= 2.0**-10 * half["peak"]
     for name, found in certificate["float32"]["artifacts"].items():
-        assert found and len(found) == len(certificate["artifacts"][name])
-        floors = {one["floor"] for one in found}
+        assert len(found) > len(certificate["artifacts"][name]["comparisons"]) > 0  # with probe weights too
+        floors = {one["floor"] for one in found if one["weights"] == "own weights"}
         assert floors == {one["floor"] for one in certificate["float32"]["probes"]}
 
 
@@ -186,7 +186,7 @@ def test_the_proof_in_float32_comes_first_and_ends_it_where_it_fails(
         wrong = Capture(capture.name, capture.module, capture.card)
         with torch.no_grad():
             kept = wrong.module.head.weight.clone()
-            wrong.module.head.weight[0, 0] *= 1.01
+            wrong.module.head.weight[0] *= 1.01
             torchscript_format.export(wrong, path)
             wrong.module.head.weight.copy_(kept)
 

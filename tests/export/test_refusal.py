@@ -67,7 +67,7 @@ VALUES, BATCH = "depends on values computed from the images", "its forward does 
         (branch, VALUES, True),
         (item, VALUES, True),
         (size_of_values, VALUES, True),
-        (fixed_batch, "must match the size of tensor b (4)", True),
+        (fixed_batch, BATCH, False),
         (assertion, BATCH, False),  # PyTorch does not tell where
         (reshaped, BATCH, False),
         (to_numpy, "numpy() is not supported", True),
