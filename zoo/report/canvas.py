@@ -4,7 +4,7 @@ import io
 import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,7 @@ def canvas(width: float, height: float) -> Iterator["Figure"]:
     from matplotlib.figure import Figure
 
     # a Figure of its own needs no backend, and setting one would reach beyond this block
-    defaults = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
+    defaults: Any = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
     with matplotlib.rc_context(defaults):
         matplotlib.rcParams["font.family"] = ["DejaVu Sans"]  # which comes with matplotlib
         matplotlib.rcParams["axes.spines.top"] = matplotlib.rcParams["axes.spines.right"] = False
