@@ -55,3 +55,9 @@ def test_an_empty_bin_says_nothing() -> None:
 
 def test_logits_that_are_not_numbers_give_no_number() -> None:
     assert math.isnan(gathered(torch.tensor([[math.nan, 0.0]]), torch.tensor([True]), 1).error())
+
+
+@pytest.mark.parametrize("classes", [3, 5])
+def test_a_probability_on_an_edge_belongs_to_the_bin_below(classes: int) -> None:
+    found = gathered(torch.zeros(1, classes), torch.tensor([True]), 1)
+    assert found.count.nonzero().item() == BINS // classes - 1
