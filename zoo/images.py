@@ -80,8 +80,10 @@ def placement(size: tuple[int, int], preprocess: Preprocess) -> tuple[tuple[int,
 
 def normalise(images: Tensor, preprocess: Preprocess) -> Tensor:
     """uint8 `[N, C, H, W]` to float32 `(x / 255 - mean) / std`, on the same device."""
-    mean = torch.tensor(preprocess.mean, device=images.device).view(-1, 1, 1)
-    std = torch.tensor(preprocess.std, device=images.device).view(-1, 1, 1)
+    mean, std = (  # made on the CPU and sent without waiting for the device, which `device=` would do
+        torch.tensor(values).to(images.device, non_blocking=True).view(-1, 1, 1)
+        for values in (preprocess.mean, preprocess.std)
+    )
     return (images.float() / 255 - mean) / std
 
 

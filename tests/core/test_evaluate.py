@@ -1,13 +1,17 @@
 """The figures of an evaluation are those that one gets by hand, whatever the batch size."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from zoo.batches import Resident
+from zoo.calibration import BINS
 from zoo.errors import PluginError
 from zoo.evaluate import Evaluation, check_logits, evaluate
 from zoo.preprocess import Preprocess
@@ -96,3 +100,57 @@ def test_the_model_runs_in_evaluation_mode_and_is_put_back(training: bool) -> No
 def test_what_is_not_logits_is_the_models_fault(logits: object, said: str) -> None:
     with pytest.raises(PluginError, match=rf"gave {said}.* where logits \(2, 3\) are asked for"):
         check_logits(logits, 2, 3)
+
+
+class Watch(TorchDispatchMode):
+    """Notes operations whose result the host has to wait for on a GPU."""
+
+    WAITING = ("_local_scalar_dense", "nonzero", "bincount", "masked_select", "_unique2", "equal", "one_hot")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[str] = []
+        self.largest = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name in self.WAITING:
+            self.waits.append(name)
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor):
+            self.largest = max(self.largest, result.numel())
+        return result
+
+
+def test_more_batches_are_no_more_waits_for_the_device_and_hold_no_more_memory() -> None:
+    watched = []
+    for batches in (1, 40):
+        labels = torch.arange(4 * batches) % 3
+        images = torch.zeros(len(labels), 1, 1, 1, dtype=torch.uint8)
+        with Watch() as watch:
+            evaluate(
+                Table(torch.eye(3)),
+                Resident(images, labels),
+                GREY,
+                cross_entropy,
+                num_classes=3,
+                device=CPU,
+                batch_size=4,
+            )
+        watched.append(watch)
+    assert watched[0].waits == watched[1].waits
+    assert watched[0].largest == watched[1].largest == 4 * BINS
+
+
+@given(st.integers(1, 6), st.integers(1, 12), st.integers(0, 99))
+def test_the_confusion_matrix_sums_to_the_images_of_each_class_and_the_interval_holds_top1(
+    classes: int, n: int, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, classes, (n,), generator=generator)
+    found = measure(torch.randn(n, classes, generator=generator), labels)
+    assert found.confusion.sum(1).tolist() == [labels.tolist().count(k) for k in range(classes)]
+    assert found.confusion.sum() == found.calibration.count.sum() == found.n == n
+    assert found.calibration.right.sum() == found.confusion.diagonal().sum()
+    low, high = found.interval
+    assert low <= found.top1 <= high

@@ -15,7 +15,7 @@ from zoo.refs import resolve
 from zoo.registry import Registry
 from zoo.specs import Command
 
-HEAVY = "torch torchvision numpy onnx onnxruntime onnxscript safetensors PIL matplotlib"
+HEAVY = "torch torchvision numpy onnx onnxruntime onnxscript safetensors PIL matplotlib tensorboard"
 PROBE = f"""
 import sys
 from zoo.cli.main import run
@@ -70,3 +70,8 @@ def test_reading_cards_loads_nothing_heavy(arguments: tuple[str, ...], tmp_path:
 
     save_weights(tmp_path / "tiny.cats.safetensors", {"w": torch.ones(2, 3)}, card)
     assert "tiny" in start(arguments, tmp_path, ZOO_WEIGHTS=str(tmp_path))
+
+
+def test_training_and_evaluation_load_what_draws_only_to_draw() -> None:
+    look = "import sys, zoo.training.job, zoo.cli.evaluate\nprint({'matplotlib', 'tensorboard'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", look], capture_output=True, text=True).stdout == "set()\n"

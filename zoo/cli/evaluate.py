@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from zoo.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
+    from zoo.evaluate import Evaluation
+
+SHOWN, TOLD = 5, 20  # the worst confusions that people and programs get; the matrix in the JSON has them all
 
 
 @click.command("evaluate", short_help="Measure a weights file")
@@ -36,7 +39,7 @@ def command(
     workers: int,
     as_json: bool,
 ) -> None:
-    """Measure MODEL, an ARCH.TAG or a path to a weights file: top-1, top-5, loss and every class."""
+    """Measure MODEL, an ARCH.TAG or a path to a weights file: accuracy, loss, calibration, every class, confusions."""
     from zoo import folders
     from zoo.batches import hold
     from zoo.data import class_names, load_split
@@ -81,7 +84,6 @@ def command(
         raise WeightsError(
             f"{model} gives logits that are not finite on {entry.spec.name}.", "Train it again with a lower --lr."
         )
-    right, total = measured.confusion.diagonal().tolist(), measured.confusion.sum(1).tolist()
     if as_json:
         print_json(
             {
@@ -89,25 +91,75 @@ def command(
                 "dataset": entry.spec.name,
                 "split": split,
                 "n": measured.n,
-                "top1": measured.top1,
-                "top5": measured.top5,
-                "cross_entropy": measured.loss,
-                "classes": list(classes),
-                "confusion": measured.confusion.tolist(),
+                **_figures(measured, classes),
             }
         )
         return
+    _tell_classes(measured, classes)
+    low, high = measured.interval
+    click.echo(
+        f"{opened.name}: top-1 {100 * measured.top1:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %), "
+        f"top-5 {100 * measured.top5:.2f} %, cross-entropy {measured.loss:.4f}, expected calibration error "
+        f"{100 * measured.calibration.error():.2f} % on {entry.spec.name} {split}, n={measured.n:,}"
+    )
+
+
+def _figures(measured: "Evaluation", classes: tuple[str, ...]) -> dict[str, Any]:
+    from zoo.scores import class_scores, worst_confusions
+
+    return {
+        "top1": measured.top1,
+        "top1_interval_95": list(measured.interval),
+        "top5": measured.top5,
+        "cross_entropy": measured.loss,
+        "expected_calibration_error": measured.calibration.error(),
+        "calibration": {"probability": "softmax of the logits", "bins": measured.calibration.bins()},
+        "classes": list(classes),
+        "per_class": [
+            {
+                "class": name,
+                "support": score.support,
+                "predicted": score.predicted,
+                "right": score.right,
+                "precision": score.precision,
+                "recall": score.recall,
+                "f1": score.f1,
+            }
+            for name, score in zip(classes, class_scores(measured.confusion), strict=True)
+        ],
+        "worst_confusions": [
+            {
+                "true": classes[pair.true],
+                "predicted": classes[pair.predicted],
+                "count": pair.count,
+                "share": pair.share,
+            }
+            for pair in worst_confusions(measured.confusion, TOLD)
+        ],
+        "confusion": measured.confusion.tolist(),
+    }
+
+
+def _tell_classes(measured: "Evaluation", classes: tuple[str, ...]) -> None:
+    from zoo.scores import class_scores, worst_confusions
+
+    def share(value: float | None) -> str:
+        return "n/a" if value is None else f"{100 * value:.1f} %"
+
+    scores = class_scores(measured.confusion)
     print_table(
-        ["class", "right", "of", "recall"],
+        ["class", "images", "right", "precision", "recall", "F1"],
         [
-            [name, good, of, f"{100 * good / of:.1f} %" if of else ""]
-            for name, good, of in zip(classes, right, total, strict=True)
+            [name, score.support, score.right, share(score.precision), share(score.recall), share(score.f1)]
+            for name, score in zip(classes, scores, strict=True)
         ],
     )
-    click.echo(
-        f"{opened.name}: top-1 {100 * measured.top1:.2f} %, top-5 {100 * measured.top5:.2f} %, cross-entropy "
-        f"{measured.loss:.4f} on {entry.spec.name} {split}, n={measured.n:,}"
-    )
+    worst = worst_confusions(measured.confusion, SHOWN)
+    if worst:
+        print_table(
+            ["worst confusions", "taken for", "images", "of the class"],
+            [[classes[pair.true], classes[pair.predicted], pair.count, share(pair.share)] for pair in worst],
+        )
 
 
 def _few(classes: tuple[str, ...]) -> str:

@@ -14,7 +14,7 @@ def plain(text: object) -> str:
     return "".join(mark if mark.isprintable() else " " if mark.isspace() else "\ufffd" for mark in str(text))
 
 
-NUMBER = re.compile(r"([\d,.]+( %| kB| MB)?|\d+(×\d+)+)?")  # what a column of figures holds
+NUMBER = re.compile(r"([\d,.]+( %| kB| MB)?|n/a|\d+(×\d+)+)?")  # what a column of figures holds
 
 
 def print_json(data: Any) -> None:

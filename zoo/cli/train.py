@@ -68,13 +68,14 @@ if TYPE_CHECKING:
     help="Folder for run folders.",
 )
 @click.option("--name", "run_name", help="Name of the run folder.  [default: ARCH.TAG, numbered where it is taken]")
+@click.option("--tensorboard", is_flag=True, help="Write events for TensorBoard into the run folder.")
 @force_option
 @json_option
 @click.pass_obj
 def command(lazy: "Lazy", /, as_json: bool, **options: Any) -> None:
     """Train ARCHITECTURE on a data set and store its weights with their card.
 
-    The result is WEIGHTS/ARCH.TAG.safetensors and a run folder with the recipe and the history.
+    The result is WEIGHTS/ARCH.TAG.safetensors and a run folder with the recipe, the history and a report.
     """
     from zoo.training.job import run_job
 
@@ -115,7 +116,7 @@ def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, Places]":
         tag=tag,
         run_name=name,
         device=pick_device(options.pop("device")),
-        **{key: options.pop(key) for key in ("weights", "runs", "workers", "download", "force")},
+        **{key: options.pop(key) for key in ("weights", "runs", "workers", "download", "force", "tensorboard")},
     )
     options["params"] = parse_params(architecture, options["params"])
     options["loss_params"] = parse_params(loss, options["loss_params"])

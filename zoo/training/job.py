@@ -19,6 +19,8 @@ from zoo.losses import build_loss
 from zoo.models import build_model
 from zoo.params import check_params
 from zoo.registry import Entry, Registry
+from zoo.report.events import open_events, require_tensorboard
+from zoo.report.write import write_report
 from zoo.specs import Architecture, Dataset, Loss
 from zoo.training.loop import Epoch, Step, train
 from zoo.training.recipe import Recipe
@@ -39,6 +41,7 @@ class Places:
     workers: int = 0
     download: bool = False
     force: bool = False
+    tensorboard: bool = False
 
     def weights_file(self, architecture: str) -> Path:
         """`WEIGHTS/ARCH.TAG.safetensors`."""
@@ -68,8 +71,11 @@ def run_job(
 
     Raises:
         ZooError: anything that is asked for is missing or unsound, or training cannot go on. Nothing is left
-            behind then, but for the run folder where an epoch was finished.
+            behind then, but for the run folder where an epoch was finished, and the weights where only the report
+            failed.
     """
+    if places.tensorboard:
+        require_tensorboard()
     architecture = registry.find(Architecture, recipe.architecture)
     dataset = registry.find(Dataset, recipe.data)
     loss = build_loss(registry.find(Loss, recipe.loss), recipe.loss_params)
@@ -89,11 +95,15 @@ def run_job(
     build: dict[str, Any] = {"num_classes": len(data.classes), "in_channels": data.preprocess.channels}
     module = build_model(architecture, **build, params=recipe.params, seed=recipe.seed)
     card = _card(architecture, dataset, data, recipe, places)
-    with _run(places, recipe, architecture.spec.name) as run:
+    with (
+        _run(places, recipe, architecture.spec.name) as run,
+        open_events(run.path, places.tensorboard) as events,
+    ):
         for epoch in train(module, data, loss, recipe, hflip=dataset.spec.hflip, device=places.device, on_step=on_step):
             measured = replace(card, metrics=epoch.evaluation.metrics(data.name, "test"))
             save_weights(run.weights, module.state_dict(), measured, force=True)
             run.record(epoch)
+            events.epoch(epoch.number, epoch.row())
             on_epoch(epoch)
         stored = load_weights(run.weights)
         module = build_model(architecture, **build, params=recipe.params)
@@ -107,7 +117,9 @@ def run_job(
             device=places.device,
         )
         card = replace(card, metrics=final.metrics(data.name, "test"))
-        card = save_weights(path, stored.tensors, card, force=places.force)
+        card = save_weights(path, stored.tensors, card, force=places.force)  # before what may fail and is only shown
+        write_report(run.path, card, final, module, data.test)
+        events.picture(run.path / "confusion.png", recipe.epochs)
     return Result(path, card, run.path, final)
 
 

@@ -1,0 +1,58 @@
+"""Examples of mistakes are images that the model gets wrong in just that way, first ones first."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from zoo.batches import Resident
+from zoo.errors import PluginError
+from zoo.mistakes import find_mistakes
+from zoo.preprocess import Preprocess
+
+GREY = Preprocess(size=(1, 1), mean=(0.0,), std=(1.0,))
+
+
+class Says(nn.Module):
+    """Classifies image `i`, whose only pixel is `i`, as told."""
+
+    def __init__(self, predicted: list[int], classes: int) -> None:
+        super().__init__()
+        self.logits = torch.nn.functional.one_hot(torch.tensor(predicted), classes).float()
+
+    def forward(self, images: Tensor) -> Tensor:
+        assert not self.training
+        return self.logits[(images * 255).round().long().flatten()]
+
+
+@given(
+    st.integers(1, 4).flatmap(
+        lambda classes: st.tuples(
+            st.just(classes),
+            st.lists(st.tuples(*[st.integers(0, classes - 1)] * 2), min_size=1, max_size=40),
+            st.sets(st.tuples(*[st.integers(0, classes - 1)] * 2)),
+        )
+    ),
+    st.integers(1, 4),
+    st.integers(1, 9),
+)
+def test_each_pair_gets_its_first_images(
+    drawn: tuple[int, list[tuple[int, int]], set[tuple[int, int]]], each: int, batch_size: int
+) -> None:
+    classes, images, pairs = drawn
+    model = Says([predicted for _, predicted in images], classes).train()
+    pixels = torch.arange(len(images), dtype=torch.uint8).view(-1, 1, 1, 1)
+    held = Resident(pixels, torch.tensor([true for true, _ in images]))
+    found = find_mistakes(model, held, GREY, pairs, num_classes=classes, each=each, batch_size=batch_size)
+    assert {pair: [int(image) for image in some] for pair, some in found.items()} == {
+        pair: [place for place, seen in enumerate(images) if seen == pair][:each] for pair in pairs
+    }
+    assert all(image.shape == (1, 1, 1) and image.dtype == torch.uint8 for some in found.values() for image in some)
+    assert model.training
+
+
+def test_a_model_that_gives_no_logits_is_told_so() -> None:
+    held = Resident(torch.zeros(2, 1, 1, 1, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64))
+    with pytest.raises(PluginError, match="logits"):
+        find_mistakes(Says([0, 0], 2), held, GREY, {(0, 1)}, num_classes=3, each=1)

@@ -1,0 +1,99 @@
+"""A run's report is whole: every picture on the page is there, every name is shown, and it can be made again."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+import zoo.report.write
+from zoo.batches import Resident
+from zoo.card import Card
+from zoo.errors import OutputError
+from zoo.evaluate import evaluate
+from zoo.preprocess import Preprocess
+from zoo.report.write import write_report
+
+RGB = Preprocess(size=(2, 3), mean=(0.0,) * 3, std=(1.0,) * 3)
+CLASSES = ("a|b", "<script>alert(1)</script>", "猫\n\x1b[31m", "x" * 4000)
+HISTORY = "epoch,lr,train_loss,test_loss,test_top1,images_per_second\n1,0.1,2.0,1.5,0.5,10\n2,0.05,1.0,0.9,0.6,11\n"
+
+
+class Fixed(nn.Module):
+    """Classifies an image as its first pixel says."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return 3 * torch.nn.functional.one_hot((images[:, 0, 0, 0] * 255).round().long(), 4).float()
+
+
+def report(folder: Path, card: Card, predicted: list[int], labels: list[int]) -> str:
+    images = torch.zeros(len(labels), 3, 2, 3, dtype=torch.uint8)
+    images[:, 0, 0, 0] = torch.tensor(predicted, dtype=torch.uint8)
+    images[:, 2] = 200
+    test = Resident(images, torch.tensor(labels))
+    measured = evaluate(Fixed(), test, RGB, cross_entropy, num_classes=4, device=torch.device("cpu"))
+    (folder / "history.csv").write_text(HISTORY)
+    card = replace(card, classes=CLASSES, preprocess=RGB, dataset="pets", metrics=measured.metrics("pets", "test"))
+    return write_report(folder, card, measured, Fixed(), test).read_text()
+
+
+def test_the_page_says_what_was_measured_on_what(tmp_path: Path, card: Card) -> None:
+    page = report(tmp_path, card, [1, 1, 1, 0, 3, 0], [0, 0, 1, 0, 3, 3])
+    assert "# tiny on pets\n" in page
+    assert "Measured on pets test, n=6" in page
+    assert "| top-1 | 50.00 % | 95 % Wilson interval 18.76 to 81.24 % |" in page
+    rows = [line for line in page.splitlines() if re.match(r"\| \d ", line)]
+    assert rows[0] == r"| 0 | a\|b | 3 | 2 | 50.00 % | 33.33 % | 40.00 % |"
+    assert rows[1].startswith(r"| 1 | \<script\>alert(1)\</script\> | 1 | 3 | 33.33 % | 100.00 % | 50.00 % |")
+    assert rows[2].endswith("| 0 | 0 | n/a | n/a | n/a |")
+    assert len(rows) == 4
+    assert "\x1b" not in page
+    assert max(map(len, page.splitlines())) < 500
+
+
+def test_every_picture_on_the_page_is_there_and_every_example_is_on_it(tmp_path: Path, card: Card) -> None:
+    page = report(tmp_path, card, [1, 1, 1, 1, 1, 1, 0, 3, 0], [0, 0, 0, 0, 0, 1, 0, 3, 3])
+    paths = re.findall(r"!\[[^]]*]\(([^)]*)\)", page)
+    assert paths[:2] == ["curves.png", "confusion.png"]
+    assert paths[2:] == [*(f"examples/0_as_1_{n}.png" for n in (1, 2, 3, 4)), "examples/3_as_0_1.png"]
+    assert sorted(path.name for path in (tmp_path / "examples").iterdir()) == [path[9:] for path in paths[2:]]
+    with Image.open(tmp_path / paths[2]) as image:
+        assert (image.size, image.mode) == ((96, 64), "RGB")
+        assert image.getpixel((0, 0)) == (1, 0, 200)
+        assert image.getpixel((95, 63)) == (0, 0, 200)
+    assert "| a\\|b | \\<script\\>alert(1)\\</script\\> | 5 (83.33 %) |" in page
+
+
+def test_without_a_mistake_there_are_no_examples(tmp_path: Path, card: Card) -> None:
+    assert "No image was classified wrongly." in report(tmp_path, card, [0, 1], [0, 1])
+    assert not (tmp_path / "examples").exists()
+
+
+def test_it_is_made_again_to_the_byte_and_an_older_one_is_gone(tmp_path: Path, card: Card) -> None:
+    def files() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    report(tmp_path, card, [1, 2, 0], [0, 0, 0])
+    first = files()
+    report(tmp_path, card, [3, 3, 0], [0, 1, 2])
+    assert files().keys() != first.keys()
+    report(tmp_path, card, [1, 2, 0], [0, 0, 0])
+    assert files() == first
+
+
+def test_what_cannot_be_drawn_is_explained_and_leaves_no_page(
+    tmp_path: Path, card: Card, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report(tmp_path, card, [1], [0])
+
+    def fail(*arguments: object) -> bytes:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(zoo.report.write, "draw_confusion", fail)
+    with pytest.raises(OutputError, match="RuntimeError: no ink"):
+        report(tmp_path, card, [1], [0])
+    assert not (tmp_path / "report.md").exists()

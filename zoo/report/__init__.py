@@ -1,0 +1,1 @@
+"""What a person sees of a run: pictures, a page, and events for TensorBoard."""

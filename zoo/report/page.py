@@ -1,0 +1,118 @@
+"""`report.md`: what was trained, what was measured and on what, each class, and the worst confusions."""
+
+from collections.abc import Mapping, Sequence
+
+from zoo.card import Card
+from zoo.evaluate import Evaluation
+from zoo.report.names import markdown, one_line
+from zoo.scores import Confusion, class_scores
+
+Pictures = Mapping[tuple[int, int], Sequence[str]]  # true and predicted class to paths of pictures
+
+
+def write_page(card: Card, evaluation: Evaluation, worst: Sequence[Confusion], pictures: Pictures) -> str:
+    """The page, in GitHub's Markdown. No name on it, whatever it holds, does more than be read.
+
+    Args:
+        card: of the weights that were evaluated; its metrics say on which data set and split.
+        worst: the confusions to show.
+        pictures: examples of them, as paths relative to the page.
+    """
+    measured = {(metric.dataset, metric.split, metric.n) for metric in card.metrics}
+    on = ", ".join(f"{markdown(dataset)} {markdown(split)}, n={n:,}" for dataset, split, n in sorted(measured))
+    parts = [
+        f"# {markdown(card.architecture)} on {markdown(card.dataset)}",
+        _trained(card),
+        "## Figures",
+        f"Measured on {on}, with the weights as stored.",
+        _figures(card, evaluation),
+        "![Loss, accuracy and learning rate over the epochs](curves.png)",
+        "## Confusion matrix",
+        "![Confusion matrix](confusion.png)",
+        "Rows are true classes and columns predicted ones; the numbers are images. Grey rows have no images. "
+        "A class that the picture has no letters for is shown by its number below.",
+        "## Worst confusions",
+        _worst(card, worst, pictures),
+        "## Classes",
+        _classes(card, evaluation),
+        "Precision is the share of the images predicted as a class that are of it, recall the share of its images "
+        "that are predicted so, and F1 their harmonic mean. n/a: a class without images, or one that was never "
+        "predicted, has nothing to take a share of.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: int) -> str:
+    """A table of cells that are Markdown already; the columns from `right` on are figures."""
+    rule = ["---" if place < right else "---:" for place in range(len(headings))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [headings, rule, *rows])
+
+
+def _percent(share: float | None) -> str:
+    return "n/a" if share is None else f"{100 * share:.2f} %"
+
+
+def _trained(card: Card) -> str:
+    recipe, params = card.recipe, [f"{name}={value}" for name, value in card.params.items()]
+    rows = {
+        "architecture": f"{card.architecture} of {card.plugin} {card.plugin_version}",
+        "parameters": ", ".join(params),
+        "data set": f"{card.dataset}, {len(card.classes):,} classes",
+        "input": "×".join(map(str, card.preprocess.input_shape)),
+        "loss": recipe.get("loss", ""),
+        "optimizer": recipe.get("optimizer", ""),
+        "epochs": recipe.get("epochs", ""),
+        "batch size": recipe.get("batch_size", ""),
+        "highest learning rate": recipe.get("lr", ""),
+        "seed": recipe.get("seed", ""),
+        "versions": ", ".join(f"{name} {version}" for name, version in card.versions.items()),
+    }
+    told = [[name, markdown(str(value), 500)] for name, value in rows.items() if str(value)]
+    command = one_line(card.command, 2000)
+    return f"    {command}\n\n{_table(['trained', ''], told, 2)}" if command else _table(["trained", ""], told, 2)
+
+
+def _figures(card: Card, evaluation: Evaluation) -> str:
+    low, high = evaluation.interval
+    rows = [
+        ["top-1", _percent(evaluation.top1), f"95 % Wilson interval {100 * low:.2f} to {100 * high:.2f} %"],
+        ["top-5", _percent(evaluation.top5), ""],
+        ["loss", f"{evaluation.loss:.4f}", f"mean of {markdown(str(card.recipe.get('loss', 'the loss')))}"],
+        [
+            "expected calibration error",
+            _percent(evaluation.calibration.error()),
+            "15 bins of the largest softmax probability (Guo et al. 2017)",
+        ],
+    ]
+    return _table(["figure", "value", "what it is"], rows, 3).replace("| --- | --- |", "| --- | ---: |", 1)
+
+
+def _worst(card: Card, worst: Sequence[Confusion], pictures: Pictures) -> str:
+    if not worst:
+        return "No image was classified wrongly."
+    rows = []
+    for one in worst:
+        paths = pictures.get((one.true, one.predicted), ())
+        rows.append(
+            [
+                markdown(card.classes[one.true]),
+                markdown(card.classes[one.predicted]),
+                f"{one.count:,} ({_percent(one.share)})",
+                " ".join(f"![example {number}]({path})" for number, path in enumerate(paths, 1)),
+            ]
+        )
+    return _table(["true class", "taken for", "images (of the class)", "examples, as the model sees them"], rows, 4)
+
+
+def _classes(card: Card, evaluation: Evaluation) -> str:
+    rows = [
+        [
+            str(index),
+            markdown(name),
+            *(f"{count:,}" for count in (score.support, score.predicted)),
+            *(_percent(share) for share in (score.precision, score.recall, score.f1)),
+        ]
+        for index, (name, score) in enumerate(zip(card.classes, class_scores(evaluation.confusion), strict=True))
+    ]
+    headings = ["#", "class", "images", "predicted", "precision", "recall", "F1"]
+    return _table(headings, rows, 2)

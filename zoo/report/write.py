@@ -1,0 +1,103 @@
+"""Put the report of a finished run into its folder."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor, nn
+
+from zoo.atomic import new_folder, write_file
+from zoo.batches import Batches
+from zoo.card import Card
+from zoo.errors import OutputError, ZooError
+from zoo.evaluate import Evaluation
+from zoo.mistakes import find_mistakes
+from zoo.report.curves import draw_curves
+from zoo.report.matrix import draw_confusion
+from zoo.report.names import one_line
+from zoo.report.page import write_page
+from zoo.scores import worst_confusions
+
+SHOWN, EACH = 8, 4  # the worst confusions on the page, and examples of each
+SMALL, LARGE = 96, 128  # pixels of the longer side of an example: smaller images are enlarged, larger ones shrunk
+
+
+def write_report(run: Path, card: Card, evaluation: Evaluation, module: nn.Module, test: Batches) -> Path:
+    """Write `curves.png`, `confusion.png`, `examples/` and `report.md` into a run folder and give the page's path.
+
+    What a report left there before is replaced. The same run and versions give the same bytes.
+
+    Args:
+        run: the folder, with its `history.csv`.
+        card: of the weights; its metrics say what was measured on which split.
+        evaluation: of `module` on `test`.
+        module: on the device that `test` gives its batches on.
+
+    Raises:
+        OutputError: something could not be drawn or written. No `report.md` is left then.
+    """
+    page = run / "report.md"
+    page.unlink(missing_ok=True)
+    try:
+        worst = worst_confusions(evaluation.confusion, SHOWN)
+        pairs = [(one.true, one.predicted) for one in worst]
+        classes = len(card.classes)
+        mistakes = find_mistakes(module, test, card.preprocess, pairs, num_classes=classes, each=EACH)
+        name, on = (one_line(text) for text in (f"{card.architecture} on {card.dataset}", _measured_on(card)))
+        write_file(run / "curves.png", draw_curves(_history(run / "history.csv"), name), force=True)
+        matrix = draw_confusion(evaluation.confusion.numpy(), card.classes, f"{name}\n{on}")
+        write_file(run / "confusion.png", matrix, force=True)
+        pictures = _write_examples(run / "examples", mistakes)
+        write_file(page, write_page(card, evaluation, worst, pictures).encode())
+    except ZooError:
+        raise
+    except Exception as error:  # matplotlib and an odd history raise errors of every kind
+        raise OutputError(
+            f"The report of the run could not be made: {type(error).__name__}: {error}",
+            f"The weights are whole; history.csv in {run} has the figures of each epoch.",
+        ) from error
+    return page
+
+
+def _measured_on(card: Card) -> str:
+    metric = card.metrics[0]
+    return f"{metric.dataset} {metric.split}, n={metric.n:,}"
+
+
+def _history(path: Path) -> Sequence[Mapping[str, float]]:
+    with path.open(newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _write_examples(
+    folder: Path, mistakes: Mapping[tuple[int, int], Sequence[Tensor]]
+) -> dict[tuple[int, int], list[str]]:
+    named = {
+        pair: [(f"{pair[0]}_as_{pair[1]}_{number}.png", image) for number, image in enumerate(images, 1)]
+        for pair, images in mistakes.items()
+    }
+    if named or folder.exists():
+        with new_folder(folder, force=True, replaceable=_ours) as filled:
+            for name, image in (one for some in named.values() for one in some):
+                (filled / name).write_bytes(_png(image))
+    return {pair: [f"{folder.name}/{name}" for name, _ in some] for pair, some in named.items()}
+
+
+def _ours(folder: Path) -> bool:
+    return all(path.suffix == ".png" and "_as_" in path.name for path in folder.iterdir())
+
+
+def _png(image: Tensor) -> bytes:
+    """uint8 `[C, H, W]` as a PNG file of a size to look at, with pixels that stay square and sharp where enlarged."""
+    pixels = image.permute(1, 2, 0).numpy()
+    picture = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
+    times = SMALL // max(picture.size)
+    if times > 1:
+        picture = picture.resize((times * picture.width, times * picture.height), Image.Resampling.NEAREST)
+    picture.thumbnail((LARGE, LARGE))
+    file = io.BytesIO()
+    picture.save(file, format="PNG")
+    return file.getvalue()
