@@ -34,7 +34,13 @@ def test_it_says_what_it_made_and_measured(run_zoo: Run, here: Path) -> None:
     assert (card.digest, card.licence[:6], card.versions["device"]) == (told["digest"], "CC BY ", "cpu")
 
     run = here / "runs" / "lenet5.digits"
-    assert sorted(path.name for path in run.iterdir()) == ["history.csv", "last.safetensors", "recipe.json"]
+    assert sorted(path.name for path in run.iterdir()) == [
+        "history.csv",
+        "last.safetensors",
+        "recipe.json",
+        "result.json",
+        "run.json",
+    ]
     assert json.loads((run / "recipe.json").read_text()) == json.loads(json.dumps(dict(card.recipe)))
     with (run / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
