@@ -46,7 +46,7 @@ _OPTIONS = (
         "--hold-out", type=float, help="Share of the training split to choose the best epoch by.  [default: 0]"
     ),
     click.option(
-        "--patience", type=click.IntRange(0), help="Epochs without a better one until the end.  [default: any]"
+        "--patience", type=click.IntRange(0), help="Epochs without a better one until the end; 0 for any.  [default: 0]"
     ),
     click.option("--crop", type=click.IntRange(0), help="Pixels of random shift.  [default: an eighth of the side]"),
     click.option("--hflip/--no-hflip", default=None, help="Random mirror images.  [default: what the data set says]"),

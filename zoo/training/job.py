@@ -101,6 +101,7 @@ def carry_out(job: Job, run: Run, told: Told) -> Result:
                 run.record(state.rows)
                 saver.save()
                 told.epoch(epoch)
+            return _store(job, run, state)
         except Diverged as error:
             raise _diverged(error, job, run, saver) from None
         except BaseException as error:
@@ -108,7 +109,6 @@ def carry_out(job: Job, run: Run, told: Told) -> Result:
             if saver.saved is not None:
                 told.stopped(run.path)
             raise
-    return _store(job, run, state)
 
 
 def _store(job: Job, run: Run, state: State) -> Result:
