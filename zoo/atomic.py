@@ -68,7 +68,10 @@ def new_folder(
         with explained(path):
             for file in [entry for entry in temporary.rglob("*") if entry.is_file()] + [temporary]:
                 _fsync(file)
-            _swap(temporary, path)
+            if force:
+                _swap(temporary, path)
+            else:
+                temporary.rename(path)  # where one has come up meanwhile, this fails
 
 
 def refuse_existing(path: Path, force: bool) -> None:

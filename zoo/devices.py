@@ -28,3 +28,13 @@ def pick_device(told: str = "auto") -> torch.device:
     if not here or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
         raise DeviceError(f"The device {told} is not here.", f"Say --device {' or '.join(available())}.")
     return device
+
+
+def describe(device: torch.device) -> dict[str, str]:
+    """What decides numbers beside the versions: the kind of device, the CPU's instructions, and its threads."""
+    said = {
+        "device": device.type,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "threads": str(torch.get_num_threads()),
+    }
+    return said | ({"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {})

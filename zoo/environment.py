@@ -1,6 +1,7 @@
 """What took part in a result: versions of Python and of the packages that decide numbers."""
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = ("zoo-kit", "torch", "torchvision", "numpy", "pillow", "safetensors", "onnx", "onnxscript")
@@ -15,3 +16,13 @@ def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def differences(recorded: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
+    """What took part then and differs here, each as `torch 2.14.0 then, 2.15.0 here`; what was not recorded is left
+    out."""
+    return [
+        f"{name} {value} then, {here.get(name, 'none')} here"
+        for name, value in recorded.items()
+        if here.get(name) != value
+    ]

@@ -96,6 +96,16 @@ def file_digest(path: Path, header: Header) -> str:
         return digest(tensors())
 
 
+def settled(content: bytes) -> bytes:
+    """A safetensors file's bytes with its metadata in the order of its keys; safetensors puts it in a random one."""
+    length = int.from_bytes(content[:8], "little")
+    described = json.loads(content[8 : 8 + length])
+    described["__metadata__"] = dict(sorted(described["__metadata__"].items()))
+    text = json.dumps(described, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the format aligns the tensors
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
 def refused(path: Path, why: str) -> WeightsError:
     """The error for a file that is no sound weights file."""
     return WeightsError(f"{path} is refused: {why}.", "Fetch or make the file again.")

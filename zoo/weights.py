@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zoo.atomic import write_file
 from zoo.card import Card, read_card
 from zoo.errors import WeightsError
-from zoo.header import digest, file_digest, refused
+from zoo.header import digest, file_digest, refused, settled
 
 _NAMES = {
     torch.bool: "BOOL",
@@ -62,7 +62,7 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], card: Card, *, force
             f"{path}: a number in its card, such as the loss, is not finite.",
             "Training diverged; try a lower learning rate.",
         ) from None
-    write_file(path, safetensors.torch.save(plain, metadata), force=force)
+    write_file(path, settled(safetensors.torch.save(plain, metadata)), force=force)
     return card
 
 

@@ -99,11 +99,16 @@ def test_while_workers_read_and_all_are_told_to_stop(
 
 
 def test_while_training_before_the_first_epoch_is_over(start_zoo: Start, here: Path) -> None:
-    """An epoch of this one takes minutes; a run that has nothing to show leaves nothing."""
+    """An epoch of this one takes minutes; what is left, if anything, is a run that can be gone on with."""
     options = ("--data", "digits", "--image-size", "224", "--epochs", "3", "-b", "64")
     process = start_zoo("train", "resnet20", *options)
-    ended(process, stop(process, "training and", signal.SIGINT), signal.SIGINT)
-    assert not list(here.iterdir())
+    err = stop(process, "training and", signal.SIGINT)
+    ended(process, err, signal.SIGINT)
+    run = here / "runs" / "resnet20.digits"
+    left = sorted(path.name for path in run.iterdir()) if run.exists() else []
+    assert left in ([], ["checkpoint.safetensors", "recipe.json", "run.json"])
+    assert ("zoo train --resume runs/resnet20.digits" in err) == bool(left)
+    assert [path.name for path in here.iterdir()] == ["runs"][: len(left)]
 
 
 def test_while_training_after_an_epoch(start_zoo: Start, run_zoo: Callable[..., Any], here: Path) -> None:
@@ -115,7 +120,13 @@ def test_while_training_after_an_epoch(start_zoo: Start, run_zoo: Callable[..., 
     assert [path.name for path in (here / "weights").iterdir()] == ["lenet5.digits.safetensors"]
     assert (here / "weights" / "lenet5.digits.safetensors").read_bytes() == b"old"
     run = here / "runs" / "lenet5.digits"
-    assert sorted(path.name for path in run.iterdir()) == ["history.csv", "last.safetensors", "recipe.json"]
+    assert sorted(path.name for path in run.iterdir()) == [
+        "checkpoint.safetensors",
+        "history.csv",
+        "last.safetensors",
+        "recipe.json",
+        "run.json",
+    ]
     assert run_zoo("weights", "verify", str(run / "last.safetensors")).code == 0
 
 

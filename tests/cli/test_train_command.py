@@ -35,7 +35,8 @@ def test_it_says_what_it_made_and_measured(run_zoo: Run, here: Path) -> None:
 
     run = here / "runs" / "lenet5.digits"
     assert sorted(path.name for path in run.iterdir()) == [
-        *("confusion.png", "curves.png", "examples", "history.csv", "last.safetensors", "recipe.json", "report.md")
+        *("confusion.png", "curves.png", "examples", "history.csv", "last.safetensors", "recipe.json", "report.md"),
+        *("result.json", "run.json"),
     ]
     assert f"| top-1 | {100 * told['top1']:.2f} % |" in (run / "report.md").read_text()
     assert json.loads((run / "recipe.json").read_text()) == json.loads(json.dumps(dict(card.recipe)))

@@ -28,6 +28,16 @@ class Plain:
         """Not shown."""
 
 
+def duration(seconds: float) -> str:
+    """A span of time in its two largest units: `42 s`, `3 min 5 s`, `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60} min"
+
+
 @contextmanager
 def progress() -> Iterator[Progress]:
     """A bar where standard error is a terminal, else plain lines."""

@@ -6,141 +6,185 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.options import (
-    channels_option,
     data_root_option,
     device_option,
     download_option,
     force_option,
-    image_size_option,
     json_option,
-    param_option,
     workers_option,
 )
 from zoo.cli.output import print_json
-from zoo.cli.progress import Progress, progress
+from zoo.cli.progress import Progress, duration, progress
+from zoo.cli.recipe_options import recipe_options
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
     from zoo.data import Data
-    from zoo.training.job import Places, Result
+    from zoo.training.job import Result, Told
     from zoo.training.loop import Epoch, Step
+    from zoo.training.prepare import Places
     from zoo.training.recipe import Recipe
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+ANEW = ("data_root", "download", "device", "workers", "weights", "force")  # may go with --resume
 
 
 @click.command("train", short_help="Train an architecture")
-@click.argument("architecture")
-@click.option("--data", required=True, help="Name of a data set; see `zoo list datasets`.")
+@click.argument("architecture", required=False)
+@recipe_options
+@click.option("--recipe", type=click.Path(path_type=Path, dir_okay=False), help="TOML file of the same; flags win.")
+@click.option("--like", metavar="WEIGHTS", help="Train again as the card of these weights says; flags win.")
+@click.option("--resume", metavar="RUN", help="Go on with the run in this folder.")
 @data_root_option
 @download_option
-@click.option("--loss", default="cross_entropy", show_default=True, help="See `zoo list losses`.")
-@click.option("--loss-param", "loss_params", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the loss.")
-@param_option
-@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True)
-@click.option("--batch-size", "-b", type=click.IntRange(1), default=128, show_default=True)
-@click.option("--opt", "optimizer", type=click.Choice(["adamw", "sgd"]), default="adamw", show_default=True)
-@click.option("--lr", type=float, help="Highest learning rate.  [default: 0.001 for adamw, 0.05 for sgd]")
-@click.option("--weight-decay", type=float, help="[default: 0.05 for adamw, 0.0005 for sgd]")
-@click.option("--sched", "schedule", type=click.Choice(["cosine", "constant"]), default="cosine", show_default=True)
-@click.option("--warmup-epochs", type=float, default=1.0, show_default=True, help="Linear rise of the learning rate.")
-@click.option("--crop", type=click.IntRange(0), help="Pixels of random shift.  [default: an eighth of the side]")
-@click.option("--hflip/--no-hflip", default=None, help="Random mirror images.  [default: what the data set says]")
-@image_size_option
-@channels_option
-@click.option("--amp/--no-amp", default=True, help="bf16 autocast on CUDA.  [default: amp]")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @device_option
 @workers_option
 @click.option("--tag", help="The weights file is ARCH.TAG.safetensors.  [default: the data set's name]")
-@click.option(
-    "--output",
-    "-o",
-    "weights",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("weights"),
-    show_default=True,
-    help="Folder for the weights file.",
-)
-@click.option(
-    "--runs",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder for run folders.",
-)
+@click.option("--output", "-o", "weights", type=FOLDER, help="Folder for the weights file.  [default: weights]")
+@click.option("--runs", type=FOLDER, help="Folder for run folders.  [default: runs]")
 @click.option("--name", "run_name", help="Name of the run folder.  [default: ARCH.TAG, numbered where it is taken]")
 @click.option("--tensorboard", is_flag=True, help="Write events for TensorBoard into the run folder.")
+@click.option(
+    "--checkpoint-every",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    help="Seconds between checkpoints within an epoch.",
+)
 @force_option
 @json_option
 @click.pass_obj
-def command(lazy: "Lazy", /, as_json: bool, **options: Any) -> None:
+def command(lazy: "Lazy", /, as_json: bool, checkpoint_every: float, **options: Any) -> None:
     """Train ARCHITECTURE on a data set and store its weights with their card.
 
-    The result is WEIGHTS/ARCH.TAG.safetensors and a run folder with the recipe, the history and a report.
+    The result is WEIGHTS/ARCH.TAG.safetensors and a run folder with the recipe, the history and a report. A run that
+    was interrupted or killed goes on from its last checkpoint: zoo train --resume runs/NAME.
     """
-    from zoo.training.job import run_job
-
-    recipe, places = _asked(lazy, options)
     with progress() as show:
-        result = run_job(
-            lazy.registry,
-            recipe,
-            places,
-            on_data=lambda data: _tell_data(show, recipe, places, data),
-            on_step=lambda step: _tell_step(show, recipe, step),
-            on_epoch=lambda epoch: _tell_epoch(show, recipe, epoch),
-        )
+        if options["resume"] is not None:
+            result = _resume(lazy, options, show, checkpoint_every)
+        else:
+            from zoo.training.job import run_job
+
+            like = options["like"]
+            recipe, places = _asked(lazy, options)
+            if like is not None:
+                _tell_differences(show, like, places)
+            result = run_job(
+                lazy.registry,
+                recipe,
+                places,
+                _told(show, recipe, str(places.device), checkpoint_every, options["tensorboard"]),
+            )
     _tell_result(result, as_json)
 
 
 def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, Places]":
+    from zoo.cli.asked_recipe import asked_recipe
     from zoo.devices import pick_device
     from zoo.errors import UsageError
     from zoo.folders import data_root
-    from zoo.params import parse_params
-    from zoo.specs import NAME, Architecture, Dataset, Loss
-    from zoo.training.job import Places
-    from zoo.training.recipe import Recipe
+    from zoo.specs import NAME, Dataset
+    from zoo.training.prepare import Places
 
-    architecture = lazy.registry.find(Architecture, options["architecture"]).spec
-    dataset = lazy.registry.find(Dataset, options["data"]).spec
-    tag = options.pop("tag")
-    tag = dataset.name if tag is None else tag
-    if not NAME.fullmatch(tag):
+    options = {name: value for name, value in options.items() if name not in ("resume", "tensorboard")}
+    tag, name = options.pop("tag"), options.pop("run_name")
+    if tag is not None and not NAME.fullmatch(tag):
         raise UsageError(f"The tag {tag!r} is no name.", "Use lower-case letters, digits and underscores.")
-    name = options.pop("run_name")
     if name is not None and (not name or Path(name).name != name or name == ".."):
         raise UsageError(f"The run name {name!r} is no plain name.", "Say --runs for another folder.")
-    loss = lazy.registry.find(Loss, options["loss"]).spec
+    place = {
+        key: options.pop(key) for key in ("data_root", "device", "weights", "runs", "workers", "download", "force")
+    }
+    recipe = asked_recipe(lazy.registry, options)
     places = Places(
-        data_root=data_root(options.pop("data_root")),
-        tag=tag,
+        data_root=data_root(place.pop("data_root")),
+        tag=lazy.registry.find(Dataset, recipe.data).spec.name if tag is None else tag,
         run_name=name,
-        device=pick_device(options.pop("device")),
-        **{key: options.pop(key) for key in ("weights", "runs", "workers", "download", "force", "tensorboard")},
+        device=pick_device(place.pop("device")),
+        weights=place.pop("weights") or Path("weights"),
+        runs=place.pop("runs") or Path("runs"),
+        **place,
     )
-    options["params"] = parse_params(architecture, options["params"])
-    options["loss_params"] = parse_params(loss, options["loss_params"])
-    return Recipe(**options), places
+    return recipe, places
 
 
-def _tell_data(show: Progress, recipe: "Recipe", places: "Places", data: "Data") -> None:
+def _resume(lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_every: float) -> "Result":
+    from zoo.devices import describe, pick_device
+    from zoo.environment import differences, versions
+    from zoo.errors import UsageError
+    from zoo.training.resume import Anew, find_run, resume_job
+
+    run = options.pop("resume")
+    anew = {name: options.pop(name) for name in ANEW}
+    tensorboard = options.pop("tensorboard")
+    said = [name for name, value in options.items() if value not in (None, ())]
+    if said:
+        words = {"architecture": "ARCHITECTURE", "run_name": "--name", "optimizer": "--opt", "schedule": "--sched"}
+        words |= {"params": "--param", "loss_params": "--loss-param"}
+        flag = words.get(said[0], f"--{said[0].replace('_', '-')}")
+        raise UsageError(
+            f"A run that is resumed goes on as it was begun, so {flag} cannot be said.",
+            f"Leave it out, or begin another run, without --resume {run}.",
+        )
+    path, record = find_run(run)
+    here = {**versions(), **describe(pick_device("cpu"))}
+    changed = differences({name: record.environment[name] for name in here if name in record.environment}, here)
+    changed = [line for line in changed if not line.startswith("device ")]
+    if changed:
+        show.line(f"warning: the weights may differ from those of a run that was not interrupted: {'; '.join(changed)}")
+    told = _told(show, record.recipe, record.device, checkpoint_every, tensorboard)
+    return resume_job(lazy.registry, path, record, Anew(**anew), told)
+
+
+def _told(show: Progress, recipe: "Recipe", device: str, checkpoint_every: float, tensorboard: bool) -> "Told":
+    from zoo.training.job import Told
+
+    return Told(
+        data=lambda data: _tell_data(show, recipe, device, data),
+        step=lambda step: _tell_step(show, recipe, step),
+        epoch=lambda epoch: _tell_epoch(show, recipe, epoch),
+        stopped=lambda run: show.line(f"stopped; to go on: zoo train --resume {run}"),
+        checkpoint_every=checkpoint_every,
+        tensorboard=tensorboard,
+    )
+
+
+def _tell_differences(show: Progress, like: str, places: "Places") -> None:
+    from zoo.card import read_card
+    from zoo.devices import describe
+    from zoo.environment import differences, versions
+    from zoo.folders import find_weights
+
+    card, _ = read_card(find_weights(like))
+    changed = differences(card.versions, {**versions(), **describe(places.device)})
+    if "version" not in card.recipe:
+        changed.append("an earlier zoo then, which drew its random numbers in another way")
+    if changed:
+        show.line(f"warning: the weights may differ from {like}: {'; '.join(changed)}")
+
+
+def _tell_data(show: Progress, recipe: "Recipe", device: str, data: "Data") -> None:
     shape = "×".join(map(str, data.preprocess.input_shape))
     show.line(
         f"{recipe.architecture} on {data.name}: {data.train.n:,} training and {data.test.n:,} test images, "
-        f"{len(data.classes)} classes, {shape}, on {places.device}"
+        f"{len(data.classes)} classes, {shape}, on {device}"
     )
 
 
 def _tell_step(show: Progress, recipe: "Recipe", step: "Step") -> None:
     label = f"epoch {step.epoch}/{recipe.epochs}"
-    show.update(label, step.done, step.total, f"{step.images_per_second:,.0f} images/s")
+    detail = f"{step.images_per_second:,.0f} images/s, {duration(step.seconds_left)} to go in all"
+    show.update(label, step.done, step.total, detail)
 
 
 def _tell_epoch(show: Progress, recipe: "Recipe", epoch: "Epoch") -> None:
+    split = "test" if epoch.split == "test" else "hold-out"
+    last = epoch.number == recipe.epochs
     show.line(
-        f"epoch {epoch.number}/{recipe.epochs}  train loss {epoch.train_loss:.4f}  test loss "
+        f"epoch {epoch.number}/{recipe.epochs}  train loss {epoch.train_loss:.4f}  {split} loss "
         f"{epoch.evaluation.loss:.4f}  top-1 {100 * epoch.evaluation.top1:.2f} %  "
-        f"{epoch.images_per_second:,.0f} images/s"
+        f"{epoch.images_per_second:,.0f} images/s" + ("" if last else f"  {duration(epoch.seconds_left)} to go")
     )
 
 

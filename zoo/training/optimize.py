@@ -1,42 +1,44 @@
-"""Optimizers and learning-rate schedules: torch.optim, with the choices that a recipe names."""
-
-import math
-from typing import Literal
+"""Optimizers over a model's parameters: torch.optim, with the choices that a recipe names."""
 
 from torch import nn
 from torch.optim import SGD, AdamW
 from torch.optim import Optimizer as TorchOptimizer
-from torch.optim.lr_scheduler import LambdaLR
 
-Optimizer = Literal["adamw", "sgd"]
-Schedule = Literal["cosine", "constant"]
+from zoo.training.muon import WholeMuon
+from zoo.training.recipe import Recipe
+
+FUSED = ("cpu", "cuda", "mps")  # devices that have optimizers of one kernel
 
 
-def make_optimizer(module: nn.Module, name: Optimizer, lr: float, weight_decay: float) -> TorchOptimizer:
-    """The optimizer over all parameters that require a gradient; biases and norms (1-d) are not decayed."""
+def make_optimizers(module: nn.Module, recipe: Recipe) -> list[TorchOptimizer]:
+    """The optimizers over all parameters that require a gradient; biases and norms (1-d) are not decayed.
+
+    There is one, or two for `muon`, which takes the hidden weights: all of two dimensions or more but the first and the
+    last, which read the image and write the logits.
+    """
+    assert recipe.lr is not None and recipe.weight_decay is not None and recipe.momentum is not None
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    wide = [parameter for parameter in trained if parameter.ndim > 1]
+    hidden = wide[1:-1] if recipe.optimizer == "muon" else []
+    taken = {id(parameter) for parameter in hidden}
     groups = [
-        {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": weight_decay},
-        {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in wide if id(p) not in taken], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    if name == "sgd":
-        return SGD(groups, lr=lr, momentum=0.9, nesterov=True)
-    return AdamW(groups, lr=lr)
+    fused = all(p.device.type in FUSED and p.is_floating_point() for p in trained)
+    if recipe.optimizer == "sgd":
+        nesterov = recipe.momentum > 0
+        return [SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, fused=fused)]
+    beta = recipe.momentum if recipe.optimizer == "adamw" else 0.9
+    made: list[TorchOptimizer] = [AdamW(groups, lr=recipe.lr, betas=(beta, 0.999), fused=fused)] if groups else []
+    if hidden:
+        made.append(WholeMuon(hidden, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum))
+    return made
 
 
-def make_schedule(optimizer: TorchOptimizer, name: Schedule, steps: int, warmup: int) -> LambdaLR:
-    """Linear rise over `warmup` steps, then cosine to zero at `steps`, or constant. Step it after every batch.
-
-    Cosine annealing is of Loshchilov and Hutter 2017 (SGDR), without restarts.
-    """
-    warmup = min(warmup, steps)
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        if name == "constant":
-            return 1.0
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-    return LambdaLR(optimizer, factor)
+def set_lr(optimizers: list[TorchOptimizer], lr: float) -> None:
+    """Let the next step of all of them be taken at this learning rate."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = lr

@@ -1,17 +1,28 @@
 """Everything that decides a training run, as plain data that the card records."""
 
-import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, get_args
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import Any, Literal, get_args
 
 from zoo.errors import UsageError
-from zoo.training.optimize import Optimizer, Schedule
+from zoo.training.recipe_command import recipe_command
+
+VERSION = 1  # of what the fields mean; recipes of before it was recorded drew their random numbers in another way
+
+Optimizer = Literal["adamw", "sgd", "muon"]
+Schedule = Literal["cosine", "constant", "one_cycle", "step"]
+
+LR = {"adamw": 1e-3, "sgd": 0.05, "muon": 1e-3}
+WEIGHT_DECAY = {"adamw": 0.05, "sgd": 5e-4, "muon": 0.05}
+MOMENTUM = {"adamw": 0.9, "sgd": 0.9, "muon": 0.95}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A training run. Two runs of one recipe on the same machine and versions give the same weights on a CPU.
+
+    Where the default of `lr`, `weight_decay` or `momentum` is the optimizer's, it is filled in.
 
     Args:
         architecture, params: what is trained.
@@ -19,15 +30,24 @@ class Recipe:
         image_size, channels: asked for; `None` takes what fits.
         loss, loss_params: what is minimised.
         epochs: times through the training split.
-        batch_size: images a step.
-        optimizer: `adamw` or `sgd` (momentum 0.9, Nesterov).
-        lr: the highest learning rate; `None` takes 0.001 for adamw and 0.05 for sgd.
-        weight_decay: `None` takes 0.05 for adamw and 0.0005 for sgd. Not applied to biases and norms.
-        schedule: `cosine` to zero, or `constant`; after `warmup_epochs` of linear rise.
+        batch_size: images that go through the model at once.
+        accumulate: batches a step, whose gradients are averaged.
+        optimizer: `adamw`, `sgd` (Nesterov), or `muon` (hidden weights; AdamW for the rest).
+        lr: the highest learning rate; by default 0.05 for sgd and 0.001 for the others.
+        weight_decay: by default 0.0005 for sgd and 0.05 for the others. Not applied to biases and norms.
+        momentum: of sgd (by default 0.9) and muon (0.95), and the first beta of adamw (0.9); from 0 to below 1.
+        clip: the largest norm of all gradients together; 0 for no limit.
+        schedule: `cosine` to zero, `constant`, `step`, each after `warmup_epochs` of linear rise; or `one_cycle`, which
+            has a rise of its own.
+        milestones, gamma: of `step`: at these shares of the run, the learning rate is multiplied by `gamma`.
+        ema: decay of the moving average of the weights, which then is what is measured and stored; 0 for none.
+        hold_out: share of the training split that is kept out, to choose the best epoch by; 0 for none.
+        patience: epochs without a better one on the hold-out before the run ends; 0 for no early end.
         crop: pixels by which the image is padded and randomly shifted; `None` takes an eighth of the side.
         hflip: random mirror images; `None` takes what the data set says.
         amp: bf16 autocast; takes effect on CUDA only.
-        seed: of the fresh weights, the order of images, augmentation and dropout.
+        compile: run the model through `torch.compile`.
+        seed: of the fresh weights, the hold-out, the order of images, augmentation and dropout.
     """
 
     architecture: str
@@ -39,80 +59,68 @@ class Recipe:
     loss_params: Mapping[str, Any] = field(default_factory=dict)
     epochs: int = 10
     batch_size: int = 128
+    accumulate: int = 1
     optimizer: Optimizer = "adamw"
     lr: float | None = None
     weight_decay: float | None = None
+    momentum: float | None = None
+    clip: float = 0.0
     schedule: Schedule = "cosine"
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    gamma: float = 0.1
     warmup_epochs: float = 1.0
+    ema: float = 0.0
+    hold_out: float = 0.0
+    patience: int = 0
     crop: int | None = None
     hflip: bool | None = None
     amp: bool = True
+    compile: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        checks = {
-            "epochs": self.epochs >= 1,
-            "batch_size": self.batch_size >= 1,
-            "lr": self.lr is None or 0 < self.lr < float("inf"),
-            "weight_decay": self.weight_decay is None or 0 <= self.weight_decay < float("inf"),
-            "warmup_epochs": 0 <= self.warmup_epochs < float("inf"),
-            "crop": self.crop is None or self.crop >= 0,
-            "optimizer": self.optimizer in get_args(Optimizer),
-            "schedule": self.schedule in get_args(Schedule),
-            "seed": 0 <= self.seed < 2**63,
-        }
-        for name, good in checks.items():
+        if self.optimizer in LR:
+            for name, defaults in (("lr", LR), ("weight_decay", WEIGHT_DECAY), ("momentum", MOMENTUM)):
+                if getattr(self, name) is None:
+                    object.__setattr__(self, name, defaults[self.optimizer])
+        for name, good in self._checks().items():
             if not good:
                 raise UsageError(f"{name} = {getattr(self, name)!r} is out of range.", "See `zoo train --help`.")
+        if self.patience and not self.hold_out:
+            raise UsageError(
+                "An early end (patience) needs a hold-out to judge by: the test split decides nothing.",
+                "Say --hold-out 0.1 too, or leave --patience out.",
+            )
 
-    @property
-    def peak_lr(self) -> float:
-        """The highest learning rate, with the optimizer's default filled in."""
-        return self.lr if self.lr is not None else {"adamw": 1e-3, "sgd": 0.05}[self.optimizer]
-
-    @property
-    def decay(self) -> float:
-        """The weight decay, with the optimizer's default filled in."""
-        return self.weight_decay if self.weight_decay is not None else {"adamw": 0.05, "sgd": 5e-4}[self.optimizer]
+    def _checks(self) -> dict[str, bool]:
+        marks = (0.0, *self.milestones, 1.0)
+        return {
+            "image_size": self.image_size is None or self.image_size >= 1,
+            "channels": self.channels is None or self.channels >= 1,
+            "epochs": self.epochs >= 1,
+            "batch_size": self.batch_size >= 1,
+            "accumulate": self.accumulate >= 1,
+            "optimizer": self.optimizer in get_args(Optimizer),
+            "lr": self.lr is None or 0 < self.lr < float("inf"),
+            "weight_decay": self.weight_decay is None or 0 <= self.weight_decay < float("inf"),
+            "momentum": self.momentum is None or 0 <= self.momentum < 1,
+            "clip": 0 <= self.clip < float("inf"),
+            "schedule": self.schedule in get_args(Schedule),
+            "milestones": all(before < after for before, after in pairwise(marks)),
+            "gamma": 0 < self.gamma <= 1,
+            "warmup_epochs": 0 <= self.warmup_epochs < float("inf"),
+            "ema": 0 <= self.ema < 1,
+            "hold_out": 0 <= self.hold_out < 1,
+            "patience": self.patience >= 0,
+            "crop": self.crop is None or self.crop >= 0,
+            "seed": 0 <= self.seed < 2**63,
+        }
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, with every default filled in."""
-        return {**asdict(self), "lr": self.peak_lr, "weight_decay": self.decay}
+        """Plain data for JSON, with every default filled in; `zoo.training.recipe_file.to_recipe` reads it back."""
+        return {"version": VERSION, **asdict(self), "milestones": list(self.milestones)}
 
     def command(self, *extra: str) -> str:
         """The `zoo train` command that gives this recipe."""
-        words = ["zoo", "train", self.architecture, "--data", self.data]
-        for name, flag in _FLAGS.items():
-            value = getattr(self, name)
-            if value != _DEFAULTS[name]:
-                words += [flag, str(value)]
-        for name in ("crop", "hflip", "amp"):
-            words += _switch(name, getattr(self, name), _DEFAULTS[name])
-        for flag, params in (("-p", self.params), ("--loss-param", self.loss_params)):
-            for name, value in params.items():
-                words += [flag, f"{name}={','.join(map(str, value)) if isinstance(value, tuple | list) else value}"]
-        return shlex.join([*words, *extra])
-
-
-def _switch(name: str, value: Any, default: Any) -> list[str]:
-    if value == default:
-        return []
-    if isinstance(value, bool):
-        return [f"--{name}" if value else f"--no-{name}"]
-    return [f"--{name}", str(value)]
-
-
-_FLAGS = {
-    "image_size": "--image-size",
-    "channels": "--channels",
-    "loss": "--loss",
-    "epochs": "--epochs",
-    "batch_size": "--batch-size",
-    "optimizer": "--opt",
-    "lr": "--lr",
-    "weight_decay": "--weight-decay",
-    "schedule": "--sched",
-    "warmup_epochs": "--warmup-epochs",
-    "seed": "--seed",
-}
-_DEFAULTS = {entry.name: entry.default for entry in fields(Recipe)}
+        plain = Recipe(architecture=self.architecture, data=self.data, optimizer=self.optimizer)
+        return recipe_command(asdict(self), {**asdict(plain), "optimizer": Recipe.optimizer}, *extra)

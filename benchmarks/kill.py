@@ -1,0 +1,102 @@
+"""Kill training over and over and resume it: the weights file must be, byte for byte, that of a run left alone.
+
+Run: python benchmarks/kill.py [KILLS [SEED]]
+
+Runs of lenet5 on digits with a checkpoint after every step are killed with SIGKILL: at a random moment of starting up,
+at a random moment after the data is read, or, from such a moment on, as soon as a file is seen being written.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ZOO = [sys.executable, "-c", "from zoo.cli.main import main; main()"]
+RECIPE = ["train", "lenet5", "--data", "digits", "-b", "128", "--epochs", "4", "--device", "cpu"]
+RECIPE += ["--ema", "0.99", "--hold-out", "0.1", "--clip", "1"]
+EVERY = ["--checkpoint-every", "0"]
+WEIGHTS, RUN = Path("weights/lenet5.digits.safetensors"), Path("runs/lenet5.digits")
+MOMENTS = ("starting", "any", "writing", "writing")
+
+
+def main(kills: int, seed: int) -> int:
+    """Kill at least `kills` times over as many runs as that takes; exit code 1 where weights differ."""
+    draw = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        alone = Path(folder) / "alone"
+        spent = start(alone, RECIPE).wait_for_end()
+        expected = (alone / WEIGHTS).read_bytes()
+        print(f"left alone: {len(expected):,} bytes, {spent:.1f} s of training and storing")
+        killed = in_write = runs = differing = 0
+        while killed < kills:
+            runs += 1
+            here = Path(folder) / f"run{runs}"
+            while not (here / RUN / "result.json").exists():
+                process = start(here, ["train", "--resume", str(RUN)] if (here / RUN).exists() else RECIPE)
+                if killed < kills and process.kill_after(draw.random(), spent, draw.choice(MOMENTS), here / RUN):
+                    killed += 1
+                    in_write += any((here / RUN).glob(".*.partial"))
+                elif process.process.poll() is None:
+                    process.wait_for_end()
+            differing += (here / WEIGHTS).read_bytes() != expected
+    print(f"{killed} kills in {runs} runs, {in_write} of them while a file was being written")
+    print(f"{runs - differing} of {runs} runs ended in the same bytes")
+    return int(differing > 0)
+
+
+class start:  # noqa: N801
+    """A `zoo` process in `folder`."""
+
+    def __init__(self, folder: Path, arguments: list[str]) -> None:
+        folder.mkdir(exist_ok=True)
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(
+            [*ZOO, *arguments, *EVERY],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for_data(self) -> str:
+        """Wait until it says that the data is read; what it said."""
+        assert self.process.stderr is not None
+        said = ""
+        for line in self.process.stderr:
+            said += line
+            if "training and" in line:
+                break
+        return said
+
+    def wait_for_end(self) -> float:
+        """The seconds from the data to the end, which must be a good one."""
+        said = self.wait_for_data()
+        began = time.perf_counter()
+        said += self.process.communicate()[1]
+        if self.process.returncode:
+            raise SystemExit(f"exit code {self.process.returncode}: {said}")
+        return time.perf_counter() - began
+
+    def kill_after(self, share: float, seconds: float, moment: str, run: Path) -> bool:
+        """Whether it was killed, after that share of `seconds` or of starting up, rather than over already."""
+        if moment != "starting":
+            self.wait_for_data()
+        time.sleep(share * (1.5 if moment == "starting" else seconds / 3))
+        while moment == "writing" and self.process.poll() is None and not any(run.glob(".*.partial")):
+            pass
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        said = self.process.communicate()[1]
+        if self.process.returncode not in (0, -signal.SIGKILL):
+            raise SystemExit(f"exit code {self.process.returncode}: {said}")
+        return self.process.returncode == -signal.SIGKILL
+
+
+if __name__ == "__main__":
+    numbers = [int(word) for word in sys.argv[1:]]
+    sys.exit(main(*(numbers + [25, 0][len(numbers) :])))

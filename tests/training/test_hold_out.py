@@ -1,0 +1,85 @@
+"""The hold-out: a share of each class, never trained on, and the only thing that chooses."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from zoo.batches import Resident
+from zoo.errors import UsageError
+from zoo.registry import Registry
+from zoo.training.hold_out import hold_out
+from zoo.training.job import Told, run_job
+from zoo.training.loop import Epoch
+from zoo.training.prepare import Places
+from zoo.training.recipe import Recipe
+from zoo.weights import load_weights
+
+
+def split(labels: list[int]) -> Resident:
+    return Resident(torch.arange(len(labels)).to(torch.uint8).view(-1, 1, 1, 1), torch.tensor(labels))
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=200), st.floats(0.01, 0.99), st.integers(0, 99))
+def test_it_takes_its_share_of_each_class_and_no_image_twice(labels: list[int], share: float, seed: int) -> None:
+    counts = Counter(labels)
+    assume(any(min(round(share * count), count - 1) for count in counts.values()))
+    train, out = hold_out(split(labels), share, seed)
+    assert sorted([*train.index.tolist(), *out.index.tolist()]) == list(range(len(labels)))
+    held = Counter(labels[index] for index in out.index.tolist())
+    for label, count in counts.items():
+        assert held[label] == min(round(share * count), count - 1)
+    assert torch.equal(hold_out(split(labels), share, seed)[1].index, out.index)
+
+
+def test_another_seed_holds_out_others_and_batches_are_of_the_subset() -> None:
+    data = split([0, 1] * 50)
+    train, out = hold_out(data, 0.2, 0)
+    assert not torch.equal(hold_out(data, 0.2, 1)[1].index, out.index)
+    order = torch.tensor([3, 0])
+    ((images, labels),) = train.epoch(8, order)
+    assert images.flatten().tolist() == train.index[order].tolist()
+    assert labels.tolist() == data.labels[train.index[order]].tolist()
+    assert sum(len(labels) for _, labels in out.epoch(8)) == out.n == 20
+
+
+def test_one_that_is_empty_is_refused() -> None:
+    with pytest.raises(UsageError, match="keeps no image"):
+        hold_out(split([0, 1, 2]), 0.1, 0)
+
+
+def test_the_best_epoch_on_it_is_stored_and_the_run_ends_early(
+    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., Places]
+) -> None:
+    seen: list[Epoch] = []
+    weights: list[Any] = []
+
+    def told(epoch: Epoch) -> None:
+        seen.append(epoch)
+        weights.append(load_weights(run_of / "last.safetensors").tensors)
+
+    put = replace(places("same"))
+    run_of = put.runs / "same"
+    asked = recipe(hold_out=0.3, patience=2, epochs=40, lr=0.05, warmup_epochs=0.0)
+    result = run_job(small, asked, put, Told(epoch=told))
+    best = max(seen, key=lambda epoch: (epoch.evaluation.top1, -epoch.evaluation.loss))
+    assert best.number == len(seen) - 2 < 38
+    stored = load_weights(result.path).tensors
+    assert all(torch.equal(stored[name], value) for name, value in weights[best.number - 1].items())
+    assert not all(torch.equal(stored[name], value) for name, value in weights[-1].items())
+    assert all(epoch.split == "hold_out" and epoch.evaluation.n == 45 for epoch in seen)
+    assert {(metric.split, metric.n) for metric in result.card.metrics} == {("test", 60)}
+    assert "hold_out_top1" in (result.run / "history.csv").read_text()
+
+
+def test_too_few_images_for_a_step_are_refused(
+    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., Places]
+) -> None:
+    with pytest.raises(UsageError, match="takes 9 batches of 32 images, and there are 150"):
+        run_job(small, recipe(accumulate=9), places("same"))
+    assert not places("same").runs.exists()

@@ -1,0 +1,63 @@
+"""One process at a time holds a run; a worker process that outlives it does not."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from zoo.errors import TrainingError
+from zoo.training.lock import Lock
+
+HOLD = """
+import sys
+from pathlib import Path
+from zoo.training.lock import Lock
+lock = Lock(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "run.json"
+    path.touch()
+    return path
+
+
+def test_it_is_refused_while_another_process_holds_it_and_free_once_that_is_killed(file: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdin is not None
+    assert process.stdout.readline() == "held\n"
+    with pytest.raises(TrainingError, match="is running now"):
+        Lock(file)
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+    Lock(file).release()
+
+
+def test_a_forked_worker_does_not_keep_it(file: Path) -> None:
+    lock = Lock(file)
+    stay, end = os.pipe()
+    born, birth = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(end)
+        os.write(birth, b"1")
+        os.read(stay, 1)  # until the test is over
+        os._exit(0)
+    os.read(born, 1)
+    lock.release()
+    try:
+        Lock(file).release()
+    finally:
+        os.close(end)
+        os.waitpid(child, 0)
+        for descriptor in (stay, born, birth):
+            os.close(descriptor)

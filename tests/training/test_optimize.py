@@ -1,0 +1,93 @@
+"""Optimizers and the moving average do to the weights what their definitions say."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.optim import Muon
+
+from zoo.training.average import Average
+from zoo.training.muon import WholeMuon
+from zoo.training.optimize import make_optimizers, set_lr
+from zoo.training.recipe import Recipe
+
+
+def net() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(128, 3)
+    )
+
+
+def recipe(**fields: object) -> Recipe:
+    return Recipe(**{"architecture": "a", "data": "b", **fields})
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
+def test_every_parameter_is_trained_once_and_biases_are_not_decayed(name: str) -> None:
+    module = net()
+    optimizers = make_optimizers(module, recipe(optimizer=name))
+    if name == "muon":  # views of the same memory
+        assert [tuple(view.shape) for view in optimizers[1].param_groups[0]["params"]] == [(8, 36)]
+    seen = [p.data_ptr() for o in optimizers for group in o.param_groups for p in group["params"]]
+    assert sorted(seen) == sorted(p.data_ptr() for p in module.parameters())
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
+def test_they_learn(name: str) -> None:
+    module, images, labels = net(), torch.randn(30, 1, 8, 8), torch.arange(30) % 3
+    optimizers = make_optimizers(module, recipe(optimizer=name))
+    set_lr(optimizers, 0.02)
+    losses = []
+    for _ in range(30):
+        loss = cross_entropy(module(images), labels)
+        losses.append(loss.item())
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+    assert losses[-1] < losses[0] / 2
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_muon_on_a_convolution_is_pytorchs_on_its_matrix(layout: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    weight = nn.Parameter(torch.randn(4, 3, 3, 3).contiguous(memory_format=layout))
+    gradient = torch.randn(4, 3, 3, 3)
+    flat = nn.Parameter(weight.detach().contiguous().flatten(1).clone())
+    ours = WholeMuon([weight], lr=0.1, weight_decay=0.1, momentum=0.9)
+    theirs = Muon([flat], lr=0.1, weight_decay=0.1, momentum=0.9, adjust_lr_fn="match_rms_adamw")
+    before = weight.detach().clone()
+    for _ in range(3):
+        weight.grad, flat.grad = gradient.contiguous(memory_format=layout), gradient.flatten(1)
+        ours.step()
+        theirs.step()
+    assert not torch.allclose(weight, before, atol=0.01)
+    close = 0.02 * (weight - before).abs().max().item()  # its iteration is in bfloat16, and the columns are reordered
+    torch.testing.assert_close(weight.flatten(1), flat, atol=close, rtol=0)
+    ours.zero_grad()
+    assert weight.grad is None
+
+
+def test_the_average_follows_its_recurrence_and_counters_are_copied() -> None:
+    module = net()
+    average = Average(module, 0.5)
+    expected = {name: value.double() for name, value in module.state_dict().items()}
+    for step in range(1, 8):
+        module(torch.randn(4, 1, 8, 8))
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.add_(torch.randn_like(parameter))
+        average.update(step)
+        decay = min(0.5, (1 + step) / (10 + step))
+        for name, value in module.state_dict().items():
+            expected[name] = decay * expected[name] + (1 - decay) * value.double()
+    got = average.module.state_dict()
+    assert int(got["1.num_batches_tracked"]) == 7
+    for name in ("0.weight", "1.running_var", "1.running_mean", "5.bias"):
+        torch.testing.assert_close(got[name].double(), expected[name], rtol=1e-5, atol=1e-6)
+    assert not any(parameter.requires_grad for parameter in average.module.parameters())

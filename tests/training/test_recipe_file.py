@@ -1,0 +1,109 @@
+"""Recipes from a file or a card: flags win, and what is misspelt, mistyped or from the future is said."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoo.errors import UsageError, WeightsError
+from zoo.training.recipe import Recipe
+from zoo.training.recipe_file import check_fields, read_recipe_file, recipe_of_card, to_recipe
+
+
+def file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_sets_what_it_names(tmp_path: Path) -> None:
+    text = """
+        version = 1
+        architecture = "net"
+        data = "pets"
+        lr = 1
+        hflip = false
+        milestones = [0.3, 0.6]
+        [params]
+        depth = 4
+    """
+    recipe = to_recipe(read_recipe_file(file(tmp_path, text)), "mine.toml")
+    assert recipe == Recipe(
+        architecture="net", data="pets", lr=1.0, hflip=False, milestones=(0.3, 0.6), params={"depth": 4}
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "cause", "step"),
+    [
+        ("epocs = 3", "'epocs', which is no field", "Did you mean epochs?"),
+        ("zzz = 3", "'zzz'", "The fields are: architecture"),
+        ("epochs = 'ten'", "epochs = 'ten' in .* is not a whole number", "type"),
+        ("epochs = 2.5", "is not a whole number", "type"),
+        ("epochs = true", "is not a whole number", "type"),
+        ("lr = 'high'", "is not a number", "type"),
+        ("amp = 1", "is not true or false", "type"),
+        ("milestones = ['a']", "is not a list of numbers", "type"),
+        ("params = 3", "is not a table", "type"),
+        ("optimizer = 3", "is not text", "type"),
+        ("version = 99", "version 99, and this zoo knows versions up to 1", "release"),
+        ("version = 'new'", "version 'new'", "release"),
+        ("epochs 3", "is not a TOML file", "epochs = 20"),
+        ("\x00", "is not a TOML file", "epochs = 20"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, text: str, cause: str, step: str) -> None:
+    with pytest.raises(UsageError, match=cause) as raised:
+        read_recipe_file(file(tmp_path, text))
+    assert step in raised.value.next_step
+
+
+def test_a_file_that_is_not_there_or_names_no_architecture(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="could not be read"):
+        read_recipe_file(tmp_path / "none.toml")
+    with pytest.raises(UsageError, match="does not name the architecture"):
+        to_recipe({"data": "pets"}, "mine.toml")
+
+
+def test_a_card_without_a_recipe_is_refused_politely() -> None:
+    with pytest.raises(WeightsError, match="records no recipe"):
+        recipe_of_card({}, Path("w.safetensors"))
+    with pytest.raises(WeightsError, match="version 7"):
+        recipe_of_card({"version": 7}, Path("w.safetensors"))
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "epochs": st.integers(1, 99),
+            "lr": st.floats(1e-9, 1),
+            "ema": st.floats(0, 0.99),
+            "milestones": st.lists(st.floats(0.01, 0.99), unique=True).map(sorted).map(tuple),
+            "crop": st.none() | st.integers(0, 9),
+            "optimizer": st.sampled_from(["adamw", "sgd", "muon"]),
+        },
+    )
+)
+def test_a_recipe_survives_being_recorded(fields: dict[str, Any]) -> None:
+    recipe = Recipe(architecture="net", data="pets", **fields)
+    assert to_recipe(recipe.to_dict(), "a card") == recipe
+
+
+@given(
+    st.sampled_from(sorted(asdict(Recipe(architecture="a", data="b")))),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+        max_leaves=4,
+    ),
+)
+def test_no_value_of_any_type_gets_through_but_as_a_usage_error(name: str, value: Any) -> None:
+    try:
+        recipe = to_recipe({"architecture": "net", "data": "pets", **check_fields({name: value}, "it")}, "it")
+    except UsageError:
+        return
+    assert isinstance(recipe, Recipe)

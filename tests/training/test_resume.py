@@ -1,0 +1,308 @@
+"""A run that was stopped and resumed ends in the very bytes of one that was not."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from zoo import batches
+from zoo.errors import DataError, OutputError, TrainingError, UsageError
+from zoo.registry import Registry
+from zoo.training import saver as saver_module
+from zoo.training.checkpoint import read_checkpoint
+from zoo.training.job import Told, run_job
+from zoo.training.loop import Training
+from zoo.training.prepare import Places
+from zoo.training.recipe import Recipe
+from zoo.training.resume import Anew, find_run, resume_job
+from zoo.training.saver import Saver
+
+Make = Callable[..., Recipe]
+Put = Callable[..., Places]
+RECIPES: dict[str, dict[str, Any]] = {
+    "adamw": {},
+    "sgd": {"optimizer": "sgd", "clip": 0.5, "accumulate": 2, "schedule": "step", "epochs": 4, "batch_size": 16},
+    "muon": {"optimizer": "muon", "schedule": "one_cycle", "ema": 0.9},
+    "hold-out": {"hold_out": 0.2, "ema": 0.9, "momentum": 0.8, "epochs": 4, "batch_size": 16},
+    "early end": {"hold_out": 0.2, "patience": 2, "epochs": 30, "lr": 0.05, "warmup_epochs": 0.0},
+    "no momentum": {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant", "crop": 0, "hflip": False},
+}
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, *steps: int, error: BaseException | None = None) -> None:
+    """Let Ctrl-C come after these steps, once each."""
+    left = list(steps)
+
+    def due(self: Saver) -> None:
+        if left and self._state.step == left[0]:
+            left.pop(0)
+            raise error or KeyboardInterrupt
+
+    monkeypatch.setattr(Saver, "save_if_due", due)
+
+
+def go_on(small: Registry, name: str, **more: Any) -> bytes:
+    path, record = find_run(name)
+    return resume_job(small, path, record, Anew(**more)).path.read_bytes()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_resumed_runs_end_in_the_same_bytes(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Stopped after the first step, within an epoch, at an epoch's last step, and once more."""
+    made = recipe(**RECIPES[name])
+    alone = run_job(small, made, places("same"))
+    expected = alone.path.read_bytes()
+    history = _history(alone.run)
+    alone.path.unlink()
+    alone.run.rename("alone")
+    stop_at(monkeypatch, 1, 3, 4, 7)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(small, made, places("same"))
+    for step in (3, 4, 7):
+        assert read_checkpoint(Path("runs/same/checkpoint.safetensors"))[1]["step"] < step
+        with pytest.raises(KeyboardInterrupt):
+            go_on(small, "same")
+    torch.manual_seed(99)  # whatever was drawn in between
+    assert go_on(small, "same") == expected
+    assert _history(Path("runs/same")) == history
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_data_that_is_streamed_is_gone_on_with_where_it_stopped(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(batches, "RESIDENT_LIMIT", 0)
+    made = recipe(hold_out=0.2, epochs=2, batch_size=16)
+    put = places("same", workers=workers)
+    alone = run_job(small, made, replace(put, weights=Path("alone"), run_name="alone"))
+    stop_at(monkeypatch, 3)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(small, made, put)
+    assert go_on(small, "same", workers=workers) == alone.path.read_bytes()
+
+
+def _history(run: Path) -> list[list[str]]:
+    """The history, but for the speed."""
+    return [line.split(",")[:-1] for line in (run / "history.csv").read_text().splitlines()]
+
+
+def test_without_a_stop_the_same_seed_gives_the_same_bytes_and_another_does_not(
+    small: Registry, recipe: Make, places: Put
+) -> None:
+    first = run_job(small, recipe(), replace(places("same"), weights=Path("a"), run_name="a"))
+    again = run_job(small, recipe(), replace(places("same"), weights=Path("b"), run_name="b"))
+    other = run_job(small, recipe(seed=1), replace(places("same"), weights=Path("c"), run_name="c"))
+    assert first.path.read_bytes() == again.path.read_bytes()
+    assert first.card.digest != other.card.digest
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_again(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = run_job(small, recipe(), places("same"))
+    bytes_ = expected.path.read_bytes()
+    expected.path.unlink()
+    (expected.run / "result.json").unlink()
+    assert not (expected.run / "checkpoint.safetensors").exists()
+    assert go_on(small, "same") == bytes_
+
+
+def test_a_run_killed_after_it_stored_its_weights_finishes(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights file is there, and is its own; nobody has to say --force."""
+    done = run_job(small, recipe(), places("same"))
+    expected = done.path.read_bytes()
+    (done.run / "result.json").unlink()
+    assert go_on(small, "same") == expected
+    with pytest.raises(TrainingError, match="was finished; its weights are"):
+        go_on(small, "same")
+
+
+def test_a_weights_file_of_another_run_is_not_replaced(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(monkeypatch, 2)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(small, recipe(), places("same"))
+    run_job(small, recipe(seed=1), replace(places("same"), run_name="other"))
+    before = Path("weights/net.same.safetensors").read_bytes()
+    with pytest.raises(OutputError, match="exists already"):
+        go_on(small, "same")
+    assert Path("weights/net.same.safetensors").read_bytes() == before
+    assert go_on(small, "same", force=True) != before
+
+
+@pytest.mark.parametrize("place", ["middle", "header", "truncated", "empty"])
+def test_a_damaged_checkpoint_is_refused_and_left_alone(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    path = _stopped(small, recipe, places, monkeypatch)
+    good = path.read_bytes()
+    damaged = {
+        "middle": good[: len(good) // 2] + bytes([good[len(good) // 2] ^ 1]) + good[len(good) // 2 + 1 :],
+        "header": good.replace(b'"step', b'"stap').replace(b'\\"step\\"', b'\\"stap\\"'),
+        "truncated": good[:-9],
+        "empty": b"",
+    }[place]
+    assert damaged != good
+    path.write_bytes(damaged)
+    with pytest.raises(TrainingError, match=r"checkpoint\.safetensors cannot be used"):
+        go_on(small, "same")
+    assert path.read_bytes() == damaged
+
+
+def _stopped(small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch) -> Path:
+    stop_at(monkeypatch, 2)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(small, recipe(), places("same"))
+    return Path("runs/same/checkpoint.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "says"),
+    [
+        ("self.labels % 3", "self.labels % 2", "has other labels than when"),
+        ("count = 150", "count = 151", "has 151 training images now, and had 150"),
+        ("else 60", "else 61", "has 61 test images now"),
+        ("width=8):", "width=8, more=0):\n    width += 1", "not of this model"),
+    ],
+    ids=["labels", "train", "test", "model"],
+)
+def test_data_or_a_model_that_is_another_now_is_refused(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch, was: str, now: str, says: str
+) -> None:
+    import small_kit
+
+    path = _stopped(small, recipe, places, monkeypatch)
+    before = path.read_bytes()
+    source = Path(small_kit.__file__).read_text()
+    assert was in source
+    exec(source.replace(was, now), small_kit.__dict__)
+    with pytest.raises(TrainingError, match=says):
+        go_on(small, "same")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"zoo": "0.0.1"}, "begun with zoo 0.0.1"),
+        ({"plugin": "kit 0.9"}, "architecture of kit 0.9, and here is kit 1"),
+        ({"recipe": {"architecture": "net"}}, "damaged"),
+        ({"tag": 1, "more": 2}, "damaged"),
+    ],
+    ids=["zoo", "plugin", "recipe", "fields"],
+)
+def test_a_run_of_another_release_or_with_a_damaged_record_is_refused(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], says: str
+) -> None:
+    _stopped(small, recipe, places, monkeypatch)
+    path = Path("runs/same/run.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(TrainingError, match=says):
+        go_on(small, "same")
+
+
+def test_a_folder_that_is_no_run_and_another_device_are_refused(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _stopped(small, recipe, places, monkeypatch)
+    for name in ("nowhere", "."):
+        with pytest.raises(TrainingError, match="no run folder"):
+            find_run(name)
+    with pytest.raises(UsageError, match="begun on cpu"):
+        go_on(small, "same", device="cuda")
+
+
+def test_a_run_that_is_running_is_not_resumed(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def resume(*_: object) -> None:
+        with pytest.raises(TrainingError, match="is running now"):
+            go_on(small, "same")
+        tried.append(True)
+
+    run_job(small, recipe(), places("same"), Told(epoch=resume))
+    assert len(tried) == 3
+
+
+def test_a_full_disk_costs_the_present_checkpoint_and_not_the_last(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = run_job(small, recipe(), replace(places("same"), weights=Path("alone"), run_name="alone"))
+    write, count = saver_module.write_checkpoint, iter(range(9))
+
+    def full(path: Path, *rest: Any) -> None:
+        if next(count) == 2:
+            raise OutputError(f"{path} could not be written: No space left on device.", "Make room.")
+        write(path, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(saver_module, "write_checkpoint", full)
+        with pytest.raises(OutputError) as raised:
+            run_job(small, recipe(), places("same"), Told(checkpoint_every=0.0))
+    assert "step 2 is as it was" in raised.value.cause and "--resume runs/same" in raised.value.next_step
+    assert go_on(small, "same") == alone.path.read_bytes()
+
+
+def test_an_error_in_the_data_keeps_what_was_trained(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(monkeypatch, 3, error=DataError("A picture is gone.", "Put it back."))
+    told = []
+    with pytest.raises(DataError):
+        run_job(small, recipe(), places("same"), Told(stopped=told.append))
+    assert told == [Path("runs/same")]
+    assert read_checkpoint(Path("runs/same/checkpoint.safetensors"))[1]["step"] == 3
+
+
+def test_what_is_stopped_within_a_step_keeps_the_checkpoint_before(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a step can not be gone on from: it would be taken twice."""
+    alone = run_job(small, recipe(), replace(places("same"), weights=Path("alone"), run_name="alone"))
+    step = Training._step
+
+    def torn(self: Training, batches: Any) -> None:
+        if self.state.step == 6:
+            self.state.module.get_parameter("0.weight").data.zero_()
+            raise KeyboardInterrupt
+        step(self, batches)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Training, "_step", torn)
+        with pytest.raises(KeyboardInterrupt):
+            run_job(small, recipe(), places("same"))
+    assert read_checkpoint(Path("runs/same/checkpoint.safetensors"))[1]["step"] == 4
+    assert go_on(small, "same") == alone.path.read_bytes()
+
+
+def test_a_loss_that_is_not_finite_names_step_rate_and_checkpoint(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Training._step
+
+    def broken(self: Training, batches: Any) -> None:
+        if self.state.step == 6:
+            self.state.module.get_parameter("0.weight").data.fill_(float("nan"))
+        step(self, batches)
+
+    monkeypatch.setattr(Training, "_step", broken)
+    with pytest.raises(TrainingError) as raised:
+        run_job(small, recipe(schedule="constant", warmup_epochs=0.0), places("same"), Told(checkpoint_every=0.0))
+    assert "at step 3 of epoch 2, at a learning rate of 0.001." in raised.value.cause
+    assert "checkpoint.safetensors, is of step 6" in raised.value.cause
+    tensors, facts = read_checkpoint(Path("runs/same/checkpoint.safetensors"))
+    assert facts["step"] == 6 and all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+    with pytest.raises(TrainingError):
+        run_job(small, recipe(seed=1, lr=1e30, optimizer="sgd"), places("other"))
+    assert not Path("runs/other").exists()

@@ -1,0 +1,64 @@
+"""Signals wait for the end of a step, and no longer."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from zoo.training.signals import Signals
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class Asked(BaseException):
+    pass
+
+
+def _ask(*_: object) -> None:
+    raise Asked
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_that_comes_within_a_step_waits_for_its_end(number: signal.Signals) -> None:
+    signal.signal(number, _ask)
+    done = []
+    with pytest.raises(Asked), Signals() as signals, signals.held():
+        os.kill(os.getpid(), number)
+        done.append("step")
+    assert done == ["step"]
+    assert signal.getsignal(number) is _ask
+
+
+def test_one_that_comes_between_steps_does_not_wait() -> None:
+    signal.signal(signal.SIGTERM, _ask)
+    done = []
+    with pytest.raises(Asked), Signals() as signals:
+        with signals.held():
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        done.append("more")
+    assert done == []
+
+
+def test_a_second_one_does_not_wait() -> None:
+    signal.signal(signal.SIGTERM, _ask)
+    done = []
+    with pytest.raises(Asked), Signals() as signals, signals.held():
+        os.kill(os.getpid(), signal.SIGTERM)
+        done.append("once")
+        os.kill(os.getpid(), signal.SIGTERM)
+        done.append("twice")
+    assert done == ["once"]
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Signals() as signals, signals.held():
+        os.kill(os.getpid(), signal.SIGINT)

@@ -1,0 +1,53 @@
+"""From a command line to the recipe it asks for: a file's or a card's, over which flags win."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.registry import Registry
+    from zoo.training.recipe import Recipe
+
+
+def asked_recipe(registry: "Registry", options: dict[str, Any]) -> "Recipe":
+    """The recipe that the options of `zoo train` ask for.
+
+    Args:
+        options: `recipe` and `like`, paths or `None`, and every field of a recipe, `None` or empty where not given.
+
+    Raises:
+        ZooError: it names what is not there, or what does not go together.
+    """
+    from zoo.errors import UsageError
+    from zoo.params import check_params, parse_params
+    from zoo.specs import Architecture, Dataset, Loss
+    from zoo.training.recipe import Recipe
+
+    file, like = options.pop("recipe"), options.pop("like")
+    if file is not None and like is not None:
+        raise UsageError("--recipe and --like each say a whole recipe.", "Say one of them.")
+    given = _given(file, like)
+    params = {name: options.pop(name) for name in ("params", "loss_params")}
+    fields = {**given, **{name: value for name, value in options.items() if value is not None}}
+    for name, flag in (("architecture", "ARCHITECTURE"), ("data", "--data")):
+        if name not in fields:
+            raise UsageError(f"The {name} to train is not said.", f"Say {flag}, or a --recipe that names it.")
+    registry.find(Dataset, fields["data"])
+    for name, spec in (
+        ("params", registry.find(Architecture, fields["architecture"]).spec),
+        ("loss_params", registry.find(Loss, fields.get("loss", Recipe.loss)).spec),
+    ):
+        fields[name] = {**check_params(spec, fields.get(name, {})), **parse_params(spec, params[name])}
+    return Recipe(**fields)
+
+
+def _given(file: Path | None, like: str | None) -> dict[str, Any]:
+    from zoo.card import read_card
+    from zoo.folders import find_weights
+    from zoo.training.recipe_file import read_recipe_file, recipe_of_card
+
+    if file is not None:
+        return read_recipe_file(file)
+    if like is not None:
+        path = find_weights(like)
+        return recipe_of_card(read_card(path)[0].recipe, path)
+    return {}

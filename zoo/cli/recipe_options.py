@@ -1,0 +1,65 @@
+"""The options of `zoo train` that set a field of the recipe. Each is `None` or empty where it is not given."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from zoo.cli.options import channels_option, image_size_option, param_option
+
+
+def _numbers(context: click.Context, option: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    """Numbers separated by commas."""
+    if value is None:
+        return None
+    try:
+        return tuple(float(part) for part in value.split(",") if part)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of numbers such as 0.5,0.75.") from None
+
+
+OPTIMIZERS = ("adamw", "sgd", "muon")
+SCHEDULES = ("cosine", "constant", "one_cycle", "step")
+WHOLE = click.IntRange(1)
+
+_OPTIONS = (
+    click.option("--data", help="Name of a data set; see `zoo list datasets`."),
+    click.option("--loss", help="See `zoo list losses`.  [default: cross_entropy]"),
+    click.option(
+        "--loss-param", "loss_params", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the loss."
+    ),
+    param_option,
+    click.option("--epochs", type=WHOLE, help="[default: 10]"),
+    click.option("--batch-size", "-b", type=WHOLE, help="Images at once.  [default: 128]"),
+    click.option("--accumulate", type=WHOLE, help="Batches whose gradients make a step.  [default: 1]"),
+    click.option("--opt", "optimizer", type=click.Choice(OPTIMIZERS), help="[default: adamw]"),
+    click.option("--lr", type=float, help="Highest learning rate.  [default: 0.05 for sgd, else 0.001]"),
+    click.option("--weight-decay", type=float, help="[default: 0.0005 for sgd, else 0.05]"),
+    click.option("--momentum", type=float, help="First beta for adamw.  [default: 0.95 for muon, else 0.9]"),
+    click.option("--clip", type=float, help="Largest norm of the gradients; 0 for any.  [default: 0]"),
+    click.option("--sched", "schedule", type=click.Choice(SCHEDULES), help="[default: cosine]"),
+    click.option("--milestones", callback=_numbers, help="Shares of the run where `step` steps.  [default: 0.5,0.75]"),
+    click.option("--gamma", type=float, help="What `step` multiplies by.  [default: 0.1]"),
+    click.option("--warmup-epochs", type=float, help="Linear rise of the learning rate.  [default: 1]"),
+    click.option("--ema", type=float, help="Decay of a moving average, which is stored; 0 for none.  [default: 0]"),
+    click.option(
+        "--hold-out", type=float, help="Share of the training split to choose the best epoch by.  [default: 0]"
+    ),
+    click.option(
+        "--patience", type=click.IntRange(0), help="Epochs without a better one until the end; 0 for any.  [default: 0]"
+    ),
+    click.option("--crop", type=click.IntRange(0), help="Pixels of random shift.  [default: an eighth of the side]"),
+    click.option("--hflip/--no-hflip", default=None, help="Random mirror images.  [default: what the data set says]"),
+    image_size_option,
+    channels_option,
+    click.option("--amp/--no-amp", default=None, help="bf16 autocast on CUDA.  [default: amp]"),
+    click.option("--compile/--no-compile", default=None, help="Use torch.compile.  [default: no-compile]"),
+    click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="[default: 0]"),
+)
+
+
+def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command every option that sets a field of the recipe."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function

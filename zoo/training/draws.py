@@ -1,0 +1,45 @@
+"""Random numbers of a run, drawn afresh from the seed at each epoch and step.
+
+So a resumed run draws what it would have drawn, in the middle of an epoch too, and no state is stored.
+"""
+
+import hashlib
+import random
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Draws:
+    """What a seed stands for."""
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._seed = seed
+        self._device = device
+        self._generator = torch.Generator()
+
+    def order(self, n: int, epoch: int) -> Tensor:
+        """The numbers from 0 to n - 1 in the order of that epoch, int64 `[n]`."""
+        return torch.randperm(n, generator=self._generator.manual_seed(self._number("order", epoch)))
+
+    def step(self, step: int) -> torch.Generator:
+        """Seed what a model may draw from (PyTorch on the CPU and the device, NumPy, Python) for that step.
+
+        Returns:
+            a generator on the CPU, for augmentation.
+        """
+        number = self._number("step", step)
+        random.seed(number)
+        np.random.seed(number % 2**32)
+        torch.default_generator.manual_seed(number)
+        if self._device.type == "cuda":
+            with torch.cuda.device(self._device):
+                torch.cuda.manual_seed(number)
+        elif self._device.type == "mps":
+            torch.mps.manual_seed(number)
+        return self._generator.manual_seed(self._number("augment", step))
+
+    def _number(self, purpose: str, count: int) -> int:
+        text = f"{self._seed} {purpose} {count}".encode()
+        return int.from_bytes(hashlib.sha256(text).digest()[:8], "little") >> 1

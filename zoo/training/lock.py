@@ -1,0 +1,50 @@
+"""One process at a time writes into a run folder: whoever does holds a lock on a file in it."""
+
+import os
+import sys
+from pathlib import Path
+
+from zoo.errors import TrainingError
+
+
+class Lock:
+    """A lock on a file, held until it is released or the process ends in whatever way.
+
+    Windows has no `flock`: nothing is locked there.
+
+    Raises:
+        TrainingError: another process holds it.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._descriptor = os.open(file, os.O_RDONLY)
+        if sys.platform != "win32":
+            import fcntl
+
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(self._descriptor)
+                raise TrainingError(
+                    f"The run {file.parent} is running now, in another process.",
+                    "Wait for its end, or stop that process first.",
+                ) from None
+            _held.add(self._descriptor)
+
+    def release(self) -> None:
+        """Let others have it."""
+        _held.discard(self._descriptor)
+        os.close(self._descriptor)
+
+
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):  # a worker that outlives a killed run for seconds would keep its lock
+    os.register_at_fork(after_in_child=_let_go)

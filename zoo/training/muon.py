@@ -1,0 +1,43 @@
+"""Muon for weights of any number of dimensions: PyTorch's takes matrices alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Muon
+
+
+class WholeMuon(Muon):
+    """`torch.optim.Muon` (Jordan et al. 2024) over weights `[O, ...]`, each seen as a matrix with O rows.
+
+    What is updated are views, so the weights themselves change. Its learning rate is scaled to the size of AdamW's
+    updates (Liu et al. 2025, Muon is Scalable for LLM Training).
+    """
+
+    def __init__(self, weights: list[nn.Parameter], *, lr: float, weight_decay: float, momentum: float) -> None:
+        self._weights = weights
+        self._views = [nn.Parameter(_matrix(weight.detach(), weight)) for weight in weights]
+        super().__init__(
+            self._views, lr=lr, weight_decay=weight_decay, momentum=momentum, adjust_lr_fn="match_rms_adamw"
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step with the gradients of the weights."""
+        for weight, view in zip(self._weights, self._views, strict=True):
+            view.grad = None if weight.grad is None else _matrix(weight.grad, weight)
+        return super().step(closure)  # type: ignore[no-untyped-call]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, of the weights too."""
+        super().zero_grad(set_to_none)
+        for weight in self._weights:
+            weight.grad = None
+
+
+def _matrix(values: Tensor, weight: Tensor) -> Tensor:
+    """`[O, ...]` as `[O, M]`, without a copy of the weight; the order of columns changes nothing for Muon."""
+    if weight.ndim == 4 and not weight.is_contiguous():  # channels last
+        values = values.permute(0, 2, 3, 1)
+    return values.reshape(len(weight), -1)

@@ -1,0 +1,85 @@
+"""What a recipe comes to on given data: how many steps, over which images, judged by which."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zoo.batches import Batches
+from zoo.data import Data
+from zoo.errors import UsageError
+from zoo.training.hold_out import hold_out
+from zoo.training.recipe import Recipe
+from zoo.training.schedule import make_schedule
+from zoo.training.state import Best
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, decided.
+
+    Args:
+        train: what is trained on.
+        judged: what is measured after each epoch, and `split` its name: `test`, or `hold_out` where there is one.
+        batch_size: images that go through the model at once; `accumulate` such batches are a step.
+        steps: of an epoch; images that fill no whole step are left out, as BatchNorm may not take a small batch.
+        crop, hflip: of augmentation.
+        lr: the learning rate of each step of the run, counted from 0.
+        patience: as in the recipe.
+    """
+
+    train: Batches
+    judged: Batches
+    split: str
+    batch_size: int
+    accumulate: int
+    steps: int
+    epochs: int
+    crop: int
+    hflip: bool
+    lr: Callable[[int], float]
+    patience: int
+
+    def over(self, rows: int, best: Best | None) -> bool:
+        """Whether the run ends after that many epochs."""
+        waited = rows - best.epoch if best is not None else 0
+        return rows >= self.epochs or bool(self.patience and waited >= self.patience)
+
+
+def make_plan(recipe: Recipe, data: Data, hflip: bool) -> Plan:
+    """Decide a run.
+
+    Args:
+        hflip: whether mirror images are drawn where the recipe does not say.
+
+    Raises:
+        UsageError: the crop is larger than the images, the hold-out is empty, or there are fewer images than a step
+            takes.
+    """
+    crop = data.preprocess.size[0] // 8 if recipe.crop is None else recipe.crop
+    if crop > min(data.preprocess.size):
+        raise UsageError(f"A shift of {crop} pixels would leave nothing to see.", "Say a smaller --crop, or --crop 0.")
+    train, judged, split = data.train, data.test, "test"
+    if recipe.hold_out:
+        train, judged = hold_out(data.train, recipe.hold_out, recipe.seed)
+        split = "hold_out"
+    batch_size = min(recipe.batch_size, train.n)
+    steps = train.n // batch_size // recipe.accumulate
+    if not steps:
+        raise UsageError(
+            f"A step takes {recipe.accumulate} batches of {batch_size} images, and there are {train.n}.",
+            "Say a smaller --accumulate or --batch-size.",
+        )
+    factor = make_schedule(recipe, recipe.epochs * steps, round(recipe.warmup_epochs * steps))
+    peak = recipe.lr or 0.0
+    return Plan(
+        train=train,
+        judged=judged,
+        split=split,
+        batch_size=batch_size,
+        accumulate=recipe.accumulate,
+        steps=steps,
+        epochs=recipe.epochs,
+        crop=crop,
+        hflip=hflip if recipe.hflip is None else recipe.hflip,
+        lr=lambda step: peak * factor(step),
+        patience=recipe.patience,
+    )

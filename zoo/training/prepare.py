@@ -1,0 +1,117 @@
+"""From the names in a recipe to what a run works with: the data, the loss, a fresh model and its card."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from zoo.card import Card
+from zoo.data import Data, open_data
+from zoo.devices import describe
+from zoo.environment import versions
+from zoo.fitting import Wanted
+from zoo.folders import SUFFIX
+from zoo.losses import LossFunction, build_loss
+from zoo.models import build_model
+from zoo.params import check_params
+from zoo.registry import Entry, Registry
+from zoo.specs import Architecture, Dataset, Loss
+from zoo.training.plan import Plan, make_plan
+from zoo.training.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where a job reads and writes. None of it changes the weights."""
+
+    data_root: Path
+    weights: Path = Path("weights")
+    runs: Path = Path("runs")
+    tag: str
+    run_name: str | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    workers: int = 0
+    download: bool = False
+    force: bool = False
+
+    def weights_file(self, architecture: str) -> Path:
+        """`WEIGHTS/ARCH.TAG.safetensors`."""
+        return self.weights / f"{architecture}.{self.tag}{SUFFIX}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A run that can begin: everything is found, loaded and known to fit."""
+
+    recipe: Recipe
+    places: Places
+    architecture: Entry[Architecture]
+    data: Data
+    loss: LossFunction
+    plan: Plan
+    card: Card
+    path: Path
+
+    def model(self) -> nn.Module:
+        """The model with its fresh weights, on the CPU."""
+        build: dict[str, Any] = {
+            "num_classes": len(self.data.classes),
+            "in_channels": self.data.preprocess.channels,
+        }
+        return build_model(self.architecture, **build, params=self.recipe.params, seed=self.recipe.seed)
+
+
+def prepare(registry: Registry, recipe: Recipe, places: Places, path: Path, on_data: Callable[[Data], None]) -> Job:
+    """Find and load everything that `recipe` names.
+
+    Args:
+        path: where the weights will be.
+
+    Raises:
+        ZooError: something that is asked for is missing or unsound, or does not go together.
+    """
+    architecture = registry.find(Architecture, recipe.architecture)
+    dataset = registry.find(Dataset, recipe.data)
+    loss = build_loss(registry.find(Loss, recipe.loss), recipe.loss_params)
+    data = open_data(
+        dataset,
+        architecture.spec,
+        places.data_root,
+        places.device,
+        wanted=Wanted(image_size=recipe.image_size, channels=recipe.channels),
+        download=places.download,
+        workers=places.workers,
+    )
+    on_data(data)
+    return Job(
+        recipe=recipe,
+        places=places,
+        architecture=architecture,
+        data=data,
+        loss=loss,
+        plan=make_plan(recipe, data, dataset.spec.hflip),
+        card=_card(architecture, dataset, data, recipe, places),
+        path=path,
+    )
+
+
+def _card(
+    architecture: Entry[Architecture], dataset: Entry[Dataset], data: Data, recipe: Recipe, places: Places
+) -> Card:
+    tag = ["--tag", places.tag] if places.tag != recipe.data else []
+    return Card(
+        architecture=architecture.spec.name,
+        plugin=architecture.plugin.distribution,
+        plugin_version=architecture.plugin.version,
+        params=check_params(architecture.spec, recipe.params),
+        classes=data.classes,
+        preprocess=data.preprocess,
+        dataset=dataset.spec.name,
+        recipe=recipe.to_dict(),
+        command=recipe.command(*tag),
+        versions={**versions(), **describe(places.device)},
+        licence=dataset.spec.licence,
+    )

@@ -1,0 +1,103 @@
+"""What a run folder says of its run, `run.json`: all that is needed to go on with it, and to refuse what would not."""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo import __version__
+from zoo.batches import Batches, Resident
+from zoo.data import Data
+from zoo.errors import TrainingError, ZooError
+from zoo.training.recipe import Recipe
+from zoo.training.recipe_file import to_recipe
+
+NAME, FORMAT = "run.json", 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A run as it was begun.
+
+    Args:
+        plugin: distribution and version that provide the architecture.
+        data: what the data set was like, by `look`.
+        environment: versions, device and threads.
+        weights, data_root: folders, absolute.
+        zoo: the release that began it.
+    """
+
+    recipe: Recipe
+    plugin: str
+    data: Mapping[str, Any]
+    environment: Mapping[str, str]
+    tag: str
+    weights: str
+    data_root: str
+    device: str
+    force: bool
+    zoo: str = __version__
+
+    def to_json(self) -> bytes:
+        """The content of `run.json`."""
+        fields = {**self.__dict__, "recipe": self.recipe.to_dict(), "format": FORMAT}
+        return json.dumps(fields, indent=2).encode() + b"\n"
+
+
+def read_record(folder: Path) -> Record:
+    """The record of a run folder.
+
+    Raises:
+        TrainingError: there is none, it is malformed, or another release of zoo began the run.
+    """
+    path = folder / NAME
+    try:
+        said = json.loads(path.read_bytes())
+        release = said["zoo"]
+        if said.pop("format") != FORMAT or release != __version__:
+            raise TrainingError(
+                f"The run {folder} was begun with zoo {release}, and this is zoo {__version__}: it would not go on "
+                "as it began.",
+                f"Install zoo-kit=={release}, or train again.",
+            )
+        return Record(**{**said, "recipe": to_recipe(said["recipe"], str(path))})
+    except OSError:
+        raise TrainingError(
+            f"{folder} is no run folder: there is no {NAME} in it.", "Name a folder in runs/, as `zoo train` made it."
+        ) from None
+    except TrainingError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, ZooError) as error:
+        raise TrainingError(f"{path} is damaged ({error}).", "Train again, under another --name.") from None
+
+
+def look(data: Data) -> dict[str, Any]:
+    """What tells whether data is the same as it was: classes, preprocessing, counts, and a checksum of the labels."""
+    return {
+        "classes": list(data.classes),
+        "train": data.train.n,
+        "test": data.test.n,
+        "labels": _checksum(data.train),
+        "preprocess": json.loads(json.dumps(data.preprocess.to_dict())),
+    }
+
+
+def refuse_other_data(record: Record, data: Data) -> None:
+    """Raise `TrainingError` where `data` is not what the run was begun with."""
+    now = look(data)
+    words = {"classes": "has {} classes", "train": "has {} training images", "test": "has {} test images"}
+    for key, before in record.data.items():
+        if now.get(key) != before:
+            here, there = (len(value) if isinstance(value, list) else value for value in (now.get(key), before))
+            counted = key in words and here != there
+            differs = f"{words[key].format(here)} now, and had {there}" if counted else f"has other {key} than"
+            raise TrainingError(
+                f"The data set {data.name} {differs} when the run was begun.",
+                "Put the data back as it was, say where it is with --data-root, or train again.",
+            )
+
+
+def _checksum(batches: Batches) -> int | None:
+    return zlib.crc32(batches.labels.cpu().numpy().tobytes()) if isinstance(batches, Resident) else None

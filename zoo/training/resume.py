@@ -1,0 +1,107 @@
+"""Go on with a run that was interrupted: everything that decides it comes from its folder."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from zoo.atomic import refuse_existing, refuse_unwritable
+from zoo.card import read_card
+from zoo.devices import pick_device
+from zoo.errors import DeviceError, TrainingError, UsageError, WeightsError
+from zoo.registry import Registry
+from zoo.report.events import require_tensorboard
+from zoo.specs import Architecture
+from zoo.training.job import Result, Told, carry_out
+from zoo.training.prepare import Places, prepare
+from zoo.training.record import Record, read_record, refuse_other_data
+from zoo.training.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anew:
+    """What may be said anew: it changes nothing of the result. `None` takes what the run was begun with."""
+
+    data_root: Path | None = None
+    weights: Path | None = None
+    device: str = "auto"
+    workers: int = 0
+    download: bool = False
+    force: bool = False
+
+
+def find_run(name: str) -> tuple[Path, Record]:
+    """The run folder that `name` stands for, a path or the name of a folder in `runs/`, and its record.
+
+    Raises:
+        TrainingError: it is no run folder of this release.
+    """
+    path = Path(name)
+    inside = Path("runs") / name
+    path = inside if not path.is_dir() and inside.is_dir() else path
+    return path, read_record(path)
+
+
+def resume_job(registry: Registry, path: Path, record: Record, anew: Anew, told: Told | None = None) -> Result:
+    """Train on from the checkpoint in the run folder `path`, or from the beginning where it has none yet.
+
+    Raises:
+        ZooError: the run is finished, is running, or cannot go on as it began.
+    """
+    told = told or Told()
+    if told.tensorboard:
+        require_tensorboard()
+    run = Run.reopen(path)
+    try:
+        places = _places(record, anew)
+        entry = registry.find(Architecture, record.recipe.architecture)
+        here = f"{entry.plugin.distribution} {entry.plugin.version}"
+        if here != record.plugin:
+            raise TrainingError(
+                f"The run {path} was begun with the architecture of {record.plugin}, and here is {here}.",
+                "Install that version, or train again.",
+            )
+        weights = places.weights_file(entry.spec.name)
+        places = replace(places, force=places.force or _ours(weights, record))
+        refuse_existing(weights, places.force)
+        refuse_unwritable(weights)
+        job = prepare(registry, record.recipe, places, weights, told.data)
+        refuse_other_data(record, job.data)
+        return carry_out(job, run, told)
+    finally:
+        run.release()
+
+
+def _places(record: Record, anew: Anew) -> Places:
+    if anew.device not in ("auto", record.device):
+        raise UsageError(
+            f"The run was begun on {record.device}; on {anew.device} it would come to other weights.",
+            "Leave --device out.",
+        )
+    try:
+        device = pick_device(record.device)
+    except DeviceError as error:
+        raise DeviceError(
+            f"{error.cause} The run was begun on it, and would come to other weights elsewhere.",
+            "Resume it on a machine that has one, or train again.",
+        ) from None
+    return Places(
+        data_root=anew.data_root or Path(record.data_root),
+        weights=_near(anew.weights or Path(record.weights)),
+        tag=record.tag,
+        device=device,
+        workers=anew.workers,
+        download=anew.download,
+        force=anew.force or record.force,
+    )
+
+
+def _near(path: Path) -> Path:
+    """`path` as seen from the present folder, where it lies in it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _ours(path: Path, record: Record) -> bool:
+    """Whether the run itself wrote `path`, and was killed before it could say so."""
+    try:
+        return dict(read_card(path)[0].recipe) == record.recipe.to_dict()
+    except WeightsError:
+        return False

@@ -1,0 +1,55 @@
+"""When a checkpoint is written: after each epoch, every so many seconds, and when the run is told to stop."""
+
+import time
+
+from zoo.errors import DataError, OutputError
+from zoo.training.checkpoint import write_checkpoint
+from zoo.training.loop import Diverged
+from zoo.training.run import Run
+from zoo.training.signals import Signals
+from zoo.training.state import State
+
+
+class Saver:
+    """Writes the checkpoints of one run.
+
+    Args:
+        every: seconds between two of them within an epoch.
+        saved: the step that the checkpoint in the folder is of; `None` where there is none.
+    """
+
+    def __init__(self, run: Run, state: State, signals: Signals, every: float, saved: int | None) -> None:
+        self.saved = saved
+        self._run, self._state, self._signals, self._every = run, state, signals, every
+        self._next = time.monotonic() + every
+
+    def save_if_due(self) -> None:
+        """Write one if the time has come."""
+        if time.monotonic() >= self._next:
+            self.save()
+
+    def save(self) -> None:
+        """Write one now, in the place of the one before.
+
+        Raises:
+            Diverged: a value is not finite; the one before is as it was.
+            OutputError: it cannot be written; the one before is as it was.
+        """
+        with self._signals.held():
+            if not self._state.finite():
+                bad = int(self._state.first_bad)
+                raise Diverged(bad if bad >= 0 else self._state.step - 1)
+            try:
+                write_checkpoint(self._run.checkpoint, self._state.tensors(), self._state.facts())
+            except OutputError as error:
+                kept = "" if self.saved is None else f" The checkpoint of step {self.saved:,} is as it was."
+                again = "" if self.saved is None else f", then go on: zoo train --resume {self._run.path}"
+                raise OutputError(error.cause + kept, f"Make room{again}.") from error
+            self.saved = self._state.step
+            self._next = time.monotonic() + self._every
+
+    def save_at_end(self, error: BaseException) -> None:
+        """Write one because `error` ends the run, if what there is now is sound and is more than what is stored."""
+        stopped = isinstance(error, DataError) or not isinstance(error, Exception)
+        if stopped and not self._state.torn and self._state.step > (self.saved or 0) and self._state.finite():
+            self.save()
