@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 ANEW = ("data_root", "download", "device", "workers", "weights", "force")  # may go with --resume
+UNASKED = ("resume", "as_json", "checkpoint_every", "tensorboard")  # no part of a recipe or of its places
 
 
 @click.command("train", short_help="Train an architecture")
@@ -87,7 +88,7 @@ def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, Places]":
     from zoo.specs import NAME, Dataset
     from zoo.training.prepare import Places
 
-    options = {name: value for name, value in options.items() if name not in ("resume", "tensorboard")}
+    options = {name: value for name, value in options.items() if name not in UNASKED}
     tag, name = options.pop("tag"), options.pop("run_name")
     if tag is not None and not NAME.fullmatch(tag):
         raise UsageError(f"The tag {tag!r} is no name.", "Use lower-case letters, digits and underscores.")
