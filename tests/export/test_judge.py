@@ -13,7 +13,7 @@ from zoo_export.parity.probes import Probe
 from zoo_export.parity.reference import Reference
 
 
-def reference(truth: object, floor: float, name: str = "noise-3") -> Reference:
+def reference(truth: object, floor: float, name: str = "noise-2") -> Reference:
     values = np.asarray(truth, np.float64)
     return Reference(Probe(name, np.zeros((len(values), 1, 2, 2), np.float32)), values, floor)
 
@@ -214,7 +214,7 @@ def test_a_runner_that_writes_into_its_input_does_not_change_the_probes() -> Non
 def test_the_certificate_says_all_that_was_found() -> None:
     found = judge(reference([[1.0, 2.0]], 0.5), np.array([[1, 3]], np.float32))
     assert found.to_dict() == {
-        "probe": "noise-3",
+        "probe": "noise-2",
         "n": 1,
         "error": 1.0,
         "floor": 0.5,

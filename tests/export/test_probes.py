@@ -61,8 +61,8 @@ def test_making_probes_leaves_the_global_generators_as_they_were() -> None:
 
 
 def test_no_two_noise_images_are_alike() -> None:
-    noise = np.concatenate([probe("noise-1", COLOUR).images, probe("noise-3", COLOUR).images])
-    assert len({image.tobytes() for image in noise}) == 4
+    noise = np.concatenate([probe("noise-1", COLOUR).images, probe("noise-2", COLOUR).images])
+    assert len({image.tobytes() for image in noise}) == 3
 
 
 @pytest.mark.parametrize("preprocess", [GREY, COLOUR])
@@ -75,12 +75,6 @@ def test_the_edges_are_zeros_black_white_and_one_white_pixel(preprocess: Preproc
     changed = (impulse == white).all(axis=0)
     assert changed.sum() == 1
     np.testing.assert_allclose(impulse[:, ~changed], black[:, ~changed], rtol=1e-6)
-
-
-def test_flat_is_what_has_one_colour_over_most_of_an_image() -> None:
-    """Whether it was made or read again from a file: it is seen, not told."""
-    flat = {found.name: found.flat for found in make_probes(COLOUR, [np.full(COLOUR.input_shape, 7, np.uint8)])}
-    assert flat == {"noise-1": False, "noise-3": False, "dark-2": True, "bright-1": True, "real-1": True}
 
 
 def test_real_images_are_a_probe_in_their_order() -> None:

@@ -198,17 +198,6 @@ def test_jitter_moves_every_value_by_at_most_one_unit_and_no_two_alike() -> None
             assert abs(float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1])) < 0.05
 
 
-def test_flat_images_are_also_evaluated_without_onednn(make_model, probes: list[Probe], monkeypatch) -> None:
-    """There rounding adds up over positions, which random errors do not show."""
-    seen: list[tuple[int, ...]] = []
-    model = make_model().module
-    model.register_forward_hook(
-        lambda module, given, output: seen.append(tuple(given[0].shape)) if not torch.backends.mkldnn.enabled else None
-    )
-    make_references(model, probes)
-    assert sorted(seen) == sorted(probe.images.shape for probe in probes if probe.flat)
-
-
 @pytest.mark.parametrize("in_place", [False, True])
 def test_what_is_float64_stays_so_and_what_is_float32_comes_back_to_the_bit(make_model, probes, in_place) -> None:
     module = make_model().module

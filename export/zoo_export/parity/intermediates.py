@@ -15,7 +15,7 @@ from torch.export import ExportedProgram
 from torch.fx import Interpreter, Node
 from torch.fx.node import map_aggregate
 
-from zoo_export.parity.reference import EPS32, JITTERED
+from zoo_export.parity.reference import EPS32, EVALUATIONS
 from zoo_export.source import user_line
 
 SAME = 1e-9  # of the largest value: two float64 runs of the same operations are closer than that
@@ -96,7 +96,7 @@ def evaluate(
     """The float64 values of a program, and the floor of each: its rounding in float32, as for logits."""
     truths = Recorder(program, torch.float64, weights).record(images)
     floors = {name: EPS32 * float(truth.abs().max()) for name, truth in truths.items()}
-    for seed in range(1 + len(JITTERED)):
+    for seed in range(len(EVALUATIONS)):
         jitter = torch.Generator().manual_seed(seed) if seed else None
         for name, value in Recorder(program, torch.float32, weights, jitter).record(images).items():
             floors[name] = max(floors[name], float((value.double() - truths[name]).abs().max()))

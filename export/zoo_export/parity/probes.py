@@ -18,13 +18,6 @@ class Probe:
     name: str
     images: Array
 
-    @property
-    def flat(self) -> bool:
-        """Whether an image is of one colour over more than half of its area."""
-        pixels = self.images.reshape(*self.images.shape[:2], -1)
-        same = pixels == np.median(pixels, axis=-1, keepdims=True)
-        return bool((same.mean(-1) > 0.5).all(1).any())
-
 
 def make_probes(
     preprocess: Preprocess,
@@ -32,7 +25,7 @@ def make_probes(
     seed: int = 0,
     sizes: Sequence[tuple[int, int]] = (),
 ) -> list[Probe]:
-    """Seeded noise in batches of 1 and 3, edges, and real images where there are any.
+    """Seeded noise in batches of 1 and 2, edges, and real images where there are any.
 
     The edges come in two batches, so that a branch on brightness is taken both ways. Dark: all zero after
     normalisation (the mean of the data); black with one white pixel. Bright: white.
@@ -42,7 +35,7 @@ def make_probes(
         sizes: heights and widths other than the model's, to judge with two images of noise each.
     """
     shape = preprocess.input_shape
-    noise = np.random.default_rng(seed).integers(0, 256, (4, *shape), dtype=np.uint8)
+    noise = np.random.default_rng(seed).integers(0, 256, (3, *shape), dtype=np.uint8)
     edges = np.zeros((3, *shape), np.uint8)
     edges[1, :, shape[1] // 2, shape[2] // 2] = 255
     edges[2] = 255
@@ -50,7 +43,7 @@ def make_probes(
     dark[0] = 0
     probes = [
         Probe("noise-1", normalise_array(noise[:1], preprocess)),
-        Probe("noise-3", normalise_array(noise[1:], preprocess)),
+        Probe("noise-2", normalise_array(noise[1:], preprocess)),
         Probe("dark-2", dark),
         Probe("bright-1", bright),
     ]

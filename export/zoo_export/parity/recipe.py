@@ -12,13 +12,13 @@ from zoo_export.parity.probes import Array, Probe, normalise_array
 
 SEED = 0
 HOW = (
-    "'noise I' is image I of numpy.random.default_rng(seed).integers(0, 256, (4, C, H, W), dtype=uint8), "
+    "'noise I' is image I of numpy.random.default_rng(seed).integers(0, 256, (3, C, H, W), dtype=uint8), "
     "'noise HxW I' of default_rng((seed, H, W)).integers(0, 256, (2, C, H, W), dtype=uint8); 'black' is 0, 'white' "
     "255, and a pixel of either is at (H // 2, W // 2) in every channel; each becomes float32 (x / 255 - mean) / std "
     "with the mean and std of `preprocess`; 'grey' is 0 after that; 'D test I' is image I of the test split of the "
     "data set D, prepared as `preprocess` says; sha256 is over the float32 bytes [N, C, H, W], little-endian"
 )
-WORDS = ("grey", "black", "white", "white pixel on black", *(f"noise {index}" for index in range(4)))
+WORDS = ("grey", "black", "white", "white pixel on black", *(f"noise {index}" for index in range(3)))
 
 
 def make_image(words: str, preprocess: Preprocess, seed: int = SEED) -> Array:
@@ -30,8 +30,8 @@ def make_image(words: str, preprocess: Preprocess, seed: int = SEED) -> Array:
     shape = preprocess.input_shape
     if words == "grey":
         return np.zeros((1, *shape), np.float32)
-    if noise := re.fullmatch(r"noise ([0-3])", words):
-        drawn = np.random.default_rng(seed).integers(0, 256, (4, *shape), dtype=np.uint8)
+    if noise := re.fullmatch(r"noise ([0-2])", words):
+        drawn = np.random.default_rng(seed).integers(0, 256, (3, *shape), dtype=np.uint8)
         return normalise_array(drawn[[int(noise[1])]], preprocess)
     if noise := re.fullmatch(r"noise ([1-9]\d{0,4})x([1-9]\d{0,4}) ([01])", words):
         height, width, index = map(int, noise.groups())

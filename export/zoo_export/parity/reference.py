@@ -50,10 +50,9 @@ def make_references(
 ) -> list[Reference]:
     """Evaluate truth and floor for every probe. `module` (float32, evaluation mode, CPU) is left as it was.
 
-    The float32 evaluations are: as it is; and twice, once with channels last, with each leaf module's output moved by
-    up to one unit in the last place at random (Monte-Carlo arithmetic, Parker 1997). On flat images rounding is alike
-    at every position and adds up where random errors cancel: these are also evaluated without oneDNN, whose order of
-    summation is another. The floor is never below float32's epsilon times the largest absolute value of truth.
+    The float32 evaluations are two: as it is; and with channels last, where the kernels are others, and each leaf
+    module's output moved by up to one unit in the last place at random (Monte-Carlo arithmetic, Parker 1997). The floor
+    is never below float32's epsilon times the largest absolute value of truth.
 
     Args:
         in_place: work on `module` itself, which is put back, and not on a copy. Either way there are never more than
@@ -125,17 +124,13 @@ def _floors(
 ) -> list[float]:
     """The floor of each probe; `module` is at `setting` already."""
     inputs = [torch.from_numpy(probe.images).to(setting.device, setting.dtype) for probe in probes]
-    flat = [index for index, probe in enumerate(probes) if probe.flat]
-    runs: list[tuple[Evaluate, Sequence[int]]] = [(run, range(len(probes))) for run in (_plain, *JITTERED)]
-    runs.append((_without_library, flat))
     floors = [setting.epsilon * float(np.abs(truth).max()) for truth in truths]
     with setting.active(), torch.inference_mode():
-        for done, (evaluate, chosen) in enumerate(runs, 1):
-            outputs = evaluate(module, [inputs[index] for index in chosen], done, setting)
-            for index, output in zip(chosen, outputs, strict=True):
+        for done, evaluate in enumerate(EVALUATIONS, 1):
+            for index, output in enumerate(evaluate(module, inputs, done, setting)):
                 deviation = np.abs(output.double().cpu().numpy() - truths[index]).max()
                 floors[index] = float(np.maximum(floors[index], deviation))  # keeps NaN
-            on_stage(done, len(runs))
+            on_stage(done, len(EVALUATIONS))
     return floors
 
 
@@ -173,30 +168,12 @@ def _plain(module: nn.Module, inputs: list[Tensor], seed: int, setting: Setting)
     return [module(images.clone()) for images in inputs]  # some write into what they are given
 
 
-def _without_library(module: nn.Module, inputs: list[Tensor], seed: int, setting: Setting) -> list[Tensor]:
-    """By PyTorch's own kernels: without oneDNN on the CPU, without cuDNN on a GPU."""
-    if setting.device.type == "cpu":
-        with torch.backends.mkldnn.flags(enabled=False):
-            return _plain(module, inputs, seed, setting)
-    before = torch.backends.cudnn.enabled
-    try:
-        torch.backends.cudnn.enabled = False  # its context manager would set the precision too
-        return _plain(module, inputs, seed, setting)
-    finally:
-        torch.backends.cudnn.enabled = before
-
-
-def _jittered(module: nn.Module, inputs: list[Tensor], seed: int, setting: Setting) -> list[Tensor]:
-    with _jitter(module, _Noise(seed, setting)):
-        return _plain(module, inputs, seed, setting)
-
-
 def _channels_last_and_jittered(module: nn.Module, inputs: list[Tensor], seed: int, setting: Setting) -> list[Tensor]:
     with _jitter(module, _Noise(seed, setting)):
         return [module(images.clone(memory_format=torch.channels_last)) for images in inputs]
 
 
-JITTERED: tuple[Evaluate, ...] = (_jittered, _channels_last_and_jittered)
+EVALUATIONS: tuple[Evaluate, ...] = (_plain, _channels_last_and_jittered)
 
 
 class _Noise:

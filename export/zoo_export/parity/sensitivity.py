@@ -16,6 +16,7 @@ from zoo_export.parity.reference import Reference
 
 CHANGE = 0.01
 DRAWS, IMAGES = 2, 3
+HOPELESS = 0.5  # of the tensors; with fewer watched by the first draw, the exact share decides nothing
 ENOUGH = 0.9  # of the tensors; below it a check proves too little
 
 
@@ -48,8 +49,8 @@ def sensitivity(module: nn.Module, references: Sequence[Reference]) -> Sensitivi
     """Measure on the first images of the largest probe of noise or of a data set.
 
     The logits `y [N, K]` are summed with random signs v. For a change d of a parameter, `v · dy` has the variance
-    `|dy|²`, so `|v · dy| / sqrt(N K)` estimates the root mean square of the change, which the largest change is
-    never below.
+    `|dy|²`. So `|v · dy| / sqrt(N K)`, as a root mean square over draws of v, estimates that of the change of the
+    logits, which the largest change is never below.
     """
     told = [reference for reference in references if reference.probe.name.startswith(("noise", "real"))]
     reference = max(told, key=lambda reference: len(reference.truth))
@@ -59,18 +60,25 @@ def sensitivity(module: nn.Module, references: Sequence[Reference]) -> Sensitivi
     squares, rounded = dict.fromkeys(named, 0.0), dict.fromkeys(named, 0.0)
     with _requiring_grad(list(named.values())), torch.enable_grad():
         logits = module(images.clone())
-        for gradients in _projected_gradients(logits, list(named.values())):
+        once = (BUDGET * reference.floor) ** 2 * logits.numel()  # what a draw has to exceed on average
+        for drawn, gradients in enumerate(_projected_gradients(logits, list(named.values())), 1):
             for (name, parameter), gradient in zip(named.items(), gradients, strict=True):
                 if gradient is not None:
-                    squares[name] += float(CHANGE * (gradient * parameter.detach()).double().sum()) ** 2
-                    rounded[name] += float((gradient * _rounding(parameter)).double().sum()) ** 2
+                    squares[name] += (CHANGE * _dot(gradient, parameter.detach())) ** 2
+                    rounded[name] += _dot(gradient, _rounding(parameter)) ** 2
             del gradients  # as large as the weights, and the next ones are made before these would be let go
-    allowed = (BUDGET * reference.floor) ** 2 * DRAWS * logits.numel()
+            allowed = drawn * once
+            if sum(square > allowed for square in squares.values()) < HOPELESS * len(named):
+                break  # no further draw would make it enough
     return Sensitivity(
         len(named),
         tuple(name for name, square in squares.items() if not square > allowed),
         tuple(name for name, square in rounded.items() if name in fine and not square > allowed),
     )
+
+
+def _dot(gradient: Tensor, change: Tensor) -> float:
+    return float(torch.dot(gradient.flatten(), change.flatten()))
 
 
 def _rounding(parameter: Tensor) -> Tensor:
