@@ -22,7 +22,7 @@ def difference(
     """The error for an artifact that does not compute what the model `name` computes; `blamed` says why, if known."""
     failed = worst(found)
     under = " with ".join(
-        text for text in ("", failed.runner, failed.weights if failed.weights == PROBE else "") if text
+        text for text in ("", failed.runner, failed.weights if failed.weights.startswith(PROBE) else "") if text
     )
     at = f"on the probe {failed.probe}{f' ({under})' if under else ''}"
     if failed.reason:

@@ -93,7 +93,7 @@ def test_a_recipe_file_says_it_all_and_flags_win(run_zoo: Run) -> None:
     ran = run_zoo("train", "--recipe", "mine.toml", "-b", "256", "--loss-param", "gamma=3", "--device", "cpu", "--json")
     assert ran.code == 0, ran.err
     recipe = read_card(Path(json.loads(ran.out)["weights"]))[0].recipe
-    assert (recipe["batch_size"], recipe["epochs"], recipe["loss"], recipe["version"]) == (256, 1, "focal", 1)
+    assert (recipe["batch_size"], recipe["epochs"], recipe["loss"], recipe["version"]) == (256, 1, "focal", 2)
     assert recipe["params"] == {"activation": "relu"} and recipe["loss_params"] == {"gamma": 3.0}
 
 

@@ -194,3 +194,56 @@ def test_probe_weights_leave_no_channel_behind_a_relu_dead() -> None:
         for stage in (net[:1], net[:2], net[:5]):
             seen = stage(images)
             assert (seen.movedim(1, 0).flatten(1) > 0).any(1).all()
+
+
+class Branches(nn.Module):
+    """A trunk, and branches that count for little."""
+
+    def __init__(self, share: float, forgotten: int = 0) -> None:
+        super().__init__()
+        self.share = share
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.branches = nn.ModuleList([nn.Linear(64, 8) for _ in range(4)])
+            self.head = nn.Linear(64, 8)
+        self.forgotten = nn.ParameterList([torch.ones(3) for _ in range(forgotten)])
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        flat = images.flatten(1)
+        return self.head(flat) + self.share * sum(branch(flat) for branch in self.branches)
+
+
+def test_what_one_set_of_probe_weights_does_not_reach_the_next_makes_louder() -> None:
+    checks = make_checks(Branches(1e-3).eval(), PROBES)
+    assert [check.weights for check in checks[:3]] == [OWN, PROBE, f"{PROBE} 2"]
+    assert not watched(checks[:2]).enough and watched(checks).enough
+
+
+def test_probe_weights_are_drawn_no_more_where_that_does_not_help() -> None:
+    checks = make_checks(Branches(1.0, forgotten=6).eval(), PROBES)
+    assert len(checks) <= 4 and not watched(checks).enough
+    assert set(watched(checks).unwatched) == {f"forgotten.{index}" for index in range(6)}
+
+
+def test_a_table_that_attention_adds_to_its_logits_is_watched_with_probe_weights() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.norm, self.qkv = nn.Conv2d(1, 16, 2, 2), nn.LayerNorm(16), nn.Linear(16, 48)
+            self.bias_table = nn.Parameter(0.02 * torch.randn(16, 16))
+            self.head = nn.Linear(16, 5)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            x = self.embed(images).flatten(2).transpose(1, 2)
+            q, k, v = self.qkv(self.norm(x)).chunk(3, -1)
+            mixed = (q @ k.transpose(1, 2) / 4 + self.bias_table).softmax(-1) @ v
+            return self.head((x + mixed).mean(1))
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = Attention().eval()
+        nn.init.zeros_(module.qkv.bias)
+    own, probe = make_checks(module, PROBES)
+    assert "bias_table" in own.sensitivity.too_coarse or "bias_table" in own.sensitivity.unwatched
+    assert "bias_table" not in probe.sensitivity.unwatched
+    assert probe.module.bias_table.std() > 1

@@ -13,6 +13,7 @@ from zoo_export.parity.sensitivity import Sensitivity, sensitivity
 from zoo_export.parity.setting import CPU, Setting
 
 OWN, PROBE = "own weights", "probe weights"
+MOST_DRAWN = 4  # sets of probe weights
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Check:
 def make_checks(module: nn.Module, probes: list[Probe], settings: Sequence[Setting] = (CPU,)) -> list[Check]:
     """The check with the model's own weights, and a second one with probe weights where it would notice too little.
 
-    That is, where it watches too few tensors, or where one of them could be rounded to float16 unnoticed.
+    That is, where it watches too few tensors, or where one of them could be rounded to float16 unnoticed. Where both
+    together still watch too few, further sets are drawn in which what nobody watches is louder, as long as that helps.
 
     Args:
         settings: that artifacts will be judged at. What would be noticed is said of the first.
@@ -49,15 +51,22 @@ def make_checks(module: nn.Module, probes: list[Probe], settings: Sequence[Setti
     own = _check(OWN, module, probes, settings)
     if own.sensitivity.enough and not own.sensitivity.too_coarse:
         return [own]
-    drawn = copy.deepcopy(module)
     noise = [probe for probe in probes if probe.name.startswith("noise")]
-    draw_probe_weights(drawn, noise)
-    sized = [probe for probe in probes if probe.name.startswith("size")]
-    return [own, _check(PROBE, drawn, [*noise[-1:], *sized], settings)]  # the rest was met by the model's own
+    sized = [probe for probe in probes if probe.name.startswith("size")]  # the rest was met by the model's own
+    checks, louder = [own], frozenset[str]()
+    while len(checks) <= MOST_DRAWN:
+        drawn = copy.deepcopy(module)
+        draw_probe_weights(drawn, noise, louder)
+        label = PROBE if len(checks) == 1 else f"{PROBE} {len(checks)}"
+        checks.append(_check(label, drawn, [*noise, *sized], settings))
+        seen = watched(checks)
+        if seen.enough or louder == (louder := frozenset(seen.unwatched)):
+            break
+    return checks
 
 
 def _check(weights: str, module: nn.Module, probes: list[Probe], settings: Sequence[Setting]) -> Check:
-    references = tuple(make_references(module, probes, in_place=weights == PROBE))
+    references = tuple(make_references(module, probes, in_place=weights != OWN))
     elsewhere = {each: tuple(at_setting(module, references, each)) for each in settings if each != CPU}
     return Check(weights, module, references, sensitivity(module, elsewhere.get(settings[0], references)), elsewhere)
 

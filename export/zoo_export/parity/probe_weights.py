@@ -5,6 +5,7 @@ image has met. The same export is then checked once more with weights drawn so t
 """
 
 import math
+from collections.abc import Set
 from functools import partial
 
 import numpy as np
@@ -18,27 +19,40 @@ from zoo_export.parity.probes import Probe
 SEED = 20_210_301
 TINY = 0.3  # of the scale at which signal is kept; below it a parameter is drawn afresh
 TINY_VECTOR = 0.05  # likewise, for scales and biases
+QUIET = 0.25  # the largest value of a drawn bias; more would drown what differs between the places of an image
+BIAS_TABLE = 2.0  # the spread of a table of biases that attention adds to its logits: of a few patches, not of all
+LOUDER = 4.0  # times
 WIDENED = 2.0  # times the variance of a channel and the mean one of its layer
 SPREAD = 2.0  # standard deviations that a drawn BatchNorm bias may have; with more, channels fall silent
 
 
 @torch.no_grad()
-def draw_probe_weights(module: nn.Module, probes: list[Probe]) -> None:
+def draw_probe_weights(module: nn.Module, probes: list[Probe], louder: Set[str] = frozenset()) -> None:
     """Change `module` (evaluation mode, float32, CPU) in place, the same way every time.
 
     Matrices and kernels that are zero or tiny get the scale that keeps a signal's size; vectors of one value get
-    values spread around it, and zeros become small numbers. BatchNorm's statistics are then estimated afresh on
-    the probes, and the biases drawn for convolutions and linear layers are moved so that every channel is above
-    zero somewhere: behind a ReLU, a channel that never is would hide all damage to it. At last every value is moved
-    to where rounding it to float16 shows most.
+    values spread around it, and zeros become small numbers, so that what differs between images is not drowned; a
+    table of biases that attention adds to its logits is drawn so that it favours a few places. BatchNorm's statistics
+    are then estimated afresh on the probes, and the biases drawn for convolutions and linear layers are moved so that
+    every channel is above zero somewhere: behind a ReLU, a channel that never is would hide all damage to it. At last
+    every value is moved to where rounding it to float16 shows most.
+
+    Args:
+        louder: names of the parameters that are made larger, as no check noticed a change of them.
     """
     generator = torch.Generator().manual_seed(SEED)
     changed = set[nn.Parameter]()
-    for _, parameter in sorted(module.named_parameters()):
-        drawn = _drawn(parameter, generator)
+    settled = {norm.bias for norm in _norms(module)}
+    for name, parameter in sorted(module.named_parameters()):
+        if parameter.ndim == 2 and "bias" in name.rpartition(".")[2]:
+            drawn: Tensor | None = BIAS_TABLE * torch.randn(parameter.shape, generator=generator)
+        else:
+            drawn = _drawn(parameter, generator, 1.0 if parameter in settled else QUIET)
         if drawn is not None:
             parameter.copy_(drawn)
             changed.add(parameter)
+        if name in louder:
+            parameter.mul_(LOUDER)
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias in changed]
     noise = np.concatenate([probe.images for probe in probes if probe.name.startswith("noise")])
     settle = partial(_settle, changed)
@@ -58,7 +72,7 @@ def draw_probe_weights(module: nn.Module, probes: list[Probe]) -> None:
             _put_between_halves(tensor, generator)
 
 
-def _drawn(parameter: Tensor, generator: torch.Generator) -> Tensor | None:
+def _drawn(parameter: Tensor, generator: torch.Generator, largest: float) -> Tensor | None:
     size = float(parameter.abs().mean())
     kernel = parameter.ndim >= 2 and min(parameter.shape[:2]) > 1
     if kernel:
@@ -72,7 +86,7 @@ def _drawn(parameter: Tensor, generator: torch.Generator) -> Tensor | None:
     noise = 2 * torch.rand(parameter.shape, generator=generator) - 1
     if size > TINY_VECTOR:  # a scale, such as BatchNorm's weight of ones
         return parameter * (0.7 + 0.35 * noise)  # below 1, as rounding errors grow with it
-    return noise
+    return largest * noise
 
 
 def _put_between_halves(tensor: Tensor, generator: torch.Generator) -> None:
