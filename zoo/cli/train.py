@@ -143,6 +143,7 @@ def _told(show: Progress, recipe: "Recipe", device: str, checkpoint_every: float
 
     return Told(
         data=lambda data: _tell_data(show, recipe, device, data),
+        start=show.line,
         step=lambda step: _tell_step(show, recipe, step),
         epoch=lambda epoch: _tell_epoch(show, recipe, epoch),
         stopped=lambda run: show.line(f"stopped; to go on: zoo train --resume {run}"),

@@ -24,6 +24,7 @@ from zoo.training.run import Run
 from zoo.training.saver import Saver
 from zoo.training.signals import Signals
 from zoo.training.state import State
+from zoo.training.storage import as_stored
 from zoo.weights import save_weights
 
 CHECKPOINT_EVERY = 60.0  # seconds
@@ -44,12 +45,14 @@ class Told:
     """Who is told of what, and how often a checkpoint is written.
 
     Args:
+        start: of the weights that a run begins from, in one line.
         stopped: of the run folder, when a run ends early and can be gone on with.
         checkpoint_every: seconds.
         tensorboard: whether events for TensorBoard are written into the run folder.
     """
 
     data: Callable[[Data], None] = lambda data: None
+    start: Callable[[str], None] = lambda said: None
     step: Callable[[Step], None] = lambda step: None
     epoch: Callable[[Epoch], None] = lambda epoch: None
     stopped: Callable[[Path], None] = lambda run: None
@@ -72,7 +75,7 @@ def run_job(registry: Registry, recipe: Recipe, places: Places, told: Told | Non
     path = places.weights_file(architecture)
     refuse_existing(path, places.force)
     refuse_unwritable(path)
-    job = prepare(registry, recipe, places, path, told.data)
+    job = prepare(registry, recipe, places, path, told.data, told.start)
     name = places.run_name or f"{architecture}.{places.tag}"
     run = Run.start(places.runs, name, _record(job), numbered=places.run_name is None)
     try:
@@ -90,10 +93,10 @@ def carry_out(job: Job, run: Run, told: Told) -> Result:
         ZooError: training cannot go on.
     """
     device = job.places.device
-    module = job.model().to(device)
+    module = job.first_model().to(device)
     if device.type != "mps":
         module.to(memory_format=torch.channels_last)
-    state = State.fresh(module, job.recipe, device)
+    state = State.fresh(module, job.recipe, device, job.head)
     if resumed := run.checkpoint.exists():
         state.restore(*read_checkpoint(run.checkpoint))
         if state.rows:
@@ -123,7 +126,7 @@ def carry_out(job: Job, run: Run, told: Told) -> Result:
 
 def _store(job: Job, run: Run, state: State) -> Result:
     """Measure the weights that the run came to on the test split, and put them where they belong."""
-    tensors = state.measured.state_dict() if state.best is None else state.best.tensors
+    tensors, stored_as = as_stored(state.measured.state_dict() if state.best is None else state.best.tensors)
     module = job.model()
     module.load_state_dict(tensors)
     final = evaluate(
@@ -134,7 +137,7 @@ def _store(job: Job, run: Run, state: State) -> Result:
         num_classes=len(job.data.classes),
         device=job.places.device,
     )
-    card = replace(job.card, metrics=final.metrics(job.data.name, "test"))
+    card = replace(job.card, metrics=final.metrics(job.data.name, "test"), stored_as=stored_as)
     card = save_weights(job.path, tensors, card, force=job.places.force)
     run.finish(job.path, card.digest)  # before what may fail and is only shown
     write_report(run.path, card, final, module, job.data.test)

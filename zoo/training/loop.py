@@ -136,7 +136,7 @@ class Training:
         self, number: int, signals: Signals, on_step: Callable[[Step], None], after_step: Callable[[], None]
     ) -> None:
         state, plan = self.state, self.plan
-        state.module.train()
+        state.train()
         before = (number - 1) * plan.steps
         used = plan.batch_size * plan.accumulate
         order = self._draws.order(plan.train.n, number)[: plan.steps * used]

@@ -63,7 +63,7 @@ def resume_job(registry: Registry, path: Path, record: Record, anew: Anew, told:
         places = replace(places, force=places.force or _ours(weights, record))
         refuse_existing(weights, places.force)
         refuse_unwritable(weights)
-        job = prepare(registry, record.recipe, places, weights, told.data)
+        job = prepare(registry, record.recipe, places, weights, told.data, told.start)
         refuse_other_data(record, job.data)
         return carry_out(job, run, told)
     finally:
