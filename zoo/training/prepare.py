@@ -21,8 +21,10 @@ from zoo.registry import Entry, Registry
 from zoo.specs import Architecture, Dataset, Loss
 from zoo.training.head import head_names
 from zoo.training.plan import Plan, make_plan
+from zoo.training.ranks import ALONE, Ranks
 from zoo.training.recipe import Recipe
 from zoo.training.start import Start, read_start, split_init
+from zoo.training.together import refuse_uneven
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,12 +101,14 @@ def prepare(
     path: Path,
     on_data: Callable[[Data], None],
     on_start: Callable[[str], None] = lambda said: None,
+    ranks: Ranks = ALONE,
 ) -> Job:
     """Find and load everything that `recipe` names.
 
     Args:
         path: where the weights will be.
         on_start: told what is taken over from the weights that the recipe begins from, if any.
+        ranks: that train together.
 
     Raises:
         ZooError: something that is asked for is missing or unsound, or does not go together.
@@ -133,10 +137,11 @@ def prepare(
         data=data,
         loss=loss,
         plan=make_plan(recipe, data, dataset.spec.hflip),
-        card=_card(architecture, dataset, data, recipe, places),
+        card=_card(architecture, dataset, data, recipe, places, ranks),
         path=path,
         start=start,
     ).with_head()
+    refuse_uneven(job.plan.batch_size, ranks)
     if start is not None:
         job.first_model()  # refused now rather than when a run folder is there
         on_start(start.said(recipe, job.head, data))
@@ -144,7 +149,12 @@ def prepare(
 
 
 def _card(
-    architecture: Entry[Architecture], dataset: Entry[Dataset], data: Data, recipe: Recipe, places: Places
+    architecture: Entry[Architecture],
+    dataset: Entry[Dataset],
+    data: Data,
+    recipe: Recipe,
+    places: Places,
+    ranks: Ranks,
 ) -> Card:
     tag = ["--tag", places.tag] if places.tag != recipe.data else []
     return Card(
@@ -157,6 +167,6 @@ def _card(
         dataset=dataset.spec.name,
         recipe=recipe.to_dict(),
         command=recipe.command(*tag),
-        versions={**versions(), **describe(places.device)},
+        versions={**versions(), **describe(places.device), **ranks.described()},
         licence=dataset.spec.licence,
     )
