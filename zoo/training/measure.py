@@ -23,7 +23,7 @@ def measure(
     if ranks.world == 1:
         return evaluate(module, batches, data.preprocess, loss, num_classes=classes, device=device)
     ranks.give(list(module.buffers()))
-    mine = Subset(batches, torch.arange(ranks.rank, batches.n, ranks.world))
+    mine = Subset(batches, torch.arange(batches.n)[ranks.rank :: ranks.world])
     part = evaluate(module, mine, data.preprocess, loss, num_classes=classes, device=device) if mine.n else None
     return _added(part, mine.n, classes, ranks)
 
