@@ -16,7 +16,21 @@ from zoo.weights import load_weights
 
 pytestmark = pytest.mark.slow
 LAUNCH = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "zoo")
-PLAIN = ("lenet5", "--data", "digits", "--epochs", "2", "-b", "128", "--crop", "0", "--device", "cpu")
+PLAIN = (
+    "lenet5",
+    "--data",
+    "digits",
+    "--epochs",
+    "2",
+    "-b",
+    "64",
+    "--accumulate",
+    "2",
+    "--crop",
+    "0",
+    "--device",
+    "cpu",
+)
 # BatchNorm, a moving average, several batches a step, a hold-out, and random shifts.
 FULL = (
     *("resnet20", "--data", "digits", "--image-size", "16", "--epochs", "2", "-b", "64", "--accumulate", "2"),

@@ -20,7 +20,8 @@ from zoo.preprocess import Preprocess
 from zoo.training import signals as signals_module
 from zoo.training.draws import Draws
 from zoo.training.measure import measure
-from zoo.training.ranks import ALONE, Ranks, explaining, is_lost, joined
+from zoo.training.ranks import ALONE, Ranks, explaining, is_lost
+from zoo.training.rendezvous import joined
 from zoo.training.signals import Signals
 from zoo.training.together import refuse_different, refuse_uneven, same_checkpoint, share
 

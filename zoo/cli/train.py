@@ -62,7 +62,7 @@ def command(lazy: "Lazy", /, as_json: bool, checkpoint_every: float, **options: 
     The result is WEIGHTS/ARCH.TAG.safetensors and a run folder with the recipe, the history and a report. A run that
     was interrupted or killed goes on from its last checkpoint: zoo train --resume runs/NAME.
     """
-    from zoo.training.ranks import joined
+    from zoo.training.rendezvous import joined
 
     with joined(options["device"]) as ranks, progress(ranks.leads) as show:
         if options["resume"] is not None:
