@@ -151,7 +151,7 @@ def carry_out(job: Job, run: Run | None, told: Told, ranks: Ranks = ALONE) -> Re
                 told.epoch(epoch)
             result = _store(job, run, where, state, ranks)
         except Diverged as error:
-            raise _diverged(error, job, where, saver) from None
+            raise _diverged(error, job, run, saver) from None
         except BaseException as error:
             saver.save_at_end(error)
             if saver.saved is not None:
@@ -190,9 +190,11 @@ def _record(job: Job) -> Record:
     )
 
 
-def _diverged(error: Diverged, job: Job, where: Path, saver: Saver) -> TrainingError:
+def _diverged(error: Diverged, job: Job, run: Run | None, saver: Saver) -> TrainingError:
     epoch, step = divmod(error.step, job.plan.steps)
-    kept = "" if saver.saved is None else f" The last good checkpoint, in {where}, is of step {saver.saved:,}."
+    kept = ""
+    if run is not None and saver.saved is not None:
+        kept = f" The last good checkpoint, {run.checkpoint}, is of step {saver.saved:,}."
     return TrainingError(
         f"The loss is no longer finite at step {step + 1:,} of epoch {epoch + 1}, at a learning rate of "
         f"{job.plan.lr(error.step):.2g}.{kept}",
