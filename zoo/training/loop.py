@@ -101,7 +101,7 @@ class Training:
         self.state, self.plan, self.recipe, self.data, self.loss, self.device = state, plan, recipe, data, loss, device
         self._draws = Draws(recipe.seed, device, ranks.rank)
         self._forward = Forward(state.module, ranks, accumulate=recipe.accumulate, compiled=recipe.compile)
-        self._autocast = device.type == "cuda" and recipe.amp
+        self._autocast = device.type == "cuda" if recipe.amp is None else recipe.amp
         statistics = (data.preprocess.mean, data.preprocess.std)
         self._mean, self._std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in statistics)
         self._parameters = [p for p in state.module.parameters() if p.requires_grad]
@@ -177,7 +177,7 @@ class Training:
             if self.device.type != "mps":
                 images = images.contiguous(memory_format=torch.channels_last)
             with explained(self.device):
-                with torch.autocast("cuda", torch.bfloat16) if self._autocast else nullcontext():
+                with torch.autocast(self.device.type, torch.bfloat16) if self._autocast else nullcontext():
                     logits = check_logits(self._forward(images), len(labels), len(self.data.classes))
                     part = self.loss(logits.float(), labels) / len(batches)
                 part.backward()  # type: ignore[no-untyped-call]

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from zoo.errors import UsageError
 from zoo.training.recipe_command import recipe_command
 
-VERSION = 1  # of what the fields mean; recipes of before it was recorded drew their random numbers in another way
+VERSION = 2  # of what the fields mean; in 1, `amp` was said of CUDA only
 
 Optimizer = Literal["adamw", "sgd", "muon"]
 Schedule = Literal["cosine", "constant", "one_cycle", "step"]
@@ -50,7 +50,7 @@ class Recipe:
         patience: epochs without a better one on the hold-out before the run ends; 0 for no early end.
         crop: pixels by which the image is padded and randomly shifted; `None` takes an eighth of the side.
         hflip: random mirror images; `None` takes what the data set says.
-        amp: bf16 autocast; takes effect on CUDA only.
+        amp: bf16 autocast; `None` has it on CUDA only. CPUs with bf16 arithmetic (AMX) gain from it too.
         compile: run the model through `torch.compile`.
         seed: of the fresh weights, the hold-out, the order of images, augmentation and dropout.
     """
@@ -82,7 +82,7 @@ class Recipe:
     patience: int = 0
     crop: int | None = None
     hflip: bool | None = None
-    amp: bool = True
+    amp: bool | None = None
     compile: bool = False
     seed: int = 0
 
