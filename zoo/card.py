@@ -48,6 +48,8 @@ class Card:
         versions: of Python and the packages that took part.
         licence: of the weights.
         digest: of the tensors, by `zoo.header.digest`.
+        stored_as: the dtype in which the file keeps its float32 tensors of two dimensions or more, `bfloat16`; empty
+            where as they are. zoo reads them as float32 again.
     """
 
     architecture: str
@@ -63,6 +65,7 @@ class Card:
     versions: Mapping[str, str] = field(default_factory=dict)
     licence: str = ""
     digest: str = ""
+    stored_as: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` reads it back."""
@@ -85,6 +88,7 @@ class Card:
             fields |= {name: _mapping(data, name) for name in ("params", "recipe", "versions")}
             card = cls(
                 **fields,
+                stored_as=_text(data, "stored_as") if "stored_as" in data else "",
                 classes=tuple(_text({"class": name}, "class") for name in _list(data, "classes")),
                 preprocess=Preprocess.from_dict(data["preprocess"]),
                 metrics=tuple(_metric(metric) for metric in _list(data, "metrics")),

@@ -91,7 +91,7 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def load_into(module: nn.Module, weights: Weights, path: Path) -> None:
-    """Put `weights` into `module`, strictly: the same names, shapes and dtypes.
+    """Put `weights` into `module`, strictly: the same names, shapes and dtypes, but that bfloat16 becomes float32.
 
     Raises:
         WeightsError: they differ; the first of each kind of difference is named.
@@ -113,6 +113,9 @@ def load_into(module: nn.Module, weights: Weights, path: Path) -> None:
 
 def _unlike(name: str, expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
     if name not in given or (expected[name].shape, expected[name].dtype) == (given[name].shape, given[name].dtype):
+        return ""
+    widened = (given[name].dtype, expected[name].dtype) == (torch.bfloat16, torch.float32)
+    if widened and expected[name].shape == given[name].shape:
         return ""
     return f"{name} {tuple(given[name].shape)} {given[name].dtype} for {tuple(expected[name].shape)}"
 

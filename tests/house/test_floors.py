@@ -43,6 +43,7 @@ FLOORS = {
     "training": 11,
     "testing": 12,
     "cli": 13,
+    "__main__": 14,  # `python -m zoo`
 }
 TORCH_FROM = 6  # floors below know neither torch nor numpy
 HEAVY = {"torch", "torchvision", "torchinfo", "numpy", "PIL", "safetensors", "matplotlib", "tensorboard"}

@@ -32,6 +32,8 @@ def asked_recipe(registry: "Registry", options: dict[str, Any]) -> "Recipe":
         if name not in fields:
             raise UsageError(f"The {name} to train is not said.", f"Say {flag}, or a --recipe that names it.")
     registry.find(Dataset, fields["data"])
+    if fields.get("init") and "params" not in fields:
+        fields["params"] = _params_of(fields["init"], registry.find(Architecture, fields["architecture"]).spec.name)
     for name, spec in (
         ("params", registry.find(Architecture, fields["architecture"]).spec),
         ("loss_params", registry.find(Loss, fields.get("loss", Recipe.loss)).spec),
@@ -51,3 +53,13 @@ def _given(file: Path | None, like: str | None) -> dict[str, Any]:
         path = find_weights(like)
         return recipe_of_card(read_card(path)[0].recipe, path)
     return {}
+
+
+def _params_of(init: str, architecture: str) -> dict[str, Any]:
+    """The parameters that weights to begin from were built with, if they are of that architecture."""
+    from zoo.card import read_card
+    from zoo.folders import find_weights
+    from zoo.training.start import split_init
+
+    card, _ = read_card(find_weights(split_init(init)[0]))
+    return dict(card.params) if card.architecture == architecture else {}

@@ -18,6 +18,16 @@ class Progress(Protocol):
         """How far the present stage is; a stage is over when `done` reaches `total`."""
 
 
+class Silent:
+    """Nothing at all, for a process beside one that shows the same."""
+
+    def line(self, text: str) -> None:
+        """Not shown."""
+
+    def update(self, label: str, done: int, total: int, detail: str = "") -> None:
+        """Not shown."""
+
+
 class Plain:
     """Lines only: nothing of a stage's progress is shown."""
 
@@ -39,8 +49,11 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
-    """A bar where standard error is a terminal, else plain lines."""
+def progress(shown: bool = True) -> Iterator[Progress]:
+    """A bar where standard error is a terminal, else plain lines; nothing where it is not to be shown."""
+    if not shown:
+        yield Silent()
+        return
     if not sys.stderr.isatty():
         yield Plain()
         return

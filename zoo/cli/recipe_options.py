@@ -29,6 +29,9 @@ _OPTIONS = (
         "--loss-param", "loss_params", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the loss."
     ),
     param_option,
+    click.option("--init", metavar="WEIGHTS", help="Weights to begin from, ARCH.TAG or a path; the head is fitted."),
+    click.option("--freeze/--no-freeze", default=None, help="Train the head alone.  [default: no-freeze]"),
+    click.option("--layer-decay", type=float, help="Factor of the learning rate a stage below the head.  [default: 1]"),
     click.option("--epochs", type=WHOLE, help="[default: 10]"),
     click.option("--batch-size", "-b", type=WHOLE, help="Images at once.  [default: 128]"),
     click.option("--accumulate", type=WHOLE, help="Batches whose gradients make a step.  [default: 1]"),

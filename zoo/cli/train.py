@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from zoo.training.job import Result, Told
     from zoo.training.loop import Epoch, Step
     from zoo.training.prepare import Places
+    from zoo.training.ranks import Ranks
     from zoo.training.recipe import Recipe
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -61,23 +62,30 @@ def command(lazy: "Lazy", /, as_json: bool, checkpoint_every: float, **options: 
     The result is WEIGHTS/ARCH.TAG.safetensors and a run folder with the recipe, the history and a report. A run that
     was interrupted or killed goes on from its last checkpoint: zoo train --resume runs/NAME.
     """
-    with progress() as show:
-        if options["resume"] is not None:
-            result = _resume(lazy, options, show, checkpoint_every)
-        else:
-            from zoo.training.job import run_job
+    from zoo.training.rendezvous import joined
 
-            like = options["like"]
-            recipe, places = _asked(lazy, options)
-            if like is not None:
-                _tell_differences(show, like, places)
-            result = run_job(
-                lazy.registry,
-                recipe,
-                places,
-                _told(show, recipe, str(places.device), checkpoint_every, options["tensorboard"]),
-            )
-    _tell_result(result, as_json)
+    with joined(options["device"]) as ranks, progress(ranks.leads) as show:
+        if options["resume"] is not None:
+            result = _resume(lazy, options, show, checkpoint_every, ranks)
+        else:
+            result = _train(lazy, options, show, checkpoint_every, ranks)
+    if ranks.leads:
+        _tell_result(result, as_json)
+
+
+def _train(lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_every: float, ranks: "Ranks") -> "Result":
+    from dataclasses import replace
+
+    from zoo.training.job import run_job
+
+    like = options["like"]
+    recipe, places = _asked(lazy, options)
+    if ranks.device is not None:
+        places = replace(places, device=ranks.device)
+    if like is not None:
+        _tell_differences(show, like, places, ranks)
+    told = _told(show, recipe, str(places.device), checkpoint_every, options["tensorboard"], ranks)
+    return run_job(lazy.registry, recipe, places, told, ranks)
 
 
 def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, Places]":
@@ -110,10 +118,11 @@ def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, Places]":
     return recipe, places
 
 
-def _resume(lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_every: float) -> "Result":
+def _resume(lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_every: float, ranks: "Ranks") -> "Result":
     from zoo.devices import describe, pick_device
     from zoo.environment import differences, versions
     from zoo.errors import UsageError
+    from zoo.training.record import parse_record
     from zoo.training.resume import Anew, find_run, resume_job
 
     run = options.pop("resume")
@@ -128,37 +137,47 @@ def _resume(lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_ev
             f"A run that is resumed goes on as it was begun, so {flag} cannot be said.",
             f"Leave it out, or begin another run, without --resume {run}.",
         )
-    path, record = find_run(run)
+    path = Path(run)
+    if ranks.leads:
+        path, record = find_run(run)
+        ranks.told(record.to_json())
+    else:
+        record = parse_record(ranks.told(b""), path)
     here = {**versions(), **describe(pick_device("cpu"))}
     changed = differences({name: record.environment[name] for name in here if name in record.environment}, here)
     changed = [line for line in changed if not line.startswith("device ")]
     if changed:
         show.line(f"warning: the weights may differ from those of a run that was not interrupted: {'; '.join(changed)}")
-    told = _told(show, record.recipe, record.device, checkpoint_every, tensorboard)
-    return resume_job(lazy.registry, path, record, Anew(**anew), told)
+    told = _told(show, record.recipe, record.device, checkpoint_every, tensorboard, ranks)
+    return resume_job(lazy.registry, path, record, Anew(**anew), told, ranks)
 
 
-def _told(show: Progress, recipe: "Recipe", device: str, checkpoint_every: float, tensorboard: bool) -> "Told":
+def _told(
+    show: Progress, recipe: "Recipe", device: str, checkpoint_every: float, tensorboard: bool, ranks: "Ranks"
+) -> "Told":
     from zoo.training.job import Told
 
+    on = device if ranks.world == 1 else f"{ranks.world} ranks, each {device.partition(':')[0]}"
     return Told(
-        data=lambda data: _tell_data(show, recipe, device, data),
+        data=lambda data: _tell_data(show, recipe, on, data),
+        start=show.line,
         step=lambda step: _tell_step(show, recipe, step),
         epoch=lambda epoch: _tell_epoch(show, recipe, epoch),
-        stopped=lambda run: show.line(f"stopped; to go on: zoo train --resume {run}"),
+        stopped=lambda run: show.line(f"stopped; to go on: {ranks.launcher} train --resume {run}"),
         checkpoint_every=checkpoint_every,
         tensorboard=tensorboard,
     )
 
 
-def _tell_differences(show: Progress, like: str, places: "Places") -> None:
+def _tell_differences(show: Progress, like: str, places: "Places", ranks: "Ranks") -> None:
     from zoo.card import read_card
     from zoo.devices import describe
     from zoo.environment import differences, versions
     from zoo.folders import find_weights
 
     card, _ = read_card(find_weights(like))
-    changed = differences(card.versions, {**versions(), **describe(places.device)})
+    here = {**versions(), **describe(places.device), "ranks": str(ranks.world)}
+    changed = differences({"ranks": "1", **card.versions}, here)
     if "version" not in card.recipe:
         changed.append("an earlier zoo then, which drew its random numbers in another way")
     if changed:

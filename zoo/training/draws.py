@@ -12,10 +12,16 @@ from torch import Tensor
 
 
 class Draws:
-    """What a seed stands for."""
+    """What a seed stands for.
 
-    def __init__(self, seed: int, device: torch.device) -> None:
+    Args:
+        rank: of the process among those that share each batch. The order of images is the same on all of them; what is
+            drawn at a step is not, as each draws for images of its own.
+    """
+
+    def __init__(self, seed: int, device: torch.device, rank: int = 0) -> None:
         self._seed = seed
+        self._own = f" of rank {rank}" if rank else ""
         self._device = device
         self._generator = torch.Generator()
 
@@ -29,7 +35,7 @@ class Draws:
         Returns:
             a generator on the CPU, for augmentation.
         """
-        number = self._number("step", step)
+        number = self._number(f"step{self._own}", step)
         random.seed(number)
         np.random.seed(number % 2**32)
         torch.default_generator.manual_seed(number)
@@ -38,7 +44,7 @@ class Draws:
                 torch.cuda.manual_seed(number)
         elif self._device.type == "mps":
             torch.mps.manual_seed(number)
-        return self._generator.manual_seed(self._number("augment", step))
+        return self._generator.manual_seed(self._number(f"augment{self._own}", step))
 
     def _number(self, purpose: str, count: int) -> int:
         text = f"{self._seed} {purpose} {count}".encode()

@@ -10,20 +10,24 @@ from zoo.atomic import refuse_existing, refuse_unwritable
 from zoo.card import Card
 from zoo.data import Data
 from zoo.errors import TrainingError
-from zoo.evaluate import Evaluation, evaluate
+from zoo.evaluate import Evaluation
 from zoo.registry import Registry
 from zoo.report.events import open_events, require_tensorboard
 from zoo.report.write import write_report
 from zoo.specs import Architecture
 from zoo.training.checkpoint import read_checkpoint
 from zoo.training.loop import Diverged, Epoch, Step, Training
+from zoo.training.measure import measure
 from zoo.training.prepare import Job, Places, prepare
+from zoo.training.ranks import ALONE, Ranks, explaining
 from zoo.training.recipe import Recipe
 from zoo.training.record import Record, look
 from zoo.training.run import Run
 from zoo.training.saver import Saver
 from zoo.training.signals import Signals
 from zoo.training.state import State
+from zoo.training.storage import as_stored
+from zoo.training.together import refuse_different, same_checkpoint
 from zoo.weights import save_weights
 
 CHECKPOINT_EVERY = 60.0  # seconds
@@ -44,12 +48,14 @@ class Told:
     """Who is told of what, and how often a checkpoint is written.
 
     Args:
+        start: of the weights that a run begins from, in one line.
         stopped: of the run folder, when a run ends early and can be gone on with.
         checkpoint_every: seconds.
         tensorboard: whether events for TensorBoard are written into the run folder.
     """
 
     data: Callable[[Data], None] = lambda data: None
+    start: Callable[[str], None] = lambda said: None
     step: Callable[[Step], None] = lambda step: None
     epoch: Callable[[Epoch], None] = lambda epoch: None
     stopped: Callable[[Path], None] = lambda run: None
@@ -57,8 +63,13 @@ class Told:
     tensorboard: bool = False
 
 
-def run_job(registry: Registry, recipe: Recipe, places: Places, told: Told | None = None) -> Result:
+def run_job(
+    registry: Registry, recipe: Recipe, places: Places, told: Told | None = None, ranks: Ranks = ALONE
+) -> Result:
     """Train what `recipe` says and store it.
+
+    Args:
+        ranks: that train together; all of them call this, and rank 0 alone writes and is told.
 
     Raises:
         ZooError: anything that is asked for is missing or unsound, or training cannot go on. Nothing is left
@@ -70,75 +81,99 @@ def run_job(registry: Registry, recipe: Recipe, places: Places, told: Told | Non
         require_tensorboard()
     architecture = registry.find(Architecture, recipe.architecture).spec.name
     path = places.weights_file(architecture)
-    refuse_existing(path, places.force)
-    refuse_unwritable(path)
-    job = prepare(registry, recipe, places, path, told.data)
+    if ranks.leads:
+        refuse_existing(path, places.force)
+        refuse_unwritable(path)
+    job = prepare_together(registry, recipe, places, path, told, ranks)
+    if not ranks.leads:
+        return carry_out(job, None, told, ranks)
     name = places.run_name or f"{architecture}.{places.tag}"
     run = Run.start(places.runs, name, _record(job), numbered=places.run_name is None)
     try:
-        return carry_out(job, run, told)
+        return carry_out(job, run, told, ranks)
     finally:
         if not (run.checkpoint.exists() or run.result.exists()):
             run.discard()
         run.release()
 
 
-def carry_out(job: Job, run: Run, told: Told) -> Result:
+def prepare_together(registry: Registry, recipe: Recipe, places: Places, path: Path, told: Told, ranks: Ranks) -> Job:
+    """`prepare` on every rank, which must come to the same; where data may be downloaded, one after another.
+
+    Raises:
+        ZooError: as `prepare`, or a rank has another recipe or other data.
+    """
+
+    def work() -> Job:
+        return prepare(registry, recipe, places, path, told.data, told.start, ranks)
+
+    job: Job = ranks.one_by_one(work) if places.download else work()
+    if ranks.world > 1:
+        refuse_different({"recipe": job.recipe.to_dict(), "data set": look(job.data)}, ranks)
+    return job
+
+
+def carry_out(job: Job, run: Run | None, told: Told, ranks: Ranks = ALONE) -> Result:
     """Train from the run's checkpoint, or from the beginning where there is none, to the stored weights.
+
+    Args:
+        run: `None` on a rank that does not lead.
 
     Raises:
         ZooError: training cannot go on.
     """
     device = job.places.device
-    module = job.model().to(device)
+    where = Path(ranks.told(str(run.path).encode() if run else b"").decode())
+    module = job.first_model().to(device)
     if device.type != "mps":
         module.to(memory_format=torch.channels_last)
-    state = State.fresh(module, job.recipe, device)
-    if resumed := run.checkpoint.exists():
-        state.restore(*read_checkpoint(run.checkpoint))
-        if state.rows:
+    state = State.fresh(module, job.recipe, device, job.head)
+    begun = same_checkpoint(read_checkpoint(run.checkpoint) if run and run.checkpoint.exists() else None, ranks)
+    if begun is not None:
+        state.restore(*begun)
+        if run and state.rows:
             run.record(state.rows)
-    training = Training(state, job.plan, job.recipe, job.data, job.loss, device)
-    with Signals() as signals, open_events(run.path, told.tensorboard) as events:
-        saver = Saver(run, state, signals, told.checkpoint_every, state.step if resumed else None)
+    training = Training(state, job.plan, job.recipe, job.data, job.loss, device, ranks)
+    lost = f"See what it said; then go on: {ranks.launcher} train --resume {where}"
+    shown = told.tensorboard and ranks.leads
+    agree = ranks.largest if ranks.world > 1 else None
+    with explaining(lost), Signals(agree) as signals, open_events(where, shown) as events:
+        saved = state.step if begun and run else None
+        saver = Saver(run, state, signals, told.checkpoint_every, saved, ranks.launcher)
         try:
             for epoch in training.epochs(signals, on_step=told.step, after_step=saver.save_if_due):
-                card = replace(job.card, metrics=epoch.evaluation.metrics(job.data.name, epoch.split))
-                save_weights(run.weights, state.measured.state_dict(), card, force=True)
-                run.record(state.rows)
+                if run is not None:
+                    card = replace(job.card, metrics=epoch.evaluation.metrics(job.data.name, epoch.split))
+                    save_weights(run.weights, state.measured.state_dict(), card, force=True)
+                    run.record(state.rows)
                 saver.save()
                 events.epoch(epoch.number, epoch.row())
                 told.epoch(epoch)
-            result = _store(job, run, state)
+            result = _store(job, run, where, state, ranks)
         except Diverged as error:
             raise _diverged(error, job, run, saver) from None
         except BaseException as error:
             saver.save_at_end(error)
             if saver.saved is not None:
-                told.stopped(run.path)
+                told.stopped(where)
             raise
         events.picture(result.run / "confusion.png", job.recipe.epochs)
     return result
 
 
-def _store(job: Job, run: Run, state: State) -> Result:
+def _store(job: Job, run: Run | None, where: Path, state: State, ranks: Ranks) -> Result:
     """Measure the weights that the run came to on the test split, and put them where they belong."""
-    tensors = state.measured.state_dict() if state.best is None else state.best.tensors
+    tensors, stored_as = as_stored(state.measured.state_dict() if state.best is None else state.best.tensors)
     module = job.model()
     module.load_state_dict(tensors)
-    final = evaluate(
-        module.to(job.places.device),
-        job.data.test,
-        job.data.preprocess,
-        job.loss,
-        num_classes=len(job.data.classes),
-        device=job.places.device,
-    )
-    card = replace(job.card, metrics=final.metrics(job.data.name, "test"))
-    card = save_weights(job.path, tensors, card, force=job.places.force)
-    run.finish(job.path, card.digest)  # before what may fail and is only shown
-    write_report(run.path, card, final, module, job.data.test)
-    return Result(job.path, card, run.path, final)
+    device = job.places.device
+    final = measure(module.to(device), job.data.test, job.data, job.loss, device, ranks)
+    card = replace(job.card, metrics=final.metrics(job.data.name, "test"), stored_as=stored_as)
+    if run is not None:
+        card = save_weights(job.path, tensors, card, force=job.places.force)
+        run.finish(job.path, card.digest)  # before what may fail and is only shown
+        write_report(where, card, final, module, job.data.test)
+    return Result(job.path, card, where, final)
 
 
 def _record(job: Job) -> Record:
@@ -150,14 +185,16 @@ def _record(job: Job) -> Record:
         tag=job.places.tag,
         weights=str(job.places.weights.absolute()),
         data_root=str(job.places.data_root.absolute()),
-        device=str(job.places.device),
+        device=job.places.device.type if "ranks" in job.card.versions else str(job.places.device),
         force=job.places.force,
     )
 
 
-def _diverged(error: Diverged, job: Job, run: Run, saver: Saver) -> TrainingError:
+def _diverged(error: Diverged, job: Job, run: Run | None, saver: Saver) -> TrainingError:
     epoch, step = divmod(error.step, job.plan.steps)
-    kept = "" if saver.saved is None else f" The last good checkpoint, {run.checkpoint}, is of step {saver.saved:,}."
+    kept = ""
+    if run is not None and saver.saved is not None:
+        kept = f" The last good checkpoint, {run.checkpoint}, is of step {saver.saved:,}."
     return TrainingError(
         f"The loss is no longer finite at step {step + 1:,} of epoch {epoch + 1}, at a learning rate of "
         f"{job.plan.lr(error.step):.2g}.{kept}",

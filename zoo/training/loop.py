@@ -8,20 +8,22 @@ from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from zoo.batches import Batch
 from zoo.data import Data
-from zoo.evaluate import Evaluation, check_logits, evaluate, explained
+from zoo.evaluate import Evaluation, check_logits, explained
 from zoo.losses import LossFunction
 from zoo.training.augment import augment
 from zoo.training.draws import Draws
+from zoo.training.measure import measure
 from zoo.training.optimize import set_lr
 from zoo.training.plan import Plan
+from zoo.training.ranks import ALONE, Ranks
 from zoo.training.recipe import Recipe
 from zoo.training.signals import Signals
 from zoo.training.state import Best, State
+from zoo.training.together import Forward, share
 
 LOOK_EVERY = 1.0  # seconds between looks at the loss; each look waits for the device
 
@@ -86,11 +88,19 @@ class Training:
     """A run under way: everything that its steps need."""
 
     def __init__(
-        self, state: State, plan: Plan, recipe: Recipe, data: Data, loss: LossFunction, device: torch.device
+        self,
+        state: State,
+        plan: Plan,
+        recipe: Recipe,
+        data: Data,
+        loss: LossFunction,
+        device: torch.device,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self.ranks = ranks
         self.state, self.plan, self.recipe, self.data, self.loss, self.device = state, plan, recipe, data, loss, device
-        self._draws = Draws(recipe.seed, device)
-        self._forward: Callable[[Tensor], Any] = torch.compile(state.module) if recipe.compile else state.module
+        self._draws = Draws(recipe.seed, device, ranks.rank)
+        self._forward = Forward(state.module, ranks, accumulate=recipe.accumulate, compiled=recipe.compile)
         self._autocast = device.type == "cuda" if recipe.amp is None else recipe.amp
         statistics = (data.preprocess.mean, data.preprocess.std)
         self._mean, self._std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in statistics)
@@ -117,31 +127,26 @@ class Training:
             number = len(state.rows) + 1
             self._steps(number, signals, on_step, after_step)
             rate = self._rate(plan.steps)
-            measured = evaluate(
-                state.measured,
-                plan.judged,
-                self.data.preprocess,
-                self.loss,
-                num_classes=len(self.data.classes),
-                device=self.device,
-            )
+            measured = measure(state.measured, plan.judged, self.data, self.loss, self.device, self.ranks)
             lr = plan.lr((number - 1) * plan.steps)
             left = self._left(plan.steps, number)
             with signals.held():
                 epoch = Epoch(number, lr, float(state.total) / plan.steps, measured, plan.split, rate, left)
                 self._finish(epoch)
             yield epoch
+            signals.settle(False)
 
     def _steps(
         self, number: int, signals: Signals, on_step: Callable[[Step], None], after_step: Callable[[], None]
     ) -> None:
         state, plan = self.state, self.plan
-        state.module.train()
+        state.train()
         before = (number - 1) * plan.steps
         used = plan.batch_size * plan.accumulate
         order = self._draws.order(plan.train.n, number)[: plan.steps * used]
-        batches = plan.train.epoch(plan.batch_size, order[(state.step - before) * used :])
-        spent, started, looked = state.seconds, time.perf_counter(), 0.0
+        mine = share(order[(state.step - before) * used :], plan.batch_size, self.ranks)
+        batches = plan.train.epoch(plan.batch_size // self.ranks.world, mine)
+        spent, started, looked, due = state.seconds, time.perf_counter(), 0.0, True
         while state.step < before + plan.steps:
             chosen = list(islice(batches, plan.accumulate))
             with signals.held():
@@ -151,13 +156,14 @@ class Training:
             now = time.perf_counter()
             state.seconds = spent + now - started
             done = state.step - before
-            if now - looked > LOOK_EVERY or done == plan.steps:
+            if due or done == plan.steps:
                 looked = now
                 if (bad := int(state.first_bad)) >= 0:
                     raise Diverged(bad)
                 state.seconds = spent + time.perf_counter() - started
                 on_step(Step(number, done, plan.steps, self._rate(done), self._left(done, number)))
             after_step()
+            due = signals.settle(time.perf_counter() - looked > LOOK_EVERY)
 
     def _step(self, batches: list[Batch]) -> None:
         state = self.state
@@ -184,6 +190,7 @@ class Training:
         state.step += 1
         if state.average is not None:
             state.average.update(state.step)
+        value = self.ranks.mean(value)
         state.total = state.total + value
         now_bad = ~torch.isfinite(value) & (state.first_bad < 0)
         state.first_bad = torch.where(now_bad, state.step - 1, state.first_bad)

@@ -1,6 +1,6 @@
 """Muon for weights of any number of dimensions: PyTorch's takes matrices alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,13 +13,24 @@ class WholeMuon(Muon):
 
     What is updated are views, so the weights themselves change. Its learning rate is scaled to the size of AdamW's
     updates (Liu et al. 2025, Muon is Scalable for LLM Training).
+
+    Args:
+        weights: themselves, or groups of them as any optimizer of PyTorch takes them.
     """
 
-    def __init__(self, weights: list[nn.Parameter], *, lr: float, weight_decay: float, momentum: float) -> None:
-        self._weights = weights
-        self._views = [nn.Parameter(_matrix(weight.detach(), weight)) for weight in weights]
+    def __init__(
+        self, weights: Sequence[nn.Parameter | dict[str, Any]], *, lr: float, weight_decay: float, momentum: float
+    ) -> None:
+        groups = [group for group in weights if isinstance(group, dict)] or [{"params": weights}]
+        self._weights = [weight for group in groups for weight in group["params"]]
+        self._views = [nn.Parameter(_matrix(weight.detach(), weight)) for weight in self._weights]
+        views = iter(self._views)
         super().__init__(
-            self._views, lr=lr, weight_decay=weight_decay, momentum=momentum, adjust_lr_fn="match_rms_adamw"
+            [{**group, "params": [next(views) for _ in group["params"]]} for group in groups],
+            lr=lr,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            adjust_lr_fn="match_rms_adamw",
         )
 
     @torch.no_grad()

@@ -1,5 +1,8 @@
 """Optimizers over a model's parameters: torch.optim, with the choices that a recipe names."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import nn
 from torch.optim import SGD, AdamW
 from torch.optim import Optimizer as TorchOptimizer
@@ -7,25 +10,31 @@ from torch.optim import Optimizer as TorchOptimizer
 from zoo.training.muon import WholeMuon
 from zoo.training.recipe import Recipe
 
+SCALE = "scale"  # of a group: what its learning rate is multiplied by
 FUSED = ("cpu", "cuda", "mps")  # devices that have optimizers of one kernel
 
 
-def make_optimizers(module: nn.Module, recipe: Recipe) -> list[TorchOptimizer]:
+def make_optimizers(
+    module: nn.Module, recipe: Recipe, scales: Mapping[int, float] | None = None
+) -> list[TorchOptimizer]:
     """The optimizers over all parameters that require a gradient; biases and norms (1-d) are not decayed.
 
     There is one, or two for `muon`, which takes the hidden weights: all of two dimensions or more but the first and the
     last, which read the image and write the logits.
+
+    Args:
+        scales: `id` of each parameter to what its learning rate is multiplied by; `None` for 1.
     """
     assert recipe.lr is not None and recipe.weight_decay is not None and recipe.momentum is not None
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     wide = [parameter for parameter in trained if parameter.ndim > 1]
-    hidden = wide[1:-1] if recipe.optimizer == "muon" else []
+    hidden = wide[1:-1] if recipe.optimizer == "muon" and not recipe.freeze else []  # a head alone hides nothing
     taken = {id(parameter) for parameter in hidden}
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in wide if id(p) not in taken], "weight_decay": recipe.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    groups = [group for group in groups if group["params"]]
+    groups = [scaled for group in groups for scaled in _scaled(group, scales)]
     fused = all(p.device.type in FUSED and p.is_floating_point() for p in trained)
     if recipe.optimizer == "sgd":
         nesterov = recipe.momentum > 0
@@ -33,12 +42,23 @@ def make_optimizers(module: nn.Module, recipe: Recipe) -> list[TorchOptimizer]:
     beta = recipe.momentum if recipe.optimizer == "adamw" else 0.9
     made: list[TorchOptimizer] = [AdamW(groups, lr=recipe.lr, betas=(beta, 0.999), fused=fused)] if groups else []
     if hidden:
-        made.append(WholeMuon(hidden, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum))
+        groups = _scaled({"params": hidden}, scales)
+        made.append(WholeMuon(groups, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum))
     return made
 
 
 def set_lr(optimizers: list[TorchOptimizer], lr: float) -> None:
-    """Let the next step of all of them be taken at this learning rate."""
+    """Let the next step of all of them be taken at this learning rate, scaled where a parameter's is."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get(SCALE, 1.0)
+
+
+def _scaled(group: dict[str, Any], scales: Mapping[int, float] | None) -> list[dict[str, Any]]:
+    """`group` by the scale of its parameters; none where it is empty."""
+    if not group["params"] or scales is None:
+        return [group] if group["params"] else []
+    return [
+        {**group, "params": [p for p in group["params"] if scales[id(p)] == scale], SCALE: scale}
+        for scale in sorted({scales[id(p)] for p in group["params"]})
+    ]

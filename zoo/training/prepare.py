@@ -1,7 +1,7 @@
 """From the names in a recipe to what a run works with: the data, the loss, a fresh model and its card."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,12 @@ from zoo.models import build_model
 from zoo.params import check_params
 from zoo.registry import Entry, Registry
 from zoo.specs import Architecture, Dataset, Loss
+from zoo.training.head import head_names
 from zoo.training.plan import Plan, make_plan
+from zoo.training.ranks import ALONE, Ranks
 from zoo.training.recipe import Recipe
+from zoo.training.start import Start, read_start, split_init
+from zoo.training.together import refuse_uneven
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,21 +58,57 @@ class Job:
     plan: Plan
     card: Card
     path: Path
+    start: Start | None = None
+    head: frozenset[str] = frozenset()
 
     def model(self) -> nn.Module:
         """The model with its fresh weights, on the CPU."""
-        build: dict[str, Any] = {
+        return build_model(self.architecture, **self._build(), seed=self.recipe.seed)
+
+    def first_model(self) -> nn.Module:
+        """The model with the weights that training begins from, on the CPU.
+
+        Raises:
+            WeightsError: those that the recipe names do not fit.
+        """
+        module = self.model()
+        if self.start is not None:
+            self.start.put_into(module, self.head, self.data.classes)
+        return module
+
+    def with_head(self) -> "Job":
+        """The same job, which knows the head of its model where it needs to.
+
+        Raises:
+            PluginError: the head cannot be told apart.
+        """
+        if self.start is None and self.recipe.layer_decay == 1:
+            return self
+        return replace(self, head=head_names(self.architecture, self.model(), **self._build()))
+
+    def _build(self) -> dict[str, Any]:
+        return {
             "num_classes": len(self.data.classes),
             "in_channels": self.data.preprocess.channels,
+            "params": self.recipe.params,
         }
-        return build_model(self.architecture, **build, params=self.recipe.params, seed=self.recipe.seed)
 
 
-def prepare(registry: Registry, recipe: Recipe, places: Places, path: Path, on_data: Callable[[Data], None]) -> Job:
+def prepare(
+    registry: Registry,
+    recipe: Recipe,
+    places: Places,
+    path: Path,
+    on_data: Callable[[Data], None],
+    on_start: Callable[[str], None] = lambda said: None,
+    ranks: Ranks = ALONE,
+) -> Job:
     """Find and load everything that `recipe` names.
 
     Args:
         path: where the weights will be.
+        on_start: told what is taken over from the weights that the recipe begins from, if any.
+        ranks: that train together.
 
     Raises:
         ZooError: something that is asked for is missing or unsound, or does not go together.
@@ -76,30 +116,45 @@ def prepare(registry: Registry, recipe: Recipe, places: Places, path: Path, on_d
     architecture = registry.find(Architecture, recipe.architecture)
     dataset = registry.find(Dataset, recipe.data)
     loss = build_loss(registry.find(Loss, recipe.loss), recipe.loss_params)
+    start = read_start(recipe.init, architecture) if recipe.init else None
     data = open_data(
         dataset,
         architecture.spec,
         places.data_root,
         places.device,
-        wanted=Wanted(image_size=recipe.image_size, channels=recipe.channels),
+        wanted=start.wanted(recipe) if start else Wanted(image_size=recipe.image_size, channels=recipe.channels),
         download=places.download,
         workers=places.workers,
     )
+    if start is not None:
+        data = start.as_seen(data)
+        recipe = replace(recipe, init=f"{split_init(recipe.init)[0]}@{start.digits}")
     on_data(data)
-    return Job(
+    job = Job(
         recipe=recipe,
         places=places,
         architecture=architecture,
         data=data,
         loss=loss,
         plan=make_plan(recipe, data, dataset.spec.hflip),
-        card=_card(architecture, dataset, data, recipe, places),
+        card=_card(architecture, dataset, data, recipe, places, ranks),
         path=path,
-    )
+        start=start,
+    ).with_head()
+    refuse_uneven(job.plan.batch_size, ranks)
+    if start is not None:
+        job.first_model()  # refused now rather than when a run folder is there
+        on_start(start.said(recipe, job.head, data))
+    return job
 
 
 def _card(
-    architecture: Entry[Architecture], dataset: Entry[Dataset], data: Data, recipe: Recipe, places: Places
+    architecture: Entry[Architecture],
+    dataset: Entry[Dataset],
+    data: Data,
+    recipe: Recipe,
+    places: Places,
+    ranks: Ranks,
 ) -> Card:
     tag = ["--tag", places.tag] if places.tag != recipe.data else []
     return Card(
@@ -112,6 +167,6 @@ def _card(
         dataset=dataset.spec.name,
         recipe=recipe.to_dict(),
         command=recipe.command(*tag),
-        versions={**versions(), **describe(places.device)},
+        versions={**versions(), **describe(places.device), **ranks.described()},
         licence=dataset.spec.licence,
     )

@@ -29,6 +29,11 @@ class Recipe:
         data: name of the data set.
         image_size, channels: asked for; `None` takes what fits.
         loss, loss_params: what is minimised.
+        init: weights to begin from, `ARCH.TAG` or a path; empty for fresh ones. With `@` and the first digits of their
+            digest after it, as a prepared run records it, no other file will do.
+        freeze: train the classifier's head alone; the rest stays as `init` has it, BatchNorm's statistics too.
+        layer_decay: what the learning rate falls by with each stage away from the head (`zoo.training.stages`); 1 for
+            not at all.
         epochs: times through the training split.
         batch_size: images that go through the model at once.
         accumulate: batches a step, whose gradients are averaged.
@@ -57,6 +62,9 @@ class Recipe:
     channels: int | None = None
     loss: str = "cross_entropy"
     loss_params: Mapping[str, Any] = field(default_factory=dict)
+    init: str = ""
+    freeze: bool = False
+    layer_decay: float = 1.0
     epochs: int = 10
     batch_size: int = 128
     accumulate: int = 1
@@ -86,6 +94,11 @@ class Recipe:
         for name, good in self._checks().items():
             if not good:
                 raise UsageError(f"{name} = {getattr(self, name)!r} is out of range.", "See `zoo train --help`.")
+        if self.freeze and not self.init:
+            raise UsageError(
+                "What is frozen (freeze) stays as the weights to begin from have it, and none are said.",
+                "Say --init WEIGHTS too, or leave --freeze out.",
+            )
         if self.patience and not self.hold_out:
             raise UsageError(
                 "An early end (patience) needs a hold-out to judge by: the test split decides nothing.",
@@ -97,6 +110,7 @@ class Recipe:
         return {
             "image_size": self.image_size is None or self.image_size >= 1,
             "channels": self.channels is None or self.channels >= 1,
+            "layer_decay": 0 < self.layer_decay <= 1,
             "epochs": self.epochs >= 1,
             "batch_size": self.batch_size >= 1,
             "accumulate": self.accumulate >= 1,

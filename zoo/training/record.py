@@ -54,7 +54,23 @@ def read_record(folder: Path) -> Record:
     """
     path = folder / NAME
     try:
-        said = json.loads(path.read_bytes())
+        content = path.read_bytes()
+    except OSError:
+        raise TrainingError(
+            f"{folder} is no run folder: there is no {NAME} in it.", "Name a folder in runs/, as `zoo train` made it."
+        ) from None
+    return parse_record(content, path)
+
+
+def parse_record(content: bytes, path: Path) -> Record:
+    """The record that `Record.to_json` wrote, at `path`.
+
+    Raises:
+        TrainingError: it is malformed, or another release of zoo began the run.
+    """
+    folder = path.parent
+    try:
+        said = json.loads(content)
         release = said["zoo"]
         if said.pop("format") != FORMAT or release != __version__:
             raise TrainingError(
@@ -63,10 +79,6 @@ def read_record(folder: Path) -> Record:
                 f"Install zoo-kit=={release}, or train again.",
             )
         return Record(**{**said, "recipe": to_recipe(said["recipe"], str(path))})
-    except OSError:
-        raise TrainingError(
-            f"{folder} is no run folder: there is no {NAME} in it.", "Name a folder in runs/, as `zoo train` made it."
-        ) from None
     except TrainingError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, ZooError) as error:

@@ -10,8 +10,9 @@ from zoo.errors import DeviceError, TrainingError, UsageError, WeightsError
 from zoo.registry import Registry
 from zoo.report.events import require_tensorboard
 from zoo.specs import Architecture
-from zoo.training.job import Result, Told, carry_out
-from zoo.training.prepare import Places, prepare
+from zoo.training.job import Result, Told, carry_out, prepare_together
+from zoo.training.prepare import Places
+from zoo.training.ranks import ALONE, Ranks
 from zoo.training.record import Record, read_record, refuse_other_data
 from zoo.training.run import Run
 
@@ -40,8 +41,13 @@ def find_run(name: str) -> tuple[Path, Record]:
     return path, read_record(path)
 
 
-def resume_job(registry: Registry, path: Path, record: Record, anew: Anew, told: Told | None = None) -> Result:
+def resume_job(
+    registry: Registry, path: Path, record: Record, anew: Anew, told: Told | None = None, ranks: Ranks = ALONE
+) -> Result:
     """Train on from the checkpoint in the run folder `path`, or from the beginning where it has none yet.
+
+    Args:
+        ranks: as many as the run was begun with; rank 0 alone needs the folder.
 
     Raises:
         ZooError: the run is finished, is running, or cannot go on as it began.
@@ -49,9 +55,10 @@ def resume_job(registry: Registry, path: Path, record: Record, anew: Anew, told:
     told = told or Told()
     if told.tensorboard:
         require_tensorboard()
-    run = Run.reopen(path)
+    run = Run.reopen(path) if ranks.leads else None
     try:
-        places = _places(record, anew)
+        _refuse_other_ranks(path, record, ranks)
+        places = _places(record, anew, ranks)
         entry = registry.find(Architecture, record.recipe.architecture)
         here = f"{entry.plugin.distribution} {entry.plugin.version}"
         if here != record.plugin:
@@ -60,24 +67,43 @@ def resume_job(registry: Registry, path: Path, record: Record, anew: Anew, told:
                 "Install that version, or train again.",
             )
         weights = places.weights_file(entry.spec.name)
-        places = replace(places, force=places.force or _ours(weights, record))
-        refuse_existing(weights, places.force)
-        refuse_unwritable(weights)
-        job = prepare(registry, record.recipe, places, weights, told.data)
+        if ranks.leads:
+            places = replace(places, force=places.force or _ours(weights, record))
+            refuse_existing(weights, places.force)
+            refuse_unwritable(weights)
+        job = prepare_together(registry, record.recipe, places, weights, told, ranks)
         refuse_other_data(record, job.data)
-        return carry_out(job, run, told)
+        return carry_out(job, run, told, ranks)
     finally:
-        run.release()
+        if run is not None:
+            run.release()
 
 
-def _places(record: Record, anew: Anew) -> Places:
+def _refuse_other_ranks(path: Path, record: Record, ranks: Ranks) -> None:
+    """Each rank draws for its own images and has its own BatchNorm batches, so another number gives other weights."""
+    before = int(record.environment.get("ranks", 1))
+    if before != ranks.world:
+        again = f"torchrun --nproc-per-node {before} -m zoo" if before > 1 else "zoo"
+        raise TrainingError(
+            f"The run {path} was begun on {before} rank{'s' * (before > 1)}, and here are {ranks.world}: it would come "
+            "to other weights.",
+            f"Go on with as many, such as by: {again} train --resume {path}",
+        )
+
+
+def _places(record: Record, anew: Anew, ranks: Ranks) -> Places:
+    if ranks.device is not None and ranks.device.type != record.device:
+        raise UsageError(
+            f"The run was begun on {record.device}; on {ranks.device.type} it would come to other weights.",
+            f"Say --device {record.device}.",
+        )
     if anew.device not in ("auto", record.device):
         raise UsageError(
             f"The run was begun on {record.device}; on {anew.device} it would come to other weights.",
             "Leave --device out.",
         )
     try:
-        device = pick_device(record.device)
+        device = ranks.device or pick_device(record.device)
     except DeviceError as error:
         raise DeviceError(
             f"{error.cause} The run was begun on it, and would come to other weights elsewhere.",

@@ -5,6 +5,7 @@ import time
 from zoo.errors import DataError, OutputError
 from zoo.training.checkpoint import write_checkpoint
 from zoo.training.loop import Diverged
+from zoo.training.ranks import is_lost
 from zoo.training.run import Run
 from zoo.training.signals import Signals
 from zoo.training.state import State
@@ -14,14 +15,25 @@ class Saver:
     """Writes the checkpoints of one run.
 
     Args:
+        run: where they go; `None` on a rank that writes nothing.
         every: seconds between two of them within an epoch.
         saved: the step that the checkpoint in the folder is of; `None` where there is none.
+        launcher: how zoo is started to go on.
     """
 
-    def __init__(self, run: Run, state: State, signals: Signals, every: float, saved: int | None) -> None:
+    def __init__(
+        self,
+        run: Run | None,
+        state: State,
+        signals: Signals,
+        every: float,
+        saved: int | None,
+        launcher: str = "zoo",
+    ) -> None:
         self.saved = saved
         self._run, self._state, self._signals, self._every = run, state, signals, every
         self._next = time.monotonic() + every
+        self._launcher = launcher
 
     def save_if_due(self) -> None:
         """Write one if the time has come."""
@@ -35,6 +47,8 @@ class Saver:
             Diverged: a value is not finite; the one before is as it was.
             OutputError: it cannot be written; the one before is as it was.
         """
+        if self._run is None:
+            return
         with self._signals.held():
             if not self._state.finite():
                 bad = int(self._state.first_bad)
@@ -43,13 +57,13 @@ class Saver:
                 write_checkpoint(self._run.checkpoint, self._state.tensors(), self._state.facts())
             except OutputError as error:
                 kept = "" if self.saved is None else f" The checkpoint of step {self.saved:,} is as it was."
-                again = "" if self.saved is None else f", then go on: zoo train --resume {self._run.path}"
+                again = "" if self.saved is None else f", then go on: {self._launcher} train --resume {self._run.path}"
                 raise OutputError(error.cause + kept, f"Make room{again}.") from error
             self.saved = self._state.step
             self._next = time.monotonic() + self._every
 
     def save_at_end(self, error: BaseException) -> None:
         """Write one because `error` ends the run, if what there is now is sound and is more than what is stored."""
-        stopped = isinstance(error, DataError) or not isinstance(error, Exception)
+        stopped = isinstance(error, DataError) or not isinstance(error, Exception) or is_lost(error)
         if stopped and not self._state.torn and self._state.step > (self.saved or 0) and self._state.finite():
             self.save()

@@ -10,8 +10,10 @@ from torch.optim import Optimizer
 
 from zoo.errors import TrainingError
 from zoo.training.average import Average
+from zoo.training.freeze import freeze
 from zoo.training.optimize import make_optimizers
 from zoo.training.recipe import Recipe
+from zoo.training.stages import lr_scales
 
 
 @dataclass
@@ -34,6 +36,7 @@ class State:
         total: the sum of the losses of the present epoch's steps, on the device.
         first_bad: the step, from 0, of the first loss that was not finite, on the device; -1 where there was none.
         seconds: spent on the present epoch's steps.
+        still: modules of a frozen part, which stay in evaluation mode.
         torn: a step was begun and not ended, so that nothing here is worth to be stored.
     """
 
@@ -46,18 +49,35 @@ class State:
     seconds: float = 0.0
     rows: list[dict[str, Any]] = field(default_factory=list)
     best: Best | None = None
+    still: list[nn.Module] = field(default_factory=list)
     torn: bool = False
 
     @classmethod
-    def fresh(cls, module: nn.Module, recipe: Recipe, device: torch.device) -> "State":
-        """The state of a run before its first step. `module` is on the device already."""
+    def fresh(
+        cls, module: nn.Module, recipe: Recipe, device: torch.device, head: frozenset[str] = frozenset()
+    ) -> "State":
+        """The state of a run before its first step.
+
+        Args:
+            module: on the device already, with the weights that the run begins from. It is frozen as the recipe says.
+            head: names of the tensors of its head, for a recipe that freezes the rest or scales its learning rate.
+        """
+        still = freeze(module, head) if recipe.freeze else []
+        scales = lr_scales(module, head, recipe.layer_decay) if recipe.layer_decay < 1 else None
         return cls(
             module=module,
-            optimizers=make_optimizers(module, recipe),
+            optimizers=make_optimizers(module, recipe, scales),
+            still=still,
             average=Average(module, recipe.ema) if recipe.ema else None,
             total=torch.zeros((), device=device),
             first_bad=torch.full((), -1, dtype=torch.int64, device=device),
         )
+
+    def train(self) -> None:
+        """Put the model into training mode, but for what is frozen."""
+        self.module.train()
+        for part in self.still:
+            part.training = False
 
     @property
     def measured(self) -> nn.Module:

@@ -1,0 +1,122 @@
+"""What cannot be trained, gone on with or begun from is said before anything is made, with what to do."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from zoo.training.saver import Saver
+
+Run = Callable[..., Any]
+Explained = Callable[..., str]
+Tree = Callable[[Path], dict[str, bytes | None]]
+TRAIN = ("train", "lenet5", "--data", "digits", "-b", "512", "--device", "cpu", "--epochs", "1")
+
+
+@pytest.fixture
+def stopped(run_zoo: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run that Ctrl-C ended after its first step."""
+    with monkeypatch.context() as patched:
+        patched.setattr(Saver, "save_if_due", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert run_zoo(*TRAIN, "--tag", "mine").code == 130
+    return Path("runs/lenet5.mine")
+
+
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        (("resnet20",), "ARCHITECTURE"),
+        (("--init", "lenet5.digits"), "--init"),
+        (("--no-freeze",), "--freeze"),
+        (("--layer-decay", "0.5"), "--layer-decay"),
+        (("--recipe", "mine.toml"), "--recipe"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_run_goes_on_as_it_was_begun_and_not_as_another(
+    run_zoo: Run, stopped: Path, explained: Explained, tree: Tree, words: tuple[str, ...], flag: str
+) -> None:
+    before = tree(stopped)
+    assert f"so {flag} cannot be said" in explained(run_zoo("train", "--resume", str(stopped), *words), 2)
+    assert tree(stopped) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"zoo": "9.9.9"}, "begun with zoo 9.9.9"),
+        ({"format": 99}, "was begun with zoo"),
+        ({"recipe": {"architecture": "lenet5"}}, "is damaged"),
+        ({"recipe": None}, "is damaged"),
+        ({"plugin": "zoo-kit 9.9.9"}, "begun with the architecture of zoo-kit 9.9.9"),
+    ],
+    ids=["release", "format", "recipe", "no recipe", "plugin"],
+)
+def test_a_run_folder_of_another_release_is_refused(
+    run_zoo: Run, stopped: Path, explained: Explained, tree: Tree, change: dict[str, object], says: str
+) -> None:
+    record = json.loads((stopped / "run.json").read_text()) | change
+    (stopped / "run.json").write_text(json.dumps(record))
+    before = tree(stopped)
+    assert says in explained(run_zoo("train", "--resume", str(stopped)), 1)
+    assert tree(stopped) == before
+
+
+@pytest.mark.parametrize(
+    ("field", "close"), [("freze = true", "freeze"), ("layer_deacy = 0.5", "layer_decay"), ("inti = 'a.b'", "init")]
+)
+def test_a_field_that_is_misspelt_in_a_recipe_is_named_with_the_one_that_is_near(
+    run_zoo: Run, explained: Explained, here: Path, field: str, close: str
+) -> None:
+    (here / "mine.toml").write_text(f'architecture = "lenet5"\ndata = "digits"\n{field}\n')
+    said = explained(run_zoo("train", "--recipe", "mine.toml"), 2)
+    assert f"names {field.split()[0]!r}, which is no field" in said and f"Did you mean {close}?" in said
+    assert [path.name for path in here.iterdir()] == ["mine.toml"]
+
+
+def test_weights_that_cannot_be_begun_from_are_refused(
+    run_zoo: Run, explained: Explained, here: Path, tree: Tree, trained: Path, tmp_path: Path
+) -> None:
+    good = trained.read_bytes()
+    for name, content in {
+        "truncated": good[: len(good) // 2],
+        "short": good[:100],
+        "empty": b"",
+        "text": b"these are no weights",
+        "changed": good[:-1] + bytes([good[-1] ^ 1]),
+        "pickle": b"\x80\x04\x95" + b"0" * 100,
+    }.items():
+        path = tmp_path / f"lenet5.{name}.safetensors"
+        path.write_bytes(content)
+        assert str(path) in explained(run_zoo(*TRAIN, "--init", str(path)), 1)
+    foreign = tmp_path / "foreign.safetensors"
+    safetensors.torch.save_file({"a": torch.zeros(1)}, foreign)
+    assert "without a zoo card" in explained(run_zoo(*TRAIN, "--init", str(foreign)), 1)
+    said = explained(run_zoo("train", "resnet20", *TRAIN[2:], "--init", str(trained)), 1)
+    assert "are of zoo-kit:lenet5, and zoo-kit:resnet20 is to be trained" in said
+    assert "is missing" not in said
+    assert "There is no weights file at" in explained(run_zoo(*TRAIN, "--init", "./none.safetensors"), 1)
+    assert "no weights named 'lenet5.none'" in explained(run_zoo(*TRAIN, "--init", "lenet5.none"), 1)
+    assert "--init WEIGHTS" in explained(run_zoo(*TRAIN, "--freeze"), 2)
+    explained(run_zoo(*TRAIN, "--layer-decay", "0"), 2)
+    assert not tree(here)
+
+
+def test_fine_tuning_follows_the_weights_parameters_and_the_cards_command_does_it_again(run_zoo: Run) -> None:
+    assert run_zoo(*TRAIN, "-p", "activation=relu", "--tag", "relu").code == 0
+    first = run_zoo(*TRAIN, "--init", "lenet5.relu", "--freeze", "--layer-decay", "0.5", "--tag", "tuned", "--json")
+    assert first.code == 0 and "the head alone is trained" in first.err
+    told = json.loads(first.out)
+    from zoo.card import read_card
+
+    card = read_card(Path(told["weights"]))[0]
+    assert card.params == {"activation": "relu"}
+    words = card.command.split()[1:]
+    again = run_zoo(*words, "--device", "cpu", "--force", "--json")
+    assert json.loads(again.out)["digest"] == told["digest"]
+    like = run_zoo("train", "--like", "lenet5.tuned", "--tag", "third", "--device", "cpu", "--json")
+    assert json.loads(like.out)["digest"] == told["digest"]

@@ -1,0 +1,133 @@
+"""Two processes that torchrun starts train one model: as one process would, and to the same bytes, killed or not."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from zoo.cli.main import run
+from zoo.weights import load_weights
+
+pytestmark = pytest.mark.slow
+LAUNCH = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "zoo")
+PLAIN = (
+    "lenet5",
+    "--data",
+    "digits",
+    "--epochs",
+    "2",
+    "-b",
+    "64",
+    "--accumulate",
+    "2",
+    "--crop",
+    "0",
+    "--device",
+    "cpu",
+)
+# BatchNorm, a moving average, several batches a step, a hold-out, and random shifts.
+FULL = (
+    *("resnet20", "--data", "digits", "--image-size", "16", "--epochs", "2", "-b", "64", "--accumulate", "2"),
+    *("--hold-out", "0.5", "--ema", "0.9", "--device", "cpu", "--tag", "full", "--checkpoint-every", "0"),
+)
+
+
+RUN = "runs/resnet20.full"
+
+
+@contextmanager
+def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """`zoo` on two ranks in a folder, in a session of its own, of which nothing is left at the end."""
+    folder.mkdir(exist_ok=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ZOO_DATA": str(folder)}
+    process = subprocess.Popen(
+        [*LAUNCH, *words], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        for each in (*children(process.pid), process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        process.communicate()
+
+
+def launched(folder: Path, *words: str) -> str:
+    """What such a run says, once it is over."""
+    with started(folder, *words) as process:
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+    return said
+
+
+def children(parent: int) -> list[int]:
+    """The ranks that a launcher has started, by rank."""
+    with suppress(FileNotFoundError):
+        found = [int(word) for word in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+        return sorted(found, key=_rank)
+    return []
+
+
+def _rank(process: int) -> int:
+    environment = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+    return next((int(entry[5:]) for entry in environment if entry.startswith(b"RANK=")), -1)
+
+
+def test_two_ranks_come_to_what_one_process_does_where_there_is_no_batchnorm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = launched(tmp_path, "train", *PLAIN, "--tag", "two")
+    assert said.count("epoch 2/2") == 1 and "on 2 ranks, each cpu" in said and "Warning: find_unused" not in said
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", *PLAIN, "--tag", "one"]) == 0
+    one, two = (load_weights(Path(f"weights/lenet5.{tag}.safetensors")) for tag in ("one", "two"))
+    for name, value in one.tensors.items():
+        assert (value - two.tensors[name]).abs().max() < 1e-5, name
+    assert [metric.n for metric in two.card.metrics] == [359, 359, 359]
+    for mine, theirs in zip(one.card.metrics, two.card.metrics, strict=True):
+        assert mine.value == pytest.approx(theirs.value, abs=1e-5)
+    assert two.card.versions["ranks"] == "2" and "ranks" not in one.card.versions
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["lenet5.one", "lenet5.two"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="ranks are found in /proc")
+def test_a_killed_rank_ends_the_others_and_the_run_goes_on_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """First the rank that writes is killed, then, when the run goes on, the other one."""
+    alone, folder = tmp_path / "alone", tmp_path / "here"
+    launched(alone, "train", *FULL)
+    killed(folder, 0, "train", *FULL)
+    killed(folder, 1, "train", "--resume", RUN, "--checkpoint-every", "0")
+    monkeypatch.chdir(folder)
+    capsys.readouterr()
+    assert run(["train", "--resume", RUN]) == 1
+    assert "begun on 2 ranks, and here are 1" in capsys.readouterr().err
+    launched(folder, "train", "--resume", RUN)
+    expected, found = (path / "weights" / "resnet20.full.safetensors" for path in (alone, folder))
+    assert found.read_bytes() == expected.read_bytes()
+
+
+def killed(folder: Path, victim: int, *words: str) -> None:
+    """Start a run, kill the rank `victim` once a checkpoint is written, and see how the other one ends."""
+    checkpoint = folder / RUN / "checkpoint.safetensors"
+    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+    with started(folder, *words) as process:
+        deadline = time.monotonic() + 120
+        while not (checkpoint.exists() and checkpoint.stat().st_mtime_ns > before):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        os.kill(children(process.pid)[victim], signal.SIGKILL)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode != 0
+    go_on = f"torchrun --nproc-per-node 2 -m zoo train --resume {RUN}"
+    assert "error: Another rank of this run has ended, or does not answer.\n" in said
+    assert f"  next: See what it said; then go on: {go_on}\n" in said
+    assert "Traceback" not in said.partition("torch/distributed/elastic")[0]  # what comes after is torchrun's own
+    assert not (folder / "weights").exists() and checkpoint.exists()

@@ -1,0 +1,47 @@
+"""`--compile`: a compiled run is stored like any other and goes on like any other."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from zoo.header import read_header
+from zoo.registry import Registry
+from zoo.training.job import run_job
+from zoo.training.prepare import Places
+from zoo.training.recipe import Recipe
+from zoo.training.resume import Anew, find_run, resume_job
+from zoo.training.saver import Saver
+from zoo.weights import load_weights
+
+
+@pytest.mark.slow
+def test_a_compiled_run_learns_the_same_resumes_and_keeps_plain_names(
+    small: Registry,
+    recipe: Callable[..., Recipe],
+    places: Callable[..., Places],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
+    compiled = []
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda module: compiled.append(module) or compile_(module))
+    made = recipe(epochs=1, compile=True, params={"width": 2})
+    done = run_job(small, made, places("same"))
+    assert len(compiled) == 1
+    expected = done.path.read_bytes()
+    assert sorted(read_header(done.path).tensors) == sorted(compiled[0].state_dict())
+    plain = load_weights(run_job(small, recipe(epochs=1, params={"width": 2}), places("plain")).path).tensors
+    for name, value in load_weights(done.path).tensors.items():
+        if "num_batches" not in name and not name.startswith(("1.", "5.")):  # dropout draws differ, so only roughly
+            assert (value.double() - plain[name].double()).abs().max() < 0.05, name
+
+    done.path.unlink()
+    done.run.rename("done")
+    with monkeypatch.context() as patched:
+        patched.setattr(Saver, "save_if_due", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run_job(small, made, places("same"))
+    assert resume_job(small, *find_run("same"), Anew()).path.read_bytes() == expected

@@ -1,0 +1,204 @@
+"""Training that begins from weights: what is taken over, what is fresh, what stays as it is, and what is refused."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from zoo.card import read_card
+from zoo.errors import PluginError, UsageError, WeightsError
+from zoo.plugins import Plugin
+from zoo.preprocess import Preprocess
+from zoo.registry import Registry
+from zoo.specs import Architecture, Dataset
+from zoo.training.freeze import freeze
+from zoo.training.head import head_names
+from zoo.training.job import Told, run_job
+from zoo.training.prepare import Job, Places, prepare
+from zoo.training.recipe import Recipe
+from zoo.training.resume import Anew, find_run, resume_job
+from zoo.training.saver import Saver
+from zoo.weights import load_weights, save_weights
+
+Make = Callable[..., Recipe]
+Put = Callable[..., Places]
+HEAD = {"8.weight", "8.bias"}
+
+
+@pytest.fixture
+def kit(small: Registry) -> Registry:
+    """`small`, with data sets of other class names (`renamed`), of the same in another order, and of one more."""
+    plugin = small.plugins[0]
+
+    def like_noise(name: str, *classes: str) -> Dataset:
+        return Dataset(name=name, summary="s", load="small_kit:load", classes=classes, input_shape=(1, 8, 8))
+
+    more = (
+        like_noise("renamed", "x", "y", "z"),
+        like_noise("turned", "b", "a", "c"),
+        like_noise("four", "a", "b", "c", "d"),
+        Architecture(name="twin", summary="s", build="small_kit:net", input_shape=(1, 8, 8)),
+    )
+    return Registry([Plugin("kit", "kit", "1", (*plugin.specs, *more))])
+
+
+@pytest.fixture
+def first(kit: Registry, recipe: Make, places: Put) -> Path:
+    """Weights of `net`, trained for an epoch."""
+    return run_job(kit, recipe(epochs=1), places("first")).path
+
+
+def begun(kit: Registry, recipe: Recipe, places: Places) -> tuple[Job, nn.Module]:
+    job = prepare(kit, recipe, places, Path("none"), lambda data: None)
+    return job, job.first_model()
+
+
+@pytest.mark.parametrize(("data", "fresh"), [("noise", set()), ("renamed", HEAD), ("turned", HEAD), ("four", HEAD)])
+def test_all_but_the_head_is_taken_over_and_the_head_where_the_classes_are_the_same(
+    kit: Registry, recipe: Make, places: Put, first: Path, data: str, fresh: set[str]
+) -> None:
+    made = recipe(init=str(first), data=data, seed=5)
+    job, module = begun(kit, made, places("second"))
+    given, own = load_weights(first).tensors, job.model().state_dict()
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, (own if name in fresh else given)[name]), name
+    assert not torch.equal(own["0.weight"], given["0.weight"])
+    said: list[str] = []
+    run_job(kit, made, places("second"), Told(start=said.append))
+    assert ("fresh, as the classes are others" if fresh else "kept, as the classes are the same") in said[0]
+    assert "8.weight" in said[0] and str(first) in said[0]
+
+
+def test_the_images_are_prepared_as_the_weights_saw_theirs(
+    kit: Registry, recipe: Make, places: Put, first: Path
+) -> None:
+    weights = load_weights(first)
+    seen = Preprocess(size=(8, 8), mean=(0.125,), std=(0.5,))
+    save_weights(Path("net.seen.safetensors"), weights.tensors, replace(weights.card, preprocess=seen))
+    done = run_job(kit, recipe(init="./net.seen.safetensors", data="renamed", epochs=1), places("second"))
+    assert (done.card.preprocess.mean, done.card.preprocess.std) == ((0.125,), (0.5,))
+    with pytest.raises(UsageError, match="images of 1 channels, not 3"):
+        run_job(kit, recipe(init=str(first), channels=3), places("third"))
+
+
+def test_the_head_is_found_wherever_it_is_and_a_model_without_one_is_said(small: Registry) -> None:
+    entry = small.find(Architecture, "net")
+
+    class Headless(nn.Module):
+        """Its parameters are the same for any number of classes; a buffer is not."""
+
+        def __init__(self, num_classes: int) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+            self.register_buffer("names", torch.zeros(num_classes))
+
+    import small_kit
+
+    module = small_kit.net(num_classes=3, in_channels=1)
+    assert head_names(entry, module, num_classes=3, in_channels=1, params={}) == HEAD
+    small_kit.net = lambda *, num_classes, in_channels, width=8: Headless(num_classes)
+    with pytest.raises(PluginError, match="No parameter of net depends on the number of classes"):
+        head_names(entry, Headless(3), num_classes=3, in_channels=1, params={})
+
+
+def test_what_is_frozen_does_not_change_and_the_head_does(
+    kit: Registry, recipe: Make, places: Put, first: Path
+) -> None:
+    """BatchNorm's statistics and counters are frozen too, and with a moving average."""
+    for number, more in enumerate(({}, {"ema": 0.9}, {"optimizer": "muon"}, {"optimizer": "sgd", "clip": 1.0})):
+        made = recipe(init=str(first), data="renamed", freeze=True, lr=0.05, **more)
+        after = load_weights(run_job(kit, made, places(f"frozen{number}")).path).tensors
+        before = load_weights(first).tensors
+        assert {name for name in after if not torch.equal(after[name], before[name])} == HEAD
+
+
+def test_dropout_goes_on_in_a_frozen_part() -> None:
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(0.5), nn.Flatten(), nn.Linear(8, 3))
+    assert freeze(module, frozenset({"4.weight", "4.bias"})) == [module[0], module[1]]
+    assert [name for name, p in module.named_parameters() if p.requires_grad] == ["4.weight", "4.bias"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"layer_decay": 0.5, "optimizer": "muon", "schedule": "one_cycle"},
+        {"layer_decay": 0.5, "optimizer": "sgd", "schedule": "step", "clip": 0.5},
+        {"layer_decay": 0.75, "ema": 0.9},
+        {"freeze": True, "layer_decay": 0.5},
+    ],
+    ids=["muon", "sgd", "adamw", "frozen"],
+)
+def test_a_stopped_fine_tuning_goes_on_to_the_same_bytes(
+    kit: Registry, recipe: Make, places: Put, first: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, object]
+) -> None:
+    made = recipe(init=str(first), data="renamed", **more)
+    alone = run_job(kit, made, places("same"))
+    expected = alone.path.read_bytes()
+    alone.path.unlink()
+    alone.run.rename("alone")
+    left = [3, 6]
+
+    def due(self: Saver) -> None:
+        if left and self._state.step == left[0]:
+            left.pop(0)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Saver, "save_if_due", due)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(kit, made, places("same"))
+    with pytest.raises(KeyboardInterrupt):
+        resume_job(kit, *find_run("same"), Anew())
+    assert resume_job(kit, *find_run("same"), Anew()).path.read_bytes() == expected
+
+
+def test_a_run_whose_first_weights_are_others_now_does_not_go_on(
+    kit: Registry, recipe: Make, places: Put, first: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = recipe(init=str(first), data="renamed")
+    with monkeypatch.context() as patched:
+        patched.setattr(Saver, "save_if_due", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run_job(kit, made, places("second"))
+    run_job(kit, recipe(epochs=1, seed=9), replace(places("first"), run_name="other", force=True))
+    with pytest.raises(WeightsError, match="are not those that the recipe begins from"):
+        resume_job(kit, *find_run("second"), Anew())
+
+
+def test_the_card_records_what_it_began_from_and_its_digest(
+    kit: Registry, recipe: Make, places: Put, first: Path
+) -> None:
+    card = run_job(kit, recipe(init=str(first), epochs=1), places("second")).card
+    digits = read_card(first)[0].digest.removeprefix("sha256:")[:16]
+    assert card.recipe["init"] == f"{first}@{digits}" and f"--init {first}@{digits}" in card.command
+    again = run_job(kit, recipe(init=f"{first}@{digits[:8]}", epochs=1), places("third")).card
+    assert (again.recipe["init"], again.digest) == (card.recipe["init"], card.digest)
+
+
+def test_other_architectures_and_tensors_that_do_not_fit_are_refused_and_named(
+    kit: Registry, recipe: Make, places: Put, first: Path
+) -> None:
+    for fields, says in (
+        ({"architecture": "twin"}, "are of kit:net, and kit:twin is to be trained"),
+        ({"params": {"width": 4}}, r"0\.weight \(8, 1, 3, 3\) torch.float32 for \(4, 1, 3, 3\) has another shape"),
+        ({"init": f"{first}@00000000"}, "and it says 00000000"),
+    ):
+        with pytest.raises(WeightsError, match=says):
+            run_job(kit, recipe(**{"init": str(first), **fields}), places("second"))
+    weights = load_weights(first)
+    for name, tensors, says in (
+        ("less", {k: v for k, v in weights.tensors.items() if k != "1.running_var"}, "1.running_var is missing"),
+        ("more", {**weights.tensors, "extra": torch.zeros(1)}, "extra is not in the model"),
+    ):
+        path = Path(f"net.{name}.safetensors")
+        save_weights(path, tensors, weights.card)
+        with pytest.raises(WeightsError, match=says):
+            run_job(kit, recipe(init=f"./{path}", data="renamed"), places("second"))
+    assert not Path("runs/second").exists()
+
+
+def test_freezing_without_weights_to_begin_from_is_refused(recipe: Make) -> None:
+    with pytest.raises(UsageError, match="none are said"):
+        recipe(freeze=True)

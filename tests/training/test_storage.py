@@ -1,0 +1,70 @@
+"""Large weights are kept in bfloat16, and what is said of them is measured on what is kept."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from zoo.header import read_header
+from zoo.loading import open_model
+from zoo.registry import Registry
+from zoo.training import job as job_module
+from zoo.training import storage
+from zoo.training.job import run_job
+from zoo.training.prepare import Places
+from zoo.training.recipe import Recipe
+from zoo.weights import load_weights
+
+Make = Callable[..., Recipe]
+Put = Callable[..., Places]
+
+
+def test_a_file_above_the_limit_is_half_as_large_and_read_back_as_float32(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = recipe(params={"width": 64})
+    whole = run_job(small, made, places("whole"))
+    assert whole.card.stored_as == ""
+    assert {info.dtype for info in read_header(whole.path).tensors.values()} == {"F32", "I64"}
+    monkeypatch.setattr(storage, "LIMIT", 100_000)
+    half = run_job(small, made, places("half"))
+    assert half.path.stat().st_size < 0.6 * whole.path.stat().st_size
+    assert half.card.stored_as == "bfloat16"
+    kept, before = load_weights(half.path).tensors, load_weights(whole.path).tensors
+    for name, value in before.items():
+        assert torch.equal(kept[name], value.bfloat16() if value.ndim > 1 else value), name
+    module = open_model(small, str(half.path)).module
+    assert all(torch.equal(value, kept[name].to(value.dtype)) for name, value in module.state_dict().items())
+    assert {p.dtype for p in module.parameters()} == {torch.float32}
+
+
+def test_what_the_card_says_was_measured_on_the_weights_as_stored(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    measure = job_module.measure
+
+    def watch(module: torch.nn.Module, *rest: object, **more: object) -> object:
+        seen.append({name: value.clone() for name, value in module.state_dict().items()})
+        return measure(module, *rest, **more)
+
+    monkeypatch.setattr(storage, "LIMIT", 0)
+    monkeypatch.setattr(job_module, "measure", watch)
+    done = run_job(small, recipe(epochs=1), places("half"))
+    (measured,) = seen
+    assert all(
+        torch.equal(measured[name], value.to(measured[name].dtype))
+        for name, value in load_weights(done.path).tensors.items()
+    )
+
+
+def test_the_limit_is_thirty_megabytes_and_such_a_file_can_be_begun_from(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert storage.LIMIT == 30_000_000
+    at = {"a": torch.zeros(7_500_000 // 5, 5)}
+    assert storage.as_stored(at)[1] == "" and storage.as_stored({**at, "b": torch.zeros(1)})[1] == "bfloat16"
+    monkeypatch.setattr(storage, "LIMIT", 0)
+    first = run_job(small, recipe(epochs=1), places("first"))
+    second = run_job(small, recipe(epochs=1, init=str(first.path)), places("second"))
+    assert second.card.stored_as == "bfloat16"
