@@ -54,6 +54,15 @@ def test_cutmix_pastes_one_rectangle_whose_area_is_the_share(n: int, side: int, 
     assert torch.equal(result.images, torch.where(pasted, images.roll(1, 0), images))
 
 
+@pytest.mark.parametrize("alphas", [{"mixup": 1.0}, {"cutmix": 1.0}])
+def test_the_images_given_are_not_changed(alphas: dict[str, float]) -> None:
+    images, labels = batch(4)
+    said = {"mixup": 0.0, "cutmix": 0.0, **alphas}
+    result = mix(images, labels, **said, generator=torch.Generator().manual_seed(3))
+    assert not torch.equal(result.images, images)
+    assert torch.equal(images, batch(4)[0])
+
+
 def test_nothing_is_mixed_and_nothing_drawn_where_both_are_off() -> None:
     images, labels = batch(4)
     generator = torch.Generator().manual_seed(5)
