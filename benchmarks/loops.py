@@ -1,7 +1,8 @@
 """The three training loops that `benchmarks/train.py` times: zoo's, a bare step, and the loop that most people write.
 
-All train the same architecture with the same batch size, AdamW with the same settings, and cross-entropy, in float32.
-Each is a class whose `seconds(steps)` is the wall time of that many steps, with an optimizer of its own.
+All train the same architecture with the same batch size, AdamW with the same settings, and cross-entropy, in float32;
+or zoo and the bare step by bf16 autocast, where the recipe asks for it. Each is a class whose
+`seconds(steps)` is the wall time of that many steps, with an optimizer of its own.
 """
 
 import time
@@ -82,7 +83,9 @@ class Bare:
         for _ in range(steps):
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
-            loss = cross_entropy(self.model(self.images), self.labels)
+            with torch.autocast(self.images.device.type, torch.bfloat16, enabled=bool(self.job.recipe.amp)):
+                logits = self.model(self.images)
+            loss = cross_entropy(logits.float(), self.labels)
             loss.backward()  # type: ignore[no-untyped-call]
             for optimizer in optimizers:
                 optimizer.step()

@@ -53,17 +53,18 @@ CASES = {
 
 @dataclass(frozen=True)
 class Turns:
-    """How often each loop is timed, and for how many seconds of the bare step."""
+    """How often each loop is timed, for how many seconds of the bare step, and whether zoo and it use bf16."""
 
     repeats: int
     seconds: float
     batch_size: int
+    amp: bool
 
 
 def compare(name: str, root: Path, turns: Turns, registry: Registry) -> bool:
     """Time the three loops in turn and print what they come to; whether zoo is as fast as asked for."""
     case = CASES[name]
-    recipe = Recipe(architecture=name, data=case.data, epochs=1, batch_size=turns.batch_size, hflip=True, amp=False)
+    recipe = Recipe(architecture=name, data=case.data, epochs=1, batch_size=turns.batch_size, hflip=True, amp=turns.amp)
     places = Places(data_root=root, tag="timed", device=pick_device("auto"), workers=2)
     started = time.perf_counter()
     job = prepare(registry, recipe, places, Path("unused"), lambda data: None)
@@ -74,7 +75,8 @@ def compare(name: str, root: Path, turns: Turns, registry: Registry) -> bool:
     for loop in loops.values():
         loop.seconds(3)
     shape = "×".join(map(str, job.data.preprocess.input_shape))
-    print(f"\n{name}, {shape}, batch {job.plan.batch_size}, {turns.repeats} turns of {steps} steps each")
+    arithmetic = "bf16" if turns.amp else "float32"
+    print(f"\n{name}, {shape}, {arithmetic}, batch {job.plan.batch_size}, {turns.repeats} turns of {steps} steps each")
     rates: dict[str, list[float]] = {label: [] for label in loops}
     for _ in range(turns.repeats):
         for label, loop in loops.items():
@@ -119,6 +121,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--repeats", type=int, default=7, help="turns (7)")
     parser.add_argument("--seconds", type=float, default=3.0, help="of the bare step in each turn (3)")
     parser.add_argument("--batch-size", type=int, default=128, help="(128)")
+    parser.add_argument("--amp", action="store_true", help="bf16 autocast in zoo and in the bare step")
     said = parser.parse_args(words)
     names = said.models.split(",")
     folders = {"fashion_mnist": said.fashion_mnist, "folder": said.cifar10}
@@ -131,7 +134,7 @@ def main(words: Sequence[str]) -> int:
     print(f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, on {device}")
     versions = (f"{package} {version(package)}" for package in ("torch", "torchvision", "pillow"))
     print(f"Python {platform.python_version()}, {', '.join(versions)}", flush=True)
-    turns = Turns(said.repeats, said.seconds, said.batch_size)
+    turns = Turns(said.repeats, said.seconds, said.batch_size, said.amp)
     registry, good = Registry(discover()), True
     with tempfile.TemporaryDirectory() as scratch:
         if said.fashion_mnist is not None:

@@ -72,7 +72,7 @@ RECIPES = st.builds(
     erase=st.just(0.0) | st.floats(0.001, 1),
     mixup=st.just(0.0) | st.floats(0.001, 100),
     cutmix=st.just(0.0) | st.floats(0.001, 100),
-    amp=st.booleans(),
+    amp=st.none() | st.booleans(),
     compile=st.booleans(),
     seed=st.integers(0, 2**63 - 1),
 )

@@ -91,7 +91,7 @@ class Training:
         self.state, self.plan, self.recipe, self.data, self.loss, self.device = state, plan, recipe, data, loss, device
         self._draws = Draws(recipe.seed, device)
         self._forward: Callable[[Tensor], Any] = torch.compile(state.module) if recipe.compile else state.module
-        self._autocast = device.type == "cuda" and recipe.amp
+        self._autocast = device.type == "cuda" if recipe.amp is None else recipe.amp
         self._augmenter = Augmenter(plan, recipe, data.preprocess, device)
         self._parameters = [p for p in state.module.parameters() if p.requires_grad]
 
@@ -167,7 +167,7 @@ class Training:
         for images, labels in batches:
             mixed = self._augmenter(images, labels, generator)
             with explained(self.device):
-                with torch.autocast("cuda", torch.bfloat16) if self._autocast else nullcontext():
+                with torch.autocast(self.device.type, torch.bfloat16) if self._autocast else nullcontext():
                     logits = check_logits(self._forward(mixed.images), len(labels), len(self.data.classes))
                     part = mixed.loss(self.loss, logits.float()) / len(batches)
                 part.backward()  # type: ignore[no-untyped-call]

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from zoo.errors import UsageError
 from zoo.training.recipe_command import recipe_command
 
-VERSION = 1  # of what the fields mean; recipes of before it was recorded drew their random numbers in another way
+VERSION = 2  # of what the fields mean; in 1, `amp` was said of CUDA only
 
 Optimizer = Literal["adamw", "sgd", "muon"]
 Schedule = Literal["cosine", "constant", "one_cycle", "step"]
@@ -50,7 +50,7 @@ class Recipe:
         mixup, cutmix: alpha of Beta(alpha, alpha), which the share of the other image of a mixture is drawn from, for
             each batch; 0 for none, at most 100. With both, one of the two is chosen for each batch. (Label smoothing is
             a parameter of the loss.)
-        amp: bf16 autocast; takes effect on CUDA only.
+        amp: bf16 autocast; `None` has it on CUDA only. CPUs with bf16 arithmetic (AMX) gain from it too.
         compile: run the model through `torch.compile`.
         seed: of the fresh weights, the hold-out, the order of images, augmentation and dropout.
     """
@@ -83,7 +83,7 @@ class Recipe:
     erase: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
-    amp: bool = True
+    amp: bool | None = None
     compile: bool = False
     seed: int = 0
 
