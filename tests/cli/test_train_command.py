@@ -67,9 +67,20 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(run_zoo: R
     [
         ("-p", "activation=relu", "--crop", "0", "--hflip", "--warmup-epochs", "0.5", "--image-size", "28"),
         ("--loss", "focal", "--loss-param", "gamma=1.5", "--opt", "sgd", "--sched", "constant", "--weight-decay", "0"),
+        (
+            "--trivial-augment",
+            "--erase",
+            "0.3",
+            "--mixup",
+            "0.2",
+            "--cutmix",
+            "1",
+            "--loss-param",
+            "label_smoothing=0.1",
+        ),
         ("--channels", "3", "--no-hflip", "--no-amp", "--seed", "9", "--tag", "own"),
     ],
-    ids=["architecture", "loss", "rest"],
+    ids=["architecture", "loss", "augmentation", "rest"],
 )
 def test_the_cards_own_command_gives_the_same_weights_again(run_zoo: Run, options: tuple[str, ...]) -> None:
     first = result(run_zoo(*TRAIN, "1", *options, "--json"))

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +122,26 @@ def test_training_like_weights_gives_the_same_weights(run_zoo: Run, trained: Pat
     assert Path(json.loads(ran.out)["weights"]).read_bytes() == trained.read_bytes()
 
 
+def test_training_like_weights_augments_as_they_were(run_zoo: Run) -> None:
+    """And from a card of before there was such augmentation, there is none."""
+    words = ("--trivial-augment", "--erase", "0.3", "--mixup", "0.2", "--cutmix", "1", "--tag", "mixed")
+    assert run_zoo(*TRAIN, *words).code == 0
+    path = Path("weights/lenet5.mixed.safetensors")
+    before = path.read_bytes()
+    assert run_zoo("train", "--like", str(path), "--tag", "mixed", "--device", "cpu", "--force").code == 0
+    assert path.read_bytes() == before
+    weights = load_weights(path)
+    added = {"trivial_augment", "erase", "mixup", "cutmix"}
+    old = {name: value for name, value in weights.card.recipe.items() if name not in added}
+    save_weights(Path("old.safetensors"), weights.tensors, replace(weights.card, recipe=old))
+    assert run_zoo("train", "--like", "old.safetensors", "--tag", "old", "--device", "cpu").code == 0
+    again = read_card(Path("weights/lenet5.old.safetensors"))[0].recipe
+    assert not any(again[name] for name in added)
+
+
 def test_training_like_weights_of_another_machine_says_what_differs(
     run_zoo: Run, trained: Path, tmp_path: Path, explained: Explained
 ) -> None:
-    from dataclasses import replace
-
     weights = load_weights(trained)
     recipe = {name: value for name, value in weights.card.recipe.items() if name != "version"}
     card = replace(weights.card, versions={**weights.card.versions, "numpy": "1.0", "device": "cuda"}, recipe=recipe)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.errors import UsageError, WeightsError
-from zoo.training.recipe import Recipe
+from zoo.training.recipe import VERSION, Recipe
 from zoo.training.recipe_file import check_fields, read_recipe_file, recipe_of_card, to_recipe
 
 
@@ -46,6 +46,8 @@ def test_a_file_sets_what_it_names(tmp_path: Path) -> None:
         ("epochs = true", "is not a whole number", "type"),
         ("lr = 'high'", "is not a number", "type"),
         ("amp = 1", "is not true or false", "type"),
+        ("mixup = true", "is not a number", "type"),
+        ("trivial_augment = 0.5", "is not true or false", "type"),
         ("milestones = ['a']", "is not a list of numbers", "type"),
         ("params = 3", "is not a table", "type"),
         ("optimizer = 3", "is not text", "type"),
@@ -66,6 +68,15 @@ def test_a_file_that_is_not_there_or_names_no_architecture(tmp_path: Path) -> No
         read_recipe_file(tmp_path / "none.toml")
     with pytest.raises(UsageError, match="does not name the architecture"):
         to_recipe({"data": "pets"}, "mine.toml")
+
+
+def test_a_card_of_before_a_field_was_added_is_read_as_if_it_were_off() -> None:
+    recipe = Recipe(architecture="net", data="pets", epochs=3)
+    added = {"trivial_augment", "erase", "mixup", "cutmix"}
+    old = {name: value for name, value in recipe.to_dict().items() if name not in added}
+    for version in range(1, VERSION + 1):
+        card = {**old, "version": version}
+        assert to_recipe(recipe_of_card(card, Path("w.safetensors")), "a card") == recipe
 
 
 def test_a_card_without_a_recipe_is_refused_politely() -> None:

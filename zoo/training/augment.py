@@ -1,8 +1,10 @@
-"""Random shifts and mirror images, drawn for each image, on the device, in one gather."""
+"""Random shifts and mirror images, drawn for each image, on the device, in one gather of rows."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+from zoo.training.upload import upload
 
 
 def augment(images: Tensor, crop: int, hflip: bool, generator: torch.Generator) -> Tensor:
@@ -22,19 +24,13 @@ def augment(images: Tensor, crop: int, hflip: bool, generator: torch.Generator) 
         return images
     n, channels, height, width = images.shape
     device = images.device
-    shift_BX = _moved(torch.randint(0, 2 * crop + 1, (2, n, 1), generator=generator), device)
-    rows_BH = shift_BX[0] + torch.arange(height, device=device)
-    columns_BW = torch.arange(width, device=device).expand(n, width)
-    if hflip:
-        mirrored_B1 = _moved(torch.rand(n, 1, generator=generator) < 0.5, device)
-        columns_BW = torch.where(mirrored_B1, columns_BW.flip(1), columns_BW)
-    columns_BW = shift_BX[1] + columns_BW
+    shift_2B = upload(torch.randint(0, 2 * crop + 1, (2, n, 1), generator=generator)[..., 0], device)
     padded = pad(images, (crop, crop, crop, crop))
-    index_B = torch.arange(n, device=images.device)[:, None, None, None]
-    index_C = torch.arange(channels, device=images.device)[None, :, None, None]
-    return padded[index_B, index_C, rows_BH[:, None, :, None], columns_BW[:, None, None, :]]
-
-
-def _moved(values: Tensor, device: torch.device) -> Tensor:
-    """`values` on the device; from memory that is not pinned, a copy would wait for all that the device has to do."""
-    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
+    rows_BCH = torch.arange(n * channels, device=device).view(n, channels, 1) * padded.shape[2]
+    rows_BCH = rows_BCH + shift_2B[0, :, None, None] + torch.arange(height, device=device)
+    starts_BCH = rows_BCH * padded.shape[3] + shift_2B[1, :, None, None]
+    shifted = padded.flatten().unfold(0, width, 1)[starts_BCH]  # whole rows are copied, rather than pixels
+    if hflip:
+        mirrored = upload((torch.rand(n, 1, generator=generator)[:, 0] < 0.5).nonzero().squeeze(1), device)
+        shifted.index_copy_(0, mirrored, shifted.index_select(0, mirrored).flip(3))
+    return shifted

@@ -14,7 +14,7 @@ from zoo.batches import Batch
 from zoo.data import Data
 from zoo.evaluate import Evaluation, check_logits, explained
 from zoo.losses import LossFunction
-from zoo.training.augment import augment
+from zoo.training.augmenter import Augmenter
 from zoo.training.draws import Draws
 from zoo.training.measure import measure
 from zoo.training.optimize import set_lr
@@ -47,7 +47,7 @@ class Epoch:
     Args:
         number: from 1.
         lr: of its first step.
-        train_loss: mean over the epoch's steps, as the weights changed.
+        train_loss: mean over the epoch's steps, as the weights changed; of the images as they were augmented.
         evaluation: of `split` (`test` or `hold_out`), after the epoch.
         images_per_second: of training alone.
         seconds_left: an estimate for the rest of the run.
@@ -102,8 +102,7 @@ class Training:
         self._draws = Draws(recipe.seed, device, ranks.rank)
         self._forward = Forward(state.module, ranks, accumulate=recipe.accumulate, compiled=recipe.compile)
         self._autocast = device.type == "cuda" if recipe.amp is None else recipe.amp
-        statistics = (data.preprocess.mean, data.preprocess.std)
-        self._mean, self._std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in statistics)
+        self._augmenter = Augmenter(plan, recipe, data.preprocess, device)
         self._parameters = [p for p in state.module.parameters() if p.requires_grad]
 
     def epochs(
@@ -172,14 +171,11 @@ class Training:
             optimizer.zero_grad(set_to_none=True)
         value = torch.zeros((), device=self.device)
         for images, labels in batches:
-            images = augment(images, self.plan.crop, self.plan.hflip, generator)
-            images = (images.float() / 255 - self._mean) / self._std
-            if self.device.type != "mps":
-                images = images.contiguous(memory_format=torch.channels_last)
+            mixed = self._augmenter(images, labels, generator)
             with explained(self.device):
                 with torch.autocast(self.device.type, torch.bfloat16) if self._autocast else nullcontext():
-                    logits = check_logits(self._forward(images), len(labels), len(self.data.classes))
-                    part = self.loss(logits.float(), labels) / len(batches)
+                    logits = check_logits(self._forward(mixed.images), len(labels), len(self.data.classes))
+                    part = mixed.loss(self.loss, logits.float()) / len(batches)
                 part.backward()  # type: ignore[no-untyped-call]
             value = value + part.detach()
         if self.recipe.clip:

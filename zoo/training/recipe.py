@@ -50,6 +50,11 @@ class Recipe:
         patience: epochs without a better one on the hold-out before the run ends; 0 for no early end.
         crop: pixels by which the image is padded and randomly shifted; `None` takes an eighth of the side.
         hflip: random mirror images; `None` takes what the data set says.
+        trivial_augment: change each image by one operation, as TrivialAugment (wide) does.
+        erase: probability that a rectangle of an image is painted over with the mean colour; 0 for never.
+        mixup, cutmix: alpha of Beta(alpha, alpha), which the share of the other image of a mixture is drawn from, for
+            each batch; 0 for none, at most 100. With both, one of the two is chosen for each batch. (Label smoothing is
+            a parameter of the loss.)
         amp: bf16 autocast; `None` has it on CUDA only. CPUs with bf16 arithmetic (AMX) gain from it too.
         compile: run the model through `torch.compile`.
         seed: of the fresh weights, the hold-out, the order of images, augmentation and dropout.
@@ -82,6 +87,10 @@ class Recipe:
     patience: int = 0
     crop: int | None = None
     hflip: bool | None = None
+    trivial_augment: bool = False
+    erase: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
     amp: bool | None = None
     compile: bool = False
     seed: int = 0
@@ -127,6 +136,9 @@ class Recipe:
             "hold_out": 0 <= self.hold_out < 1,
             "patience": self.patience >= 0,
             "crop": self.crop is None or self.crop >= 0,
+            "erase": 0 <= self.erase <= 1,
+            "mixup": 0 <= self.mixup <= 100,
+            "cutmix": 0 <= self.cutmix <= 100,
             "seed": 0 <= self.seed < 2**63,
         }
 

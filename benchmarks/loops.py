@@ -1,0 +1,146 @@
+"""The three training loops that `benchmarks/train.py` times: zoo's, a bare step, and the loop that most people write.
+
+All train the same architecture with the same batch size, AdamW with the same settings, and cross-entropy, in float32;
+or zoo and the bare step by bf16 autocast, where the recipe asks for it. Each is a class whose
+`seconds(steps)` is the wall time of that many steps, with an optimizer of its own.
+"""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, RandomSampler
+from torchvision import datasets, transforms
+
+from zoo.batches import Resident
+from zoo.preprocess import Preprocess
+from zoo.training.loop import Training
+from zoo.training.optimize import make_optimizers
+from zoo.training.prepare import Job
+from zoo.training.signals import Signals
+from zoo.training.state import State
+
+WORKERS = 2
+FILL = 4  # batches that two workers prepare ahead
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _model(job: Job, channels_last: bool) -> nn.Module:
+    model = job.model().to(job.places.device)
+    if channels_last:
+        model.to(memory_format=torch.channels_last)
+    return model.train()
+
+
+class Zoo:
+    """zoo's own loop, from an epoch's order of images to the last step: its batches, draws, checks and counters."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.model = job, _model(job, channels_last=True)
+
+    def seconds(self, steps: int) -> float:
+        """Of the steps alone; the evaluation that ends the epoch comes after."""
+        job, device = self.job, self.job.places.device
+        images, labels = next(job.data.test.epoch(job.plan.batch_size))
+        plan = replace(job.plan, steps=steps, epochs=1, judged=Resident(images, labels))
+        state = State.fresh(self.model, job.recipe, device)
+        training = Training(state, plan, job.recipe, job.data, job.loss, device)
+        ended = 0.0
+
+        def step_ended() -> None:
+            nonlocal ended
+            ended = time.perf_counter()
+
+        _wait(device)
+        started = time.perf_counter()
+        next(training.epochs(Signals(), after_step=step_ended))  # before the last one, it waits for the device itself
+        return ended - started
+
+
+class Bare:
+    """Forward, backward and the optimizer's step on one random batch that lies on the device: no data at all."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.model = job, _model(job, channels_last=True)
+        shape = (job.plan.batch_size, *job.data.preprocess.input_shape)
+        device = job.places.device
+        self.images = torch.randn(shape, device=device).contiguous(memory_format=torch.channels_last)
+        self.labels = torch.randint(len(job.data.classes), shape[:1], device=device)
+
+    def seconds(self, steps: int) -> float:
+        """Of the steps."""
+        optimizers = make_optimizers(self.model, self.job.recipe)
+        _wait(self.job.places.device)
+        started = time.perf_counter()
+        for _ in range(steps):
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            with torch.autocast(self.images.device.type, torch.bfloat16, enabled=bool(self.job.recipe.amp)):
+                logits = self.model(self.images)
+            loss = cross_entropy(logits.float(), self.labels)
+            loss.backward()  # type: ignore[no-untyped-call]
+            for optimizer in optimizers:
+                optimizer.step()
+        _wait(self.job.places.device)
+        return time.perf_counter() - started
+
+
+class Common:
+    """torchvision's data set and transforms, a DataLoader of two workers, and the loop of the tutorials.
+
+    Args:
+        data: the folder that holds `FashionMNIST/raw`, or `train/CLASS/*.jpg`.
+    """
+
+    def __init__(self, job: Job, data: Path) -> None:
+        self.job, self.model = job, _model(job, channels_last=False)
+        transform = _transform(job.data.preprocess, job.plan.crop)
+        self.dataset: Any = (
+            datasets.FashionMNIST(data, train=True, transform=transform)
+            if (data / "FashionMNIST").is_dir()
+            else datasets.ImageFolder(data / "train", transform=transform)
+        )
+
+    def seconds(self, steps: int) -> float:
+        """Of the steps in full swing: some before it fill the workers' queues, and the queues stay full to the end."""
+        job, device = self.job, self.job.places.device
+        batches = FILL + steps + FILL
+        loader = DataLoader(
+            self.dataset,
+            batch_size=job.plan.batch_size,
+            sampler=RandomSampler(self.dataset, num_samples=batches * job.plan.batch_size, replacement=True),
+            num_workers=WORKERS,
+            pin_memory=device.type == "cuda",
+        )
+        assert job.recipe.lr is not None and job.recipe.weight_decay is not None
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=job.recipe.lr, weight_decay=job.recipe.weight_decay)
+        criterion = nn.CrossEntropyLoss()
+        running, started = 0.0, 0.0
+        for number, (images, labels) in enumerate(loader):
+            if number == FILL:
+                _wait(device)
+                started = time.perf_counter()
+            if number == FILL + steps:
+                break
+            images, labels = images.to(device), labels.to(device)
+            optimizer.zero_grad()
+            loss = criterion(self.model(images), labels)
+            loss.backward()
+            optimizer.step()
+            running += loss.item()
+        return time.perf_counter() - started
+
+
+def _transform(preprocess: Preprocess, crop: int) -> Any:
+    steps: list[Any] = [transforms.Grayscale()] if preprocess.channels == 1 else []
+    steps += [transforms.RandomCrop(preprocess.size, padding=crop), transforms.RandomHorizontalFlip()]
+    steps += [transforms.ToTensor(), transforms.Normalize(preprocess.mean, preprocess.std)]
+    return transforms.Compose(steps)
