@@ -8,9 +8,10 @@ Two layouts are read:
   folder of classes, and the first fifth is the test split: rounded, at least one, and none of a class that has one
   image. So the split is the same on every machine, and adding a class moves no image of another.
 
-Images may lie in folders within their class folder. Links are followed, and each folder is read once. Names that start
-with a dot are passed over. Class names and paths are compared in Unicode form NFC and in code-point order, since
-file systems differ in how they store accents and in what order they list.
+Images may lie in folders within their class folder. Links are followed, and each folder is read once; a link that is
+named like an image and leads nowhere is an image that cannot be read. Names that start with a dot are passed over.
+Class names and paths are compared in Unicode form NFC and in code-point order, since file systems differ in how they
+store accents and in what order they list.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ from PIL.Image import Image
 from zoo.errors import DataError
 from zoo.images import open_image
 from zoo_datasets.arrays import check_split
+from zoo_datasets.paths import PathList
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"})
 SPLIT_FOLDERS = frozenset({"train", "test", "val"})
@@ -35,17 +37,17 @@ class ImageFolder:
     """A map-style data set of (image, class index).
 
     Args:
-        paths: of the images, class by class.
+        files: the images' paths, class by class.
         targets: their class indices.
         classes: the class names in the order of their indices, which is code-point order.
     """
 
-    paths: tuple[Path, ...]
+    files: PathList
     targets: tuple[int, ...]
     classes: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.files)
 
     def __getitem__(self, index: int) -> tuple[Image, int]:
         """The image as the file stores it (its own size and mode; the first frame), and its class index.
@@ -53,7 +55,7 @@ class ImageFolder:
         Raises:
             DataError: the file is gone, damaged, or no image.
         """
-        return open_image(self.paths[index]), self.targets[index]
+        return open_image(self.files[index]), self.targets[index]
 
 
 def load(root: Path, split: str, download: bool) -> ImageFolder:
@@ -88,8 +90,9 @@ def load(root: Path, split: str, download: bool) -> ImageFolder:
             )
         chosen = {name: _images(path) for name, path in (classes if split == "train" else tested).items()}
     index = {name: position for position, name in enumerate(classes)}
-    pairs = [(path, index[name]) for name, paths in chosen.items() for path in paths]
-    return ImageFolder(tuple(path for path, _ in pairs), tuple(target for _, target in pairs), tuple(classes))
+    targets = tuple(index[name] for name, paths in chosen.items() for _ in paths)
+    files = PathList(root, (path for paths in chosen.values() for path in paths))
+    return ImageFolder(files, targets, tuple(classes))
 
 
 def _find_splits(root: Path) -> tuple[Path, Path | None]:
@@ -135,10 +138,14 @@ def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
         return
     seen.add(real)
     for path in _listing(folder):
-        if path.suffix.lower() in EXTENSIONS and path.is_file():
+        if path.suffix.lower() in EXTENSIONS and (path.is_file() or _leads_nowhere(path)):
             yield path
         elif path.is_dir():
             yield from _walk(path, seen)
+
+
+def _leads_nowhere(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
 
 
 def _part(images: list[Path], parent: Path, split: str) -> list[Path]:

@@ -50,6 +50,11 @@ _OPTIONS = (
     ),
     click.option("--crop", type=click.IntRange(0), help="Pixels of random shift.  [default: an eighth of the side]"),
     click.option("--hflip/--no-hflip", default=None, help="Random mirror images.  [default: what the data set says]"),
+    click.option(
+        "--skip-corrupt/--no-skip-corrupt",
+        default=None,
+        help="Leave out images that cannot be read.  [default: they are an error]",
+    ),
     image_size_option,
     channels_option,
     click.option("--amp/--no-amp", default=None, help="bf16 autocast on CUDA.  [default: amp]"),

@@ -49,6 +49,7 @@ class Told:
         tensorboard: whether events for TensorBoard are written into the run folder.
     """
 
+    reading: Callable[[str, int, int], None] = lambda split, done, n: None
     data: Callable[[Data], None] = lambda data: None
     step: Callable[[Step], None] = lambda step: None
     epoch: Callable[[Epoch], None] = lambda epoch: None
@@ -72,7 +73,7 @@ def run_job(registry: Registry, recipe: Recipe, places: Places, told: Told | Non
     path = places.weights_file(architecture)
     refuse_existing(path, places.force)
     refuse_unwritable(path)
-    job = prepare(registry, recipe, places, path, told.data)
+    job = prepare(registry, recipe, places, path, told.data, told.reading)
     name = places.run_name or f"{architecture}.{places.tag}"
     run = Run.start(places.runs, name, _record(job), numbered=places.run_name is None)
     try:

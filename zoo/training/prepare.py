@@ -19,13 +19,18 @@ from zoo.models import build_model
 from zoo.params import check_params
 from zoo.registry import Entry, Registry
 from zoo.specs import Architecture, Dataset, Loss
+from zoo.splits.hold import MEMORY_LIMIT, Reading
 from zoo.training.plan import Plan, make_plan
 from zoo.training.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where a job reads and writes. None of it changes the weights."""
+    """Where and how a job reads and writes. None of it changes the weights.
+
+    Args:
+        workers, memory_limit, cache: as in `zoo.splits.hold.Reading`.
+    """
 
     data_root: Path
     weights: Path = Path("weights")
@@ -33,7 +38,9 @@ class Places:
     tag: str
     run_name: str | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    workers: int = 0
+    workers: int | None = None
+    memory_limit: float = MEMORY_LIMIT
+    cache: bool = True
     download: bool = False
     force: bool = False
 
@@ -64,11 +71,19 @@ class Job:
         return build_model(self.architecture, **build, params=self.recipe.params, seed=self.recipe.seed)
 
 
-def prepare(registry: Registry, recipe: Recipe, places: Places, path: Path, on_data: Callable[[Data], None]) -> Job:
+def prepare(
+    registry: Registry,
+    recipe: Recipe,
+    places: Places,
+    path: Path,
+    on_data: Callable[[Data], None],
+    on_reading: Callable[[str, int, int], None] = lambda split, done, n: None,
+) -> Job:
     """Find and load everything that `recipe` names.
 
     Args:
         path: where the weights will be.
+        on_reading: told how many of how many images of a split have been read.
 
     Raises:
         ZooError: something that is asked for is missing or unsound, or does not go together.
@@ -83,7 +98,13 @@ def prepare(registry: Registry, recipe: Recipe, places: Places, path: Path, on_d
         places.device,
         wanted=Wanted(image_size=recipe.image_size, channels=recipe.channels),
         download=places.download,
-        workers=places.workers,
+        reading=Reading(
+            workers=places.workers,
+            memory_limit=places.memory_limit,
+            cache=places.cache,
+            skip_corrupt=recipe.skip_corrupt,
+            told=on_reading,
+        ),
     )
     on_data(data)
     return Job(

@@ -45,6 +45,7 @@ class Recipe:
         patience: epochs without a better one on the hold-out before the run ends; 0 for no early end.
         crop: pixels by which the image is padded and randomly shifted; `None` takes an eighth of the side.
         hflip: random mirror images; `None` takes what the data set says.
+        skip_corrupt: leave out images that cannot be read.
         amp: bf16 autocast; takes effect on CUDA only.
         compile: run the model through `torch.compile`.
         seed: of the fresh weights, the hold-out, the order of images, augmentation and dropout.
@@ -74,6 +75,7 @@ class Recipe:
     patience: int = 0
     crop: int | None = None
     hflip: bool | None = None
+    skip_corrupt: bool = False
     amp: bool = True
     compile: bool = False
     seed: int = 0

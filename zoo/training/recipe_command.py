@@ -25,6 +25,7 @@ FLAGS = {
     "patience": "--patience",
     "crop": "--crop",
     "hflip": "--hflip",
+    "skip_corrupt": "--skip-corrupt",
     "amp": "--amp",
     "compile": "--compile",
     "seed": "--seed",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import __version__
-from zoo.batches import Batches, Resident
+from zoo.batches import Batches
 from zoo.data import Data
 from zoo.errors import TrainingError, ZooError
 from zoo.training.recipe import Recipe
@@ -99,5 +99,5 @@ def refuse_other_data(record: Record, data: Data) -> None:
             )
 
 
-def _checksum(batches: Batches) -> int | None:
-    return zlib.crc32(batches.labels.cpu().numpy().tobytes()) if isinstance(batches, Resident) else None
+def _checksum(batches: Batches) -> int:
+    return zlib.crc32(batches.labels.cpu().numpy().tobytes())

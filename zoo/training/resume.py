@@ -10,6 +10,7 @@ from zoo.errors import DeviceError, TrainingError, UsageError, WeightsError
 from zoo.registry import Registry
 from zoo.report.events import require_tensorboard
 from zoo.specs import Architecture
+from zoo.splits.hold import MEMORY_LIMIT
 from zoo.training.job import Result, Told, carry_out
 from zoo.training.prepare import Places, prepare
 from zoo.training.record import Record, read_record, refuse_other_data
@@ -23,7 +24,9 @@ class Anew:
     data_root: Path | None = None
     weights: Path | None = None
     device: str = "auto"
-    workers: int = 0
+    workers: int | None = None
+    memory_limit: float = MEMORY_LIMIT
+    cache: bool = True
     download: bool = False
     force: bool = False
 
@@ -63,7 +66,7 @@ def resume_job(registry: Registry, path: Path, record: Record, anew: Anew, told:
         places = replace(places, force=places.force or _ours(weights, record))
         refuse_existing(weights, places.force)
         refuse_unwritable(weights)
-        job = prepare(registry, record.recipe, places, weights, told.data)
+        job = prepare(registry, record.recipe, places, weights, told.data, told.reading)
         refuse_other_data(record, job.data)
         return carry_out(job, run, told)
     finally:
@@ -89,6 +92,8 @@ def _places(record: Record, anew: Anew) -> Places:
         tag=record.tag,
         device=device,
         workers=anew.workers,
+        memory_limit=anew.memory_limit,
+        cache=anew.cache,
         download=anew.download,
         force=anew.force or record.force,
     )
