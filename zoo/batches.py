@@ -71,6 +71,12 @@ def read_item(dataset: Labelled, index: int) -> tuple[Any, int]:
         ) from error
 
 
+def label_counts(batches: Batches, num_classes: int) -> list[int]:
+    """How many images of each class there are."""
+    counts: list[int] = torch.bincount(batches.labels.cpu(), minlength=num_classes).tolist()
+    return counts
+
+
 def check_labels(labels: Tensor, num_classes: int) -> None:
     """Raise `DataError` where a label is no class: on a GPU it would take the process down."""
     if not len(labels):

@@ -83,7 +83,7 @@ def open_data(
         train=splits[0].batches,
         test=splits[1].batches,
         skipped={split.name: len(split.corrupt) for split in bad},
-        notes=(*(note for split in splits for note in split.notes), *skipped_note(bad)),
+        notes=(*dict.fromkeys(note for split in splits for note in split.notes), *skipped_note(bad)),
     )
 
 

@@ -28,6 +28,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "muon": {"optimizer": "muon", "schedule": "one_cycle", "ema": 0.9},
     "hold-out": {"hold_out": 0.2, "ema": 0.9, "momentum": 0.8, "epochs": 4, "batch_size": 16},
     "early end": {"hold_out": 0.2, "patience": 2, "epochs": 30, "lr": 0.05, "warmup_epochs": 0.0},
+    "sampler": {"balance": "sampler", "hold_out": 0.2, "epochs": 4, "batch_size": 16},
+    "weights": {"balance": "weights"},
     "no momentum": {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant", "crop": 0, "hflip": False},
 }
 

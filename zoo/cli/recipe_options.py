@@ -20,6 +20,7 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
 
 OPTIMIZERS = ("adamw", "sgd", "muon")
 SCHEDULES = ("cosine", "constant", "one_cycle", "step")
+BALANCES = ("none", "weights", "sampler")
 WHOLE = click.IntRange(1)
 
 _OPTIONS = (
@@ -50,6 +51,9 @@ _OPTIONS = (
     ),
     click.option("--crop", type=click.IntRange(0), help="Pixels of random shift.  [default: an eighth of the side]"),
     click.option("--hflip/--no-hflip", default=None, help="Random mirror images.  [default: what the data set says]"),
+    click.option(
+        "--balance", type=click.Choice(BALANCES), help="Count or draw rarer classes' images more.  [default: none]"
+    ),
     click.option(
         "--skip-corrupt/--no-skip-corrupt",
         default=None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli.class_counts import class_counts
 from zoo.cli.options import (
     cache_option,
     data_root_option,
@@ -170,13 +171,18 @@ def _tell_differences(show: Progress, like: str, places: "Places") -> None:
 
 
 def _tell_data(show: Progress, recipe: "Recipe", device: str, data: "Data") -> None:
+    from zoo.batches import label_counts
+
     shape = "×".join(map(str, data.preprocess.input_shape))
     show.line(
         f"{recipe.architecture} on {data.name}: {data.train.n:,} training and {data.test.n:,} test images, "
         f"{len(data.classes)} classes, {shape}, on {device}"
     )
-    for note in data.notes:
-        show.line(plain(note))
+    counts = (label_counts(split, len(data.classes)) for split in (data.train, data.test))
+    for line in (*class_counts(data.classes, *counts), *data.notes):
+        show.line(plain(line))
+    if recipe.batch_size > data.train.n:
+        show.line(f"the {data.train.n:,} training images are one batch: they are fewer than {recipe.batch_size:,}")
 
 
 def _tell_step(show: Progress, recipe: "Recipe", step: "Step") -> None:

@@ -133,7 +133,7 @@ def _look_through(
 ) -> tuple[Survey, Tensor | None, str]:
     stored = cache.read(reader.dataset) if cache is not None else None
     if stored is not None and cache is not None:
-        return *stored, f"{name}: read from {cache.path}"
+        return *stored, f"{_what(fits)} read from {cache.path.parent}"
     shape = (len(reader), *reader.preprocess.input_shape)
     images = torch.empty(shape, dtype=torch.uint8) if fits else None
     found = survey(reader, images, lambda done, n: reading.told(name, done, n))
@@ -142,9 +142,13 @@ def _look_through(
     note = ""
     if cache is not None and (reading.skip_corrupt or not found.corrupt):
         failed = cache.write(found, images)
-        what = "decoded images are" if fits else "what was found is"
-        note = f"{name}: {what} kept in {cache.path}" if failed is None else f"warning: nothing is cached: {failed}"
+        kept = f"{_what(fits)} kept in {cache.path.parent}"
+        note = kept if failed is None else f"warning: nothing is cached: {failed}"
     return found, images, note
+
+
+def _what(fits: bool) -> str:
+    return "decoded images are" if fits else "what is known of the images is"
 
 
 def _arrays(dataset: Any) -> "np.ndarray[Any, Any] | None":

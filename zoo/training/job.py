@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from zoo.atomic import refuse_existing, refuse_unwritable
+from zoo.batches import label_counts
 from zoo.card import Card
 from zoo.data import Data
 from zoo.errors import TrainingError
@@ -99,7 +100,7 @@ def carry_out(job: Job, run: Run, told: Told) -> Result:
         state.restore(*read_checkpoint(run.checkpoint))
         if state.rows:
             run.record(state.rows)
-    training = Training(state, job.plan, job.recipe, job.data, job.loss, device)
+    training = Training(state, job.plan, job.recipe, job.data, job.minimised, device, job.loss)
     with Signals() as signals, open_events(run.path, told.tensorboard) as events:
         saver = Saver(run, state, signals, told.checkpoint_every, state.step if resumed else None)
         try:
@@ -138,7 +139,8 @@ def _store(job: Job, run: Run, state: State) -> Result:
     card = replace(job.card, metrics=final.metrics(job.data.name, "test"))
     card = save_weights(job.path, tensors, card, force=job.places.force)
     run.finish(job.path, card.digest)  # before what may fail and is only shown
-    write_report(run.path, card, final, module, job.data.test)
+    trained_on = label_counts(job.plan.train, len(job.data.classes))
+    write_report(run.path, card, final, module, job.data.test, trained_on)
     return Result(job.path, card, run.path, final)
 
 

@@ -86,9 +86,18 @@ class Training:
     """A run under way: everything that its steps need."""
 
     def __init__(
-        self, state: State, plan: Plan, recipe: Recipe, data: Data, loss: LossFunction, device: torch.device
+        self,
+        state: State,
+        plan: Plan,
+        recipe: Recipe,
+        data: Data,
+        loss: LossFunction,
+        device: torch.device,
+        reported: LossFunction | None = None,
     ) -> None:
+        """`loss` is minimised; `reported` is what is measured after each epoch, where that is another."""
         self.state, self.plan, self.recipe, self.data, self.loss, self.device = state, plan, recipe, data, loss, device
+        self._reported = reported or loss
         self._draws = Draws(recipe.seed, device)
         self._forward: Callable[[Tensor], Any] = torch.compile(state.module) if recipe.compile else state.module
         self._autocast = device.type == "cuda" and recipe.amp
@@ -121,7 +130,7 @@ class Training:
                 state.measured,
                 plan.judged,
                 self.data.preprocess,
-                self.loss,
+                self._reported,
                 num_classes=len(self.data.classes),
                 device=self.device,
             )
@@ -139,7 +148,7 @@ class Training:
         state.module.train()
         before = (number - 1) * plan.steps
         used = plan.batch_size * plan.accumulate
-        order = self._draws.order(plan.train.n, number)[: plan.steps * used]
+        order = self._draws.order(plan.train.n, number, plan.evenly)[: plan.steps * used]
         batches = plan.train.epoch(plan.batch_size, order[(state.step - before) * used :])
         spent, started, looked = state.seconds, time.perf_counter(), 0.0
         while state.step < before + plan.steps:

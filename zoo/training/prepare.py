@@ -20,6 +20,7 @@ from zoo.params import check_params
 from zoo.registry import Entry, Registry
 from zoo.specs import Architecture, Dataset, Loss
 from zoo.splits.hold import MEMORY_LIMIT, Reading
+from zoo.training.balance import class_weights, weights_param
 from zoo.training.plan import Plan, make_plan
 from zoo.training.recipe import Recipe
 
@@ -51,13 +52,19 @@ class Places:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A run that can begin: everything is found, loaded and known to fit."""
+    """A run that can begin: everything is found, loaded and known to fit.
+
+    Args:
+        loss: what is reported.
+        minimised: the same, or with a weight for each class.
+    """
 
     recipe: Recipe
     places: Places
     architecture: Entry[Architecture]
     data: Data
     loss: LossFunction
+    minimised: LossFunction
     plan: Plan
     card: Card
     path: Path
@@ -90,7 +97,9 @@ def prepare(
     """
     architecture = registry.find(Architecture, recipe.architecture)
     dataset = registry.find(Dataset, recipe.data)
-    loss = build_loss(registry.find(Loss, recipe.loss), recipe.loss_params)
+    losses = registry.find(Loss, recipe.loss)
+    loss = build_loss(losses, recipe.loss_params)
+    weighted = weights_param(losses.spec, recipe.loss_params) if recipe.balance == "weights" else None
     data = open_data(
         dataset,
         architecture.spec,
@@ -107,13 +116,19 @@ def prepare(
         ),
     )
     on_data(data)
+    plan = make_plan(recipe, data, dataset.spec.hflip)
+    minimised = loss
+    if weighted is not None:
+        weights = class_weights(plan.train.labels, len(data.classes))
+        minimised = build_loss(losses, {**recipe.loss_params, weighted: weights})
     return Job(
         recipe=recipe,
         places=places,
         architecture=architecture,
         data=data,
         loss=loss,
-        plan=make_plan(recipe, data, dataset.spec.hflip),
+        minimised=minimised,
+        plan=plan,
         card=_card(architecture, dataset, data, recipe, places),
         path=path,
     )

@@ -12,6 +12,7 @@ VERSION = 1  # of what the fields mean; recipes of before it was recorded drew t
 
 Optimizer = Literal["adamw", "sgd", "muon"]
 Schedule = Literal["cosine", "constant", "one_cycle", "step"]
+Balance = Literal["none", "weights", "sampler"]
 
 LR = {"adamw": 1e-3, "sgd": 0.05, "muon": 1e-3}
 WEIGHT_DECAY = {"adamw": 0.05, "sgd": 5e-4, "muon": 0.05}
@@ -45,6 +46,9 @@ class Recipe:
         patience: epochs without a better one on the hold-out before the run ends; 0 for no early end.
         crop: pixels by which the image is padded and randomly shifted; `None` takes an eighth of the side.
         hflip: random mirror images; `None` takes what the data set says.
+        balance: what is done where classes have unequal numbers of images: `weights` counts the images of a class in
+            inverse proportion to their number, in the loss that is minimised (not in the one that is reported);
+            `sampler` draws them so, with replacement, an epoch being as long as before; `none` does nothing.
         skip_corrupt: leave out images that cannot be read.
         amp: bf16 autocast; takes effect on CUDA only.
         compile: run the model through `torch.compile`.
@@ -75,6 +79,7 @@ class Recipe:
     patience: int = 0
     crop: int | None = None
     hflip: bool | None = None
+    balance: Balance = "none"
     skip_corrupt: bool = False
     amp: bool = True
     compile: bool = False
@@ -114,6 +119,7 @@ class Recipe:
             "ema": 0 <= self.ema < 1,
             "hold_out": 0 <= self.hold_out < 1,
             "patience": self.patience >= 0,
+            "balance": self.balance in get_args(Balance),
             "crop": self.crop is None or self.crop >= 0,
             "seed": 0 <= self.seed < 2**63,
         }

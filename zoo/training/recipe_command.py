@@ -25,6 +25,7 @@ FLAGS = {
     "patience": "--patience",
     "crop": "--crop",
     "hflip": "--hflip",
+    "balance": "--balance",
     "skip_corrupt": "--skip-corrupt",
     "amp": "--amp",
     "compile": "--compile",

@@ -80,6 +80,7 @@ def look(data: Data) -> dict[str, Any]:
         "train": data.train.n,
         "test": data.test.n,
         "labels": _checksum(data.train),
+        "skipped": dict(data.skipped),
         "preprocess": json.loads(json.dumps(data.preprocess.to_dict())),
     }
 
