@@ -50,10 +50,10 @@ def photographs(tmp_path: Path) -> Path:
 def ready(photographs: Path) -> Callable[..., Split]:
     """The photographs as they are now, made ready; in this process unless workers are asked for."""
 
-    def make(preprocess: Preprocess = GREY, **more: Any) -> Split:
+    def make(preprocess: Preprocess = GREY, root: Path = photographs, **more: Any) -> Split:
         Files.reads = 0
         reading = Reading(**{"workers": 0, **more})
-        return hold(Files(photographs), preprocess, 2, torch.device("cpu"), reading, source="photographs")
+        return hold(Files(root), preprocess, 2, torch.device("cpu"), reading, source="photographs")
 
     return make
 

@@ -96,6 +96,15 @@ def test_each_size_has_its_own(ready: Ready, reads: Reads, gathered: Gather, oth
     assert reads() == 0
 
 
+def test_a_folder_named_in_another_way_is_the_same(
+    ready: Ready, reads: Reads, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready()
+    monkeypatch.chdir(photographs.parent)
+    ready(root=Path("photographs"))
+    assert reads() == 0
+
+
 def test_mean_and_deviation_are_no_part_of_what_is_decoded(ready: Ready, reads: Reads) -> None:
     ready()
     ready(Preprocess(size=(6, 5), mean=(0.1,), std=(0.2,)))

@@ -31,7 +31,7 @@ def fingerprint(dataset: Labelled, labels: Tensor | None, preprocess: Preprocess
             facts = f"{label} {seen.st_size} {seen.st_mtime_ns}"
         except OSError as error:
             facts = f"{label} {error.errno}"
-        sha.update(f"{facts} {os.fspath(file)}\0".encode(errors="surrogateescape"))
+        sha.update(f"{facts} {os.path.abspath(file)}\0".encode(errors="surrogateescape"))  # noqa: PTH100
     return sha.hexdigest()
 
 

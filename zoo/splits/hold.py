@@ -121,7 +121,7 @@ def known_labels(dataset: Any) -> Tensor | None:
     for name in ("labels", "targets"):
         given = getattr(dataset, name, None)
         try:
-            if given is not None and len(given) == len(dataset):
+            if given is not None and np.shape(given) == (len(dataset),):
                 return torch.from_numpy(np.asarray(given).astype(np.int64, casting="same_kind"))
         except (TypeError, ValueError):
             continue
