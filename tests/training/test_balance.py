@@ -1,5 +1,6 @@
 """Classes of unequal numbers of images: what is drawn, what is weighted, and what cannot be."""
 
+import csv
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from zoo.registry import Registry
 from zoo.specs import Loss
 from zoo.training.balance import class_weights, drawn_evenly, weights_param
 from zoo.training.draws import Draws
+from zoo.training.job import run_job
 from zoo.training.prepare import Job, Places, prepare
 from zoo.training.recipe import Recipe
 
@@ -84,6 +86,17 @@ def test_the_loss_is_weighted_by_what_is_trained_on_and_reported_without(
     assert job.minimised(logits, labels).item() == pytest.approx(cross_entropy(logits, labels, weight=weights).item())
     assert job.loss(logits, labels).item() == pytest.approx(cross_entropy(logits, labels).item())
     assert job.plan.evenly is None
+
+
+def test_the_losses_of_history_and_card_are_without_weights(
+    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., Places]
+) -> None:
+    result = run_job(small, recipe(balance="weights", epochs=1), places("same"))
+    with (result.run / "history.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["test_loss"]) == pytest.approx(result.evaluation.loss)
+    (loss,) = [metric.value for metric in result.card.metrics if metric.name == "loss"]
+    assert loss == result.evaluation.loss
 
 
 def test_the_sampler_leaves_the_loss_and_the_judge_alone(
