@@ -1,28 +1,29 @@
 """Very many paths in little memory."""
 
 import os
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import overload
-
-import numpy as np
 
 
 class PathList(Sequence[Path]):
     """Paths below a folder, kept as one text with the places where each ends.
 
     A million `Path` objects take a gigabyte. Worker processes would each come to have a copy, since to look at a Python
-    object is to write to it; they share these two arrays.
+    object is to write to it; this they share.
     """
 
-    def __init__(self, root: Path, paths: Iterable[Path]) -> None:
+    def __init__(self, root: Path) -> None:
         self._root = root
-        text, ends = bytearray(), [0]
-        for path in paths:
-            text += os.fsencode(path.relative_to(root))
-            ends.append(len(text))
-        self._text = np.frombuffer(bytes(text), dtype=np.uint8)
-        self._ends = np.array(ends, dtype=np.int64)
+        self._text, self._ends = bytearray(), array("q", [0])
+
+    def extend(self, folder: Path, below: Iterable[str]) -> None:
+        """Add paths that are given below `folder`, which is itself below the root."""
+        start = os.fsencode(folder / "_")[:-1]
+        for name in below:
+            self._text += start + os.fsencode(name)
+            self._ends.append(len(self._text))
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -37,8 +38,7 @@ class PathList(Sequence[Path]):
         place = index + len(self) if index < 0 else index
         if not 0 <= place < len(self):
             raise IndexError(index)
-        begin, end = self._ends[place : place + 2]
-        return self._root / os.fsdecode(self._text[begin:end].tobytes())
+        return self._root / os.fsdecode(bytes(self._text[self._ends[place] : self._ends[place + 1]]))
 
     def __iter__(self) -> Iterator[Path]:
         return (self[place] for place in range(len(self)))

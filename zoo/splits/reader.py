@@ -1,5 +1,6 @@
 """Images of a data set, read, resized and cropped in batches, by worker processes that stay from epoch to epoch."""
 
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -61,6 +62,7 @@ class Reader:
                 pin_memory=self._pinned,
                 persistent_workers=self._workers > 0,
                 prefetch_factor=AHEAD if self._workers else None,
+                worker_init_fn=_leave_alone,
                 generator=torch.Generator(),  # else each epoch would draw a number from everybody's
             )
         items: Iterator[Read] = iter(self._loader)
@@ -82,6 +84,11 @@ class Reader:
     def close(self) -> None:
         """End the worker processes; the next batch would start them again."""
         self._loader = None
+
+
+def _leave_alone(worker: int) -> None:
+    """Let the worker's garbage collector pass over what this process had: to look at it is to copy it."""
+    gc.freeze()
 
 
 class _Chunks:
