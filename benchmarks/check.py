@@ -2,9 +2,10 @@
 
 The check may take 0.75 times as long as the export that it checks, so that the ratio may be 1.75.
 
-Run: python benchmarks/check.py [MODEL...]
+Run: python benchmarks/check.py [--pairs N] [MODEL...]
 """
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -15,11 +16,16 @@ MODELS = ("resnet18", "mobilenet_v3_small", "convnext_tiny")
 PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "onnxruntime-gpu")
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", default=MODELS, metavar="MODEL")
+    parser.add_argument("--pairs", type=int, default=7)
+    asked = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        for model in sys.argv[1:] or MODELS:
-            print(f"{model}, fresh weights")
-            peer = [zoo(), "export", model, "-f", "onnx,torchscript,pt2", "--force", "--no-verify", "-o"]
-            ours = [*(word for word in peer if word != "--no-verify"), str(Path(folder, f"{model}-checked"))]
-            failed += report(ours, [*peer, str(Path(folder, model))], limit=1.75, n=7, packages=PACKAGES)
+        for model in asked.models:
+            print(f"{model}, fresh weights", flush=True)
+            command = [zoo(), "export", model, "-f", "onnx,torchscript,pt2", "--force", "-o"]
+            ours = [*command, str(Path(folder, "checked"))]
+            peer = [*command, str(Path(folder, "plain")), "--no-verify"]
+            failed += report(ours, peer, limit=1.75, n=asked.pairs, packages=PACKAGES)
     sys.exit(bool(failed))

@@ -28,9 +28,7 @@ def export(capture: Capture, path: Path) -> None:
     try:
         with quiet(), torch.no_grad():
             _ = capture.program  # torch.export refuses what tracing would bake in without a word: a branch on values
-            module = _JIT.load(io.BytesIO(traced(capture)))
-            module.load_state_dict(capture.module.state_dict())
-            _JIT.save(_JIT.freeze(module.eval()), buffer)
+            _JIT.save(_JIT.freeze(traced(capture)), buffer)
     except ExportError:
         raise
     except Exception as error:
@@ -56,16 +54,20 @@ def runner(path: Path, *, provider: str = "cpu") -> Run | Mapping[str, Run]:
     return named(setting, torch_runner(module, setting))
 
 
-def traced(capture: Capture) -> bytes:
-    """The trace, made once for `capture` and its variants, for `torch.jit.load`; the weights are the first's."""
-    return capture.once("torchscript", lambda: _trace(capture))
+def traced(capture: Capture) -> Any:
+    """The trace, made once for `capture` and its variants and shared by them, with the weights of `capture` put in."""
+    module = capture.once("torchscript", lambda: _trace(capture))
+    module.load_state_dict(capture.module.state_dict())
+    return module
 
 
-def _trace(capture: Capture) -> bytes:
+def _trace(capture: Capture) -> Any:
+    """A script module with weights of its own, from a trace that was stored, as it then has no names of Python's."""
     buffer = io.BytesIO()
     with quiet(), torch.no_grad():
         _JIT.save(_JIT.trace(capture.module, capture.example, check_trace=False), buffer)
-    return buffer.getvalue()
+        buffer.seek(0)
+        return _JIT.load(buffer).eval()
 
 
 def _without_sources(archive: io.BytesIO) -> bytes:

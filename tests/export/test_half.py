@@ -146,7 +146,7 @@ def unlucky(net: Says, images: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("says", "said"),
     [
-        (overflowing, "overflows in half precision.* first gives values that are not finite on the probe noise-1"),
+        (overflowing, "overflows in half precision.* first gives values that are not finite on the probe noise-2"),
         (unlucky, "overflows in half precision.* its own forward gives values that are not finite"),
         (fixed, "does not run in half precision: "),
         (faint, "too coarse"),

@@ -61,20 +61,22 @@ def test_making_probes_leaves_the_global_generators_as_they_were() -> None:
 
 
 def test_no_two_noise_images_are_alike() -> None:
-    noise = np.concatenate([probe("noise-1", COLOUR).images, probe("noise-2", COLOUR).images])
-    assert len({image.tobytes() for image in noise}) == 3
+    noise = probe("noise-2", COLOUR).images
+    assert len({image.tobytes() for image in noise}) == 2
 
 
 @pytest.mark.parametrize("preprocess", [GREY, COLOUR])
-def test_the_edges_are_zeros_black_white_and_one_white_pixel(preprocess: Preprocess) -> None:
-    (zeros, impulse), (white,) = probe("dark-2", preprocess).images, probe("bright-1", preprocess).images
+def test_the_edges_are_white_and_zeros_below_black_with_one_white_pixel(preprocess: Preprocess) -> None:
+    (dark,), (white,) = probe("dark-1", preprocess).images, probe("bright-1", preprocess).images
+    middle = preprocess.size[0] // 2
     mean, std = (np.array(value).reshape(-1, 1, 1) for value in (preprocess.mean, preprocess.std))
     black = np.broadcast_to(-mean / std, white.shape)
-    assert not zeros.any()
+    assert not dark[:, middle:].any()
     np.testing.assert_allclose(white, np.broadcast_to((1 - mean) / std, white.shape), rtol=1e-6)
-    changed = (impulse == white).all(axis=0)
-    assert changed.sum() == 1
-    np.testing.assert_allclose(impulse[:, ~changed], black[:, ~changed], rtol=1e-6)
+    changed = (dark == white).all(axis=0)
+    assert changed.sum() == 1 and changed[:middle].any()
+    changed[middle:] = True
+    np.testing.assert_allclose(dark[:, ~changed], black[:, ~changed], rtol=1e-6)
 
 
 def test_real_images_are_a_probe_in_their_order() -> None:

@@ -141,7 +141,7 @@ def test_a_model_that_raises_is_explained_by_its_own_first_line(probes: list[Pro
     assert "nobody reads" not in cause
 
 
-@pytest.mark.parametrize("good", range(3, 12))
+@pytest.mark.parametrize("good", range(2, 9))
 def test_a_model_that_raises_at_any_stage_keeps_no_hook(probes: list[Probe], good: int) -> None:
     def late(logits: Tensor, images: Tensor, call: int) -> Tensor:
         if call == good:

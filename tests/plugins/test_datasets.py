@@ -15,7 +15,7 @@ import pytest
 
 from zoo import Dataset
 from zoo.errors import DataError
-from zoo_datasets import cifar, digits, idx, plugin, torchvision_sets
+from zoo_datasets import cifar, cifar10_jpeg, digits, folder, idx, plugin, torchvision_sets  # noqa: F401
 from zoo_datasets.arrays import ImageArrays
 
 SPECS: dict[str, Dataset] = {spec.name: spec for spec in plugin.zoo_specs()}
@@ -36,7 +36,7 @@ def sentences(caught: pytest.ExceptionInfo[DataError]) -> str:
 
 
 def test_declared() -> None:
-    assert list(SPECS) == ["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "folder"]
+    assert list(SPECS) == ["digits", "mnist", "fashion_mnist", "cifar10", "cifar10_jpeg", "cifar100", "svhn", "folder"]
     for spec in SPECS.values():
         if spec.name == "folder":
             continue

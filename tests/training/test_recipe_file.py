@@ -49,7 +49,7 @@ def test_a_file_sets_what_it_names(tmp_path: Path) -> None:
         ("milestones = ['a']", "is not a list of numbers", "type"),
         ("params = 3", "is not a table", "type"),
         ("optimizer = 3", "is not text", "type"),
-        ("version = 99", "version 99, and this zoo knows versions up to 1", "release"),
+        ("version = 99", "version 99, and this zoo knows versions up to 2", "release"),
         ("version = 'new'", "version 'new'", "release"),
         ("epochs 3", "is not a TOML file", "epochs = 20"),
         ("\x00", "is not a TOML file", "epochs = 20"),

@@ -61,7 +61,7 @@ _OPTIONS = (
     ),
     image_size_option,
     channels_option,
-    click.option("--amp/--no-amp", default=None, help="bf16 autocast on CUDA.  [default: amp]"),
+    click.option("--amp/--no-amp", default=None, help="bf16 autocast.  [default: on CUDA]"),
     click.option("--compile/--no-compile", default=None, help="Use torch.compile.  [default: no-compile]"),
     click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="[default: 0]"),
 )

@@ -1,5 +1,6 @@
 """`zoo weights`: the weights files that zoo finds, their cards, and whether they are sound."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ from zoo.cli.output import print_fields, print_json, print_table
 
 @click.group("weights", short_help="List, show and verify weights files")
 def command() -> None:
-    """List, show and verify weights files."""
+    """List, show and verify weights files, or write a page about them."""
 
 
 @command.command("list")
@@ -121,6 +122,15 @@ def verify_weights(names: tuple[str, ...], as_json: bool) -> None:
             f"{len(unsound)} of {len(rows)} weights files are unsound: {', '.join(unsound)}.",
             "Fetch or make them again.",
         )
+
+
+@command.command("page")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("weights"))
+def page(folder: Path) -> None:
+    """Write a Markdown page about the weights files in FOLDER (weights), from their cards, to standard output."""
+    from zoo.report.cards import cards_page
+
+    click.echo(cards_page(folder), nl=False)
 
 
 def _percent(value: float | None) -> str:

@@ -100,7 +100,7 @@ class Training:
         self._reported = reported or loss
         self._draws = Draws(recipe.seed, device)
         self._forward: Callable[[Tensor], Any] = torch.compile(state.module) if recipe.compile else state.module
-        self._autocast = device.type == "cuda" and recipe.amp
+        self._autocast = device.type == "cuda" if recipe.amp is None else recipe.amp
         statistics = (data.preprocess.mean, data.preprocess.std)
         self._mean, self._std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in statistics)
         self._parameters = [p for p in state.module.parameters() if p.requires_grad]
@@ -180,7 +180,7 @@ class Training:
             if self.device.type != "mps":
                 images = images.contiguous(memory_format=torch.channels_last)
             with explained(self.device):
-                with torch.autocast("cuda", torch.bfloat16) if self._autocast else nullcontext():
+                with torch.autocast(self.device.type, torch.bfloat16) if self._autocast else nullcontext():
                     logits = check_logits(self._forward(images), len(labels), len(self.data.classes))
                     part = self.loss(logits.float(), labels) / len(batches)
                 part.backward()  # type: ignore[no-untyped-call]

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from zoo.errors import UsageError
 from zoo.training.recipe_command import recipe_command
 
-VERSION = 1  # of what the fields mean; recipes of before it was recorded drew their random numbers in another way
+VERSION = 2  # of what the fields mean; in 1, `amp` was said of CUDA only
 
 Optimizer = Literal["adamw", "sgd", "muon"]
 Schedule = Literal["cosine", "constant", "one_cycle", "step"]
@@ -50,7 +50,7 @@ class Recipe:
             inverse proportion to their number, in the loss that is minimised (not in the one that is reported);
             `sampler` draws them so, with replacement, an epoch being as long as before; `none` does nothing.
         skip_corrupt: leave out images that cannot be read.
-        amp: bf16 autocast; takes effect on CUDA only.
+        amp: bf16 autocast; `None` has it on CUDA only. CPUs with bf16 arithmetic (AMX) gain from it too.
         compile: run the model through `torch.compile`.
         seed: of the fresh weights, the hold-out, the order of images, augmentation and dropout.
     """
@@ -81,7 +81,7 @@ class Recipe:
     hflip: bool | None = None
     balance: Balance = "none"
     skip_corrupt: bool = False
-    amp: bool = True
+    amp: bool | None = None
     compile: bool = False
     seed: int = 0
 

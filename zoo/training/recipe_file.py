@@ -41,7 +41,7 @@ def recipe_of_card(recipe: Mapping[str, Any], path: Path) -> dict[str, Any]:
             "Say ARCHITECTURE and --data instead, or name weights that `zoo train` made.",
         )
     try:
-        return check_fields(recipe, f"the card of {path}")
+        return check_fields({"version": 1, **recipe}, f"the card of {path}")
     except UsageError as error:
         raise WeightsError(error.cause, "Use the release of zoo-kit that made it; its card names that.") from None
 
@@ -72,6 +72,8 @@ def check_fields(given: Mapping[str, Any], where: str) -> dict[str, Any]:
         if not _fits(value, hints[name]):
             raise UsageError(f"{name} = {value!r} in {where} is not {_asked(hints[name])}.", "Correct its type.")
         checked[name] = tuple(value) if isinstance(value, list) else value
+    if version == 1 and checked.get("amp"):
+        checked["amp"] = None
     return checked
 
 

@@ -1,9 +1,7 @@
 """Blame for what PyTorch itself loads: a PT2 archive is the captured graph stored; TorchScript is traced by itself."""
 
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,8 +15,6 @@ from zoo_export.parity.setting import CPU
 from zoo_export.pt2_archive import refuse_unsafe
 from zoo_export.torch_runner import Run, torch_runner
 
-_JIT: Any = torch.jit  # untyped, in part
-
 
 def pt2_hops(capture: Capture, path: Path, reference: Reference) -> Iterator[Hop]:
     """Captured by torch.export, then stored."""
@@ -30,9 +26,7 @@ def torchscript_hops(capture: Capture, path: Path, reference: Reference) -> Iter
     """Traced, then frozen and stored. What a trace computes on the way cannot be told, so that no module is named."""
 
     def traced() -> Array:
-        module = _JIT.load(io.BytesIO(torchscript_format.traced(capture))).eval()
-        module.load_state_dict(capture.module.state_dict())
-        return torch_runner(module, CPU)(_images(reference))
+        return torch_runner(torchscript_format.traced(capture), CPU)(_images(reference))
 
     yield TRACED, traced, lambda: None
     yield FILE, lambda: _run(torchscript_format.runner(path), reference), lambda: None

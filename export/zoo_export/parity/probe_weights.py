@@ -5,25 +5,21 @@ image has met. The same export is then checked once more with weights drawn so t
 """
 
 import math
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.overrides import TorchFunctionMode
 
+from zoo_export.parity.awaken import Awaken
 from zoo_export.parity.probes import Probe
 
 SEED = 20_210_301
 TINY = 0.3  # of the scale at which signal is kept; below it a parameter is drawn afresh
 TINY_VECTOR = 0.05  # likewise, for scales and biases
-GATES = {torch.sigmoid, torch.Tensor.sigmoid, nn.functional.sigmoid, nn.functional.hardsigmoid}
 WIDENED = 2.0  # times the variance of a channel and the mean one of its layer
 SPREAD = 2.0  # standard deviations that a drawn BatchNorm bias may have; with more, channels fall silent
-NEARLY_CLOSED = -1.25  # to twice that, before the sigmoid; a hard one is closed at -3
 
 
 @torch.no_grad()
@@ -45,14 +41,14 @@ def draw_probe_weights(module: nn.Module, probes: list[Probe]) -> None:
             changed.add(parameter)
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias in changed]
     noise = np.concatenate([probe.images for probe in probes if probe.name.startswith("noise")])
-    awaken = _Awaken(layers, generator)
     settle = partial(_settle, changed)
-    hooks = [*awaken.hooks, *(norm.register_forward_pre_hook(settle) for norm in _norms(module))]
+    hooks = [norm.register_forward_pre_hook(settle) for norm in _norms(module)]
+    awaken = Awaken(layers, [norm for norm in _norms(module) if norm.bias in changed], generator)
     try:
         with awaken:
             module(torch.from_numpy(noise))  # all in one batch, so that every layer's signal fits them
     finally:
-        for hook in hooks:
+        for hook in [*hooks, *awaken.hooks]:
             hook.remove()
     statistics = (
         buffer for norm in _norms(module) for buffer in (norm.running_mean, norm.running_var) if buffer is not None
@@ -77,55 +73,6 @@ def _drawn(parameter: Tensor, generator: torch.Generator) -> Tensor | None:
     if size > TINY_VECTOR:  # a scale, such as BatchNorm's weight of ones
         return parameter * (0.7 + 0.35 * noise)  # below 1, as rounding errors grow with it
     return noise
-
-
-class _Awaken(TorchFunctionMode):
-    """Moves the bias of each of `layers` at its first call, so that what follows lets damage through.
-
-    In general each channel's mean gets barely positive: a ReLU behind it is neither dead nor the identity. Where an
-    image gives one value a channel, as in a squeeze-and-excitation block or a head, noise images are too much alike
-    for their spread to be a measure; the size of the values is. A layer whose output goes into a sigmoid is a gate,
-    and a gate that is nearly closed is what it is most sensitive at: there its factor follows the bias in proportion.
-    """
-
-    def __init__(self, layers: list[nn.Conv2d | nn.Linear], generator: torch.Generator) -> None:
-        super().__init__()
-        self.generator, self.waiting = generator, set(layers)
-        self.latest: tuple[nn.Conv2d | nn.Linear, Tensor] | None = None
-        self.hooks = [layer.register_forward_hook(self._called) for layer in layers]
-
-    def _called(self, layer: nn.Conv2d | nn.Linear, given: object, output: Tensor) -> Tensor:
-        if layer not in self.waiting or layer.bias is None:
-            return output
-        self.waiting.remove(layer)
-        values = _by_channel(layer, output)
-        share = torch.rand(values.shape[1], generator=self.generator)
-        size = values.std(0, unbiased=False) / 2 if len(values) > len(output) else values.square().mean().sqrt()
-        moved = _move(layer, output, share * size)
-        self.latest = layer, moved
-        return moved
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if self.latest is not None and args and args[0] is self.latest[1] and func in GATES:
-            layer, output = self.latest
-            means = NEARLY_CLOSED * (1 + torch.rand(_by_channel(layer, output).shape[1], generator=self.generator))
-            args = (_move(layer, output, means), *args[1:])
-        return func(*args, **(kwargs or {}))
-
-
-def _by_channel(layer: nn.Module, output: Tensor) -> Tensor:
-    """`[positions of all images, channels]`."""
-    return (output if isinstance(layer, nn.Linear) else output.movedim(-3, -1)).flatten(0, -2)
-
-
-def _move(layer: nn.Conv2d | nn.Linear, output: Tensor, means: Tensor) -> Tensor:
-    """Change the bias so that the channels have these means, and give the output that comes of it."""
-    shift = means - _by_channel(layer, output).mean(0)
-    assert layer.bias is not None
-    layer.bias += shift
-    return output + (shift if isinstance(layer, nn.Linear) else shift[:, None, None])
 
 
 def _put_between_halves(tensor: Tensor, generator: torch.Generator) -> None:

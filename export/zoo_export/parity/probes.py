@@ -9,6 +9,7 @@ import numpy.typing as npt
 from zoo.preprocess import Preprocess
 
 Array = npt.NDArray[np.float32]
+NOISE = 2  # images; the batch that was traced has other sizes
 
 
 @dataclass(frozen=True)
@@ -25,27 +26,22 @@ def make_probes(
     seed: int = 0,
     sizes: Sequence[tuple[int, int]] = (),
 ) -> list[Probe]:
-    """Seeded noise in batches of 1 and 2, edges, and real images where there are any.
+    """Two images of seeded noise, edges, and real images where there are any.
 
-    The edges come in two batches, so that a branch on brightness is taken both ways. Dark: all zero after
-    normalisation (the mean of the data); black with one white pixel. Bright: white.
+    The edges are two batches of one image, so that a branch on brightness is taken both ways. Dark: `dark_image`.
+    Bright: white.
 
     Args:
         real: uint8 `[C, H, W]` each, of the model's size.
         sizes: heights and widths other than the model's, to judge with two images of noise each.
     """
     shape = preprocess.input_shape
-    noise = np.random.default_rng(seed).integers(0, 256, (3, *shape), dtype=np.uint8)
-    edges = np.zeros((3, *shape), np.uint8)
-    edges[1, :, shape[1] // 2, shape[2] // 2] = 255
-    edges[2] = 255
-    dark, bright = np.split(normalise_array(edges, preprocess), [2])
-    dark[0] = 0
+    noise = np.random.default_rng(seed).integers(0, 256, (NOISE, *shape), dtype=np.uint8)
+    white = np.full((1, *shape), 255, np.uint8)
     probes = [
-        Probe("noise-1", normalise_array(noise[:1], preprocess)),
-        Probe("noise-2", normalise_array(noise[1:], preprocess)),
-        Probe("dark-2", dark),
-        Probe("bright-1", bright),
+        Probe("noise-2", normalise_array(noise, preprocess)),
+        Probe("dark-1", dark_image(preprocess)),
+        Probe("bright-1", normalise_array(white, preprocess)),
     ]
     if len(real):
         probes.append(Probe(f"real-{len(real)}", normalise_array(np.stack(list(real)), preprocess)))
@@ -53,6 +49,16 @@ def make_probes(
         images = np.random.default_rng((seed, height, width)).integers(0, 256, (2, shape[0], height, width), np.uint8)
         probes.append(Probe(f"size-{height}x{width}", normalise_array(images, preprocess)))
     return probes
+
+
+def dark_image(preprocess: Preprocess) -> Array:
+    """`[1, C, H, W]`: a black half with one white pixel above a half of zeros, which is the mean of the data."""
+    height, width = preprocess.size
+    image = np.zeros((1, *preprocess.input_shape), np.uint8)
+    image[..., height // 4, width // 2] = 255
+    dark = normalise_array(image, preprocess)
+    dark[..., height // 2 :, :] = 0
+    return dark
 
 
 def normalise_array(images: npt.NDArray[np.uint8], preprocess: Preprocess) -> Array:

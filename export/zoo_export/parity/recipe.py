@@ -8,17 +8,17 @@ import numpy as np
 
 from zoo.errors import ExportError
 from zoo.preprocess import Preprocess
-from zoo_export.parity.probes import Array, Probe, normalise_array
+from zoo_export.parity.probes import NOISE, Array, Probe, dark_image, normalise_array
 
 SEED = 0
 HOW = (
-    "'noise I' is image I of numpy.random.default_rng(seed).integers(0, 256, (3, C, H, W), dtype=uint8), "
-    "'noise HxW I' of default_rng((seed, H, W)).integers(0, 256, (2, C, H, W), dtype=uint8); 'black' is 0, 'white' "
-    "255, and a pixel of either is at (H // 2, W // 2) in every channel; each becomes float32 (x / 255 - mean) / std "
-    "with the mean and std of `preprocess`; 'grey' is 0 after that; 'D test I' is image I of the test split of the "
+    "'noise I' is image I of numpy.random.default_rng(seed).integers(0, 256, (2, C, H, W), dtype=uint8), "
+    "'noise HxW I' of default_rng((seed, H, W)).integers(0, 256, (2, C, H, W), dtype=uint8); 'white' is 255; 'dark' "
+    "is 0, with 255 at (H // 4, W // 2) in every channel; each becomes float32 (x / 255 - mean) / std with the mean "
+    "and std of `preprocess`; then 'dark' is 0 from row H // 2 on; 'D test I' is image I of the test split of the "
     "data set D, prepared as `preprocess` says; sha256 is over the float32 bytes [N, C, H, W], little-endian"
 )
-WORDS = ("grey", "black", "white", "white pixel on black", *(f"noise {index}" for index in range(3)))
+WORDS = ("white", "dark", *(f"noise {index}" for index in range(NOISE)))
 
 
 def make_image(words: str, preprocess: Preprocess, seed: int = SEED) -> Array:
@@ -28,10 +28,10 @@ def make_image(words: str, preprocess: Preprocess, seed: int = SEED) -> Array:
         ExportError: these words say no image that can be made from a seed.
     """
     shape = preprocess.input_shape
-    if words == "grey":
-        return np.zeros((1, *shape), np.float32)
-    if noise := re.fullmatch(r"noise ([0-2])", words):
-        drawn = np.random.default_rng(seed).integers(0, 256, (3, *shape), dtype=np.uint8)
+    if words == "dark":
+        return dark_image(preprocess)
+    if noise := re.fullmatch(r"noise ([01])", words):
+        drawn = np.random.default_rng(seed).integers(0, 256, (NOISE, *shape), dtype=np.uint8)
         return normalise_array(drawn[[int(noise[1])]], preprocess)
     if noise := re.fullmatch(r"noise ([1-9]\d{0,4})x([1-9]\d{0,4}) ([01])", words):
         height, width, index = map(int, noise.groups())
@@ -39,10 +39,7 @@ def make_image(words: str, preprocess: Preprocess, seed: int = SEED) -> Array:
         return normalise_array(drawn[[index]], preprocess)
     if words not in WORDS:
         raise ExportError(f"A probe is made of {words!r}, which this zoo cannot make.", "Export the model again.")
-    image = np.full((1, *shape), 255 if words == "white" else 0, np.uint8)
-    if words == "white pixel on black":
-        image[..., shape[1] // 2, shape[2] // 2] = 255
-    return normalise_array(image, preprocess)
+    return normalise_array(np.full((1, *shape), 255, np.uint8), preprocess)
 
 
 def describe(probe: Probe, preprocess: Preprocess, real: Sequence[str] = ()) -> list[str]:

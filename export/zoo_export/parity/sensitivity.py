@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from zoo_export.parity.judge import BUDGET
+from zoo_export.parity.probes import Array
 from zoo_export.parity.reference import Reference
 
 CHANGE = 0.01
-DRAWS, IMAGES = 2, 3
+DRAWS = 2
 HOPELESS = 0.5  # of the tensors; with fewer watched by the first draw, the exact share decides nothing
 ENOUGH = 0.9  # of the tensors; below it a check proves too little
 
@@ -46,28 +47,27 @@ class Sensitivity:
 
 
 def sensitivity(module: nn.Module, references: Sequence[Reference]) -> Sensitivity:
-    """Measure on the first images of the largest probe of noise or of a data set.
+    """Measure on the first images of the largest probe of noise or of a data set, one image for each draw.
 
-    The logits `y [N, K]` are summed with random signs v. For a change d of a parameter, `v · dy` has the variance
-    `|dy|²`. So `|v · dy| / sqrt(N K)`, as a root mean square over draws of v, estimates that of the change of the
-    logits, which the largest change is never below.
+    The logits `y [K]` of an image are summed with random signs v. For a change d of a parameter, `v · dy` has the
+    variance `|dy|²`. So `|v · dy| / sqrt(K)`, as a root mean square over draws of v, estimates that of the change of
+    the logits, which the largest change is never below.
     """
     told = [reference for reference in references if reference.probe.name.startswith(("noise", "real"))]
     reference = max(told, key=lambda reference: len(reference.truth))
-    images = torch.from_numpy(reference.probe.images[:IMAGES])
     named = {name: value for name, value in module.named_parameters() if value.is_floating_point()}
     fine = {name for name, value in named.items() if _rounding(value).any()}
     squares, rounded = dict.fromkeys(named, 0.0), dict.fromkeys(named, 0.0)
     with _requiring_grad(list(named.values())), torch.enable_grad():
-        logits = module(images.clone())
-        once = (BUDGET * reference.floor) ** 2 * logits.numel()  # what a draw has to exceed on average
-        for drawn, gradients in enumerate(_projected_gradients(logits, list(named.values())), 1):
+        once = (BUDGET * reference.floor) ** 2 * reference.truth.shape[1]  # what a draw has to exceed on average
+        allowed = 0.0
+        for gradients in _projected_gradients(module, reference.probe.images, list(named.values())):
             for (name, parameter), gradient in zip(named.items(), gradients, strict=True):
                 if gradient is not None:
                     squares[name] += (CHANGE * _dot(gradient, parameter.detach())) ** 2
                     rounded[name] += _dot(gradient, _rounding(parameter)) ** 2
-            del gradients  # as large as the weights, and the next ones are made before these would be let go
-            allowed = drawn * once
+            del gradients  # as large as the weights; enumerate() too would keep them while the next ones are made
+            allowed += once
             if sum(square > allowed for square in squares.values()) < HOPELESS * len(named):
                 break  # no further draw would make it enough
     return Sensitivity(
@@ -86,12 +86,15 @@ def _rounding(parameter: Tensor) -> Tensor:
     return parameter.detach().half().float() - parameter.detach()
 
 
-def _projected_gradients(logits: Tensor, parameters: list[nn.Parameter]) -> Iterator[Sequence[Tensor | None]]:
-    """The gradients of `DRAWS` sums of the logits with random signs."""
+def _projected_gradients(
+    module: nn.Module, images: Array, parameters: list[nn.Parameter]
+) -> Iterator[Sequence[Tensor | None]]:
+    """The gradients of `DRAWS` sums of logits with random signs."""
     generator = torch.Generator().manual_seed(0)
-    for left in reversed(range(DRAWS)):
+    for index in range(DRAWS):
+        logits = module(torch.from_numpy(images[[index % len(images)]]))
         signs = torch.randint(0, 2, logits.shape, generator=generator) * 2.0 - 1
-        yield torch.autograd.grad((logits * signs).sum(), parameters, retain_graph=left > 0, allow_unused=True)
+        yield torch.autograd.grad((logits * signs).sum(), parameters, allow_unused=True)
 
 
 @contextmanager

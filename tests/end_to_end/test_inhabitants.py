@@ -1,0 +1,35 @@
+"""Every weights file that comes with zoo is sound, keeps its promises, and is exported in all formats with proof."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from zoo.card import read_card
+from zoo.cli.output import plain
+from zoo.folders import SUFFIX
+
+WEIGHTS = Path(__file__).parents[2] / "weights"
+NAMES = sorted(path.name.removesuffix(SUFFIX) for path in WEIGHTS.glob(f"*{SUFFIX}"))
+FORMATS = {"onnx": "model.onnx", "torchscript": "model.torchscript", "pt2": "model.pt2"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_exported_in_all_formats_with_its_certificate(run_zoo, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    ran = run_zoo("export", name, "-f", ",".join(FORMATS), "-o", str(folder))
+    assert ran.code == 0, plain(ran.err)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["certificate"]["verdict"] == "pass"
+    assert manifest["certificate"]["artifacts"].keys() == FORMATS.keys()
+    assert all((folder / file).is_file() for file in FORMATS.values())
+    assert run_zoo("verify", str(folder), "--strict").code == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_card_says_how_it_was_made_and_on_what_it_was_measured(name: str) -> None:
+    card, _ = read_card(WEIGHTS / f"{name}{SUFFIX}")
+    assert name == f"{card.architecture}.{card.dataset}"
+    assert card.command.startswith(f"zoo train {card.architecture} --data {card.dataset}") and card.recipe
+    assert {(metric.dataset, metric.split) for metric in card.metrics} == {(card.dataset, "test")}
+    assert card.licence and card.versions.keys() >= {"torch", "python", "zoo-kit"}
