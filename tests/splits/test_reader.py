@@ -1,6 +1,8 @@
 """Worker processes stay from epoch to epoch, and give what one process gives, in the order asked for."""
 
 import os
+import resource
+import signal
 import time
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zoo.errors import DataError
 from zoo.preprocess import Preprocess
 from zoo.splits.reader import Reader
 
@@ -91,3 +94,19 @@ def test_reading_draws_no_random_number_of_others(readers: list[Reader]) -> None
         drawn = torch.rand(1)
         torch.manual_seed(0)
         assert torch.equal(drawn, torch.rand(1))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # PyTorch's, of a loader half made
+@pytest.mark.parametrize(("size", "said"), [(1, "could be started"), (1000, "no room to hand them over: .*File too")])
+def test_without_room_in_shared_memory_it_is_said_and_not_waited_for(size: int, said: str) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    large = Preprocess(size=(64, 64), mean=(0.5,), std=(0.5,))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(DataError, match=said) as caught:
+            next(Reader(Numbers(9), large, workers=1).batches(torch.arange(9), 3))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "--workers 0" in caught.value.next_step

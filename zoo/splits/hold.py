@@ -17,7 +17,7 @@ from zoo.splits.streamed import Streamed
 from zoo.splits.survey import BATCH, Moments, Survey, survey
 
 MEMORY_LIMIT = 4.0  # GiB of uint8 images of a split that may be held on the device
-FEW = 1000  # images that are read sooner than worker processes are started
+FEW = 5000  # images that are read sooner than worker processes are started
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 from zoo.batches import Labelled, read_item
 from zoo.errors import DataError, ZooError
@@ -48,7 +48,7 @@ class Reader:
         """The images of the given indices (int64 `[M]`), in that order. Whoever asks again ends what went before.
 
         Raises:
-            DataError: a worker process was killed.
+            DataError: a worker process was killed, or has no room to hand images over.
         """
         self._turn += 1
         turn = self._turn
@@ -65,7 +65,14 @@ class Reader:
                 worker_init_fn=_leave_alone,
                 generator=torch.Generator(),  # else each epoch would draw a number from everybody's
             )
-        items: Iterator[Read] = iter(self._loader)
+        try:
+            items: Iterator[Read | ZooError] = iter(self._loader)
+        except OSError as error:
+            self.close()
+            raise DataError(
+                f"No process that reads images could be started: {error.strerror or error}.",
+                "Make room in shared memory (/dev/shm), or say --workers 0 to do without such processes.",
+            ) from error
         while True:
             if turn != self._turn:
                 raise RuntimeError("this split was begun again meanwhile; go through it once at a time")
@@ -79,6 +86,9 @@ class Reader:
                     f"A process that reads images came to an end: {error}",
                     "It may have run out of memory: say fewer --workers, or --workers 0 to do without.",
                 ) from error
+            if isinstance(item, ZooError):
+                self.close()
+                raise item
             yield item
 
     def close(self) -> None:
@@ -114,8 +124,17 @@ class _Fitted:
             return error
 
 
-def _collate(items: list[tuple[Tensor, int] | ZooError]) -> Read:
+def _collate(items: list[tuple[Tensor, int] | ZooError]) -> Read | ZooError:
     good = [item for item in items if not isinstance(item, ZooError)]
     failed = tuple((place, item) for place, item in enumerate(items) if isinstance(item, ZooError))
     images = torch.stack([image for image, _ in good]) if good else torch.empty(0, dtype=torch.uint8)
-    return images, torch.tensor([label for _, label in good], dtype=torch.int64), failed
+    labels = torch.tensor([label for _, label in good], dtype=torch.int64)
+    if get_worker_info() is not None:
+        try:  # here, and not in the queue's thread, where it would fail without a word and be waited for for ever
+            images, labels = (part.share_memory_() for part in (images, labels))  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            return DataError(
+                f"A process that reads images has no room to hand them over: {str(error).splitlines()[0]}.",
+                "Make room in shared memory (/dev/shm), or say --workers 0 to do without such processes.",
+            )
+    return images, labels, failed
