@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,6 +26,13 @@ class Ran:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(autouse=True)
+def decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where decoded images are kept in this test: not in your cache."""
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "decoded"
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,19 @@ def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
 
 
 @contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """Give the path of a file to write, which takes the place of `path` when the block ends well.
+
+    Raises:
+        OutputError: it cannot be written; `path` is as it was.
+    """
+    with _sibling(path) as temporary, explained(path):
+        yield temporary
+        _fsync(temporary)
+        temporary.replace(path)
+
+
+@contextmanager
 def new_folder(
     path: Path, *, force: bool = False, replaceable: Callable[[Path], bool] = lambda path: False
 ) -> Iterator[Path]:

@@ -1,13 +1,14 @@
 """From the name of a data set to its two splits, fitted to an architecture."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from zoo.batches import Batches, Labelled, Resident, hold, read_item
+from zoo.batches import Batches, Labelled, read_item
 from zoo.errors import DataError, ZooError
 from zoo.fitting import ImageStats, Wanted, fit
 from zoo.images import picture
@@ -15,6 +16,8 @@ from zoo.preprocess import Preprocess
 from zoo.refs import resolve
 from zoo.registry import Entry
 from zoo.specs import Architecture, Dataset
+from zoo.splits.corrupt import counted, named, refuse_corrupt
+from zoo.splits.hold import Reading, Split, hold
 
 SAMPLE = 512  # images looked at where a data set does not say what it holds
 
@@ -24,6 +27,10 @@ class Data:
     """A data set fitted to an architecture.
 
     `train` and `test` hold uint8 images; `preprocess` says how they become the model's float32 input.
+
+    Args:
+        skipped: of each split by name, how many images were left out because they cannot be read.
+        notes: what a person should know of how it was read, a line each.
     """
 
     name: str
@@ -31,6 +38,8 @@ class Data:
     preprocess: Preprocess
     train: Batches
     test: Batches
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def open_data(
@@ -41,21 +50,61 @@ def open_data(
     *,
     wanted: Wanted | None = None,
     download: bool = False,
-    workers: int = 0,
+    reading: Reading | None = None,
 ) -> Data:
-    """Load both splits of a data set for training `architecture`.
+    """Load both splits of a data set for training `architecture`. Every image is read once, unless a cache has it.
 
     Raises:
-        DataError: the files are missing or unsound.
+        DataError: the files are missing or unsound, or there is one class only; every image that cannot be read is
+            named, unless it is to be skipped.
         UsageError: the size or channels asked for do not go with the architecture.
     """
     train, test = (load_split(entry, root, split, download) for split in ("train", "test"))
     classes = class_names(entry, train)
     preprocess = fit(architecture, _look(entry.spec, train), wanted or Wanted())
-    held = hold(train, preprocess, len(classes), device, workers)
+    if len(classes) == 1:
+        raise DataError(
+            f"The data set {entry.spec.name} has only one class, {classes[0]}, so there is nothing to tell apart.",
+            "Give it a second class.",
+        )
+    splits = [
+        hold_split(entry, root, split, data, preprocess, len(classes), device, reading)
+        for split, data in (("train", train), ("test", test))
+    ]
+    refuse_corrupt(splits, skip=reading is not None and reading.skip_corrupt)
     if not entry.spec.mean or len(entry.spec.mean) != preprocess.channels:
-        preprocess = measured(held, preprocess)
-    return Data(entry.spec.name, classes, preprocess, held, hold(test, preprocess, len(classes), device, workers))
+        mean, std = splits[0].moments().mean_and_std()
+        preprocess = replace(preprocess, mean=mean, std=std)
+    bad = [split for split in splits if split.corrupt]
+    return Data(
+        name=entry.spec.name,
+        classes=classes,
+        preprocess=preprocess,
+        train=splits[0].batches,
+        test=splits[1].batches,
+        skipped={split.name: len(split.corrupt) for split in bad},
+        notes=(*dict.fromkeys(note for split in splits for note in split.notes), *skipped_note(bad)),
+    )
+
+
+def hold_split(
+    entry: Entry[Dataset],
+    root: Path,
+    split: str,
+    data: Labelled,
+    preprocess: Preprocess,
+    num_classes: int,
+    device: torch.device,
+    reading: Reading | None = None,
+) -> Split:
+    """One split, loaded from `root`, made ready; see `hold`."""
+    source = f"{entry.plugin.distribution} {entry.spec.name} {root.absolute()} {split}"
+    return hold(data, preprocess, num_classes, device, reading, name=split, source=source)
+
+
+def skipped_note(bad: Sequence[Split]) -> list[str]:
+    """A line that says which images of these splits are left out; none where there are none."""
+    return [f"warning: {counted(bad)} cannot be read and are left out: {named(bad)}"] if bad else []
 
 
 def load_split(entry: Entry[Dataset], root: Path, split: str, download: bool = False) -> Labelled:
@@ -91,26 +140,8 @@ def class_names(entry: Entry[Dataset], dataset: Labelled) -> tuple[str, ...]:
     return names
 
 
-def measured(train: Batches, preprocess: Preprocess) -> Preprocess:
-    """`preprocess` with the mean and standard deviation of the training images: of all that are held in memory, of
-    the first `SAMPLE` where they are streamed."""
-    total = squares = torch.zeros(preprocess.channels, dtype=torch.float64)
-    count = 0
-    order = None if isinstance(train, Resident) else torch.arange(min(train.n, SAMPLE))
-    for images, _ in train.epoch(256, order):
-        pixels = images.cpu().double().transpose(0, 1).flatten(1) / 255
-        total, squares, count = total + pixels.sum(1), squares + pixels.square().sum(1), count + pixels.shape[1]
-    mean = total / count
-    std = (squares / count - mean.square()).clamp(min=1 / 255**2).sqrt()
-    rounded = [tuple(round(float(value), 4) for value in values) for values in (mean, std)]
-    return replace(preprocess, mean=rounded[0], std=rounded[1])
-
-
 def _look(data: Dataset, train: Labelled) -> ImageStats:
-    if data.input_shape:
-        shapes = {data.input_shape}
-    else:
-        shapes = {_shape(read_item(train, index)[0]) for index in range(min(len(train), SAMPLE))}
+    shapes = {data.input_shape} if data.input_shape else set(_shapes(train))
     sides = {side for shape in shapes for side in shape[1:]}
     return ImageStats(
         channels=max((shape[0] for shape in shapes), default=3),
@@ -118,6 +149,12 @@ def _look(data: Dataset, train: Labelled) -> ImageStats:
         mean=data.mean,
         std=data.std,
     )
+
+
+def _shapes(data: Labelled) -> Iterator[tuple[int, int, int]]:
+    for index in range(min(len(data), SAMPLE)):
+        with suppress(ZooError):  # what cannot be read is named later, with all the others
+            yield _shape(read_item(data, index)[0])
 
 
 def _shape(image: Any) -> tuple[int, int, int]:

@@ -18,6 +18,12 @@ def data_root(told: Path | None = None) -> Path:
     return Path(named) if named else user_cache_path("zoo") / "data"
 
 
+def decoded_folder() -> Path:
+    """The folder of decoded images: in `$ZOO_CACHE`, else in the user's cache. Whatever is in it may be removed."""
+    named = os.environ.get("ZOO_CACHE")
+    return (Path(named) if named else user_cache_path("zoo")) / "decoded"
+
+
 def weights_folders() -> list[Path]:
     """Where `ARCH.TAG` is looked up, first match first: `$ZOO_WEIGHTS`, `./weights`, those that come with zoo."""
     named = os.environ.get("ZOO_WEIGHTS")

@@ -34,8 +34,14 @@ def open_image(path: Path) -> Image.Image:
     except IsADirectoryError:
         raise DataError(f"{path} is a folder, not an image.", "Name the images in it.") from None
     except Exception as error:  # decoders raise errors of every kind on damaged files
-        why = "it is no image that can be read" if isinstance(error, UnidentifiedImageError) else str(error)
+        why = "it is no image that can be read" if isinstance(error, UnidentifiedImageError) else _why(error)
         raise DataError(f"{path} cannot be read: {why}.", "Give a whole PNG, JPEG or similar image.") from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:  # without the path, which is said already
+        return error.strerror
+    return str(error) or type(error).__name__
 
 
 def fit_image(image: Any, preprocess: Preprocess) -> npt.NDArray[np.uint8]:

@@ -118,7 +118,8 @@ class Loss(Spec):
         build: ref to `build(**params) -> f`, where `f(logits [N, K], target)` gives a scalar tensor.
         target: what `f` takes: class indices int64 `[N]`, per-class scores float32 `[N, K]`, or either. The core
             converts.
-        params: keyword arguments that users may set.
+        params: keyword arguments that users may set. `class_weights`, `weight` or `pos_weight` with a tuple as its
+            default takes a number for each class, and is what `--balance weights` sets.
     """
 
     kind: ClassVar[str] = "loss"
@@ -143,7 +144,9 @@ class Dataset(Spec):
     Args:
         load: ref to `load(root, split, download)`, which gives a map-style data set of (image, class index) for
             `split` "train" or "test". An image is a PIL image or a uint8 array `[H, W]` or `[H, W, C]`. `root`
-            is a `pathlib.Path`; nothing may be downloaded unless `download` is true.
+            is a `pathlib.Path`; nothing may be downloaded unless `download` is true. A set that also has `files`
+            (the path of the file that each image is in, where that and its own code decide the pixels) and `labels`
+            or `targets` (the class indices) is decoded once and cached.
         classes: the class names in the order of their indices; empty where the loaded set's `classes` says.
         input_shape: `(C, H, W)` of its images; `None` where they differ.
         mean, std: of the training images, per channel on 0 to 1; empty to have them measured.

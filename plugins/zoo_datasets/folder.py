@@ -8,12 +8,14 @@ Two layouts are read:
   folder of classes, and the first fifth is the test split: rounded, at least one, and none of a class that has one
   image. So the split is the same on every machine, and adding a class moves no image of another.
 
-Images may lie in folders within their class folder. Links are followed, and each folder is read once. Names that start
-with a dot are passed over. Class names and paths are compared in Unicode form NFC and in code-point order, since
-file systems differ in how they store accents and in what order they list.
+Images may lie in folders within their class folder. Links are followed, and each folder is read once; a link that is
+named like an image and leads nowhere is an image that cannot be read. Names that start with a dot are passed over.
+Class names and paths are compared in Unicode form NFC and in code-point order, since file systems differ in how they
+store accents and in what order they list.
 """
 
 import hashlib
+import os
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from PIL.Image import Image
 from zoo.errors import DataError
 from zoo.images import open_image
 from zoo_datasets.arrays import check_split
+from zoo_datasets.paths import PathList
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"})
 SPLIT_FOLDERS = frozenset({"train", "test", "val"})
@@ -35,17 +38,17 @@ class ImageFolder:
     """A map-style data set of (image, class index).
 
     Args:
-        paths: of the images, class by class.
+        files: the images' paths, class by class.
         targets: their class indices.
         classes: the class names in the order of their indices, which is code-point order.
     """
 
-    paths: tuple[Path, ...]
+    files: PathList
     targets: tuple[int, ...]
     classes: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.files)
 
     def __getitem__(self, index: int) -> tuple[Image, int]:
         """The image as the file stores it (its own size and mode; the first frame), and its class index.
@@ -53,7 +56,7 @@ class ImageFolder:
         Raises:
             DataError: the file is gone, damaged, or no image.
         """
-        return open_image(self.paths[index]), self.targets[index]
+        return open_image(self.files[index]), self.targets[index]
 
 
 def load(root: Path, split: str, download: bool) -> ImageFolder:
@@ -74,10 +77,8 @@ def load(root: Path, split: str, download: bool) -> ImageFolder:
     if len(classes) < 2:
         raise DataError(f"The folder {train} holds only one class, {next(iter(classes))}.", LAYOUT)
     if test is None:
-        images = {name: _images(path) for name, path in classes.items()}
-        if all(len(paths) < 2 for paths in images.values()):
-            raise DataError(f"No class in {train} has two images, so none is left to test on.", "Add images.")
-        chosen = {name: _part(paths, train, split) for name, paths in images.items()}
+        images = ((name, _images(path)) for name, path in classes.items())
+        chosen = ((name, _part(below, classes[name].name, split), len(below)) for name, below in images)
     else:
         tested = _class_folders(test)
         unknown = [name for name in tested if name not in classes]
@@ -86,10 +87,18 @@ def load(root: Path, split: str, download: bool) -> ImageFolder:
                 f"The folder {test} has the class {unknown[0]}, which {train} lacks.",
                 "Give both folders the same classes.",
             )
-        chosen = {name: _images(path) for name, path in (classes if split == "train" else tested).items()}
+        here = classes if split == "train" else tested
+        chosen = ((name, below, 2) for name, path in here.items() for below in [_images(path)])
+        classes = {**classes, **here}
     index = {name: position for position, name in enumerate(classes)}
-    pairs = [(path, index[name]) for name, paths in chosen.items() for path in paths]
-    return ImageFolder(tuple(path for path, _ in pairs), tuple(target for _, target in pairs), tuple(classes))
+    files, targets, most = PathList(root), list[int](), 0
+    for name, below, count in chosen:  # one class at a time: there may be very many images
+        files.extend(classes[name].relative_to(root), below)
+        targets += [index[name]] * len(below)
+        most = max(most, count)
+    if most < 2:
+        raise DataError(f"No class in {train} has two images, so none is left to test on.", "Add images.")
+    return ImageFolder(files, tuple(targets), tuple(classes))
 
 
 def _find_splits(root: Path) -> tuple[Path, Path | None]:
@@ -117,10 +126,10 @@ def _class_folders(parent: Path) -> Mapping[str, Path]:
     return dict(sorted(folders.items()))
 
 
-def _images(folder: Path) -> list[Path]:
-    """The images of one class, in the order of their paths below it."""
+def _images(folder: Path) -> list[str]:
+    """The images of one class, as paths below its folder, in the order of these."""
     above = set(folder.resolve().parents)  # a link to one of these would bring in the other classes
-    found = sorted(_walk(folder, above), key=lambda path: _below(path, folder))
+    found = sorted(_walk(folder, "", above), key=_nfc)
     if not found:
         raise DataError(
             f"The class folder {folder} holds no images.",
@@ -129,31 +138,38 @@ def _images(folder: Path) -> list[Path]:
     return found
 
 
-def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
+def _walk(folder: Path, below: str, seen: set[Path]) -> Iterator[str]:
     real = folder.resolve()
     if real in seen:  # a link to a folder that was read already, or to one above
         return
     seen.add(real)
-    for path in _listing(folder):
-        if path.suffix.lower() in EXTENSIONS and path.is_file():
-            yield path
-        elif path.is_dir():
-            yield from _walk(path, seen)
+    try:
+        with os.scandir(folder) as entries:
+            listed = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda one: one.name)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    for entry in listed:
+        if os.path.splitext(entry.name)[1].lower() in EXTENSIONS and _is_file_or_leads_nowhere(entry):  # noqa: PTH122
+            yield below + entry.name
+        elif os.path.isdir(entry.path):  # noqa: PTH112  (a link in a circle is answered, not raised)
+            yield from _walk(folder / entry.name, f"{below}{entry.name}/", seen)
 
 
-def _part(images: list[Path], parent: Path, split: str) -> list[Path]:
-    ranked = sorted(images, key=lambda path: _digest(_below(path, parent)))
+def _is_file_or_leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    if entry.is_symlink():
+        return os.path.isfile(entry.path) or not os.path.exists(entry.path)  # noqa: PTH110, PTH113
+    return entry.is_file()
+
+
+def _part(images: list[str], folder: str, split: str) -> list[str]:
+    ranked = sorted(images, key=lambda below: _digest(_nfc(f"{folder}/{below}")))
     count = max((len(images) + 2) // 5, 1) if len(images) > 1 else 0  # a fifth, rounded
     test = set(ranked[:count])
-    return [path for path in images if (path in test) == (split == "test")]
+    return [below for below in images if (below in test) == (split == "test")]
 
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
-
-
-def _below(path: Path, parent: Path) -> str:
-    return _nfc(path.relative_to(parent).as_posix())
 
 
 def _nfc(text: str) -> str:
@@ -165,4 +181,8 @@ def _listing(folder: Path) -> list[Path]:
     try:
         return sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda path: path.name)
     except OSError as error:
-        raise DataError(f"The folder {folder} cannot be read ({error.strerror}).", "Check its permissions.") from error
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: OSError) -> DataError:
+    return DataError(f"The folder {folder} cannot be read ({error.strerror}).", "Check its permissions.")

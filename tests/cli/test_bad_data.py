@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from zoo.batches import Streamed
 from zoo.errors import DataError
 from zoo.preprocess import Preprocess
+from zoo.splits.reader import Reader
 
 Run = Callable[..., Any]
 SETS = ("fashion_mnist", "cifar10", "folder")
@@ -129,9 +129,9 @@ class Killing:
 
 
 def test_a_process_that_reads_images_is_killed() -> None:
-    streamed = Streamed(Killing(), Preprocess(size=(8, 8), mean=(0.5,), std=(0.5,)), 2, torch.device("cpu"), workers=1)
+    reader = Reader(Killing(), Preprocess(size=(8, 8), mean=(0.5,), std=(0.5,)), workers=1)
     with pytest.raises(DataError, match="came to an end"):
-        next(streamed.epoch(2))
+        next(reader.batches(torch.arange(4), 2))
 
 
 def test_an_export_checks_without_the_data_set_where_it_is_not_there(

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,30 @@ def test_while_workers_read_and_all_are_told_to_stop(
     process = start_zoo("train", "lenet5", "--data", "slow", "-j", "1", python_path=slow, start_new_session=True)
     ended(process, stop(process, "reading", number, group=True), number)
     assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+def test_while_workers_stream_the_data_of_an_epoch(
+    start_zoo: Start, here: Path, pictures: Path, number: signal.Signals
+) -> None:
+    """Workers stay from epoch to epoch; they end with the run, which can be gone on with."""
+    data = ("--data", "folder", "--data-root", str(pictures), "--memory-limit", "0", "-j", "2")
+    process = start_zoo("train", "lenet5", *data, "--epochs", "1000", "-b", "4", start_new_session=True)
+    err = stop(process, "epoch 2/1000", number, group=True)
+    ended(process, err, number)
+    assert "zoo train --resume runs/lenet5.folder" in err
+    until = time.monotonic() + WAIT
+    while _runs(process.pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not _runs(process.pid)
+
+
+def _runs(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_while_training_before_the_first_epoch_is_over(start_zoo: Start, here: Path) -> None:

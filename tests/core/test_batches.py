@@ -10,11 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-import zoo.batches
 from zoo import errors
-from zoo.batches import Batches, Resident, Streamed, hold
+from zoo.batches import Batches, Labelled, Resident
 from zoo.errors import DataError
 from zoo.preprocess import Preprocess
+from zoo.splits.corrupt import refuse_corrupt
+from zoo.splits.hold import Reading, hold
+from zoo.splits.reader import Reader
+from zoo.splits.streamed import Streamed
 
 CPU = torch.device("cpu")
 RGB = Preprocess(size=(4, 4), mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -53,6 +56,13 @@ def gathered(batches: Batches, batch_size: int = 3, order: Tensor | None = None)
     return torch.cat(images), torch.cat(labels)
 
 
+def ready(dataset: Labelled, num_classes: int, limit: float = 4.0, **more: Any) -> Batches:
+    """The split, held or streamed, once nothing is found wrong with it."""
+    split = hold(dataset, RGB, num_classes, CPU, Reading(memory_limit=limit, workers=0, **more))
+    refuse_corrupt([split], skip=False)
+    return split.batches
+
+
 @given(st.integers(1, 9), st.integers(1, 12), st.randoms(use_true_random=False))
 def test_every_image_comes_once_in_the_order_asked_for_with_its_label(n: int, batch_size: int, random: Any) -> None:
     images = torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1)
@@ -67,43 +77,37 @@ def test_every_image_comes_once_in_the_order_asked_for_with_its_label(n: int, ba
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 3), (9, 6, 3), (4, 4)])
-def test_held_and_streamed_splits_give_the_same_batches(
-    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_held_and_streamed_splits_give_the_same_batches(shape: tuple[int, ...]) -> None:
     images, labels = pixels(7, *shape), np.arange(7) % 3
-    kept = [
-        hold(Arrays(images, labels), RGB, 3, CPU, 0),
-        hold(Items(list(zip(images, labels, strict=True))), RGB, 3, CPU, 0),
-    ]
-    monkeypatch.setattr(zoo.batches, "RESIDENT_LIMIT", 10)
-    streamed = hold(Arrays(images, labels), RGB, 3, CPU, 0)
-    assert [type(one) for one in (*kept, streamed)] == [Resident, Resident, Streamed]
+    items = Items(list(zip(images, labels, strict=True)))
+    kept = [ready(Arrays(images, labels), 3), ready(items, 3)]
+    streamed = [ready(Arrays(images, labels), 3, 1e-9), ready(items, 3, 1e-9)]
+    assert [type(one) for one in (*kept, *streamed)] == [Resident, Resident, Streamed, Streamed]
     for order in (None, torch.tensor([6, 0, 3])):
         expected = gathered(kept[0], order=order)
         assert expected[0].dtype == torch.uint8
         assert expected[0].shape[1:] == (3, 4, 4)
-        for other in (kept[1], streamed):
-            assert other.n == 7
+        for other in (kept[1], *streamed):
+            assert other.n == 7 and other.labels.tolist() == labels.tolist()
             assert all(map(torch.equal, gathered(other, order=order), expected))
 
 
 def test_arrays_are_held_as_they_are() -> None:
     images = pixels(5, 4, 4, 3)
-    held = hold(Arrays(images, np.zeros(5, dtype=np.uint8)), RGB, 1, CPU, 0)
+    held = ready(Arrays(images, np.zeros(5, dtype=np.uint8)), 1)
     assert gathered(held)[0].numpy().tobytes() == images.transpose(0, 3, 1, 2).tobytes()
     assert gathered(held)[1].dtype == torch.int64
 
 
 @pytest.mark.parametrize("label", [-1, 3, 100])
-@pytest.mark.parametrize("limit", [10, 2**30])
+@pytest.mark.parametrize("limit", [1e-9, 1])
 @pytest.mark.parametrize("kind", ["arrays", "items"])
-def test_a_label_out_of_range_is_refused(label: int, limit: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_label_out_of_range_is_refused(label: int, limit: float, kind: str) -> None:
     """On a GPU it would take the process down."""
-    monkeypatch.setattr(zoo.batches, "RESIDENT_LIMIT", limit)
     images, labels = pixels(3, 4, 4, 3), np.array([0, label, 2])
     dataset = Arrays(images, labels) if kind == "arrays" else Items(list(zip(images, labels, strict=True)))
     with pytest.raises(DataError, match=f"the label {label}, and 3 classes"):
-        gathered(hold(dataset, RGB, 3, CPU, 0))
+        hold(dataset, RGB, 3, CPU, Reading(memory_limit=limit, workers=0))
 
 
 @pytest.mark.parametrize(
@@ -120,13 +124,13 @@ def test_a_label_out_of_range_is_refused(label: int, limit: int, kind: str, monk
 )
 def test_an_image_at_fault_is_named(item: Any, said: str) -> None:
     with pytest.raises(DataError, match=said):
-        hold(Items([(pixels(1, 4, 4, 3)[0], 0), item]), RGB, 1, CPU, 0)
+        ready(Items([(pixels(1, 4, 4, 3)[0], 0), item]), 1)
 
 
 def test_an_error_in_a_worker_process_is_told_like_any_other() -> None:
     dataset = Items([(pixels(1, 4, 4, 3)[0], 0), OSError("disk gone")])
     with pytest.raises(DataError, match="raised OSError for image 1: disk gone") as caught:
-        gathered(Streamed(dataset, RGB, 1, CPU, workers=1), 1)
+        gathered(Streamed(Reader(dataset, RGB, 1), torch.zeros(2, dtype=torch.int64), CPU), 1)
     assert "--data-root" in caught.value.next_step
 
 
@@ -149,4 +153,4 @@ def test_every_error_survives_the_way_between_processes(kind: type[errors.ZooErr
 
 def test_an_empty_split_is_refused() -> None:
     with pytest.raises(DataError, match="no images"):
-        hold(Items([]), RGB, 1, CPU, 0)
+        ready(Items([]), 1)

@@ -29,7 +29,7 @@ def write_images(root: Path, **counts: int) -> None:
 
 
 def names_of(found: folder.ImageFolder, root: Path) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in found.paths]
+    return [path.relative_to(root).as_posix() for path in found.files]
 
 
 def test_folder_with_splits(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_folder_without_splits(tmp_path: Path, below: str) -> None:
     write_images(tmp_path / below, cat=10, dog=6, one=1)
     train, test = (folder.load(tmp_path, split, False) for split in ("train", "test"))
     assert np.bincount(train.targets).tolist() == [8, 5, 1] and np.bincount(test.targets).tolist() == [2, 1]
-    assert not set(train.paths) & set(test.paths)
+    assert not set(train.files) & set(test.files)
     assert names_of(test, tmp_path / below) == ["cat/0.png", "cat/8.png", "dog/5.png"], "the split has changed"
 
 
@@ -88,7 +88,7 @@ def test_folder_forms_of_accents_are_one(tmp_path: Path) -> None:
     for form in ("e\u0301lan", "\u00e9lan"):
         touch(tmp_path / str(len(form)), [f"{form}/{n}.jpg" for n in range(20)] + ["fox/1.jpg", "fox/2.jpg"])
         found = folder.load(tmp_path / str(len(form)), "test", False)
-        splits.append((found.classes, [path.name for path in found.paths]))
+        splits.append((found.classes, [path.name for path in found.files]))
     assert splits[0] == splits[1] and splits[0][0] == ("fox", "\u00e9lan")
 
 
@@ -107,7 +107,8 @@ def test_folder_links(tmp_path: Path) -> None:
     for link, target in links.items():
         (tmp_path / link).symlink_to(target)
     found = [name for s in ("train", "test") for name in names_of(folder.load(tmp_path / "set", s, False), tmp_path)]
-    assert sorted(found) == ["set/cat/0.png", "set/cat/1.png", "set/dog/0.png", "set/dog/1.png"]
+    images = ["set/cat/0.png", "set/cat/1.png", "set/dog/0.png", "set/dog/1.png"]
+    assert sorted(found) == [*images, "set/dog/x.png"], "a link to itself is an image that cannot be read"
 
 
 def test_a_class_may_be_named_train(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from zoo.training.recipe import Recipe
 
 MODULE = """
 import numpy as np
+import torch
 from torch import nn
 
 def net(*, num_classes, in_channels, width=8):
@@ -37,8 +38,8 @@ class Noise:
 def load(root, split, download):
     return Noise(split)
 
-def cross_entropy():
-    return nn.CrossEntropyLoss()
+def cross_entropy(*, class_weights=()):
+    return nn.CrossEntropyLoss(weight=torch.tensor(class_weights) if class_weights else None)
 """
 
 
@@ -60,7 +61,12 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
         Dataset(
             name="noise", summary="s", load="small_kit:load", classes=("a", "b", "c"), input_shape=(1, 8, 8), hflip=True
         ),
-        Loss(name="cross_entropy", summary="s", build="small_kit:cross_entropy"),
+        Loss(
+            name="cross_entropy",
+            summary="s",
+            build="small_kit:cross_entropy",
+            params={"class_weights": Param(default=())},
+        ),
     )
     return Registry([Plugin("kit", "kit", "1", specs)])
 

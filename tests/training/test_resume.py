@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-from zoo import batches
 from zoo.errors import DataError, OutputError, TrainingError, UsageError
 from zoo.registry import Registry
 from zoo.training import saver as saver_module
@@ -37,6 +36,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "accumulate": 2,
         "batch_size": 16,
     },
+    "sampler": {"balance": "sampler", "hold_out": 0.2, "epochs": 4, "batch_size": 16},
+    "weights": {"balance": "weights"},
     "no momentum": {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant", "crop": 0, "hflip": False},
 }
 
@@ -85,14 +86,13 @@ def test_resumed_runs_end_in_the_same_bytes(
 def test_data_that_is_streamed_is_gone_on_with_where_it_stopped(
     small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(batches, "RESIDENT_LIMIT", 0)
     made = recipe(hold_out=0.2, epochs=2, batch_size=16)
-    put = places("same", workers=workers)
+    put = places("same", workers=workers, memory_limit=0.0)
     alone = run_job(small, made, replace(put, weights=Path("alone"), run_name="alone"))
     stop_at(monkeypatch, 3)
     with pytest.raises(KeyboardInterrupt):
         run_job(small, made, put)
-    assert go_on(small, "same", workers=workers) == alone.path.read_bytes()
+    assert go_on(small, "same", workers=workers, memory_limit=0.0) == alone.path.read_bytes()
 
 
 def _history(run: Path) -> list[list[str]]:

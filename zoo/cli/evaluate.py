@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import data_root_option, device_option, download_option, json_option, workers_option
-from zoo.cli.output import print_json, print_table
+from zoo.cli.options import (
+    cache_option,
+    data_root_option,
+    device_option,
+    download_option,
+    json_option,
+    memory_limit_option,
+    workers_option,
+)
+from zoo.cli.output import plain, print_json, print_table
+from zoo.cli.progress import progress
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
@@ -25,6 +34,9 @@ SHOWN, TOLD = 5, 20  # the worst confusions that people and programs get; the ma
 @click.option("--batch-size", "-b", type=click.IntRange(1), default=256, show_default=True)
 @device_option
 @workers_option
+@memory_limit_option
+@cache_option
+@click.option("--skip-corrupt", is_flag=True, help="Leave out images that cannot be read.")
 @json_option
 @click.pass_obj
 def command(
@@ -36,19 +48,23 @@ def command(
     split: str,
     batch_size: int,
     device: str,
-    workers: int,
+    workers: int | None,
+    memory_limit: float,
+    cache: bool,
+    skip_corrupt: bool,
     as_json: bool,
 ) -> None:
     """Measure MODEL, an ARCH.TAG or a path to a weights file: accuracy, loss, calibration, every class, confusions."""
     from zoo import folders
-    from zoo.batches import hold
-    from zoo.data import class_names, load_split
+    from zoo.data import class_names, hold_split, load_split, skipped_note
     from zoo.devices import pick_device
     from zoo.errors import DataError, UsageError, WeightsError
     from zoo.evaluate import evaluate
     from zoo.loading import is_weights, open_model
     from zoo.losses import build_loss
     from zoo.specs import Dataset, Loss
+    from zoo.splits.corrupt import refuse_corrupt
+    from zoo.splits.hold import Reading
 
     if not is_weights(model):
         raise UsageError(
@@ -61,7 +77,8 @@ def command(
     if not (data or card.dataset):
         raise UsageError(f"{model} does not say which data set it was trained on.", "Name one with --data.")
     entry = lazy.registry.find(Dataset, data or card.dataset)
-    images = load_split(entry, folders.data_root(data_root), split, download)
+    root = folders.data_root(data_root)
+    images = load_split(entry, root, split, download)
     classes = class_names(entry, images)
     if classes != card.classes:
         raise DataError(
@@ -70,10 +87,21 @@ def command(
             "Choose the data set that its card names, or one with the same class names.",
         )
     loss = build_loss(lazy.registry.find(Loss, "cross_entropy"))
-    held = hold(images, card.preprocess, len(classes), where, workers)
+    with progress() as show:
+        reading = Reading(
+            workers=workers,
+            memory_limit=memory_limit,
+            cache=cache,
+            skip_corrupt=skip_corrupt,
+            told=lambda split, done, n: show.update(f"reading {split} images", done, n),
+        )
+        held = hold_split(entry, root, split, images, card.preprocess, len(classes), where, reading)
+        refuse_corrupt([held], skip=skip_corrupt)
+        for note in (*held.notes, *(skipped_note([held]) if held.corrupt else ())):
+            show.line(plain(note))
     measured = evaluate(
         opened.module.to(where),
-        held,
+        held.batches,
         card.preprocess,
         loss,
         num_classes=len(classes),
@@ -91,6 +119,7 @@ def command(
                 "dataset": entry.spec.name,
                 "split": split,
                 "n": measured.n,
+                "skipped": len(held.corrupt),
                 **_figures(measured, classes),
             }
         )

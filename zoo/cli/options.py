@@ -17,7 +17,17 @@ data_root_option = click.option(
 download_option = click.option("--download", is_flag=True, help="Fetch the data set where it is missing.")
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 workers_option = click.option(
-    "--workers", "-j", type=click.IntRange(0), default=2, show_default=True, help="Processes that read images."
+    "--workers", "-j", type=click.IntRange(0), help="Processes that read images.  [default: the cores, 8 at most]"
+)
+memory_limit_option = click.option(
+    "--memory-limit",
+    type=click.FloatRange(0),
+    default=4.0,
+    show_default=True,
+    help="GiB of decoded images to hold in memory; a larger split is read anew in each epoch.",
+)
+cache_option = click.option(
+    "--cache/--no-cache", default=True, help="Keep decoded images on the disk for the next time.  [default: cache]"
 )
 force_option = click.option("--force", is_flag=True, help="Replace what is there.")
 param_option = click.option(

@@ -20,6 +20,7 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
 
 OPTIMIZERS = ("adamw", "sgd", "muon")
 SCHEDULES = ("cosine", "constant", "one_cycle", "step")
+BALANCES = ("none", "weights", "sampler")
 WHOLE = click.IntRange(1)
 
 _OPTIONS = (
@@ -61,6 +62,14 @@ _OPTIONS = (
     click.option("--erase", type=float, help="Probability that a rectangle is painted over.  [default: 0]"),
     click.option("--mixup", type=float, help="Alpha of mixing images in pairs; 0 for none.  [default: 0]"),
     click.option("--cutmix", type=float, help="Alpha of pasting one into another; 0 for none.  [default: 0]"),
+    click.option(
+        "--balance", type=click.Choice(BALANCES), help="Count or draw rarer classes' images more.  [default: none]"
+    ),
+    click.option(
+        "--skip-corrupt/--no-skip-corrupt",
+        default=None,
+        help="Leave out images that cannot be read.  [default: they are an error]",
+    ),
     image_size_option,
     channels_option,
     click.option("--amp/--no-amp", default=None, help="bf16 autocast.  [default: on CUDA]"),

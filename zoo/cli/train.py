@@ -5,15 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli.class_counts import class_counts
 from zoo.cli.options import (
+    cache_option,
     data_root_option,
     device_option,
     download_option,
     force_option,
     json_option,
+    memory_limit_option,
     workers_option,
 )
-from zoo.cli.output import print_json
+from zoo.cli.output import plain, print_json
 from zoo.cli.progress import Progress, duration, progress
 from zoo.cli.recipe_options import recipe_options
 
@@ -27,7 +30,8 @@ if TYPE_CHECKING:
     from zoo.training.recipe import Recipe
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
-ANEW = ("data_root", "download", "device", "workers", "weights", "force")  # may go with --resume
+READING = ("data_root", "download", "workers", "memory_limit", "cache")
+ANEW = (*READING, "device", "weights", "force")  # may go with --resume
 UNASKED = ("resume", "as_json", "checkpoint_every", "tensorboard")  # no part of a recipe or of its places
 
 
@@ -41,6 +45,8 @@ UNASKED = ("resume", "as_json", "checkpoint_every", "tensorboard")  # no part of
 @download_option
 @device_option
 @workers_option
+@memory_limit_option
+@cache_option
 @click.option("--tag", help="The weights file is ARCH.TAG.safetensors.  [default: the data set's name]")
 @click.option("--output", "-o", "weights", type=FOLDER, help="Folder for the weights file.  [default: weights]")
 @click.option("--runs", type=FOLDER, help="Folder for run folders.  [default: runs]")
@@ -102,9 +108,7 @@ def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, Places]":
         raise UsageError(f"The tag {tag!r} is no name.", "Use lower-case letters, digits and underscores.")
     if name is not None and (not name or Path(name).name != name or name == ".."):
         raise UsageError(f"The run name {name!r} is no plain name.", "Say --runs for another folder.")
-    place = {
-        key: options.pop(key) for key in ("data_root", "device", "weights", "runs", "workers", "download", "force")
-    }
+    place = {key: options.pop(key) for key in (*ANEW, "runs")}
     recipe = asked_recipe(lazy.registry, options)
     places = Places(
         data_root=data_root(place.pop("data_root")),
@@ -159,6 +163,7 @@ def _told(
 
     on = device if ranks.world == 1 else f"{ranks.world} ranks, each {device.partition(':')[0]}"
     return Told(
+        reading=lambda split, done, n: show.update(f"reading {split} images", done, n),
         data=lambda data: _tell_data(show, recipe, on, data),
         start=show.line,
         step=lambda step: _tell_step(show, recipe, step),
@@ -185,11 +190,18 @@ def _tell_differences(show: Progress, like: str, places: "Places", ranks: "Ranks
 
 
 def _tell_data(show: Progress, recipe: "Recipe", device: str, data: "Data") -> None:
+    from zoo.batches import label_counts
+
     shape = "×".join(map(str, data.preprocess.input_shape))
     show.line(
         f"{recipe.architecture} on {data.name}: {data.train.n:,} training and {data.test.n:,} test images, "
         f"{len(data.classes)} classes, {shape}, on {device}"
     )
+    counts = (label_counts(split, len(data.classes)) for split in (data.train, data.test))
+    for line in (*class_counts(data.classes, *counts), *data.notes):
+        show.line(plain(line))
+    if recipe.batch_size > data.train.n:
+        show.line(f"the {data.train.n:,} training images are one batch: they are fewer than {recipe.batch_size:,}")
 
 
 def _tell_step(show: Progress, recipe: "Recipe", step: "Step") -> None:

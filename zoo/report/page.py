@@ -10,13 +10,20 @@ from zoo.scores import Confusion, class_scores
 Pictures = Mapping[tuple[int, int], Sequence[str]]  # true and predicted class to paths of pictures
 
 
-def write_page(card: Card, evaluation: Evaluation, worst: Sequence[Confusion], pictures: Pictures) -> str:
+def write_page(
+    card: Card,
+    evaluation: Evaluation,
+    worst: Sequence[Confusion],
+    pictures: Pictures,
+    trained_on: Sequence[int] = (),
+) -> str:
     """The page, in GitHub's Markdown. No name on it, whatever it holds, does more than be read.
 
     Args:
         card: of the weights that were evaluated; its metrics say on which data set and split.
         worst: the confusions to show.
         pictures: examples of them, as paths relative to the page.
+        trained_on: how many training images of each class there were; empty where that is not known.
     """
     measured = {(metric.dataset, metric.split, metric.n) for metric in card.metrics}
     on = ", ".join(f"{markdown(dataset)} {markdown(split)}, n={n:,}" for dataset, split, n in sorted(measured))
@@ -34,7 +41,7 @@ def write_page(card: Card, evaluation: Evaluation, worst: Sequence[Confusion], p
         "## Worst confusions",
         _worst(card, worst, pictures),
         "## Classes",
-        _classes(card, evaluation),
+        _classes(card, evaluation, trained_on),
         "Precision is the share of the images predicted as a class that are of it, recall the share of its images "
         "that are predicted so, and F1 their harmonic mean. n/a: a class without images, or one that was never "
         "predicted, has nothing to take a share of.",
@@ -64,12 +71,18 @@ def _trained(card: Card) -> str:
         "epochs": recipe.get("epochs", ""),
         "batch size": recipe.get("batch_size", ""),
         "highest learning rate": recipe.get("lr", ""),
+        "balance": _but(recipe.get("balance", ""), "none"),
+        "images that cannot be read": "left out" if recipe.get("skip_corrupt") else "",
         "seed": recipe.get("seed", ""),
         "versions": ", ".join(f"{name} {version}" for name, version in card.versions.items()),
     }
     told = [[name, markdown(str(value), 500)] for name, value in rows.items() if str(value)]
     command = one_line(card.command, 2000)
     return f"    {command}\n\n{_table(['trained', ''], told, 2)}" if command else _table(["trained", ""], told, 2)
+
+
+def _but(value: object, usual: str) -> object:
+    return "" if value == usual else value
 
 
 def _figures(card: Card, evaluation: Evaluation) -> str:
@@ -104,15 +117,16 @@ def _worst(card: Card, worst: Sequence[Confusion], pictures: Pictures) -> str:
     return _table(["true class", "taken for", "images (of the class)", "examples, as the model sees them"], rows, 4)
 
 
-def _classes(card: Card, evaluation: Evaluation) -> str:
+def _classes(card: Card, evaluation: Evaluation, trained_on: Sequence[int]) -> str:
     rows = [
         [
             str(index),
             markdown(name),
-            *(f"{count:,}" for count in (score.support, score.predicted)),
+            *(f"{count:,}" for count in (*trained_on[index : index + 1], score.support, score.predicted)),
             *(_percent(share) for share in (score.precision, score.recall, score.f1)),
         ]
         for index, (name, score) in enumerate(zip(card.classes, class_scores(evaluation.confusion), strict=True))
     ]
-    headings = ["#", "class", "images", "predicted", "precision", "recall", "F1"]
+    trained = ["trained on"] if trained_on else []
+    headings = ["#", "class", *trained, "images", "predicted", "precision", "recall", "F1"]
     return _table(headings, rows, 2)

@@ -25,7 +25,9 @@ SHOWN, EACH = 8, 4  # the worst confusions on the page, and examples of each
 SMALL, LARGE = 96, 128  # pixels of the longer side of an example: smaller images are enlarged, larger ones shrunk
 
 
-def write_report(run: Path, card: Card, evaluation: Evaluation, module: nn.Module, test: Batches) -> Path:
+def write_report(
+    run: Path, card: Card, evaluation: Evaluation, module: nn.Module, test: Batches, trained_on: Sequence[int] = ()
+) -> Path:
     """Write `curves.png`, `confusion.png`, `examples/` and `report.md` into a run folder and give the page's path.
 
     What a report left there before is replaced. The same run and versions give the same bytes.
@@ -34,6 +36,7 @@ def write_report(run: Path, card: Card, evaluation: Evaluation, module: nn.Modul
         run: the folder, with its `history.csv`.
         card: of the weights; its metrics say what was measured on which split.
         evaluation: of `module` on `test`.
+        trained_on: how many training images of each class there were; empty where that is not known.
         module: on the device that `test` gives its batches on.
 
     Raises:
@@ -51,7 +54,7 @@ def write_report(run: Path, card: Card, evaluation: Evaluation, module: nn.Modul
         matrix = draw_confusion(evaluation.confusion.numpy(), card.classes, f"{name}\n{on}")
         write_file(run / "confusion.png", matrix, force=True)
         pictures = _write_examples(run / "examples", mistakes)
-        write_file(page, write_page(card, evaluation, worst, pictures).encode())
+        write_file(page, write_page(card, evaluation, worst, pictures, trained_on).encode())
     except ZooError:
         raise
     except Exception as error:  # matplotlib and an odd history raise errors of every kind

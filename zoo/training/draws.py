@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.training.balance import drawn_evenly
+
 
 class Draws:
     """What a seed stands for.
@@ -25,8 +27,14 @@ class Draws:
         self._device = device
         self._generator = torch.Generator()
 
-    def order(self, n: int, epoch: int) -> Tensor:
-        """The numbers from 0 to n - 1 in the order of that epoch, int64 `[n]`."""
+    def order(self, n: int, epoch: int, evenly: Tensor | None = None) -> Tensor:
+        """The numbers from 0 to n - 1 in the order of that epoch, int64 `[n]`.
+
+        Args:
+            evenly: labels int64 `[n]`, of which each class is to be drawn as often, with replacement.
+        """
+        if evenly is not None:
+            return drawn_evenly(evenly, self._generator.manual_seed(self._number("balance", epoch)))
         return torch.randperm(n, generator=self._generator.manual_seed(self._number("order", epoch)))
 
     def step(self, step: int) -> torch.Generator:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.batches import Batch, Batches, Resident, Streamed, read_item
+from zoo.batches import Batch, Batches
 from zoo.errors import UsageError
 
 
@@ -22,6 +22,11 @@ class Subset:
         """The number of images."""
         return len(self.index)
 
+    @property
+    def labels(self) -> Tensor:
+        """The class of each image, int64 `[M]`."""
+        return self.whole.labels[self.index.to(self.whole.labels.device)]
+
     def epoch(self, batch_size: int, order: Tensor | None = None) -> Iterator[Batch]:
         """As `Batches.epoch`; `order` counts within the subset."""
         return self.whole.epoch(batch_size, self.index if order is None else self.index[order])
@@ -33,7 +38,7 @@ def hold_out(train: Batches, share: float, seed: int) -> tuple[Subset, Subset]:
     Raises:
         UsageError: one of the two would be empty.
     """
-    labels = _labels(train)
+    labels = train.labels.cpu()
     generator = torch.Generator().manual_seed(seed)
     kept, out = [], []
     for label in sorted(set(labels.tolist())):
@@ -46,14 +51,3 @@ def hold_out(train: Batches, share: float, seed: int) -> tuple[Subset, Subset]:
     if not len(out_index):
         raise UsageError(f"A hold-out of {share:g} keeps no image of {len(labels):,} out.", "Say a larger --hold-out.")
     return Subset(train, train_index), Subset(train, out_index)
-
-
-def _labels(train: Batches) -> Tensor:
-    if isinstance(train, Resident):
-        return train.labels.cpu()
-    if isinstance(train, Streamed):
-        known = getattr(train.dataset, "labels", getattr(train.dataset, "targets", None))
-        if known is not None and len(known) == train.n:
-            return torch.tensor([int(label) for label in known])
-        return torch.tensor([read_item(train.dataset, index)[1] for index in range(train.n)])
-    return torch.cat([labels.cpu() for _, labels in train.epoch(256)])

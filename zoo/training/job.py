@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from zoo.atomic import refuse_existing, refuse_unwritable
+from zoo.batches import label_counts
 from zoo.card import Card
 from zoo.data import Data
 from zoo.errors import TrainingError
@@ -54,6 +55,7 @@ class Told:
         tensorboard: whether events for TensorBoard are written into the run folder.
     """
 
+    reading: Callable[[str, int, int], None] = lambda split, done, n: None
     data: Callable[[Data], None] = lambda data: None
     start: Callable[[str], None] = lambda said: None
     step: Callable[[Step], None] = lambda step: None
@@ -105,7 +107,7 @@ def prepare_together(registry: Registry, recipe: Recipe, places: Places, path: P
     """
 
     def work() -> Job:
-        return prepare(registry, recipe, places, path, told.data, told.start, ranks)
+        return prepare(registry, recipe, places, path, told.data, told.start, told.reading, ranks)
 
     job: Job = ranks.one_by_one(work) if places.download else work()
     if ranks.world > 1:
@@ -133,7 +135,7 @@ def carry_out(job: Job, run: Run | None, told: Told, ranks: Ranks = ALONE) -> Re
         state.restore(*begun)
         if run and state.rows:
             run.record(state.rows)
-    training = Training(state, job.plan, job.recipe, job.data, job.loss, device, ranks)
+    training = Training(state, job.plan, job.recipe, job.data, job.minimised, device, ranks, job.loss)
     lost = f"See what it said; then go on: {ranks.launcher} train --resume {where}"
     shown = told.tensorboard and ranks.leads
     agree = ranks.largest if ranks.world > 1 else None
@@ -172,7 +174,8 @@ def _store(job: Job, run: Run | None, where: Path, state: State, ranks: Ranks) -
     if run is not None:
         card = save_weights(job.path, tensors, card, force=job.places.force)
         run.finish(job.path, card.digest)  # before what may fail and is only shown
-        write_report(where, card, final, module, job.data.test)
+        trained_on = label_counts(job.plan.train, len(job.data.classes))
+        write_report(where, card, final, module, job.data.test, trained_on)
     return Result(job.path, card, where, final)
 
 

@@ -96,8 +96,10 @@ class Training:
         loss: LossFunction,
         device: torch.device,
         ranks: Ranks = ALONE,
+        reported: LossFunction | None = None,
     ) -> None:
-        self.ranks = ranks
+        """`loss` is minimised; `reported` is what is measured after each epoch, where that is another."""
+        self.ranks, self._reported = ranks, reported or loss
         self.state, self.plan, self.recipe, self.data, self.loss, self.device = state, plan, recipe, data, loss, device
         self._draws = Draws(recipe.seed, device, ranks.rank)
         self._forward = Forward(state.module, ranks, accumulate=recipe.accumulate, compiled=recipe.compile)
@@ -126,7 +128,7 @@ class Training:
             number = len(state.rows) + 1
             self._steps(number, signals, on_step, after_step)
             rate = self._rate(plan.steps)
-            measured = measure(state.measured, plan.judged, self.data, self.loss, self.device, self.ranks)
+            measured = measure(state.measured, plan.judged, self.data, self._reported, self.device, self.ranks)
             lr = plan.lr((number - 1) * plan.steps)
             left = self._left(plan.steps, number)
             with signals.held():
@@ -142,7 +144,7 @@ class Training:
         state.train()
         before = (number - 1) * plan.steps
         used = plan.batch_size * plan.accumulate
-        order = self._draws.order(plan.train.n, number)[: plan.steps * used]
+        order = self._draws.order(plan.train.n, number, plan.evenly)[: plan.steps * used]
         mine = share(order[(state.step - before) * used :], plan.batch_size, self.ranks)
         batches = plan.train.epoch(plan.batch_size // self.ranks.world, mine)
         spent, started, looked, due = state.seconds, time.perf_counter(), 0.0, True

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from zoo.batches import Batches
 from zoo.data import Data
 from zoo.errors import UsageError
@@ -21,6 +23,7 @@ class Plan:
         judged: what is measured after each epoch, and `split` its name: `test`, or `hold_out` where there is one.
         batch_size: images that go through the model at once; `accumulate` such batches are a step.
         steps: of an epoch; images that fill no whole step are left out, as BatchNorm may not take a small batch.
+        evenly: labels of `train`, on the CPU, where each class is to be drawn as often; else `None`.
         crop, hflip: of augmentation.
         lr: the learning rate of each step of the run, counted from 0.
         patience: as in the recipe.
@@ -37,6 +40,7 @@ class Plan:
     hflip: bool
     lr: Callable[[int], float]
     patience: int
+    evenly: Tensor | None = None
 
     def over(self, rows: int, best: Best | None) -> bool:
         """Whether the run ends after that many epochs."""
@@ -82,4 +86,5 @@ def make_plan(recipe: Recipe, data: Data, hflip: bool) -> Plan:
         hflip=hflip if recipe.hflip is None else recipe.hflip,
         lr=lambda step: peak * factor(step),
         patience=recipe.patience,
+        evenly=train.labels.cpu() if recipe.balance == "sampler" else None,
     )

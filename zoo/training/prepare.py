@@ -19,6 +19,8 @@ from zoo.models import build_model
 from zoo.params import check_params
 from zoo.registry import Entry, Registry
 from zoo.specs import Architecture, Dataset, Loss
+from zoo.splits.hold import MEMORY_LIMIT, Reading
+from zoo.training.balance import class_weights, weights_param
 from zoo.training.head import head_names
 from zoo.training.plan import Plan, make_plan
 from zoo.training.ranks import ALONE, Ranks
@@ -29,7 +31,11 @@ from zoo.training.together import refuse_uneven
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where a job reads and writes. None of it changes the weights."""
+    """Where and how a job reads and writes. None of it changes the weights.
+
+    Args:
+        workers, memory_limit, cache: as in `zoo.splits.hold.Reading`.
+    """
 
     data_root: Path
     weights: Path = Path("weights")
@@ -37,7 +43,9 @@ class Places:
     tag: str
     run_name: str | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    workers: int = 0
+    workers: int | None = None
+    memory_limit: float = MEMORY_LIMIT
+    cache: bool = True
     download: bool = False
     force: bool = False
 
@@ -48,13 +56,19 @@ class Places:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A run that can begin: everything is found, loaded and known to fit."""
+    """A run that can begin: everything is found, loaded and known to fit.
+
+    Args:
+        loss: what is reported.
+        minimised: the same, or with a weight for each class.
+    """
 
     recipe: Recipe
     places: Places
     architecture: Entry[Architecture]
     data: Data
     loss: LossFunction
+    minimised: LossFunction
     plan: Plan
     card: Card
     path: Path
@@ -101,6 +115,7 @@ def prepare(
     path: Path,
     on_data: Callable[[Data], None],
     on_start: Callable[[str], None] = lambda said: None,
+    on_reading: Callable[[str, int, int], None] = lambda split, done, n: None,
     ranks: Ranks = ALONE,
 ) -> Job:
     """Find and load everything that `recipe` names.
@@ -108,6 +123,7 @@ def prepare(
     Args:
         path: where the weights will be.
         on_start: told what is taken over from the weights that the recipe begins from, if any.
+        on_reading: told how many of how many images of a split have been read.
         ranks: that train together.
 
     Raises:
@@ -115,7 +131,9 @@ def prepare(
     """
     architecture = registry.find(Architecture, recipe.architecture)
     dataset = registry.find(Dataset, recipe.data)
-    loss = build_loss(registry.find(Loss, recipe.loss), recipe.loss_params)
+    losses = registry.find(Loss, recipe.loss)
+    loss = build_loss(losses, recipe.loss_params)
+    weighted = weights_param(losses.spec, recipe.loss_params) if recipe.balance == "weights" else None
     start = read_start(recipe.init, architecture) if recipe.init else None
     data = open_data(
         dataset,
@@ -124,19 +142,31 @@ def prepare(
         places.device,
         wanted=start.wanted(recipe) if start else Wanted(image_size=recipe.image_size, channels=recipe.channels),
         download=places.download,
-        workers=places.workers,
+        reading=Reading(
+            workers=places.workers,
+            memory_limit=places.memory_limit,
+            cache=places.cache,
+            skip_corrupt=recipe.skip_corrupt,
+            told=on_reading,
+        ),
     )
     if start is not None:
         data = start.as_seen(data)
         recipe = replace(recipe, init=f"{split_init(recipe.init)[0]}@{start.digits}")
     on_data(data)
+    plan = make_plan(recipe, data, dataset.spec.hflip)
+    minimised = loss
+    if weighted is not None:
+        weights = class_weights(plan.train.labels, len(data.classes))
+        minimised = build_loss(losses, {**recipe.loss_params, weighted: weights})
     job = Job(
         recipe=recipe,
         places=places,
         architecture=architecture,
         data=data,
         loss=loss,
-        plan=make_plan(recipe, data, dataset.spec.hflip),
+        minimised=minimised,
+        plan=plan,
         card=_card(architecture, dataset, data, recipe, places, ranks),
         path=path,
         start=start,

@@ -12,6 +12,7 @@ VERSION = 2  # of what the fields mean; in 1, `amp` was said of CUDA only
 
 Optimizer = Literal["adamw", "sgd", "muon"]
 Schedule = Literal["cosine", "constant", "one_cycle", "step"]
+Balance = Literal["none", "weights", "sampler"]
 
 LR = {"adamw": 1e-3, "sgd": 0.05, "muon": 1e-3}
 WEIGHT_DECAY = {"adamw": 0.05, "sgd": 5e-4, "muon": 0.05}
@@ -55,6 +56,10 @@ class Recipe:
         mixup, cutmix: alpha of Beta(alpha, alpha), which the share of the other image of a mixture is drawn from, for
             each batch; 0 for none, at most 100. With both, one of the two is chosen for each batch. (Label smoothing is
             a parameter of the loss.)
+        balance: what is done where classes have unequal numbers of images: `weights` counts the images of a class in
+            inverse proportion to their number, in the loss that is minimised (not in the one that is reported);
+            `sampler` draws them so, with replacement, an epoch being as long as before; `none` does nothing.
+        skip_corrupt: leave out images that cannot be read.
         amp: bf16 autocast; `None` has it on CUDA only. CPUs with bf16 arithmetic (AMX) gain from it too.
         compile: run the model through `torch.compile`.
         seed: of the fresh weights, the hold-out, the order of images, augmentation and dropout.
@@ -91,6 +96,8 @@ class Recipe:
     erase: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
+    balance: Balance = "none"
+    skip_corrupt: bool = False
     amp: bool | None = None
     compile: bool = False
     seed: int = 0
@@ -135,6 +142,7 @@ class Recipe:
             "ema": 0 <= self.ema < 1,
             "hold_out": 0 <= self.hold_out < 1,
             "patience": self.patience >= 0,
+            "balance": self.balance in get_args(Balance),
             "crop": self.crop is None or self.crop >= 0,
             "erase": 0 <= self.erase <= 1,
             "mixup": 0 <= self.mixup <= 100,

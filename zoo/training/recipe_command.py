@@ -32,6 +32,8 @@ FLAGS = {
     "erase": "--erase",
     "mixup": "--mixup",
     "cutmix": "--cutmix",
+    "balance": "--balance",
+    "skip_corrupt": "--skip-corrupt",
     "amp": "--amp",
     "compile": "--compile",
     "seed": "--seed",

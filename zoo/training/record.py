@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import __version__
-from zoo.batches import Batches, Resident
+from zoo.batches import Batches
 from zoo.data import Data
 from zoo.errors import TrainingError, ZooError
 from zoo.training.recipe import Recipe
@@ -92,6 +92,7 @@ def look(data: Data) -> dict[str, Any]:
         "train": data.train.n,
         "test": data.test.n,
         "labels": _checksum(data.train),
+        "skipped": dict(data.skipped),
         "preprocess": json.loads(json.dumps(data.preprocess.to_dict())),
     }
 
@@ -111,5 +112,5 @@ def refuse_other_data(record: Record, data: Data) -> None:
             )
 
 
-def _checksum(batches: Batches) -> int | None:
-    return zlib.crc32(batches.labels.cpu().numpy().tobytes()) if isinstance(batches, Resident) else None
+def _checksum(batches: Batches) -> int:
+    return zlib.crc32(batches.labels.cpu().numpy().tobytes())

@@ -10,6 +10,7 @@ from zoo.errors import DeviceError, TrainingError, UsageError, WeightsError
 from zoo.registry import Registry
 from zoo.report.events import require_tensorboard
 from zoo.specs import Architecture
+from zoo.splits.hold import MEMORY_LIMIT
 from zoo.training.job import Result, Told, carry_out, prepare_together
 from zoo.training.prepare import Places
 from zoo.training.ranks import ALONE, Ranks
@@ -24,7 +25,9 @@ class Anew:
     data_root: Path | None = None
     weights: Path | None = None
     device: str = "auto"
-    workers: int = 0
+    workers: int | None = None
+    memory_limit: float = MEMORY_LIMIT
+    cache: bool = True
     download: bool = False
     force: bool = False
 
@@ -115,6 +118,8 @@ def _places(record: Record, anew: Anew, ranks: Ranks) -> Places:
         tag=record.tag,
         device=device,
         workers=anew.workers,
+        memory_limit=anew.memory_limit,
+        cache=anew.cache,
         download=anew.download,
         force=anew.force or record.force,
     )

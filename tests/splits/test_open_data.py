@@ -1,0 +1,78 @@
+"""Data sets of plugins that are not as they should be are refused; a held and a streamed one are alike."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from zoo.data import open_data
+from zoo.errors import DataError
+from zoo.plugins import Plugin
+from zoo.registry import Registry
+from zoo.specs import Architecture, Dataset
+from zoo.splits.hold import Reading
+from zoo.splits.streamed import Streamed
+
+MODULE = """
+import ast
+import numpy as np
+
+class Items:
+    def __init__(self, labels):
+        self.marks = labels
+    def __len__(self):
+        return len(self.marks)
+    def __getitem__(self, index):
+        return np.full((8, 8), 20 * index, np.uint8), self.marks[index]
+
+def load(root, split, download):
+    return Items(ast.literal_eval(root.name))
+"""
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """The data set `items` of three classes and `one` of one class; a data root named `[0, 1]` has these labels."""
+    (tmp_path / "odd_kit.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "odd_kit", raising=False)
+    common = {"summary": "s", "load": "odd_kit:load"}
+    specs = (
+        Dataset(name="items", classes=("a", "b", "c"), **common),
+        Dataset(name="one", classes=("a",), **common),
+    )
+    return Registry([Plugin("kit", "kit", "1", specs)])
+
+
+ARCHITECTURE = Architecture(name="net", summary="s", build="odd_kit:net", input_shape=(1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "said"),
+    [
+        ("items", "[0, 3, 1]", "has the label 3, and 3 classes from 0"),
+        ("items", "[0, -1]", "has the label -1, and 3 classes"),
+        ("one", "[0, 0]", "The data set one has only one class, a, so there is nothing to tell apart"),
+        ("items", "[]", "no images"),
+        ("items", "[0, 'cat', 'dog']", "2 of 3 train images and 2 of 3 test images cannot be read: .*image 1.*image 2"),
+    ],
+)
+@pytest.mark.parametrize("limit", [0.0, 1.0])
+def test_what_is_refused(registry: Registry, name: str, labels: str, said: str, limit: float) -> None:
+    entry = registry.find(Dataset, name)
+    with pytest.raises(DataError, match=said):
+        open_data(entry, ARCHITECTURE, Path(labels), CPU, reading=Reading(memory_limit=limit, workers=0))
+
+
+def test_mean_and_deviation_are_of_all_images_held_or_not(registry: Registry) -> None:
+    """With 600 images, more are looked at than a first sample."""
+    entry, root = registry.find(Dataset, "items"), Path(str([0, 1, 2] * 4))
+    held, streamed = (
+        open_data(entry, ARCHITECTURE, root, CPU, reading=Reading(memory_limit=limit, workers=0)) for limit in (1.0, 0)
+    )
+    assert isinstance(streamed.train, Streamed) and held.preprocess == streamed.preprocess
+    values = torch.arange(12).double() * 20 / 255
+    assert held.preprocess.mean == (round(float(values.mean()), 4),)
+    assert held.preprocess.std == (round(float(values.std(correction=0)), 4),)

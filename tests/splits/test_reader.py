@@ -1,0 +1,112 @@
+"""Worker processes stay from epoch to epoch, and give what one process gives, in the order asked for."""
+
+import os
+import resource
+import signal
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zoo.errors import DataError
+from zoo.preprocess import Preprocess
+from zoo.splits.reader import Reader
+
+DOT = Preprocess(size=(1, 1), mean=(0.5,), std=(0.5,))
+
+
+class Numbers:
+    """Image number i is one pixel of value i; its label is i too, or the process that read it."""
+
+    def __init__(self, n: int, *, process: bool = False) -> None:
+        self.n, self.process = n, process
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return np.full((1, 1), index, dtype=np.uint8), os.getpid() if self.process else index
+
+
+def labels(reader: Reader, order: list[int], batch_size: int = 3) -> list[int]:
+    found = []
+    for images, classes, failed in reader.batches(torch.tensor(order, dtype=torch.int64), batch_size):
+        assert not failed and images.shape == (len(classes), 1, 1, 1)
+        found += classes.tolist()
+    return found
+
+
+def gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_workers_are_started_once_and_ended_at_the_close() -> None:
+    reader = Reader(Numbers(12, process=True), DOT, workers=2)
+    first, second = (set(labels(reader, list(range(12)), 2)) for _ in range(2))
+    assert first == second and len(first) == 2 and os.getpid() not in first
+    reader.close()
+    until = time.monotonic() + 30
+    while not all(map(gone, first)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert all(map(gone, first))
+    assert not set(labels(reader, [0, 1])) & first
+
+
+@pytest.fixture(scope="module")
+def readers() -> list[Reader]:
+    return [Reader(Numbers(30), DOT, workers) for workers in (0, 2)]
+
+
+@settings(max_examples=20)
+@given(st.data())
+def test_epochs_that_are_left_early_do_not_show_in_the_next(readers: list[Reader], data: st.DataObject) -> None:
+    for _ in range(3):
+        order = data.draw(st.lists(st.integers(0, 29), min_size=1, max_size=30))
+        left, size = data.draw(st.integers(0, 4)), data.draw(st.integers(1, 7))
+        for reader in readers:
+            begun = reader.batches(torch.tensor(order).flip(0), size)
+            for _ in range(left):
+                next(begun, None)
+            assert labels(reader, order, size) == order
+
+
+def test_an_epoch_that_was_begun_before_another_ends_there(readers: list[Reader]) -> None:
+    for reader in readers:
+        first = reader.batches(torch.arange(9), 3)
+        next(first)
+        next(reader.batches(torch.arange(9), 3))
+        with pytest.raises(RuntimeError, match="once at a time"):
+            next(first)
+
+
+def test_reading_draws_no_random_number_of_others(readers: list[Reader]) -> None:
+    for reader in readers:
+        torch.manual_seed(0)
+        labels(reader, [1, 2])
+        drawn = torch.rand(1)
+        torch.manual_seed(0)
+        assert torch.equal(drawn, torch.rand(1))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # PyTorch's, of a loader half made
+@pytest.mark.parametrize(("size", "said"), [(1, "could be started"), (1000, "no room to hand them over: .*File too")])
+def test_without_room_in_shared_memory_it_is_said_and_not_waited_for(size: int, said: str) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    large = Preprocess(size=(64, 64), mean=(0.5,), std=(0.5,))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(DataError, match=said) as caught:
+            next(Reader(Numbers(9), large, workers=1).batches(torch.arange(9), 3))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "--workers 0" in caught.value.next_step

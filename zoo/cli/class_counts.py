@@ -1,0 +1,34 @@
+"""How many images each class has, before training: a line where all have as many, else a small table."""
+
+from collections.abc import Sequence
+
+from zoo.cli.output import plain
+
+SHOWN = 20  # classes; of more, the largest and the smallest
+WIDEST = 40  # letters of a class name
+
+
+def class_counts(classes: Sequence[str], train: Sequence[int], test: Sequence[int]) -> list[str]:
+    """Lines that say the number of training and test images of each class, and warn of classes that have none."""
+    if len(set(train)) == 1 and len(set(test)) == 1:
+        lines = [f"each class: {train[0]:,} training and {test[0]:,} test images"]
+    else:
+        lines = _table(classes, train, test)
+    for counts, split in ((train, "training"), (test, "test")):
+        none = [plain(name) for name, count in zip(classes, counts, strict=True) if not count]
+        if none:
+            more = f" and {len(none) - 10:,} more" if len(none) > 10 else ""
+            lines.append(f"warning: there are no {split} images of {', '.join(none[:10])}{more}")
+    return lines
+
+
+def _table(classes: Sequence[str], train: Sequence[int], test: Sequence[int]) -> list[str]:
+    rows = [(plain(name)[:WIDEST], f"{a:,}", f"{b:,}") for name, a, b in zip(classes, train, test, strict=True)]
+    if len(rows) > SHOWN:
+        by_count = sorted(range(len(rows)), key=lambda index: -train[index])
+        most, least = by_count[: SHOWN // 2], by_count[-SHOWN // 2 :]
+        between = (f"({len(rows) - SHOWN:,} between)", "", "")
+        rows = [*(rows[index] for index in most), between, *(rows[index] for index in least)]
+    rows = [("class", "training", "test"), *rows]
+    first, second, third = (max(len(row[column]) for row in rows) for column in range(3))
+    return [f"  {name:<{first}}  {a:>{second}}  {b:>{third}}".rstrip() for name, a, b in rows]

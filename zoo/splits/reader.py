@@ -1,0 +1,140 @@
+"""Images of a data set, read, resized and cropped in batches, by worker processes that stay from epoch to epoch."""
+
+import gc
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, get_worker_info
+
+from zoo.batches import Labelled, read_item
+from zoo.errors import DataError, ZooError
+from zoo.images import fit_image
+from zoo.preprocess import Preprocess
+
+MOST_WORKERS = 8  # where nobody says how many
+AHEAD = 2  # batches that each worker has ready
+
+# images uint8 [G, C, H, W] and labels int64 [G] of those that could be read; places in the batch and errors of the rest
+Read = tuple[Tensor, Tensor, tuple[tuple[int, ZooError], ...]]
+
+
+def usable_cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Reader:
+    """Reads a data set.
+
+    Args:
+        workers: processes that read. They start at the first batch and stay until `close`; 0 reads in this process.
+        pinned: give batches in memory from which a GPU copies by itself.
+    """
+
+    def __init__(self, dataset: Labelled, preprocess: Preprocess, workers: int, *, pinned: bool = False) -> None:
+        self.dataset, self.preprocess = dataset, preprocess
+        self._workers, self._pinned = workers, pinned
+        self._chunks = _Chunks()
+        self._loader: DataLoader[Any] | None = None
+        self._turn = 0
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def batches(self, index: Tensor, batch_size: int) -> Iterator[Read]:
+        """The images of the given indices (int64 `[M]`), in that order. Whoever asks again ends what went before.
+
+        Raises:
+            DataError: a worker process was killed, or has no room to hand images over.
+        """
+        self._turn += 1
+        turn = self._turn
+        self._chunks.index, self._chunks.size = index, batch_size
+        if self._loader is None:
+            self._loader = DataLoader(
+                _Fitted(self.dataset, self.preprocess),  # type: ignore[arg-type]
+                batch_sampler=self._chunks,
+                num_workers=self._workers,
+                collate_fn=_collate,
+                pin_memory=self._pinned,
+                persistent_workers=self._workers > 0,
+                prefetch_factor=AHEAD if self._workers else None,
+                worker_init_fn=_leave_alone,
+                generator=torch.Generator(),  # else each epoch would draw a number from everybody's
+            )
+        try:
+            items: Iterator[Read | ZooError] = iter(self._loader)
+        except OSError as error:
+            self.close()
+            raise DataError(
+                f"No process that reads images could be started: {error.strerror or error}.",
+                "Make room in shared memory (/dev/shm), or say --workers 0 to do without such processes.",
+            ) from error
+        while True:
+            if turn != self._turn:
+                raise RuntimeError("this split was begun again meanwhile; go through it once at a time")
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            except RuntimeError as error:  # the workers hand over whatever else goes wrong
+                self.close()
+                raise DataError(
+                    f"A process that reads images came to an end: {error}",
+                    "It may have run out of memory: say fewer --workers, or --workers 0 to do without.",
+                ) from error
+            if isinstance(item, ZooError):
+                self.close()
+                raise item
+            yield item
+
+    def close(self) -> None:
+        """End the worker processes; the next batch would start them again."""
+        self._loader = None
+
+
+def _leave_alone(worker: int) -> None:
+    """Let the worker's garbage collector pass over what this process had: to look at it is to copy it."""
+    gc.freeze()
+
+
+class _Chunks:
+    """The indices of the batches, made one at a time and not all at once: there may be very many."""
+
+    index: Tensor
+    size: int
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for start in range(0, len(self.index), self.size):
+            yield self.index[start : start + self.size].tolist()
+
+
+class _Fitted:
+    def __init__(self, dataset: Labelled, preprocess: Preprocess) -> None:
+        self.dataset, self.preprocess = dataset, preprocess
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int] | ZooError:
+        try:
+            image, label = read_item(self.dataset, index)
+            return torch.from_numpy(fit_image(image, self.preprocess)), label
+        except ZooError as error:  # a worker process can send it on, but not raise it
+            return error
+
+
+def _collate(items: list[tuple[Tensor, int] | ZooError]) -> Read | ZooError:
+    good = [item for item in items if not isinstance(item, ZooError)]
+    failed = tuple((place, item) for place, item in enumerate(items) if isinstance(item, ZooError))
+    images = torch.stack([image for image, _ in good]) if good else torch.empty(0, dtype=torch.uint8)
+    labels = torch.tensor([label for _, label in good], dtype=torch.int64)
+    if get_worker_info() is not None:
+        try:  # here, and not in the queue's thread, where it would fail without a word and be waited for for ever
+            images, labels = (part.share_memory_() for part in (images, labels))  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            return DataError(
+                f"A process that reads images has no room to hand them over: {str(error).splitlines()[0]}.",
+                "Make room in shared memory (/dev/shm), or say --workers 0 to do without such processes.",
+            )
+    return images, labels, failed
