@@ -247,3 +247,17 @@ def test_a_table_that_attention_adds_to_its_logits_is_watched_with_probe_weights
     assert "bias_table" in own.sensitivity.too_coarse or "bias_table" in own.sensitivity.unwatched
     assert "bias_table" not in probe.sensitivity.unwatched
     assert probe.module.bias_table.std() > 1
+
+
+@pytest.mark.parametrize("clip", [nn.ReLU6(), nn.Hardtanh(-1, 2.5)])
+def test_with_probe_weights_some_channel_is_clipped_where_a_norm_is_clipped_from_above(clip: nn.Hardtanh) -> None:
+    """Else the upper bound of a ReLU6 could be any other, and nobody would see it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), clip, nn.Flatten(), nn.Linear(288, 5)).eval()
+    draw_probe_weights(module, PROBES[:1])
+    with torch.no_grad():
+        before = module[:2](torch.from_numpy(PROBES[0].images)).movedim(1, 0).flatten(1)
+    beyond = (before > clip.max_val).float().mean(1)
+    assert ((beyond > 0.2) & (beyond < 0.8)).sum() == 1
+    assert (beyond == 0).sum() == 7

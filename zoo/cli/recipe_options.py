@@ -1,11 +1,12 @@
 """The options of `zoo train` that set a field of the recipe. Each is `None` or empty where it is not given."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from zoo.cli.options import channels_option, image_size_option, param_option
+from zoo.training.recipe import Balance, Optimizer, Schedule
 
 
 def _numbers(context: click.Context, option: click.Parameter, value: str | None) -> tuple[float, ...] | None:
@@ -18,9 +19,6 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
         raise click.BadParameter(f"{value!r} is not a list of numbers such as 0.5,0.75.") from None
 
 
-OPTIMIZERS = ("adamw", "sgd", "muon")
-SCHEDULES = ("cosine", "constant", "one_cycle", "step")
-BALANCES = ("none", "weights", "sampler")
 WHOLE = click.IntRange(1)
 
 _OPTIONS = (
@@ -36,12 +34,12 @@ _OPTIONS = (
     click.option("--epochs", type=WHOLE, help="[default: 10]"),
     click.option("--batch-size", "-b", type=WHOLE, help="Images at once.  [default: 128]"),
     click.option("--accumulate", type=WHOLE, help="Batches whose gradients make a step.  [default: 1]"),
-    click.option("--opt", "optimizer", type=click.Choice(OPTIMIZERS), help="[default: adamw]"),
+    click.option("--opt", "optimizer", type=click.Choice(get_args(Optimizer)), help="[default: adamw]"),
     click.option("--lr", type=float, help="Highest learning rate.  [default: 0.05 for sgd, else 0.001]"),
     click.option("--weight-decay", type=float, help="[default: 0.0005 for sgd, else 0.05]"),
     click.option("--momentum", type=float, help="First beta for adamw.  [default: 0.95 for muon, else 0.9]"),
     click.option("--clip", type=float, help="Largest norm of the gradients; 0 for any.  [default: 0]"),
-    click.option("--sched", "schedule", type=click.Choice(SCHEDULES), help="[default: cosine]"),
+    click.option("--sched", "schedule", type=click.Choice(get_args(Schedule)), help="[default: cosine]"),
     click.option("--milestones", callback=_numbers, help="Shares of the run where `step` steps.  [default: 0.5,0.75]"),
     click.option("--gamma", type=float, help="What `step` multiplies by.  [default: 0.1]"),
     click.option("--warmup-epochs", type=float, help="Linear rise of the learning rate.  [default: 1]"),
@@ -63,7 +61,9 @@ _OPTIONS = (
     click.option("--mixup", type=float, help="Alpha of mixing images in pairs; 0 for none.  [default: 0]"),
     click.option("--cutmix", type=float, help="Alpha of pasting one into another; 0 for none.  [default: 0]"),
     click.option(
-        "--balance", type=click.Choice(BALANCES), help="Count or draw rarer classes' images more.  [default: none]"
+        "--balance",
+        type=click.Choice(get_args(Balance)),
+        help="Count or draw rarer classes' images more.  [default: none]",
     ),
     click.option(
         "--skip-corrupt/--no-skip-corrupt",

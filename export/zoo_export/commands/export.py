@@ -204,6 +204,11 @@ def noticed(told: dict[str, Any]) -> str:
     own, every = told["own weights"], told["share"]
     if "probe weights" not in told:
         return f"A 1 % change of {100 * own:.0f} % of the parameters would have been noticed."
+    if own == every:
+        return (
+            f"A 1 % change of {100 * own:.0f} % of the parameters would have been noticed, and of more of their digits "
+            "with probe weights in the same graphs."
+        )
     return (
         f"A 1 % change of {100 * every:.0f} % of the parameters would have been noticed: of {100 * own:.0f} % with "
         "these weights, of the rest with probe weights in the same graphs."
