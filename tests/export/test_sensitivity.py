@@ -177,6 +177,7 @@ def test_probe_weights_are_the_same_every_time_and_bring_signal_to_a_residual_br
     draw_probe_weights(again, [one for one in PROBES if one.name.startswith("noise")])
     for name, tensor in probe.module.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name])
+    assert again.scale.abs().max() > 0.5, "a scale as quiet as a bias would hide what its branch does"
 
 
 def test_probe_weights_leave_no_channel_behind_a_relu_dead() -> None:

@@ -20,6 +20,7 @@ SEED = 20_210_301
 TINY = 0.3  # of the scale at which signal is kept; below it a parameter is drawn afresh
 TINY_VECTOR = 0.05  # likewise, for scales and biases
 QUIET = 0.25  # the largest value of a drawn bias; more would drown what differs between the places of an image
+LOUD = 1.0  # likewise, of what is no bias: in convnext's scale of a branch, less would hide the branch
 BIAS_TABLE = 2.0  # the spread of a table of biases that attention adds to its logits: of a few patches, not of all
 LOUDER = 4.0  # times
 WIDENED = 2.0  # times the variance of a channel and the mean one of its layer
@@ -44,10 +45,11 @@ def draw_probe_weights(module: nn.Module, probes: list[Probe], louder: Set[str] 
     changed = set[nn.Parameter]()
     settled = {norm.bias for norm in _norms(module)}
     for name, parameter in sorted(module.named_parameters()):
-        if parameter.ndim == 2 and "bias" in name.rpartition(".")[2]:
+        is_bias = "bias" in name.rpartition(".")[2]
+        if is_bias and parameter.ndim == 2:
             drawn: Tensor | None = BIAS_TABLE * torch.randn(parameter.shape, generator=generator)
         else:
-            drawn = _drawn(parameter, generator, 1.0 if parameter in settled else QUIET)
+            drawn = _drawn(parameter, generator, QUIET if is_bias and parameter not in settled else LOUD)
         if drawn is not None:
             parameter.copy_(drawn)
             changed.add(parameter)
