@@ -4,7 +4,7 @@ Run: python benchmarks/train.py --fashion-mnist DIR --cifar10 DIR [--models lene
 
 The first DIR holds the four IDX files, packed or not; the second one `train/CLASS/*.jpg` and `test/CLASS/*.jpg`, of
 32×32 pixels. lenet5 is trained at 28×28, as it takes that; the others at 32×32. All shift by up to an eighth of the
-side and mirror. The three take turns, so that the machine's drift cancels: each ratio is of one turn.
+side and mirror. The three take turns, in changing order, so that the machine's drift cancels: a ratio is of one turn.
 `benchmarks/loops.py` says what each loop is. What comes before, zoo's reading of the data and the start of the other's
 workers, is not timed; how long the reading takes is said.
 """
@@ -78,9 +78,10 @@ def compare(name: str, root: Path, turns: Turns, registry: Registry) -> bool:
     arithmetic = "bf16" if turns.amp else "float32"
     print(f"\n{name}, {shape}, {arithmetic}, batch {job.plan.batch_size}, {turns.repeats} turns of {steps} steps each")
     rates: dict[str, list[float]] = {label: [] for label in loops}
-    for _ in range(turns.repeats):
-        for label, loop in loops.items():
-            rates[label].append(steps * job.plan.batch_size / loop.seconds(steps))
+    orders = (("zoo", "bare", "common"), ("bare", "zoo", "common"))  # what comes after the common loop is slower
+    for turn in range(turns.repeats):
+        for label in orders[turn % 2]:
+            rates[label].append(steps * job.plan.batch_size / loops[label].seconds(steps))
     for label, values in rates.items():
         print(f"  {label:<7}{statistics.median(values):>9,.0f} images/s ({min(values):,.0f} to {max(values):,.0f})")
     good = [_ratio(label, rates, limit) for label, limit in (("bare", BARE), ("common", case.common))]

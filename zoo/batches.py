@@ -50,7 +50,7 @@ class Resident:
             yield from zip(torch.split(self.images, batch_size), torch.split(self.labels, batch_size), strict=True)
             return
         for chosen in torch.split(order.to(self.labels.device), batch_size):
-            yield self.images[chosen], self.labels[chosen]
+            yield self.images.index_select(0, chosen), self.labels.index_select(0, chosen)
 
 
 def read_item(dataset: Labelled, index: int) -> tuple[Any, int]:

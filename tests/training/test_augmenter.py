@@ -48,7 +48,7 @@ def digits(registry: Registry, tmp_path: Path) -> Callable[..., tuple[Augmenter,
 
 
 def drawn(seed: int, step: int) -> torch.Generator:
-    return Draws(seed, CPU).step(step)
+    return Draws(seed, CPU).augmentation(step)
 
 
 def test_a_recipe_without_them_draws_and_gives_what_it_did_before(digits: Any) -> None:

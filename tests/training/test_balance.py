@@ -62,7 +62,7 @@ def test_draws_of_an_epoch_are_those_of_its_seed_and_number_alone() -> None:
     labels = torch.arange(500) % 3
     first, again = (Draws(4, torch.device("cpu")) for _ in range(2))
     first.order(500, 1)
-    first.step(7)
+    first.augmentation(7)
     assert torch.equal(first.order(500, 2, labels), again.order(500, 2, labels))
     assert not torch.equal(first.order(500, 2, labels), again.order(500, 3, labels))
     assert torch.equal(first.order(500, 2), torch.randperm(500, generator=_seeded("4 order 2")))

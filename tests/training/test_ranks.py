@@ -103,7 +103,8 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused() -> None:
 
 def test_all_ranks_have_the_order_of_one_process_and_each_draws_for_itself() -> None:
     def drawn(draws: Draws) -> tuple[list[int], float, float]:
-        order, generator = draws.order(20, 1).tolist(), draws.step(3)
+        order, generator = draws.order(20, 1).tolist(), draws.augmentation(3)
+        draws.seed(3)
         return order, float(torch.rand(1)), float(torch.rand(1, generator=generator))
 
     alone, first, second = (drawn(Draws(7, torch.device("cpu"), *rank)) for rank in ((), (0,), (1,)))

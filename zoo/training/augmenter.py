@@ -1,6 +1,6 @@
 """From a batch as it is stored to what the model is trained on: augmented, normalised, mixed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -29,9 +29,9 @@ class Augmenter:
     _trivial: Callable[[Tensor, torch.Generator], Tensor] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        statistics = (self.preprocess.mean, self.preprocess.std)
-        self._mean, self._std = (torch.tensor(values, device=self.device).view(-1, 1, 1) for values in statistics)
-        self._fill = (self._mean.flatten() * 255).round().clamp(0, 255).to(torch.uint8)
+        self._layout = torch.contiguous_format if self.device.type == "mps" else torch.channels_last
+        self._mean, self._std = self._image(self.preprocess.mean), self._image(self.preprocess.std)
+        self._fill = (self._mean[0, :, 0, 0] * 255).round().clamp(0, 255).to(torch.uint8)
         if self.recipe.trivial_augment:
             from zoo.training.trivial import trivial_augment  # imports torchvision, which takes seconds
 
@@ -49,8 +49,13 @@ class Augmenter:
         if self._trivial is not None:
             images = self._trivial(images, generator)
         images = erase(images, self.recipe.erase, self._fill, generator)
-        images = (images.float() / 255 - self._mean) / self._std
+        images = images.contiguous(memory_format=self._layout).float()  # laid out while a pixel is a byte
+        images = images.div_(255).sub_(self._mean).div_(self._std)
         mixed = mix(images, labels, self.recipe.mixup, self.recipe.cutmix, generator)
-        if self.device.type == "mps":
-            return mixed
-        return replace(mixed, images=mixed.images.contiguous(memory_format=torch.channels_last))
+        return replace(mixed, images=mixed.images.contiguous(memory_format=self._layout))
+
+    def _image(self, values: Sequence[float]) -> Tensor:
+        """An image `[1, C, H, W]` of one value a channel: subtracted as a whole, it is three times as fast."""
+        values_C = torch.tensor(values, device=self.device)
+        image = values_C.view(1, -1, 1, 1).expand(1, -1, *self.preprocess.size)
+        return image.contiguous(memory_format=self._layout)

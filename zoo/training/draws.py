@@ -37,12 +37,8 @@ class Draws:
             return drawn_evenly(evenly, self._generator.manual_seed(self._number("balance", epoch)))
         return torch.randperm(n, generator=self._generator.manual_seed(self._number("order", epoch)))
 
-    def step(self, step: int) -> torch.Generator:
-        """Seed what a model may draw from (PyTorch on the CPU and the device, NumPy, Python) for that step.
-
-        Returns:
-            a generator on the CPU, for augmentation.
-        """
+    def seed(self, step: int) -> None:
+        """Seed what a model may draw from (PyTorch on the CPU and the device, NumPy, Python) for that step."""
         number = self._number(f"step{self._own}", step)
         random.seed(number)
         np.random.seed(number % 2**32)
@@ -52,6 +48,9 @@ class Draws:
                 torch.cuda.manual_seed(number)
         elif self._device.type == "mps":
             torch.mps.manual_seed(number)
+
+    def augmentation(self, step: int) -> torch.Generator:
+        """A generator on the CPU for that step's images; it is the same one each time, seeded afresh."""
         return self._generator.manual_seed(self._number(f"augment{self._own}", step))
 
     def _number(self, purpose: str, count: int) -> int:

@@ -4,21 +4,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from zoo.batches import Batch
 from zoo.data import Data
 from zoo.evaluate import Evaluation, check_logits, explained
 from zoo.losses import LossFunction
 from zoo.training.augmenter import Augmenter
 from zoo.training.draws import Draws
 from zoo.training.measure import measure
+from zoo.training.mix import Mixed
 from zoo.training.optimize import set_lr
 from zoo.training.plan import Plan
+from zoo.training.prepared import prepared
 from zoo.training.ranks import ALONE, Ranks
 from zoo.training.recipe import Recipe
 from zoo.training.signals import Signals
@@ -147,9 +148,10 @@ class Training:
         order = self._draws.order(plan.train.n, number, plan.evenly)[: plan.steps * used]
         mine = share(order[(state.step - before) * used :], plan.batch_size, self.ranks)
         batches = plan.train.epoch(plan.batch_size // self.ranks.world, mine)
+        steps = prepared(batches, self._augmenter, self._draws, state.step, plan.accumulate)
         spent, started, looked, due = state.seconds, time.perf_counter(), 0.0, True
         while state.step < before + plan.steps:
-            chosen = list(islice(batches, plan.accumulate))
+            chosen = next(steps)
             with signals.held():
                 state.torn = True
                 self._step(chosen)
@@ -159,27 +161,28 @@ class Training:
             done = state.step - before
             if due or done == plan.steps:
                 looked = now
-                if (bad := int(state.first_bad)) >= 0:
-                    raise Diverged(bad)
+                if (sound := int(state.sound)) < state.step:
+                    raise Diverged(sound)
                 state.seconds = spent + time.perf_counter() - started
                 on_step(Step(number, done, plan.steps, self._rate(done), self._left(done, number)))
             after_step()
             due = signals.settle(time.perf_counter() - looked > LOOK_EVERY)
 
-    def _step(self, batches: list[Batch]) -> None:
+    def _step(self, batches: list[Mixed]) -> None:
         state = self.state
-        generator = self._draws.step(state.step)
+        self._draws.seed(state.step)
         for optimizer in state.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        value = torch.zeros((), device=self.device)
-        for images, labels in batches:
-            mixed = self._augmenter(images, labels, generator)
+        value: Tensor | None = None
+        for mixed in batches:
             with explained(self.device):
                 with torch.autocast(self.device.type, torch.bfloat16) if self._autocast else nullcontext():
-                    logits = check_logits(self._forward(mixed.images), len(labels), len(self.data.classes))
-                    part = mixed.loss(self.loss, logits.float()) / len(batches)
+                    logits = check_logits(self._forward(mixed.images), len(mixed.images), len(self.data.classes))
+                    part = mixed.loss(self.loss, logits.float())
+                    if len(batches) > 1:
+                        part = part / len(batches)
                 part.backward()  # type: ignore[no-untyped-call]
-            value = value + part.detach()
+            value = part.detach() if value is None else value + part.detach()
         if self.recipe.clip:
             clip_grad_norm_(self._parameters, self.recipe.clip)
         set_lr(state.optimizers, self.plan.lr(state.step))
@@ -188,10 +191,9 @@ class Training:
         state.step += 1
         if state.average is not None:
             state.average.update(state.step)
-        value = self.ranks.mean(value)
-        state.total = state.total + value
-        now_bad = ~torch.isfinite(value) & (state.first_bad < 0)
-        state.first_bad = torch.where(now_bad, state.step - 1, state.first_bad)
+        assert value is not None
+        state.total += self.ranks.mean(value)
+        state.sound += torch.isfinite(state.total)  # a sum is not finite from the first loss on that is not
 
     def _finish(self, epoch: Epoch) -> None:
         state, measured = self.state, epoch.evaluation

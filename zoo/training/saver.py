@@ -51,8 +51,7 @@ class Saver:
             return
         with self._signals.held():
             if not self._state.finite():
-                bad = int(self._state.first_bad)
-                raise Diverged(bad if bad >= 0 else self._state.step - 1)
+                raise Diverged(min(int(self._state.sound), self._state.step - 1))
             try:
                 write_checkpoint(self._run.checkpoint, self._state.tensors(), self._state.facts())
             except OutputError as error:

@@ -34,7 +34,7 @@ class State:
         step: steps taken, of all epochs.
         rows: the finished epochs, as rows of `history.csv`.
         total: the sum of the losses of the present epoch's steps, on the device.
-        first_bad: the step, from 0, of the first loss that was not finite, on the device; -1 where there was none.
+        sound: steps of the run before the first loss that was not finite, int64, on the device; so far, all of them.
         seconds: spent on the present epoch's steps.
         still: modules of a frozen part, which stay in evaluation mode.
         torn: a step was begun and not ended, so that nothing here is worth to be stored.
@@ -44,7 +44,7 @@ class State:
     optimizers: list[Optimizer]
     average: Average | None
     total: Tensor
-    first_bad: Tensor
+    sound: Tensor
     step: int = 0
     seconds: float = 0.0
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -70,7 +70,7 @@ class State:
             still=still,
             average=Average(module, recipe.ema) if recipe.ema else None,
             total=torch.zeros((), device=device),
-            first_bad=torch.full((), -1, dtype=torch.int64, device=device),
+            sound=torch.zeros((), dtype=torch.int64, device=device),
         )
 
     def train(self) -> None:
@@ -88,7 +88,7 @@ class State:
         """Whether no loss, and no value of the model, is infinite or not a number. It waits for the device."""
         tensors = [self.total, *self.module.state_dict().values(), *self.measured.state_dict().values()]
         seen = [torch.isfinite(tensor).all() for tensor in tensors if tensor.is_floating_point()]
-        return int(self.first_bad) < 0 and bool(torch.stack(seen).all())
+        return int(self.sound) == self.step and bool(torch.stack(seen).all())
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the state by a name that says what it is part of, copied to the CPU."""
@@ -129,6 +129,7 @@ class State:
                 self.best = Best(**facts["best"], tensors=_part(tensors, "best."))
             self.total = tensors["total"].to(self.total.device)
             self.step, self.seconds, self.rows = int(facts["step"]), float(facts["seconds"]), list(facts["rows"])
+            self.sound.fill_(self.step)
         except (KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
             raise TrainingError(
                 f"The checkpoint is not of this model and recipe as they are built here: {error}",

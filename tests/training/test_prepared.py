@@ -1,0 +1,66 @@
+"""What steps are taken on does not depend on which of them were prepared together."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from zoo.batches import Resident
+from zoo.preprocess import Preprocess
+from zoo.training import prepared as module
+from zoo.training.augmenter import Augmenter
+from zoo.training.draws import Draws
+from zoo.training.prepared import prepared
+from zoo.training.recipe import Recipe
+
+CPU = torch.device("cpu")
+N, SIZE = 40, 8
+
+
+def steps(first: int, accumulate: int = 1, size: int = SIZE) -> list[list[Tensor]]:
+    """The images of the steps from `first` on, of 4 images each."""
+    torch.manual_seed(0)
+    split = Resident(torch.randint(0, 256, (N, 3, size, size), dtype=torch.uint8), torch.arange(N) % 10)
+    recipe = Recipe(architecture="a", data="b", trivial_augment=True, erase=0.5, mixup=0.4, cutmix=1.0)
+    plan: Any = type("Plan", (), {"crop": 2, "hflip": True})
+    augmenter = Augmenter(plan, recipe, Preprocess(size=(size, size), mean=(0.4,) * 3, std=(0.2,) * 3), CPU)
+    order = torch.arange(N).flip(0)[first * 4 * accumulate :]
+    made = prepared(split.epoch(4, order), augmenter, Draws(5, CPU), first, accumulate)
+    return [[mixed.images for mixed in step] for step in made]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("first", [0, 3])
+@pytest.mark.parametrize("at_once", [0, 2000, 2**20])
+def test_the_same_whichever_steps_are_prepared_together(
+    monkeypatch: pytest.MonkeyPatch, at_once: int, first: int, accumulate: int
+) -> None:
+    whole = steps(0, accumulate)
+    monkeypatch.setattr(module, "AT_ONCE", at_once)
+    parts = steps(first, accumulate)
+    assert len(whole) == N // 4 // accumulate and len(parts) == len(whole) - first
+    for expected, given in zip(whole[first:], parts, strict=True):
+        assert all(torch.equal(*pair) for pair in zip(expected, given, strict=True))
+
+
+@pytest.mark.parametrize(("size", "together"), [(8, 8), (256, 1)])
+def test_only_small_images_are_prepared_several_steps_ahead(
+    monkeypatch: pytest.MonkeyPatch, size: int, together: int
+) -> None:
+    read: list[int] = []
+    epoch = Resident.epoch
+
+    def noted(self: Resident, *arguments: Any) -> Any:
+        for number, batch in enumerate(epoch(self, *arguments)):
+            read.append(number)
+            yield batch
+
+    monkeypatch.setattr(Resident, "epoch", noted)
+    torch.manual_seed(0)
+    split = Resident(torch.zeros((N, 3, size, size), dtype=torch.uint8), torch.zeros(N, dtype=torch.int64))
+    plan: Any = type("Plan", (), {"crop": 0, "hflip": False})
+    preprocess = Preprocess(size=(size, size), mean=(0.4,) * 3, std=(0.2,) * 3)
+    augmenter = Augmenter(plan, Recipe(architecture="a", data="b"), preprocess, CPU)
+    next(prepared(split.epoch(4, torch.arange(N)), augmenter, Draws(5, CPU), 0, 1))
+    assert read == list(range(together))
