@@ -33,3 +33,14 @@ def test_its_card_says_how_it_was_made_and_on_what_it_was_measured(name: str) ->
     assert card.command.startswith(f"zoo train {card.architecture} --data {card.dataset}") and card.recipe
     assert {(metric.dataset, metric.split) for metric in card.metrics} == {(card.dataset, "test")}
     assert card.licence and card.versions.keys() >= {"torch", "python", "zoo-kit"}
+
+
+def test_training_like_a_small_one_gives_its_bytes_or_says_what_differs(
+    run_zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = run_zoo("train", "--like", "lenet5.digits", "--device", "cpu", "--json")
+    assert ran.code == 0, plain(ran.err)
+    shipped, _ = read_card(WEIGHTS / f"lenet5.digits{SUFFIX}")
+    same = json.loads(ran.out)["digest"] == shipped.digest
+    assert same or "warning: the weights may differ from lenet5.digits" in plain(ran.err)
