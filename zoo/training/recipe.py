@@ -60,7 +60,7 @@ class Recipe:
             inverse proportion to their number, in the loss that is minimised (not in the one that is reported);
             `sampler` draws them so, with replacement, an epoch being as long as before; `none` does nothing.
         skip_corrupt: leave out images that cannot be read.
-        amp: bf16 autocast; `None` has it on CUDA only. CPUs with bf16 arithmetic (AMX) gain from it too.
+        amp: bf16 autocast; `None` has it on CUDA only. On CPUs with bf16 arithmetic (AMX) some models gain from it.
         compile: run the model through `torch.compile`.
         seed: of the fresh weights, the hold-out, the order of images, augmentation and dropout.
     """
