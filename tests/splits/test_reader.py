@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import time
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -113,3 +114,37 @@ def test_without_room_in_shared_memory_it_is_said_and_not_waited_for(size: int, 
     assert "--workers 0" in caught.value.next_step
     del caught
     gc.collect()  # here, where what its finaliser raises is expected
+
+
+class Loops:
+    """Each image leaves a hundred objects that refer to themselves, the last thousands of them after a while only, as
+    the images of batches do; its label is how many of them there are, in thousands."""
+
+    here = 0
+
+    class Loop:
+        def __init__(self) -> None:
+            self.itself = self
+            Loops.here += 1
+
+        def __del__(self) -> None:
+            Loops.here -= 1
+
+    def __init__(self, n: int) -> None:
+        self.n, self.latest = n, deque["Loops.Loop"](maxlen=10_000)
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        self.latest.extend(self.Loop() for _ in range(100))
+        return np.zeros((1, 1), dtype=np.uint8), self.here // 1000
+
+
+def test_what_images_leave_behind_does_not_wait_in_a_worker_for_a_collector_that_counts_the_parents_objects() -> None:
+    ballast: list[list[int]] = [[] for _ in range(1_500_000)]  # in a large process it would wait for a quarter of these
+    gc.collect()
+    reader = Reader(Loops(3000), DOT, workers=1)
+    assert max(labels(reader, list(range(3000)), 100)) < 150
+    reader.close()
+    del ballast
