@@ -5,7 +5,9 @@ Run: python benchmarks/memory.py [IMAGES [TURNS]]
 Noise is stored as JPEGs of 32×32 pixels in a temporary folder, as two classes. `zoo train lenet5` runs on it with
 `--memory-limit 0` and two workers for each split, in a process of its own. Every 20 ms the resident memory of that
 process and of all below it is added up, pages that they share counted once (Pss of /proc/PID/smaps_rollup, Linux).
-The peak depends on what the processes happen to do at once, so both take turns, and their medians are compared.
+The peak depends on what the processes happen to do at once, so both take turns, and their medians are compared. N
+images are gone through four times, so that both take as many steps: in the first hundreds of them, a process touches
+more and more of the libraries and of what it shares with its workers, whatever the number of images.
 """
 
 import os
@@ -34,7 +36,7 @@ def main(images: int, turns: int) -> int:
             write_images(Path(folder) / str(count), count)
         for _ in range(turns):
             for count, found in peaks.items():
-                found.append(train(Path(folder) / str(count), Path(folder)) / 2**20)
+                found.append(train(Path(folder) / str(count), Path(folder), 4 * images // count) / 2**20)
     for count, found in peaks.items():
         spread = f"{min(found):.0f} to {max(found):.0f}"
         print(f"{count:,} images: peak {statistics.median(found):.0f} MiB ({spread}, n={turns})")
@@ -56,10 +58,10 @@ def write_images(root: Path, count: int) -> None:
             Image.fromarray(pixels).save(root / split / name / f"{index:07}.jpg", quality=80)
 
 
-def train(root: Path, folder: Path) -> int:
+def train(root: Path, folder: Path, epochs: int) -> int:
     """Train on `root`; the peak of memory in bytes."""
     place = folder / "run"
-    command = [*ZOO, "train", "lenet5", *OPTIONS, "--data-root", str(root), "--epochs", "1"]
+    command = [*ZOO, "train", "lenet5", *OPTIONS, "--data-root", str(root), "--epochs", str(epochs)]
     place.mkdir()
     process = subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     peak = 0
