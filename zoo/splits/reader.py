@@ -1,6 +1,7 @@
 """Images of a data set, read, resized and cropped in batches, by worker processes that stay from epoch to epoch."""
 
 import gc
+import math
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -58,7 +59,7 @@ class Reader:
                 _Fitted(self.dataset, self.preprocess),  # type: ignore[arg-type]
                 batch_sampler=self._chunks,
                 num_workers=self._workers,
-                collate_fn=_collate,
+                collate_fn=_as_it_is,  # type: ignore[arg-type]
                 pin_memory=self._pinned,
                 persistent_workers=self._workers > 0,
                 prefetch_factor=AHEAD if self._workers else None,
@@ -118,28 +119,48 @@ class _Chunks:
 
 
 class _Fitted:
+    """Whole batches, each of whose images is written at once to where it is handed over from.
+
+    To gather images and then copy them twice takes time, and memory that glibc before 2.38 does not always use again.
+    """
+
     def __init__(self, dataset: Labelled, preprocess: Preprocess) -> None:
         self.dataset, self.preprocess = dataset, preprocess
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int] | ZooError:
+    def __getitems__(self, chosen: list[int]) -> Read | ZooError:
         try:
-            image, label = read_item(self.dataset, index)
-            return torch.from_numpy(fit_image(image, self.preprocess)), label
-        except ZooError as error:  # a worker process can send it on, but not raise it
-            return error
-
-
-def _collate(items: list[tuple[Tensor, int] | ZooError]) -> Read | ZooError:
-    good = [item for item in items if not isinstance(item, ZooError)]
-    failed = tuple((place, item) for place, item in enumerate(items) if isinstance(item, ZooError))
-    images = torch.stack([image for image, _ in good]) if good else torch.empty(0, dtype=torch.uint8)
-    labels = torch.tensor([label for _, label in good], dtype=torch.int64)
-    if get_worker_info() is not None:
-        try:  # here, and not in the queue's thread, where it would fail without a word and be waited for for ever
-            images, labels = (part.share_memory_() for part in (images, labels))  # type: ignore[no-untyped-call]
+            images = _room((len(chosen), self.preprocess.channels, *self.preprocess.size), torch.uint8)
+            labels = _room((len(chosen),), torch.int64)
         except RuntimeError as error:
             return DataError(
                 f"A process that reads images has no room to hand them over: {str(error).splitlines()[0]}.",
                 "Make room in shared memory (/dev/shm), or say --workers 0 to do without such processes.",
             )
-    return images, labels, failed
+        failed: list[tuple[int, ZooError]] = []
+        pixels, good = images.numpy(), 0
+        for place, index in enumerate(chosen):
+            try:
+                image, label = read_item(self.dataset, index)
+                pixels[good] = fit_image(image, self.preprocess)
+            except ZooError as error:  # a worker process can send it on, but not raise it
+                failed.append((place, error))
+            else:
+                labels[good] = label
+                good += 1
+        return images[:good], labels[:good], tuple(failed)
+
+
+def _room(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """An empty tensor; that of a worker is in shared memory.
+
+    Raises:
+        RuntimeError: there is none left. It would go unsaid in the queue's thread, and be waited for for ever.
+    """
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=dtype)
+    storage = torch.UntypedStorage._new_shared(math.prod(shape) * dtype.itemsize)  # type: ignore[no-untyped-call]
+    return torch.empty(0, dtype=dtype).set_(storage, 0, shape)  # type: ignore[call-overload,no-any-return]
+
+
+def _as_it_is(batch: Read | ZooError) -> Read | ZooError:
+    return batch
