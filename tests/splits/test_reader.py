@@ -80,6 +80,36 @@ def test_epochs_that_are_left_early_do_not_show_in_the_next(readers: list[Reader
             assert labels(reader, order, size) == order
 
 
+class Holes(Numbers):
+    """Of these, every third is no image, and every seventh is larger than asked for."""
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        if index % 3 == 2:
+            raise OSError(f"no image {index}")
+        side = 2 if index % 7 == 0 else 1
+        return np.full((side, side), index, dtype=np.uint8), index
+
+
+@pytest.fixture(scope="module")
+def readers_of_holes() -> list[Reader]:
+    return [Reader(Holes(30), DOT, workers) for workers in (0, 2)]
+
+
+@settings(max_examples=20)
+@given(order=st.lists(st.integers(0, 29), min_size=1, max_size=30), size=st.integers(1, 7))
+def test_images_that_cannot_be_read_are_named_and_the_others_keep_their_order(
+    readers_of_holes: list[Reader], order: list[int], size: int
+) -> None:
+    for reader in readers_of_holes:
+        found, bad = [], []
+        for number, (images, classes, failed) in enumerate(reader.batches(torch.tensor(order), size)):
+            assert images.flatten().tolist() == classes.tolist()
+            found += classes.tolist()
+            bad += [order[number * size + place] for place, error in failed if "no image" in error.cause]
+        assert found == [index for index in order if index % 3 != 2]
+        assert bad == [index for index in order if index % 3 == 2]
+
+
 def test_an_epoch_that_was_begun_before_another_ends_there(readers: list[Reader]) -> None:
     for reader in readers:
         first = reader.batches(torch.arange(9), 3)
