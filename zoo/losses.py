@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from zoo.errors import PluginError
 from zoo.params import check_params
@@ -15,8 +16,13 @@ from zoo.targets import convert_target
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 
-def build_loss(entry: Entry[Loss], params: Mapping[str, Any] | None = None) -> LossFunction:
+def build_loss(
+    entry: Entry[Loss], params: Mapping[str, Any] | None = None, device: torch.device | None = None
+) -> LossFunction:
     """Build a loss that takes logits `[N, K]` and class indices int64 `[N]` or scores `[N, K]`, and gives a scalar.
+
+    Args:
+        device: what it holds, such as weights, is put there if it is an `nn.Module`: else each step would wait.
 
     Raises:
         PluginError: the plugin's code raised, or its loss gave something that is no scalar tensor.
@@ -26,6 +32,8 @@ def build_loss(entry: Entry[Loss], params: Mapping[str, Any] | None = None) -> L
     who = f"The loss {entry.spec.name} of {entry.plugin.distribution}"
     try:
         function = build(**arguments)
+        if isinstance(function, nn.Module) and device is not None:
+            function.to(device)
     except Exception as error:
         raise PluginError(
             f"{who} could not be built: {type(error).__name__}: {error}", "Check the values given with --loss-param."

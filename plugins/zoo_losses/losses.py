@@ -20,8 +20,9 @@ class CrossEntropy(nn.Module):
     Args:
         label_smoothing: from 0 to 1, the share of each target that is spread evenly over all classes (Szegedy et
             al.: Rethinking the Inception Architecture, arXiv:1512.00567, section 7).
-        class_weights: K numbers from 0, or none. For class indices the average is over the weights met, as in
-            `torch.nn.CrossEntropyLoss`; for probabilities it is over N.
+        class_weights: K numbers from 0, or none. The average is over N. That of `torch.nn.CrossEntropyLoss` is over
+            the weights met for class indices: what an image counts would depend on the others of its batch, so that
+            parts of a batch could not be put together, and a batch of weight 0 has no loss.
 
     Raises:
         ValueError: an argument is out of range; when called: there is not one weight for each class.
@@ -40,7 +41,10 @@ class CrossEntropy(nn.Module):
         logits = _precise(logits)
         weight = _matched("class_weights", self.class_weights, logits)
         target = target.to(logits.dtype) if target.ndim == logits.ndim else target
-        return cross_entropy(logits, target, weight=weight, label_smoothing=self.label_smoothing)
+        if weight is None:
+            return cross_entropy(logits, target, label_smoothing=self.label_smoothing)
+        summed = cross_entropy(logits, target, weight=weight, label_smoothing=self.label_smoothing, reduction="sum")
+        return summed / len(logits)
 
 
 class BCEWithLogits(nn.Module):
@@ -79,8 +83,8 @@ class Focal(nn.Module):
 
     Args:
         gamma: from 0. The paper's choice is 2; 0 gives cross-entropy.
-        class_weights: K numbers from 0, or none: the alpha of the paper. The average is over the weights met, so
-            that `gamma=0` is `CrossEntropy` with the same weights.
+        class_weights: K numbers from 0, or none: the alpha of the paper. The average is over N, so that
+            `gamma=0` is `CrossEntropy` with the same weights.
 
     Raises:
         ValueError: an argument is out of range; when called: there is not one weight for each class.
@@ -102,10 +106,7 @@ class Focal(nn.Module):
         # 1 - p without cancellation. At exactly 0 a gamma below 1 has an infinite slope, hence the smallest number.
         miss = (-torch.expm1(-nll)).clamp_min(torch.finfo(nll.dtype).tiny)  # [N]
         focal = miss**self.gamma * nll  # [N]
-        if weight is None:
-            return focal.mean()
-        each = weight[target]  # [N]
-        return (each * focal).sum() / each.sum()
+        return (focal if weight is None else weight[target] * focal).mean()
 
 
 class MultiMargin(nn.Module):

@@ -93,14 +93,13 @@ def test_cross_entropy_is_its_formula(case: tuple[Tensor, Tensor, tuple[float, .
 @given(cases(), st.sampled_from([0.0, 0.3, 1.0, 2.0, 5.0]))
 def test_focal_is_its_formula(case: tuple[Tensor, Tensor, tuple[float, ...]], gamma: float) -> None:
     logits, indices, weights = case
-    total = norm = 0.0
+    total = 0.0
     for row, right in zip(logits.tolist(), indices.tolist(), strict=True):
         p = probabilities(row)
         wrong = sum(q for j, q in enumerate(p) if j != right)
         total -= weights[right] * wrong**gamma * math.log(p[right])
-        norm += weights[right]
     value = Focal(gamma=gamma, class_weights=weights)(logits, indices)
-    assert value.item() == pytest.approx(total / norm, rel=1e-6, abs=1e-12)
+    assert value.item() == pytest.approx(total / len(logits), rel=1e-6, abs=1e-12)
 
 
 @settings(max_examples=60, deadline=None)
@@ -149,10 +148,23 @@ def test_bce_and_mse_are_their_formulas(case: tuple[Tensor, Tensor, tuple[float,
     assert MSE()(logits, target).item() == pytest.approx(mse / logits.numel(), rel=1e-9)
 
 
-def test_cross_entropy_weights_the_classes_and_divides_by_the_weights_met() -> None:
+def test_cross_entropy_weights_the_classes_and_divides_by_the_images() -> None:
     first, second = (-math.log(probabilities(LOGITS[row].tolist())[right]) for row, right in ((0, 2), (1, 0)))
     value = CrossEntropy(class_weights=(1.0, 7.0, 3.0))(LOGITS, INDICES)
-    assert value.item() == pytest.approx((3 * first + 1 * second) / 4)
+    assert value.item() == pytest.approx((3 * first + 1 * second) / 2)
+    assert CrossEntropy(class_weights=(0.0, 7.0, 0.0))(LOGITS, INDICES).item() == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases(), st.sampled_from([CrossEntropy, Focal]))
+def test_weighted_losses_of_equal_parts_average_to_that_of_the_whole(
+    case: tuple[Tensor, Tensor, tuple[float, ...]], loss: type[CrossEntropy] | type[Focal]
+) -> None:
+    """Parts are what accumulation and ranks make of a batch."""
+    logits, indices, weights = case
+    of = loss(class_weights=weights)
+    parts = torch.stack([of(logits[row : row + 1], indices[row : row + 1]) for row in range(len(logits))])
+    torch.testing.assert_close(parts.mean(), of(logits, indices))
 
 
 @settings(max_examples=60, deadline=None)

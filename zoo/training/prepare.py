@@ -132,7 +132,7 @@ def prepare(
     architecture = registry.find(Architecture, recipe.architecture)
     dataset = registry.find(Dataset, recipe.data)
     losses = registry.find(Loss, recipe.loss)
-    loss = build_loss(losses, recipe.loss_params)
+    loss = build_loss(losses, recipe.loss_params, places.device)
     weighted = weights_param(losses.spec, recipe.loss_params) if recipe.balance == "weights" else None
     start = read_start(recipe.init, architecture) if recipe.init else None
     data = open_data(
@@ -158,7 +158,7 @@ def prepare(
     minimised = loss
     if weighted is not None:
         weights = class_weights(plan.train.labels, len(data.classes))
-        minimised = build_loss(losses, {**recipe.loss_params, weighted: weights})
+        minimised = build_loss(losses, {**recipe.loss_params, weighted: weights}, places.device)
     job = Job(
         recipe=recipe,
         places=places,
