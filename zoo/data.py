@@ -31,6 +31,7 @@ class Data:
     Args:
         skipped: of each split by name, how many images were left out because they cannot be read.
         notes: what a person should know of how it was read, a line each.
+        checksums: of each split by name, of the pixels and labels in order.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Data:
     test: Batches
     skipped: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    checksums: Mapping[str, int] = field(default_factory=dict)
 
 
 def open_data(
@@ -83,6 +85,7 @@ def open_data(
         train=splits[0].batches,
         test=splits[1].batches,
         skipped={split.name: len(split.corrupt) for split in bad},
+        checksums={split.name: split.checksum for split in splits},
         notes=(*dict.fromkeys(note for split in splits for note in split.notes), *skipped_note(bad)),
     )
 

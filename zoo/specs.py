@@ -119,8 +119,8 @@ class Loss(Spec):
         target: what `f` takes: class indices int64 `[N]`, per-class scores float32 `[N, K]`, or either. The core
             converts.
         params: keyword arguments that users may set. `class_weights`, `weight` or `pos_weight` with a tuple as its
-            default takes a number for each class, and is what `--balance weights` sets. Where `f` averages over the images,
-            and not over the weights met, accumulation and ranks do not change what is learned.
+            default takes a number for each class, and is what `--balance weights` sets. Where `f` averages over the
+            images, and not over the weights met, accumulation and ranks do not change what is learned.
     """
 
     kind: ClassVar[str] = "loss"

@@ -216,9 +216,16 @@ def test_while_it_reads_what_it_was_given(
 IMPORTED = """
 import os, signal, sys, time
 import click
+def lost(number, frame):
+    raise RuntimeError("a worker was killed")
+signal.signal(signal.SIGCHLD, lost)  # as PyTorch's DataLoader does
 os.kill(os.getpid(), signal.{signal})
 for _ in range(1000):
     pass
+worker = os.fork()
+if not worker:
+    os._exit(0)
+os.waitpid(worker, 0)
 print("imported whole", file=sys.stderr, flush=True)
 @click.command()
 def command():
@@ -228,7 +235,8 @@ def command():
 
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
 def test_an_import_is_let_finish(start_zoo: Start, tmp_path: Path, number: signal.Signals) -> None:
-    """Extension modules that are stopped while they start take the process down, and nothing is tidied."""
+    """Extension modules that are stopped while they start take the process down, and nothing is tidied. Workers, which
+    are told to stop too, end meanwhile."""
     site = tmp_path / "site"
     (site / "calm-1.0.dist-info").mkdir(parents=True)
     (site / "calm-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: calm\nVersion: 1.0\n")

@@ -2,16 +2,19 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from zoo.data import open_data
 from zoo.errors import DataError
 from zoo.plugins import Plugin
+from zoo.preprocess import Preprocess
 from zoo.registry import Registry
 from zoo.specs import Architecture, Dataset
-from zoo.splits.hold import Reading
+from zoo.splits.hold import Reading, hold
 from zoo.splits.streamed import Streamed
 
 MODULE = """
@@ -75,4 +78,30 @@ def test_mean_and_deviation_are_of_all_images_held_or_not(registry: Registry) ->
     assert isinstance(streamed.train, Streamed) and held.preprocess == streamed.preprocess
     values = torch.arange(12).double() * 20 / 255
     assert held.preprocess.mean == (round(float(values.mean()), 4),)
+    assert held.checksums == streamed.checksums
     assert held.preprocess.std == (round(float(values.std(correction=0)), 4),)
+
+
+class Arrays:
+    """Six images that lie in memory."""
+
+    def __init__(self, images: "np.ndarray[Any, Any]") -> None:
+        self.images, self.labels = images, np.arange(6)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return self.images[index], int(self.labels[index])
+
+
+def test_arrays_have_one_checksum_whatever_becomes_of_them() -> None:
+    """A run may go on with another memory limit."""
+    images = np.arange(96, dtype=np.uint8).reshape(6, 4, 4)
+
+    def seen(side: int, limit: float, of: "np.ndarray[Any, Any]" = images) -> int:
+        preprocess = Preprocess(size=(side, side), mean=(0.5,), std=(0.5,))
+        return hold(Arrays(of), preprocess, 6, CPU, Reading(memory_limit=limit, workers=0)).checksum
+
+    assert len({seen(4, 1.0), seen(4, 0.0), seen(2, 1.0), seen(2, 0.0)}) == 1
+    assert len({seen(4, 1.0, images[order]) for order in ([0, 1, 2, 3, 4, 5], [1, 0, 2, 3, 4, 5])}) == 2

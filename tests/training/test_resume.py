@@ -179,9 +179,11 @@ def _stopped(small: Registry, recipe: Make, places: Put, monkeypatch: pytest.Mon
         ("self.labels % 3", "self.labels % 2", "has other labels than when"),
         ("count = 150", "count = 151", "has 151 training images now, and had 150"),
         ("else 60", "else 61", "has 61 test images now"),
+        ("% 3\n", "% 3\n        self.images = self.images[:, ::-1]\n", "has other train images than when"),
+        ("% 3\n", "% 3\n        self.images[-1] ^= split == 'test'\n", "has other test images than when"),
         ("width=8):", "width=8, more=0):\n    width += 1", "not of this model"),
     ],
-    ids=["labels", "train", "test", "model"],
+    ids=["labels", "train", "test", "pixels", "tested", "model"],
 )
 def test_data_or_a_model_that_is_another_now_is_refused(
     small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch, was: str, now: str, says: str

@@ -32,14 +32,14 @@ def install() -> None:
             if number == signal.SIGINT:
                 raise KeyboardInterrupt
             os._exit(0)
+        if hasattr(signal, "SIGCHLD"):  # PyTorch's handler would raise when the workers end, as they now do
+            signal.signal(signal.SIGCHLD, lambda number, frame: None)  # SIG_DFL would warn of one that is on its way
         if _importing(frame) and time.monotonic() < first.setdefault(number, time.monotonic()) + PATIENCE:
             later = threading.Timer(AGAIN, os.kill, (process, number))
-            later.daemon = True
+            later.daemon = True  # it need not be waited for where the process ends meanwhile
             later.start()
             return
         first.pop(number, None)
-        if hasattr(signal, "SIGCHLD"):  # PyTorch's handler would raise when the workers end, as they now do
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise Terminated(number)

@@ -24,7 +24,7 @@ from zoo.splits.fingerprint import fingerprint, geometry
 from zoo.splits.survey import Moments, Survey
 from zoo.weights import tensors_digest
 
-FORMAT = 1
+FORMAT = 2
 KEY, SEAL = "zoo_decoded", "zoo_sha256"
 DTYPES = {"U8": np.uint8, "I64": np.int64}
 
@@ -72,7 +72,7 @@ class Cache:
                 return None
             corrupt = {int(index): str(cause) for index, cause in said["corrupt"]}
             moments = Moments(int(said["pixels"]), tensors["sums"], tensors["squares"])
-            found = Survey(tensors["labels"], corrupt, moments)
+            found = Survey(tensors["labels"], corrupt, moments, int(said["checksum"]))
         except (WeightsError, OSError, ValueError, KeyError, TypeError):
             return None
         if any(_readable(dataset, index) for index in corrupt):  # it was not to be had at the time, and is now
@@ -90,6 +90,7 @@ class Cache:
             "digest": tensors_digest(tensors),
             "corrupt": list(found.corrupt.items()),
             "pixels": found.moments.count,
+            "checksum": found.checksum,
         }
         text = json.dumps(said)
         try:

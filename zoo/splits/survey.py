@@ -1,7 +1,9 @@
 """What is known of a split once every image was read: its labels, its pixels' statistics, and what cannot be read."""
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,11 +60,13 @@ class Survey:
         labels: of the images that can be read, int64 `[N]`.
         corrupt: index in the data set to why it cannot be read, in order.
         moments: of the images that can be read; `None` where nobody looked at the pixels.
+        checksum: of their pixels and labels, in order; see `checksum`.
     """
 
     labels: Tensor
     corrupt: Mapping[int, str]
     moments: Moments | None
+    checksum: int
 
     def index(self, n: int) -> Tensor | None:
         """Which of `n` images can be read, int64; `None` where all can."""
@@ -85,14 +89,23 @@ def survey(reader: Reader, into: Tensor | None, told: Callable[[int, int], None]
     """
     n, done, good = len(reader), 0, 0
     labels, corrupt = torch.empty(n, dtype=torch.int64), dict[int, str]()
-    moments = Moments.none(reader.preprocess.channels)
+    moments, seen = Moments.none(reader.preprocess.channels), 0
     for images, classes, failed in reader.batches(torch.arange(n), BATCH):
         labels[good : good + len(classes)] = classes
         if into is not None and len(classes):
             into[good : good + len(classes)] = images
         corrupt |= {done + place: error.cause for place, error in failed}
-        moments = moments.and_of(images)
+        moments, seen = moments.and_of(images), zlib.crc32(images.numpy().data, seen)
         good += len(classes)
         done += len(classes) + len(failed)
         told(done, n)
-    return Survey(labels[:good].clone(), corrupt, moments)
+    labels = labels[:good].clone()
+    return Survey(labels, corrupt, moments, zlib.crc32(labels.numpy().data, seen))
+
+
+def checksum(pixels: "np.ndarray[Any, Any]", labels: Tensor) -> int:
+    """The CRC-32 of uint8 images, then of their labels, int64 `[N]`: tells other data, not data made to look alike."""
+    seen = 0
+    for part in np.array_split(pixels, 1 + pixels.nbytes // 2**26):  # what is mapped from a file is not copied whole
+        seen = zlib.crc32(np.ascontiguousarray(part).data, seen)
+    return zlib.crc32(labels.cpu().numpy().data, seen)

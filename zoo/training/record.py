@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from zoo import __version__
-from zoo.batches import Batches
 from zoo.data import Data
 from zoo.errors import TrainingError, ZooError
 from zoo.training.recipe import Recipe
@@ -86,14 +85,15 @@ def parse_record(content: bytes, path: Path) -> Record:
 
 
 def look(data: Data) -> dict[str, Any]:
-    """What tells whether data is the same as it was: classes, preprocessing, counts, and a checksum of the labels."""
+    """What tells whether data is the same as it was: classes, preprocessing, counts, and checksums of the splits."""
     return {
         "classes": list(data.classes),
         "train": data.train.n,
         "test": data.test.n,
-        "labels": _checksum(data.train),
         "skipped": dict(data.skipped),
         "preprocess": json.loads(json.dumps(data.preprocess.to_dict())),
+        "labels": zlib.crc32(data.train.labels.cpu().numpy().data),
+        **{f"{split} images": checksum for split, checksum in data.checksums.items()},
     }
 
 
@@ -110,7 +110,3 @@ def refuse_other_data(record: Record, data: Data) -> None:
                 f"The data set {data.name} {differs} when the run was begun.",
                 "Put the data back as it was, say where it is with --data-root, or train again.",
             )
-
-
-def _checksum(batches: Batches) -> int:
-    return zlib.crc32(batches.labels.cpu().numpy().tobytes())
