@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
 from zoo.batches import Batches, Labelled, read_item
 from zoo.errors import DataError, ZooError
@@ -19,7 +20,7 @@ from zoo.specs import Architecture, Dataset
 from zoo.splits.corrupt import counted, named, refuse_corrupt
 from zoo.splits.hold import Reading, Split, hold
 
-SAMPLE = 512  # images looked at where a data set does not say what it holds
+SAMPLE = 512  # images, spread over the split, looked at where a data set does not say what it holds
 
 
 @dataclass
@@ -155,11 +156,11 @@ def _look(data: Dataset, train: Labelled) -> ImageStats:
 
 
 def _shapes(data: Labelled) -> Iterator[tuple[int, int, int]]:
-    for index in range(min(len(data), SAMPLE)):
+    for index in range(0, len(data), -(-len(data) // SAMPLE) or 1):  # of all: they may lie class by class
         with suppress(ZooError):  # what cannot be read is named later, with all the others
             yield _shape(read_item(data, index)[0])
 
 
 def _shape(image: Any) -> tuple[int, int, int]:
     seen = picture(image)
-    return (1 if seen.mode in ("1", "L") else 3, seen.height, seen.width)
+    return (1 if Image.getmodebase(seen.mode) == "L" else 3, seen.height, seen.width)

@@ -17,6 +17,8 @@ _RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
+THIN = 512  # times its shorter side that an image may be long: it is resized whole, and then cropped
+WIDE = ("PNG", "PPM")  # formats that Pillow may read as 32 bits, and that have 16
 
 
 def open_image(path: Path) -> Image.Image:
@@ -54,20 +56,39 @@ def fit_image(image: Any, preprocess: Preprocess) -> npt.NDArray[np.uint8]:
         uint8 `[C, H, W]`, contiguous.
 
     Raises:
-        DataError: it is none of these.
+        DataError: it is none of these, has pixels of unknown range, or is so thin that it would be enlarged beyond
+            measure.
     """
     seen = picture(image)
-    mode = "L" if preprocess.channels == 1 else "RGB"
-    if seen.mode != mode:
-        if seen.mode.startswith("I;16") or seen.mode == "I":
-            seen = Image.fromarray((np.asarray(seen, np.int64).clip(0, 65535) >> 8).astype(np.uint8))
-        seen = seen.convert(mode)
     box, scaled = placement(seen.size, preprocess)
+    if preprocess.shorter_side is not None and max(scaled) > THIN * min(scaled):
+        raise DataError(f"{_name(seen)} is too thin, {seen.width}×{seen.height} pixels.", "Crop it, or leave it out.")
+    seen = _converted(seen, "L" if preprocess.channels == 1 else "RGB")
     if seen.size != scaled:
         seen = seen.resize(scaled, _RESAMPLING[preprocess.interpolation])
     pixels = np.asarray(seen.crop(box) if box != (0, 0, *scaled) else seen)
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     return pixels.transpose(2, 0, 1).copy()
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode == mode:
+        return image
+    if image.mode.startswith("I;16") or (image.mode == "I" and getattr(image, "format", None) in WIDE):
+        image = Image.fromarray((np.asarray(image, np.int64).clip(0, 65535) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise DataError(
+            f"The pixels of {_name(image)} have 32 bits, of which it is not known what black and white are.",
+            "Store it with 8 or 16 bits a channel.",
+        )
+    try:
+        return image.convert(mode)
+    except ValueError as error:
+        raise DataError(f"{_name(image)} cannot be converted: {error}.", "Store it as RGB or grey.") from None
+
+
+def _name(image: Image.Image) -> str:
+    return str(getattr(image, "filename", "") or "the image")
 
 
 def placement(size: tuple[int, int], preprocess: Preprocess) -> tuple[tuple[int, int, int, int], tuple[int, int]]:

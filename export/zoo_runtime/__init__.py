@@ -208,8 +208,7 @@ def _replay(model: Model, probe: Mapping[str, Any]) -> ProbeResult:
         raise Difference(f"golden.npz does not hold the probe {name}: {_why(why)}.", RESTORE) from None
     error, ratio, note, passed = None, None, "some outputs are not finite", False
     try:
-        y = model.run(x)
-        if np.isfinite(y).all():
+        if np.isfinite(y := model.run(x)).all():
             how = model.manifest["certificate"]["override"] or {"atol": budget, "rtol": 0}
             off, allowed = np.abs(y.astype(np.float64) - truth), how["atol"] + how["rtol"] * np.abs(truth)
             error, note, passed = float(off.max()), "", bool((off <= allowed).all())
@@ -231,8 +230,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         text = (Path(folder) / "manifest.json").read_bytes()
     except (OSError, ValueError) as error:
-        cause = f"{folder} is no export folder: its manifest.json cannot be read ({_why(error)})."
-        raise Error(cause, "Name a folder that `zoo export` wrote.") from None
+        raise Error(f"{folder} is no export folder ({_why(error)}).", "Name one that `zoo export` wrote.") from None
     try:
         data: dict[str, Any] = json.loads(text.decode("utf-8"))
         _need(data["digest"] == manifest_digest(data), "its digest is not that of its content")
@@ -290,6 +288,8 @@ def prepare_image(image: Any, preprocess: Mapping[str, Any]) -> npt.NDArray[np.f
             _need(fits and image.size > 0 and image.dtype == np.uint8, f"it is {image.dtype} {image.shape}")
             picture = pil.fromarray(image[:, :, 0] if image.shape[2:] == (1,) else image)
         _need(isinstance(picture, pil.Image), f"it is a {type(image).__name__}")
+        known = picture.mode != "F" and (picture.mode != "I" or picture.format in ("PNG", "PPM"))
+        _need(known, "its pixels have 32 bits, of which it is not known what black and white are")
         if picture.mode.startswith("I;16") or picture.mode == "I":
             picture = pil.fromarray((np.asarray(picture, np.int64).clip(0, 65535) >> 8).astype(np.uint8))
         picture = picture.convert("L" if len(preprocess["mean"]) == 1 else "RGB")

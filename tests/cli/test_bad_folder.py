@@ -49,6 +49,23 @@ def test_every_image_that_cannot_be_read_is_named_before_training(
     assert not list(here.iterdir())
 
 
+@pytest.mark.parametrize("more", [(), STREAMED], ids=["held", "streamed"])
+def test_images_that_can_be_read_and_not_used_are_among_them(
+    run_zoo: Run, explained: Explained, here: Path, pictures: Path, more: tuple[str, ...]
+) -> None:
+    Image.new("LAB", (40, 40)).save(pictures / "blue" / "lab.tiff")
+    Image.new("F", (40, 40), 0.5).save(pictures / "blue" / "float.tiff")
+    Image.new("RGB", (1, 5000)).save(pictures / "red" / "line.png")
+    said = explained(train(run_zoo, pictures, "--channels", "1", *more), 1)
+    for name, why in (
+        ("lab", "cannot be converted"),
+        ("float", "have 32 bits"),
+        ("line", "is too thin, 1×5000 pixels"),
+    ):
+        assert name in said and why in said
+    assert train(run_zoo, pictures, "--channels", "1", "--skip-corrupt", *more).code == 0
+
+
 def test_of_many_the_first_ten_are_named_and_the_rest_counted(
     run_zoo: Run, explained: Explained, pictures: Path
 ) -> None:

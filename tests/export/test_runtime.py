@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,8 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 import zoo_runtime
-from zoo.images import fit_image, normalise
+from zoo.errors import DataError
+from zoo.images import fit_image, normalise, open_image
 from zoo.preprocess import Preprocess
 from zoo_runtime import Difference, Error, Model, manifest_digest, read_manifest
 
@@ -542,13 +544,13 @@ def test_a_folder_that_is_no_export_is_an_error(tmp_path: Path, folder: Path) ->
 def pictures(draw: st.DrawFn) -> Image.Image:
     height, width = draw(st.integers(1, 40)), draw(st.integers(1, 40))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    mode = draw(st.sampled_from(["L", "RGB", "RGBA", "LA", "P", "1", "CMYK", "YCbCr", "HSV", "I", "I;16", "F"]))
+    mode = draw(st.sampled_from(["L", "RGB", "RGBA", "LA", "P", "1", "CMYK", "YCbCr", "HSV", "I", "I;16"]))
     if mode == "I;16":
         return Image.fromarray(rng.integers(0, 65536, (height, width), np.uint16))
     if mode == "I":
-        return Image.fromarray(rng.integers(-1000, 70000, (height, width), np.int32))
-    if mode == "F":
-        return Image.fromarray(rng.normal(100, 99, (height, width)).astype(np.float32))
+        wide = Image.fromarray(rng.integers(-1000, 70000, (height, width), np.int32))
+        wide.format = draw(st.sampled_from(["PNG", "PPM"]))
+        return wide
     bands = rng.integers(0, 256, (height, width, 4), np.uint8)
     return (
         Image.fromarray(bands).convert(mode)
@@ -579,6 +581,16 @@ def test_an_image_is_prepared_as_in_training(picture: Image.Image, preprocess: P
     assert found.dtype == np.float32 and found.shape == preprocess.input_shape and found.flags.c_contiguous
     largest = 1 + max(map(abs, preprocess.mean))
     np.testing.assert_allclose(found, told, rtol=2e-7, atol=2e-7 * largest / min(preprocess.std))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_pixels_of_which_nobody_knows_what_white_is_are_refused_as_in_training(folder: Path, dtype: Any) -> None:
+    """From 0 to 1 or to 255, as they often are, they would all be black."""
+    path = folder.parent / f"{np.dtype(dtype).name}.tiff"
+    Image.fromarray(np.full((9, 7), 1, dtype)).save(path)
+    refused(Error, lambda: Model(folder).prepare(path), str(path), "have 32 bits")
+    with pytest.raises(DataError, match=f"The pixels of {re.escape(str(path))} have 32 bits"):
+        fit_image(open_image(path), PREPROCESS)
 
 
 @pytest.mark.parametrize("shape", [(9, 7), (9, 7, 1), (9, 7, 3)])

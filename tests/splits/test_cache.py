@@ -1,5 +1,6 @@
 """Decoded images are kept on the disk: they are what decoding would give, whatever happened to the file since."""
 
+import importlib
 import os
 import random
 import resource
@@ -10,16 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.preprocess import Preprocess
 from zoo.splits import cache as cache_module
+from zoo.splits.fingerprint import fingerprint
 from zoo.splits.hold import Split
 
 Ready = Callable[..., Split]
 Reads = Callable[[], int]
 Gather = Callable[..., Any]
+GREY = Preprocess(size=(6, 5), mean=(0.5,), std=(0.5,))
 LIMITS = {"held": 4.0, "streamed": 0.0}
 
 
@@ -123,6 +127,25 @@ def test_another_decoder_decodes_again(
         monkeypatch.setattr("inspect.getsourcefile", lambda kind: __file__)
     ready()
     assert reads() == 14
+
+
+def test_another_module_beside_that_of_the_data_set_is_another_decoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "shapes_kit"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "decoding.py").write_text("LEVEL = 1\n")
+    (package / "sets.py").write_text(
+        "class Shapes:\n    files, labels = [__file__], [0]\n    def __len__(self):\n        return 1\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    shapes = importlib.import_module("shapes_kit.sets").Shapes()
+    labels = torch.tensor([0])
+    before = fingerprint(shapes, labels, GREY)
+    assert before == fingerprint(shapes, labels, GREY) and before
+    (package / "decoding.py").write_text("LEVEL = 2\n")
+    assert fingerprint(shapes, labels, GREY) != before
 
 
 @settings(max_examples=25)

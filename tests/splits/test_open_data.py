@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from zoo.data import open_data
+from zoo.data import _look, open_data
 from zoo.errors import DataError
 from zoo.plugins import Plugin
 from zoo.preprocess import Preprocess
@@ -105,3 +106,23 @@ def test_arrays_have_one_checksum_whatever_becomes_of_them() -> None:
 
     assert len({seen(4, 1.0), seen(4, 0.0), seen(2, 1.0), seen(2, 0.0)}) == 1
     assert len({seen(4, 1.0, images[order]) for order in ([0, 1, 2, 3, 4, 5], [1, 0, 2, 3, 4, 5])}) == 2
+
+
+def test_what_images_are_is_seen_from_all_of_a_split_and_grey_has_16_bits_too(registry: Registry) -> None:
+    """Folders are gone through class by class; the first class may be of another kind than the rest."""
+
+    class Classes(Arrays):
+        def __init__(self, *of: Image.Image) -> None:
+            self.of = of
+
+        def __len__(self) -> int:
+            return 2000
+
+        def __getitem__(self, index: int) -> tuple[Any, int]:
+            return self.of[index * len(self.of) // 2000], 0
+
+    spec = registry.find(Dataset, "items").spec
+    deep = Image.fromarray(np.zeros((8, 8), np.uint16))
+    assert deep.mode == "I;16" and _look(spec, Classes(deep, Image.new("L", (8, 8)))).channels == 1
+    found = _look(spec, Classes(Image.new("L", (8, 8)), Image.new("L", (8, 8)), Image.new("RGB", (16, 16))))
+    assert (found.channels, found.side) == (3, None)

@@ -44,14 +44,21 @@ def _code(dataset: Labelled) -> tuple[str, ...]:
     kind = type(dataset)
     try:
         source = inspect.getsourcefile(kind)
-        text = Path(source).read_bytes() if source else b""
-    except (OSError, TypeError):
-        text = b""
-    ours = Path(images.__file__).read_bytes()
+        own = [Path(source)] if source else []
+    except TypeError:
+        own = []
+    beside = sorted(own[0].parent.glob("*.py")) if own and "." in kind.__module__ else own  # the rest of its package
     return (
         __version__,
         PIL.__version__,
         f"{kind.__module__}.{kind.__qualname__}",
-        hashlib.sha256(text).hexdigest(),
-        hashlib.sha256(ours).hexdigest(),
+        *(_sha256(path) for path in (*own, *beside)),
+        _sha256(Path(images.__file__)),
     )
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""

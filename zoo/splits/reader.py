@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
@@ -141,13 +142,23 @@ class _Fitted:
         for place, index in enumerate(chosen):
             try:
                 image, label = read_item(self.dataset, index)
-                pixels[good] = fit_image(image, self.preprocess)
+                pixels[good] = self._fitted(image, index)
             except ZooError as error:  # a worker process can send it on, but not raise it
                 failed.append((place, error))
             else:
                 labels[good] = label
                 good += 1
         return images[:good], labels[:good], tuple(failed)
+
+    def _fitted(self, image: Any, index: int) -> "np.ndarray[Any, Any]":
+        try:
+            return fit_image(image, self.preprocess)
+        except Exception as error:  # Pillow raises errors of every kind, of memory too
+            named = getattr(image, "filename", "")
+            if isinstance(error, ZooError):
+                raise error if named else DataError(f"Image {index}: {error.cause}", error.next_step) from error
+            name, why = named or f"Image {index}", f"{type(error).__name__}: {error}"
+            raise DataError(f"{name} cannot be used: {why}", "Store it as a PNG or JPEG of a common size.") from error
 
 
 def _room(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
