@@ -74,7 +74,7 @@ class OutputError(ZooError):
 
 
 class DeviceError(ZooError):
-    """A device was asked for that is not there."""
+    """A device was asked for that is not there, or has not enough memory."""
 
 
 class TrainingError(ZooError):

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from zoo.batches import Batches
 from zoo.calibration import Calibration
 from zoo.card import Metric
-from zoo.errors import DeviceError, PluginError, ZooError
+from zoo.errors import PluginError, ZooError
 from zoo.images import normalise
 from zoo.losses import LossFunction
+from zoo.memory import enough_memory
 from zoo.preprocess import Preprocess
 from zoo.scores import wilson
 
@@ -107,17 +108,13 @@ def explained(device: torch.device) -> Iterator[None]:
         PluginError: it raised anything else.
     """
     try:
-        yield
+        with enough_memory(device):
+            yield
     except ZooError:
         raise
     except (Exception, SystemExit) as error:
-        text = str(error)
-        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in text:
-            raise DeviceError(
-                f"There was not enough memory on {device}.", "Say a smaller --batch-size or --image-size."
-            ) from error
         raise PluginError(
-            f"The model raised {type(error).__name__}: {text}",
+            f"The model raised {type(error).__name__}: {error}",
             "Check that it takes images of this size, or correct its forward.",
         ) from error
 

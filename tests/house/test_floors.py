@@ -29,6 +29,7 @@ FLOORS = {
     "targets": 6,
     "images": 6,
     "devices": 6,
+    "memory": 6,
     "weights": 6,
     "models": 6,
     "scores": 6,

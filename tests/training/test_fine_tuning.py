@@ -167,6 +167,24 @@ def test_a_run_whose_first_weights_are_others_now_does_not_go_on(
         resume_job(kit, *find_run("second"), Anew())
 
 
+def test_it_goes_on_from_another_folder_and_does_not_replace_what_it_began_from(
+    kit: Registry, recipe: Make, places: Put, first: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The weights to begin from were named by a path from the folder where the run began."""
+    near = first.absolute().relative_to(Path.cwd().parent)
+    made, here = recipe(init=str(near), data="renamed"), replace(places("first"), force=True)
+    with pytest.raises(UsageError, match="would be replaced by those that begin from them"):
+        run_job(kit, recipe(init=str(first), data="renamed"), here)
+    monkeypatch.chdir(Path.cwd().parent)
+    places_there = replace(places("second"), weights=tmp_path / "w", runs=tmp_path / "r")
+    with monkeypatch.context() as patched:
+        patched.setattr(Saver, "save_if_due", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run_job(kit, made, places_there)
+    monkeypatch.chdir("/")
+    assert resume_job(kit, *find_run(str(tmp_path / "r" / "second")), Anew()).path.is_file()
+
+
 def test_the_card_records_what_it_began_from_and_its_digest(
     kit: Registry, recipe: Make, places: Put, first: Path
 ) -> None:

@@ -36,6 +36,33 @@ def test_every_parameter_is_trained_once_and_biases_are_not_decayed(name: str) -
             assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
 
 
+class Added(nn.Module):
+    """What vision transformers and ConvNeXt have beside layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.class_token = nn.Parameter(torch.zeros(1, 1, 8))
+        self.patch_embed = nn.Conv2d(3, 8, 4)
+        self.pos_embedding = nn.Parameter(torch.zeros(1, 5, 8))
+        self.relative_position_bias_table = nn.Parameter(torch.zeros(9, 2))
+        self.layer_scale = nn.Parameter(torch.ones(8, 1, 1))
+        self.attention = nn.MultiheadAttention(8, 2)
+        self.head = nn.Linear(8, 3)
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
+def test_what_is_added_to_values_or_scales_them_is_not_decayed_nor_hidden(name: str) -> None:
+    module = Added()
+    optimizers = make_optimizers(module, recipe(optimizer=name))
+    names = {parameter.data_ptr(): name for name, parameter in module.named_parameters()}
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    decayed = {names[p.data_ptr()] for group in groups if group["weight_decay"] > 0 for p in group["params"]}
+    hidden = {"attention.in_proj_weight", "attention.out_proj.weight"}
+    assert decayed == {"patch_embed.weight", "head.weight", *hidden}
+    if name == "muon":
+        assert {names[p.data_ptr()] for p in optimizers[1].param_groups[0]["params"]} == hidden
+
+
 @pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
 def test_they_learn(name: str) -> None:
     module, images, labels = net(), torch.randn(30, 1, 8, 8), torch.arange(30) % 3

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.errors import DataError, OutputError, TrainingError, UsageError
+from zoo.errors import DataError, DeviceError, OutputError, TrainingError, UsageError
 from zoo.registry import Registry
 from zoo.training import saver as saver_module
 from zoo.training.checkpoint import read_checkpoint
 from zoo.training.job import Told, run_job
 from zoo.training.loop import Training
+from zoo.training.measure import measure
 from zoo.training.prepare import Places
 from zoo.training.recipe import Recipe
 from zoo.training.resume import Anew, find_run, resume_job
@@ -164,6 +165,41 @@ def test_a_damaged_checkpoint_is_refused_and_left_alone(
     with pytest.raises(TrainingError, match=r"checkpoint\.safetensors cannot be used"):
         go_on(small, "same")
     assert path.read_bytes() == damaged
+
+
+def test_a_report_that_fails_costs_the_report_until_the_run_goes_on(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise OutputError("No space left on device.", "Make room.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("zoo.training.job.write_report", full)
+        with pytest.raises(OutputError, match="No space left"):
+            run_job(small, recipe(), places("same"))
+    made = Path("weights/net.same.safetensors").read_bytes()
+    assert not Path("runs/same/report.md").exists() and Path("runs/same/checkpoint.safetensors").exists()
+    assert go_on(small, "same") == made and Path("runs/same/report.md").exists()
+
+
+def test_a_loss_that_is_not_finite_in_the_evaluation_names_step_and_checkpoint(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs = iter((1.0, float("nan")))
+    monkeypatch.setattr("zoo.training.loop.measure", lambda *given: replace(measure(*given), loss=next(epochs)))
+    with pytest.raises(TrainingError, match=r"no longer finite at step 4 of epoch 2.* is of step 4\."):
+        run_job(small, recipe(), places("same"))
+
+
+@pytest.mark.parametrize("where", ["zoo.training.augmenter.Augmenter.__call__", "zoo.training.job.open_events"])
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_memory_that_does_not_suffice_is_an_error_wherever_it_ends(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception
+) -> None:
+    monkeypatch.setattr(where, lambda *given, **more: (_ for _ in ()).throw(error))
+    with pytest.raises(DeviceError, match="not enough memory on cpu"):
+        run_job(small, recipe(), places("same"))
+    assert not Path("runs").exists()
 
 
 def _stopped(small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch) -> Path:

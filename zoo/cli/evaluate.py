@@ -62,6 +62,7 @@ def command(
     from zoo.evaluate import evaluate
     from zoo.loading import is_weights, open_model
     from zoo.losses import build_loss
+    from zoo.memory import enough_memory
     from zoo.specs import Dataset, Loss
     from zoo.splits.corrupt import refuse_corrupt
     from zoo.splits.hold import Reading
@@ -95,7 +96,8 @@ def command(
             skip_corrupt=skip_corrupt,
             told=lambda split, done, n: show.update(f"reading {split} images", done, n),
         )
-        held = hold_split(entry, root, split, images, card.preprocess, len(classes), where, reading)
+        with enough_memory(where):
+            held = hold_split(entry, root, split, images, card.preprocess, len(classes), where, reading)
         refuse_corrupt([held], skip=skip_corrupt)
         for note in (*held.notes, *(skipped_note([held]) if held.corrupt else ())):
             show.line(plain(note))

@@ -12,6 +12,7 @@ from zoo.card import Card
 from zoo.data import Data
 from zoo.errors import TrainingError
 from zoo.evaluate import Evaluation
+from zoo.memory import enough_memory
 from zoo.registry import Registry
 from zoo.report.events import open_events, require_tensorboard
 from zoo.report.write import write_report
@@ -78,7 +79,11 @@ def run_job(
             behind then, but for the run folder where it holds a checkpoint, and the weights where only the report
             failed.
     """
-    told = told or Told()
+    with enough_memory(places.device):
+        return _run_job(registry, recipe, places, told or Told(), ranks)
+
+
+def _run_job(registry: Registry, recipe: Recipe, places: Places, told: Told, ranks: Ranks) -> Result:
     if told.tensorboard:
         require_tensorboard()
     architecture = registry.find(Architecture, recipe.architecture).spec.name
@@ -173,9 +178,9 @@ def _store(job: Job, run: Run | None, where: Path, state: State, ranks: Ranks) -
     card = replace(job.card, metrics=final.metrics(job.data.name, "test"), stored_as=stored_as)
     if run is not None:
         card = save_weights(job.path, tensors, card, force=job.places.force)
-        run.finish(job.path, card.digest)  # before what may fail and is only shown
         trained_on = label_counts(job.plan.train, len(job.data.classes))
         write_report(where, card, final, module, job.data.test, trained_on)
+        run.finish(job.path, card.digest)  # until then the run can be gone on with, to the same weights
     return Result(job.path, card, where, final)
 
 
@@ -190,6 +195,7 @@ def _record(job: Job) -> Record:
         data_root=str(job.places.data_root.absolute()),
         device=job.places.device.type if "ranks" in job.card.versions else str(job.places.device),
         force=job.places.force,
+        init=str(job.start.path.absolute()) if job.start else "",
     )
 
 

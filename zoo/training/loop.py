@@ -1,5 +1,6 @@
 """The training loop: epochs of steps, an evaluation after each, from wherever the state stands."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -121,7 +122,7 @@ class Training:
             after_step: called between steps, when the state may be stored.
 
         Raises:
-            Diverged: a loss is no longer finite.
+            Diverged: a loss, in training or in the evaluation after it, is no longer finite.
             PluginError, DeviceError: as `evaluate`.
         """
         state, plan = self.state, self.plan
@@ -130,6 +131,8 @@ class Training:
             self._steps(number, signals, on_step, after_step)
             rate = self._rate(plan.steps)
             measured = measure(state.measured, plan.judged, self.data, self._reported, self.device, self.ranks)
+            if not math.isfinite(measured.loss):
+                raise Diverged(state.step - 1)
             lr = plan.lr((number - 1) * plan.steps)
             left = self._left(plan.steps, number)
             with signals.held():

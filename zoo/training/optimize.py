@@ -11,28 +11,31 @@ from zoo.training.muon import WholeMuon
 from zoo.training.recipe import Recipe
 
 SCALE = "scale"  # of a group: what its learning rate is multiplied by
+ADDED = ("bias", "embed", "token")  # in the names of parameters that are added to values, and multiply none
 FUSED = ("cpu", "cuda", "mps")  # devices that have optimizers of one kernel
 
 
 def make_optimizers(
     module: nn.Module, recipe: Recipe, scales: Mapping[int, float] | None = None
 ) -> list[TorchOptimizer]:
-    """The optimizers over all parameters that require a gradient; biases and norms (1-d) are not decayed.
+    """The optimizers over all parameters that require a gradient. Of these, `weights` are decayed, and the rest is not.
 
-    There is one, or two for `muon`, which takes the hidden weights: all of two dimensions or more but the first and the
-    last, which read the image and write the logits.
+    There is one, or two for `muon`, which takes the hidden weights: all but the first and the last, which read the
+    image and write the logits.
 
     Args:
         scales: `id` of each parameter to what its learning rate is multiplied by; `None` for 1.
     """
     assert recipe.lr is not None and recipe.weight_decay is not None and recipe.momentum is not None
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    wide = [parameter for parameter in trained if parameter.ndim > 1]
+    named = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+    trained = list(named.values())
+    wide = weights(named)
+    decayed = {id(parameter) for parameter in wide}
     hidden = wide[1:-1] if recipe.optimizer == "muon" and not recipe.freeze else []  # a head alone hides nothing
     taken = {id(parameter) for parameter in hidden}
     groups: list[dict[str, Any]] = [
         {"params": [p for p in wide if id(p) not in taken], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in trained if id(p) not in decayed], "weight_decay": 0.0},
     ]
     groups = [scaled for group in groups for scaled in _scaled(group, scales)]
     fused = all(p.device.type in FUSED and p.is_floating_point() for p in trained)
@@ -45,6 +48,20 @@ def make_optimizers(
         groups = _scaled({"params": hidden}, scales)
         made.append(WholeMuon(groups, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum))
     return made
+
+
+def weights(named: Mapping[str, nn.Parameter]) -> list[nn.Parameter]:
+    """Those of a model's parameters, by name and in their order, that map one layer's values to the next.
+
+    They have more than one dimension of more than 1. Biases, norms and the scales of branches have not; tables of
+    attention biases, embeddings of positions and tokens do, and are told by the last part of their name.
+    """
+    return [
+        parameter
+        for name, parameter in named.items()
+        if sum(side > 1 for side in parameter.shape) > 1
+        and not any(word in name.rpartition(".")[2].lower() for word in ADDED)
+    ]
 
 
 def set_lr(optimizers: list[TorchOptimizer], lr: float) -> None:

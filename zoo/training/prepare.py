@@ -12,6 +12,7 @@ from zoo.card import Card
 from zoo.data import Data, open_data
 from zoo.devices import describe
 from zoo.environment import versions
+from zoo.errors import UsageError
 from zoo.fitting import Wanted
 from zoo.folders import SUFFIX
 from zoo.losses import LossFunction, build_loss
@@ -34,6 +35,7 @@ class Places:
     """Where and how a job reads and writes. None of it changes the weights.
 
     Args:
+        init: where the weights to begin from lie, where that is known; else the recipe's name for them is looked up.
         workers, memory_limit, cache: as in `zoo.splits.hold.Reading`.
     """
 
@@ -43,6 +45,7 @@ class Places:
     tag: str
     run_name: str | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    init: Path | None = None
     workers: int | None = None
     memory_limit: float = MEMORY_LIMIT
     cache: bool = True
@@ -134,7 +137,13 @@ def prepare(
     losses = registry.find(Loss, recipe.loss)
     loss = build_loss(losses, recipe.loss_params, places.device)
     weighted = weights_param(losses.spec, recipe.loss_params) if recipe.balance == "weights" else None
-    start = read_start(recipe.init, architecture) if recipe.init else None
+    start = read_start(recipe.init, architecture, places.init) if recipe.init else None
+    if start is not None and path.exists() and path.samefile(start.path):
+        raise UsageError(
+            f"The weights {path} would be replaced by those that begin from them, and a run that was interrupted could "
+            "not go on.",
+            "Say another --tag.",
+        )
     data = open_data(
         dataset,
         architecture.spec,

@@ -25,6 +25,7 @@ class Record:
         data: what the data set was like, by `look`.
         environment: versions, device and threads.
         weights, data_root: folders, absolute.
+        init: the weights that it begins from, absolute; empty where there are none.
         zoo: the release that began it.
     """
 
@@ -37,6 +38,7 @@ class Record:
     data_root: str
     device: str
     force: bool
+    init: str = ""
     zoo: str = __version__
 
     def to_json(self) -> bytes:

@@ -7,6 +7,7 @@ from zoo.atomic import refuse_existing, refuse_unwritable
 from zoo.card import read_card
 from zoo.devices import pick_device
 from zoo.errors import DeviceError, TrainingError, UsageError, WeightsError
+from zoo.memory import enough_memory
 from zoo.registry import Registry
 from zoo.report.events import require_tensorboard
 from zoo.specs import Architecture
@@ -74,9 +75,10 @@ def resume_job(
             places = replace(places, force=places.force or _ours(weights, record))
             refuse_existing(weights, places.force)
             refuse_unwritable(weights)
-        job = prepare_together(registry, record.recipe, places, weights, told, ranks)
-        refuse_other_data(record, job.data)
-        return carry_out(job, run, told, ranks)
+        with enough_memory(places.device):
+            job = prepare_together(registry, record.recipe, places, weights, told, ranks)
+            refuse_other_data(record, job.data)
+            return carry_out(job, run, told, ranks)
     finally:
         if run is not None:
             run.release()
@@ -117,6 +119,7 @@ def _places(record: Record, anew: Anew, ranks: Ranks) -> Places:
         weights=_near(anew.weights or Path(record.weights)),
         tag=record.tag,
         device=device,
+        init=Path(record.init) if record.init else None,
         workers=anew.workers,
         memory_limit=anew.memory_limit,
         cache=anew.cache,

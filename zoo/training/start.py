@@ -88,19 +88,20 @@ class Start:
         )
 
 
-def read_start(init: str, entry: Entry[Architecture]) -> Start:
+def read_start(init: str, entry: Entry[Architecture], place: Path | None = None) -> Start:
     """Find and read the weights that a recipe begins from.
 
     Args:
         init: as in the recipe.
         entry: the architecture that is trained.
+        place: where they lie, where that is known; they may lie elsewhere now.
 
     Raises:
         UnknownName, WeightsError: there are none, they are unsound, of another architecture, or not those of the
             recorded digest.
     """
     name, digits = split_init(init)
-    path = find_weights(name)
+    path = place if place is not None and place.is_file() else find_weights(name)
     start = Start(path, load_weights(path))
     card = start.weights.card
     theirs, ours = f"{card.plugin}:{card.architecture}", f"{entry.plugin.distribution}:{entry.spec.name}"
