@@ -105,7 +105,8 @@ def run(arguments: list[str]) -> int:
     except Terminated as error:
         return 128 + error.number
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\nerror: Interrupted.\n  next: Nothing is half-written; run the same command again.", err=True)
+        click.echo("\nerror: Interrupted.", err=True)
+        click.echo("  next: Nothing is half-written; go on as it says above, if it does, or run it again.", err=True)
         return 130
     except BrokenPipeError:
         return _broken_pipe()

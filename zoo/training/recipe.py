@@ -40,7 +40,8 @@ class Recipe:
         accumulate: batches a step, whose gradients are averaged.
         optimizer: `adamw`, `sgd` (Nesterov), or `muon` (hidden weights; AdamW for the rest).
         lr: the highest learning rate; by default 0.05 for sgd and 0.001 for the others.
-        weight_decay: by default 0.0005 for sgd and 0.05 for the others. Not applied to biases and norms.
+        weight_decay: by default 0.0005 for sgd and 0.05 for the others. Biases, norms, embeddings and
+            scales are not decayed.
         momentum: of sgd (by default 0.9) and muon (0.95), and the first beta of adamw (0.9); from 0 to below 1.
         clip: the largest norm of all gradients together; 0 for no limit.
         schedule: `cosine` to zero, `constant`, `step`, each after `warmup_epochs` of linear rise; or `one_cycle`, which
