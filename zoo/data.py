@@ -87,7 +87,11 @@ def open_data(
         test=splits[1].batches,
         skipped={split.name: len(split.corrupt) for split in bad},
         checksums={split.name: split.checksum for split in splits},
-        notes=(*dict.fromkeys(note for split in splits for note in split.notes), *skipped_note(bad)),
+        notes=(
+            *getattr(train, "notes", ()),
+            *dict.fromkeys(note for split in splits for note in split.notes),
+            *skipped_note(bad),
+        ),
     )
 
 

@@ -2,8 +2,8 @@
 
 Two layouts are read:
 
-- `ROOT/train/CLASS/…` and `ROOT/test/CLASS/…`. `val` stands in for `test` where there is no `test`. Where there is
-  neither, the images of `train` are split as below.
+- `ROOT/train/CLASS/…` and `ROOT/test/CLASS/…`. `val`, `valid` or `validation` stands in for `test` where there is no
+  `test`. Where there is neither, the images of `train` are split as below. Capitals do not matter in these names.
 - `ROOT/CLASS/…`, split 80 to 20 within each class: the images are ranked by the SHA-256 of their path below the
   folder of classes, and the first fifth is the test split: rounded, at least one, and none of a class that has one
   image. So the split is the same on every machine, and adding a class moves no image of another.
@@ -29,7 +29,7 @@ from zoo_datasets.arrays import check_split
 from zoo_datasets.paths import PathList
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"})
-SPLIT_FOLDERS = frozenset({"train", "test", "val"})
+SPLIT_FOLDERS = ("train", "test", "val", "valid", "validation")  # the last three, the first of them, for a test
 LAYOUT = "Make a folder for each class, with its images in it: ROOT/CLASS/… or ROOT/train/CLASS/… and ROOT/test/CLASS/…"
 
 
@@ -41,11 +41,13 @@ class ImageFolder:
         files: the images' paths, class by class.
         targets: their class indices.
         classes: the class names in the order of their indices, which is code-point order.
+        notes: how the folder was understood, where that is not plain.
     """
 
     files: PathList
     targets: tuple[int, ...]
     classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -72,7 +74,7 @@ def load(root: Path, split: str, download: bool) -> ImageFolder:
             the test folder has a class that the train folder lacks.
     """
     check_split(split)
-    train, test = _find_splits(root)
+    train, test, notes = _find_splits(root)
     classes = _class_folders(train)
     if len(classes) < 2:
         raise DataError(f"The folder {train} holds only one class, {next(iter(classes))}.", LAYOUT)
@@ -98,24 +100,33 @@ def load(root: Path, split: str, download: bool) -> ImageFolder:
         most = max(most, count)
     if most < 2:
         raise DataError(f"No class in {train} has two images, so none is left to test on.", "Add images.")
-    return ImageFolder(files, tuple(targets), tuple(classes))
+    return ImageFolder(files, tuple(targets), tuple(classes), notes)
 
 
-def _find_splits(root: Path) -> tuple[Path, Path | None]:
-    """The folder of classes to train on, and the one to test on; `None` where the first is to be split."""
+def _find_splits(root: Path) -> tuple[Path, Path | None, tuple[str, ...]]:
+    """The folder of classes to train on, the one to test on (`None` where the first is to be split), and notes."""
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise DataError(f"The data root {root} {what}.", "Name the folder of images with --data-root.")
     folders = {path.name: path for path in _listing(root) if path.is_dir()}
     if not folders:
         raise DataError(f"The folder {root} has no class folders.", LAYOUT)
-    only_splits = folders.keys() <= SPLIT_FOLDERS
-    if "train" not in folders and only_splits:
+    named = {path.name.lower(): path for path in folders.values()} | folders  # one in small letters goes first
+    named = {name: path for name, path in named.items() if name in SPLIT_FOLDERS}
+    only_splits = {path.name.lower() for path in folders.values()} <= {*SPLIT_FOLDERS}
+    if "train" not in named and only_splits:
         raise DataError(f"The folder {root} has {' and '.join(sorted(folders))} but no train folder.", LAYOUT)
     # "train" is a class like any other (the vehicle) where it holds images and lies beside other classes
-    if "train" in folders and (only_splits or any(path.is_dir() for path in _listing(folders["train"]))):
-        return folders["train"], folders.get("test", folders.get("val"))
-    return root, None
+    split = f"a fifth of each class in {root} is kept for testing, chosen by the names of the files"
+    if "train" not in named or not (only_splits or any(path.is_dir() for path in _listing(named["train"]))):
+        return root, None, (split,)
+    train = named.pop("train")
+    tests = [named.pop(name) for name in SPLIT_FOLDERS if name in named]
+    alone = [path.name for path in folders.values() if path not in (train, *tests[:1])]
+    notes = [f"{', '.join(alone)} in {root}: left alone"] if alone else []
+    if not tests:
+        return train, None, (split, *notes)
+    return train, tests[0], tuple(notes)
 
 
 def _class_folders(parent: Path) -> Mapping[str, Path]:

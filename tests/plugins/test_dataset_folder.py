@@ -111,6 +111,23 @@ def test_folder_links(tmp_path: Path) -> None:
     assert sorted(found) == [*images, "set/dog/x.png"], "a link to itself is an image that cannot be read"
 
 
+@pytest.mark.parametrize(("train", "test"), [("Train", "Test"), ("train", "validation"), ("TRAIN", "Valid")])
+def test_folders_of_splits_have_several_names(tmp_path: Path, train: str, test: str) -> None:
+    write_images(tmp_path / train, cat=3, dog=2)
+    write_images(tmp_path / test, cat=1, dog=1)
+    found = {split: folder.load(tmp_path, split, False) for split in ("train", "test")}
+    assert {split: len(images) for split, images in found.items()} == {"train": 5, "test": 2}
+    assert found["train"].classes == ("cat", "dog") and found["train"].notes == ()
+
+
+def test_how_a_folder_is_understood_is_said_where_it_is_not_plain(tmp_path: Path) -> None:
+    for name in ("train", "val", "validation", "more"):
+        write_images(tmp_path / name, cat=5, dog=5)
+    assert folder.load(tmp_path, "train", False).notes == (f"more, validation in {tmp_path}: left alone",)
+    (split,) = folder.load(tmp_path / "more", "train", False).notes
+    assert split.startswith(f"a fifth of each class in {tmp_path / 'more'} is kept for testing")
+
+
 def test_a_class_may_be_named_train(tmp_path: Path) -> None:
     write_images(tmp_path, train=2, plane=2)
     assert folder.load(tmp_path, "test", False).classes == ("plane", "train")
