@@ -20,7 +20,7 @@ def parse_params(spec: Architecture | Loss, given: Iterable[str]) -> dict[str, A
     pairs = [text.partition("=") for text in given]
     for name, equals, _ in pairs:
         if not equals:
-            raise UsageError(f"{name!r} is not of the form NAME=VALUE.", "Write for example: -p activation=relu")
+            raise UsageError(f"{name!r} is not of the form NAME=VALUE.", "Write for example: activation=relu")
     return check_params(spec, {name: value for name, _, value in pairs})
 
 

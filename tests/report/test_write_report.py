@@ -16,6 +16,8 @@ from zoo.card import Card
 from zoo.errors import OutputError
 from zoo.evaluate import evaluate
 from zoo.preprocess import Preprocess
+from zoo.report.history import read_history, stored_row
+from zoo.report.page import write_page
 from zoo.report.write import write_report
 
 RGB = Preprocess(size=(2, 3), mean=(0.0,) * 3, std=(1.0,) * 3)
@@ -53,6 +55,31 @@ def test_the_page_says_what_was_measured_on_what(tmp_path: Path, card: Card) -> 
     assert len(rows) == 4
     assert "\x1b" not in page
     assert max(map(len, page.splitlines())) < 500
+
+
+def test_the_page_tells_what_of_the_recipe_did_something_and_which_epoch_is_stored(tmp_path: Path, card: Card) -> None:
+    """Of two epochs that are as often right on the hold-out, the one of the lower loss, and then the first."""
+    held = ["epoch,lr,train_loss,hold_out_loss,hold_out_top1"]
+    held += [
+        f"{number},0.1,1,{loss},{top1}" for number, loss, top1 in ((1, 9, 0.5), (2, 8, 0.9), (3, 7, 0.9), (4, 7, 0.9))
+    ]
+    (tmp_path / "history.csv").write_text("\n".join(held))
+    history = read_history(tmp_path / "history.csv")
+    assert stored_row(history)["epoch"] == 3
+    recipe = {"loss": "focal", "loss_params": {"gamma": 1.5, "class_weights": ()}, "epochs": 30, "hold_out": 0.1}
+    recipe |= {"accumulate": 2, "layer_decay": 1.0, "mixup": 0.0, "ema": 0.9, "schedule": "cosine", "gamma": 0.1}
+    images = Resident(torch.zeros(1, 3, 2, 3, dtype=torch.uint8), torch.tensor([0]))
+    measured = evaluate(Fixed(), images, RGB, cross_entropy, num_classes=4, device=torch.device("cpu"))
+    made = replace(card, classes=CLASSES, recipe=recipe, metrics=measured.metrics("pets", "test"))
+    rows = [line for line in write_page(made, measured, (), {}, (), history).splitlines() if line.startswith("| ")]
+    assert (
+        "| epochs | 4 of 30, then no better on the hold-out; the weights of epoch 3, the best there, are stored |"
+        in rows
+    )
+    told = {row.split(" | ")[0].strip("| "): row.split(" | ")[1].strip("| ") for row in rows}
+    assert "| loss | focal (gamma=1.5) |" in rows
+    assert (told["accumulate"], told["ema"], told["schedule"]) == ("2", "0.9", "cosine")
+    assert not {"layer decay", "mixup", "gamma", "loss params"} & set(told)
 
 
 def test_every_picture_on_the_page_is_there_and_every_example_is_on_it(tmp_path: Path, card: Card) -> None:

@@ -50,7 +50,10 @@ def test_another_seed_holds_out_others_and_batches_are_of_the_subset() -> None:
 
 def test_one_that_is_empty_is_refused() -> None:
     with pytest.raises(UsageError, match="keeps no image"):
-        hold_out(split([0, 1, 2]), 0.1, 0)
+        hold_out(split([0, 0, 1, 1, 2, 2]), 0.1, 0)
+    with pytest.raises(UsageError, match="leaves one of each class") as caught:
+        hold_out(split([0, 1, 2]), 0.9, 0)
+    assert "Add images" in caught.value.next_step
 
 
 def test_the_best_epoch_on_it_is_stored_and_the_run_ends_early(

@@ -40,6 +40,8 @@ def test_a_file_sets_what_it_names(tmp_path: Path) -> None:
     ("text", "cause", "step"),
     [
         ("epocs = 3", "'epocs', which is no field", "Did you mean epochs?"),
+        ("opt = 'sgd'", "'opt', which is no field", "Did you mean optimizer?"),
+        ("warmup-epochs = 2", "'warmup-epochs', which", "Did you mean warmup_epochs?"),
         ("zzz = 3", "'zzz'", "The fields are: architecture"),
         ("epochs = 'ten'", "epochs = 'ten' in .* is not a whole number", "type"),
         ("epochs = 2.5", "is not a whole number", "type"),

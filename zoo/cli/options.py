@@ -1,12 +1,22 @@
 """Options that several commands share."""
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from zoo.loading import Fresh
+
+
+class Number(click.FloatRange):
+    """A number in a range; click lets NaN through, which is in none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        return self.fail(f"{value!r} is no number.", param, ctx) if math.isnan(number) else number
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
 data_root_option = click.option(
@@ -21,7 +31,7 @@ workers_option = click.option(
 )
 memory_limit_option = click.option(
     "--memory-limit",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=4.0,
     show_default=True,
     help="GiB of decoded images to hold in memory; a larger split is read anew in each epoch.",
@@ -47,6 +57,6 @@ def fresh(num_classes: int | None, channels: int | None, image_size: int | None,
     for text in params:
         name, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"{text!r} is not of the form NAME=VALUE.", "Write for example: -p activation=relu")
+            raise UsageError(f"{text!r} is not of the form NAME=VALUE.", "Write for example: activation=relu")
         pairs[name] = value
     return Fresh(num_classes=num_classes, channels=channels, image_size=image_size, params=pairs or None)

@@ -7,6 +7,7 @@ import click
 
 from zoo.cli.class_counts import class_counts
 from zoo.cli.options import (
+    Number,
     cache_option,
     data_root_option,
     device_option,
@@ -54,7 +55,7 @@ UNASKED = ("resume", "as_json", "checkpoint_every", "tensorboard")  # no part of
 @click.option("--tensorboard", is_flag=True, help="Write events for TensorBoard into the run folder.")
 @click.option(
     "--checkpoint-every",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=60.0,
     show_default=True,
     help="Seconds between checkpoints within an epoch.",
@@ -75,6 +76,10 @@ def command(lazy: "Lazy", /, as_json: bool, checkpoint_every: float, **options: 
             result = _resume(lazy, options, show, checkpoint_every, ranks)
         else:
             result = _train(lazy, options, show, checkpoint_every, ranks)
+        if result.stored != result.epochs:
+            show.line(
+                f"after {result.epochs} epochs, the weights of epoch {result.stored} are stored: no other did better"
+            )
     if ranks.leads:
         _tell_result(result, as_json)
 

@@ -1,16 +1,16 @@
 """`curves.png`: how loss, accuracy and learning rate went from epoch to epoch."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING
 
 from zoo.report.canvas import canvas, png
+from zoo.report.history import History, stored_row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-History = Sequence[Mapping[str, float]]  # a row an epoch, as in history.csv
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # which colour-blind people tell apart (Okabe and Ito)
 LOG_FROM = 30  # a loss that falls by this factor is drawn on a logarithmic axis
 
@@ -32,7 +32,7 @@ def draw_curves(history: History, title: str) -> bytes:
         if values and min(values) > 0 and max(values) / min(values) >= LOG_FROM:
             top.set_yscale("log")
         _lines(middle, history, accuracies, "top-1, %", scale=100)
-        _mark_best(middle, history, accuracies[-1:])
+        _mark_stored(middle, history, accuracies[-1:])
         _lines(bottom, history, ["lr"], "learning rate")
         bottom.set_ylim(bottom=0)
         bottom.set_xlabel("epoch")
@@ -53,7 +53,7 @@ def _lines(axes: "Axes", history: History, names: Sequence[str], what: str, scal
         marker = "o" if len(history) <= 40 else ""
         axes.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=4) if points else None
         if len(names) > 1:
-            axes.plot([], [], color=colour, marker=marker, markersize=4, label=name.rpartition("_")[0])
+            axes.plot([], [], color=colour, marker=marker, markersize=4, label=_words(name))
     if len(names) > 1:
         axes.legend(frameon=False)
     axes.set_ylabel(what)
@@ -61,9 +61,14 @@ def _lines(axes: "Axes", history: History, names: Sequence[str], what: str, scal
     axes.set_axisbelow(True)
 
 
-def _mark_best(axes: "Axes", history: History, names: Sequence[str]) -> None:
+def _mark_stored(axes: "Axes", history: History, names: Sequence[str]) -> None:
+    stored = stored_row(history)
     for name in names:
-        best = max((row for row in history if math.isfinite(row[name])), key=lambda row: row[name], default=None)
-        if best is not None:
-            text = f"{name.rpartition('_')[0]}, best {100 * best[name]:.2f} % in epoch {best['epoch']:g}"
+        if math.isfinite(stored[name]):
+            text = f"{_words(name)} {100 * stored[name]:.2f} % in epoch {stored['epoch']:g}, whose weights are stored"
             axes.set_title(text, loc="right", fontsize="medium", color="#444444")
+
+
+def _words(column: str) -> str:
+    """The split that a column is of, as people say it."""
+    return column.rpartition("_")[0].replace("_", "-")

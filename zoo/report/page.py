@@ -1,12 +1,19 @@
 """`report.md`: what was trained, what was measured and on what, each class, and the worst confusions."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from zoo.card import Card
 from zoo.evaluate import Evaluation
+from zoo.report.history import History, stored_row
 from zoo.report.names import markdown, one_line
 from zoo.scores import Confusion, class_scores
 
+ELSEWHERE = {
+    *("version", "architecture", "data", "params", "loss", "loss_params", "epochs", "lr", "skip_corrupt", "seed"),
+    *("image_size", "channels"),
+}
+NOTHING = {"balance": "none", "layer_decay": 1.0, "accumulate": 1}  # values that do nothing
 Pictures = Mapping[tuple[int, int], Sequence[str]]  # true and predicted class to paths of pictures
 
 
@@ -16,6 +23,7 @@ def write_page(
     worst: Sequence[Confusion],
     pictures: Pictures,
     trained_on: Sequence[int] = (),
+    history: History = (),
 ) -> str:
     """The page, in GitHub's Markdown. No name on it, whatever it holds, does more than be read.
 
@@ -24,12 +32,13 @@ def write_page(
         worst: the confusions to show.
         pictures: examples of them, as paths relative to the page.
         trained_on: how many training images of each class there were; empty where that is not known.
+        history: the epochs of the run; empty where they are not known.
     """
     measured = {(metric.dataset, metric.split, metric.n) for metric in card.metrics}
     on = ", ".join(f"{markdown(dataset)} {markdown(split)}, n={n:,}" for dataset, split, n in sorted(measured))
     parts = [
         f"# {markdown(card.architecture)} on {markdown(card.dataset)}",
-        _trained(card),
+        _trained(card, history),
         "## Figures",
         f"Measured on {on}, with the weights as stored.",
         _figures(card, evaluation),
@@ -59,20 +68,18 @@ def _percent(share: float | None) -> str:
     return "n/a" if share is None else f"{100 * share:.2f} %"
 
 
-def _trained(card: Card) -> str:
-    recipe, params = card.recipe, [f"{name}={value}" for name, value in card.params.items()]
+def _trained(card: Card, history: History) -> str:
+    recipe = card.recipe
     rows = {
         "architecture": f"{card.architecture} of {card.plugin} {card.plugin_version}",
-        "parameters": ", ".join(params),
+        "parameters": _assigned(card.params),
         "data set": f"{card.dataset}, {len(card.classes):,} classes",
         "input": "×".join(map(str, card.preprocess.input_shape)),
-        "loss": recipe.get("loss", ""),
-        "optimizer": recipe.get("optimizer", ""),
-        "epochs": recipe.get("epochs", ""),
-        "batch size": recipe.get("batch_size", ""),
+        "loss": _loss(recipe),
+        "epochs": _epochs(recipe, history),
         "highest learning rate": recipe.get("lr", ""),
-        "balance": _but(recipe.get("balance", ""), "none"),
         "images that cannot be read": "left out" if recipe.get("skip_corrupt") else "",
+        **{name.replace("_", " "): value for name, value in recipe.items() if _tells(name, value, recipe)},
         "seed": recipe.get("seed", ""),
         "versions": ", ".join(f"{name} {version}" for name, version in card.versions.items()),
     }
@@ -81,8 +88,27 @@ def _trained(card: Card) -> str:
     return f"    {command}\n\n{_table(['trained', ''], told, 2)}" if command else _table(["trained", ""], told, 2)
 
 
-def _but(value: object, usual: str) -> object:
-    return "" if value == usual else value
+def _assigned(params: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in params.items())
+
+
+def _loss(recipe: Mapping[str, Any]) -> str:
+    params = {name: value for name, value in recipe.get("loss_params", {}).items() if value != ()}
+    return f"{recipe.get('loss', '')} ({_assigned(params)})" if params else str(recipe.get("loss", ""))
+
+
+def _epochs(recipe: Mapping[str, Any], history: History) -> object:
+    if not (history and recipe.get("hold_out")):
+        return recipe.get("epochs", "")
+    early = f" of {recipe['epochs']}, then no better on the hold-out" if len(history) < recipe["epochs"] else ""
+    return f"{len(history)}{early}; the weights of epoch {stored_row(history)['epoch']:g}, the best there, are stored"
+
+
+def _tells(name: str, value: object, recipe: Mapping[str, Any]) -> bool:
+    """Whether a field of the recipe deserves a row of its own: it is not told elsewhere, and does something."""
+    if name in ELSEWHERE or (name in ("milestones", "gamma") and recipe.get("schedule") != "step"):
+        return False
+    return bool(value) and value != NOTHING.get(name)
 
 
 def _figures(card: Card, evaluation: Evaluation) -> str:
@@ -90,7 +116,7 @@ def _figures(card: Card, evaluation: Evaluation) -> str:
     rows = [
         ["top-1", _percent(evaluation.top1), f"95 % Wilson interval {100 * low:.2f} to {100 * high:.2f} %"],
         ["top-5", _percent(evaluation.top5), ""],
-        ["loss", f"{evaluation.loss:.4f}", f"mean of {markdown(str(card.recipe.get('loss', 'the loss')))}"],
+        ["loss", f"{evaluation.loss:.4f}", f"mean of {markdown(_loss(card.recipe)) or 'the loss'}"],
         [
             "expected calibration error",
             _percent(evaluation.calibration.error()),

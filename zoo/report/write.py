@@ -1,6 +1,5 @@
 """Put the report of a finished run into its folder."""
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from zoo.errors import OutputError, ZooError
 from zoo.evaluate import Evaluation
 from zoo.mistakes import find_mistakes
 from zoo.report.curves import draw_curves
+from zoo.report.history import read_history
 from zoo.report.matrix import draw_confusion
 from zoo.report.names import one_line
 from zoo.report.page import write_page
@@ -50,11 +50,12 @@ def write_report(
         classes = len(card.classes)
         mistakes = find_mistakes(module, test, card.preprocess, pairs, num_classes=classes, each=EACH)
         name, on = (one_line(text) for text in (f"{card.architecture} on {card.dataset}", _measured_on(card)))
-        write_file(run / "curves.png", draw_curves(_history(run / "history.csv"), name), force=True)
+        history = read_history(run / "history.csv")
+        write_file(run / "curves.png", draw_curves(history, name), force=True)
         matrix = draw_confusion(evaluation.confusion.numpy(), card.classes, f"{name}\n{on}")
         write_file(run / "confusion.png", matrix, force=True)
         pictures = _write_examples(run / "examples", mistakes)
-        write_file(page, write_page(card, evaluation, worst, pictures, trained_on).encode())
+        write_file(page, write_page(card, evaluation, worst, pictures, trained_on, history).encode())
     except ZooError:
         raise
     except Exception as error:  # matplotlib and an odd history raise errors of every kind
@@ -68,11 +69,6 @@ def write_report(
 def _measured_on(card: Card) -> str:
     metric = card.metrics[0]
     return f"{metric.dataset} {metric.split}, n={metric.n:,}"
-
-
-def _history(path: Path) -> Sequence[Mapping[str, float]]:
-    with path.open(newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
 def _write_examples(

@@ -49,5 +49,10 @@ def hold_out(train: Batches, share: float, seed: int) -> tuple[Subset, Subset]:
         kept.append(index[count:])
     train_index, out_index = torch.cat(kept).sort().values, torch.cat(out).sort().values
     if not len(out_index):
-        raise UsageError(f"A hold-out of {share:g} keeps no image of {len(labels):,} out.", "Say a larger --hold-out.")
+        alone = int(torch.bincount(labels).max()) == 1
+        raise UsageError(
+            f"A hold-out of {share:g} keeps no image of {len(labels):,} out"
+            + (", as it leaves one of each class to train on." if alone else "."),
+            "Add images, or leave --hold-out out." if alone else "Say a larger --hold-out.",
+        )
     return Subset(train, train_index), Subset(train, out_index)

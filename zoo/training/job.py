@@ -37,12 +37,19 @@ CHECKPOINT_EVERY = 60.0  # seconds
 
 @dataclass(frozen=True)
 class Result:
-    """What a job came to: the weights file, its card, the run folder, and the evaluation of the file as stored."""
+    """What a job came to: the weights file, its card, the run folder, and the evaluation of the file as stored.
+
+    Args:
+        epochs: how many were trained.
+        stored: the epoch whose weights these are.
+    """
 
     path: Path
     card: Card
     run: Path
     evaluation: Evaluation
+    epochs: int
+    stored: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +57,7 @@ class Told:
     """Who is told of what, and how often a checkpoint is written.
 
     Args:
-        start: of the weights that a run begins from, in one line.
+        start: of what a run begins from and is judged by, a line each.
         stopped: of the run folder, when a run ends early and can be gone on with.
         checkpoint_every: seconds.
         tensorboard: whether events for TensorBoard are written into the run folder.
@@ -140,6 +147,7 @@ def carry_out(job: Job, run: Run | None, told: Told, ranks: Ranks = ALONE) -> Re
         state.restore(*begun)
         if run and state.rows:
             run.record(state.rows)
+        told.start(f"goes on after step {state.step:,} of {job.plan.epochs * job.plan.steps:,}")
     training = Training(state, job.plan, job.recipe, job.data, job.minimised, device, ranks, job.loss)
     lost = f"See what it said; then go on: {ranks.launcher} train --resume {where}"
     shown = told.tensorboard and ranks.leads
@@ -181,7 +189,8 @@ def _store(job: Job, run: Run | None, where: Path, state: State, ranks: Ranks) -
         trained_on = label_counts(job.plan.train, len(job.data.classes))
         write_report(where, card, final, module, job.data.test, trained_on)
         run.finish(job.path, card.digest)  # until then the run can be gone on with, to the same weights
-    return Result(job.path, card, where, final)
+    epochs = len(state.rows)
+    return Result(job.path, card, where, final, epochs, epochs if state.best is None else state.best.epoch)
 
 
 def _record(job: Job) -> Record:

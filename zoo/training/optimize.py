@@ -11,6 +11,7 @@ from zoo.training.muon import WholeMuon
 from zoo.training.recipe import Recipe
 
 SCALE = "scale"  # of a group: what its learning rate is multiplied by
+BESIDE_MUON = 0.05  # times the learning rate of Muon, whose steps have another size, is that of AdamW beside it
 ADDED = ("bias", "embed", "token")  # in the names of parameters that are added to values, and multiply none
 FUSED = ("cpu", "cuda", "mps")  # devices that have optimizers of one kernel
 
@@ -21,7 +22,7 @@ def make_optimizers(
     """The optimizers over all parameters that require a gradient. Of these, `weights` are decayed, and the rest is not.
 
     There is one, or two for `muon`, which takes the hidden weights: all but the first and the last, which read the
-    image and write the logits.
+    image and write the logits. AdamW, which has the rest then, takes a twentieth of the learning rate.
 
     Args:
         scales: `id` of each parameter to what its learning rate is multiplied by; `None` for 1.
@@ -45,6 +46,8 @@ def make_optimizers(
     beta = recipe.momentum if recipe.optimizer == "adamw" else 0.9
     made: list[TorchOptimizer] = [AdamW(groups, lr=recipe.lr, betas=(beta, 0.999), fused=fused)] if groups else []
     if hidden:
+        for group in made[0].param_groups if made else ():
+            group[SCALE] = group.get(SCALE, 1.0) * BESIDE_MUON
         groups = _scaled({"params": hidden}, scales)
         made.append(WholeMuon(groups, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum))
     return made

@@ -125,7 +125,7 @@ def prepare(
 
     Args:
         path: where the weights will be.
-        on_start: told what is taken over from the weights that the recipe begins from, if any.
+        on_start: told what is held out, and what is taken over from the weights that the recipe begins from, if any.
         on_reading: told how many of how many images of a split have been read.
         ranks: that train together.
 
@@ -164,6 +164,8 @@ def prepare(
         recipe = replace(recipe, init=f"{split_init(recipe.init)[0]}@{start.digits}")
     on_data(data)
     plan = make_plan(recipe, data, dataset.spec.hflip)
+    if recipe.hold_out:
+        on_start(f"of the training images, {plan.train.n:,} are trained on and {plan.judged.n:,} are held out")
     minimised = loss
     if weighted is not None:
         weights = class_weights(plan.train.labels, len(data.classes))

@@ -14,7 +14,7 @@ Optimizer = Literal["adamw", "sgd", "muon"]
 Schedule = Literal["cosine", "constant", "one_cycle", "step"]
 Balance = Literal["none", "weights", "sampler"]
 
-LR = {"adamw": 1e-3, "sgd": 0.05, "muon": 1e-3}
+LR = {"adamw": 1e-3, "sgd": 0.05, "muon": 0.02}
 WEIGHT_DECAY = {"adamw": 0.05, "sgd": 5e-4, "muon": 0.05}
 MOMENTUM = {"adamw": 0.9, "sgd": 0.9, "muon": 0.95}
 
@@ -39,7 +39,8 @@ class Recipe:
         batch_size: images that go through the model at once.
         accumulate: batches a step, whose gradients are averaged.
         optimizer: `adamw`, `sgd` (Nesterov), or `muon` (hidden weights; AdamW for the rest).
-        lr: the highest learning rate; by default 0.05 for sgd and 0.001 for the others.
+        lr: the highest learning rate; by default 0.05 for sgd, 0.001 for adamw, and 0.02 for muon, beside which
+            AdamW takes a twentieth of it.
         weight_decay: by default 0.0005 for sgd and 0.05 for the others. Biases, norms, embeddings and
             scales are not decayed.
         momentum: of sgd (by default 0.9) and muon (0.95), and the first beta of adamw (0.9); from 0 to below 1.
@@ -108,9 +109,12 @@ class Recipe:
             for name, defaults in (("lr", LR), ("weight_decay", WEIGHT_DECAY), ("momentum", MOMENTUM)):
                 if getattr(self, name) is None:
                     object.__setattr__(self, name, defaults[self.optimizer])
-        for name, good in self._checks().items():
+        for name, (good, asked) in self._checks().items():
             if not good:
-                raise UsageError(f"{name} = {getattr(self, name)!r} is out of range.", "See `zoo train --help`.")
+                raise UsageError(
+                    f"{name} = {getattr(self, name)!r} is out of range: it must be {asked}.",
+                    "Correct it; `zoo train --help` tells what it does.",
+                )
         if self.freeze and not self.init:
             raise UsageError(
                 "What is frozen (freeze) stays as the weights to begin from have it, and none are said.",
@@ -122,33 +126,34 @@ class Recipe:
                 "Say --hold-out 0.1 too, or leave --patience out.",
             )
 
-    def _checks(self) -> dict[str, bool]:
-        marks = (0.0, *self.milestones, 1.0)
+    def _checks(self) -> dict[str, tuple[bool, str]]:
+        """Of each field whether it is in its range, and the range in words."""
+        marks, endless = (0.0, *self.milestones, 1.0), float("inf")
         return {
-            "image_size": self.image_size is None or self.image_size >= 1,
-            "channels": self.channels is None or self.channels >= 1,
-            "layer_decay": 0 < self.layer_decay <= 1,
-            "epochs": self.epochs >= 1,
-            "batch_size": self.batch_size >= 1,
-            "accumulate": self.accumulate >= 1,
-            "optimizer": self.optimizer in get_args(Optimizer),
-            "lr": self.lr is None or 0 < self.lr < float("inf"),
-            "weight_decay": self.weight_decay is None or 0 <= self.weight_decay < float("inf"),
-            "momentum": self.momentum is None or 0 <= self.momentum < 1,
-            "clip": 0 <= self.clip < float("inf"),
-            "schedule": self.schedule in get_args(Schedule),
-            "milestones": all(before < after for before, after in pairwise(marks)),
-            "gamma": 0 < self.gamma <= 1,
-            "warmup_epochs": 0 <= self.warmup_epochs < float("inf"),
-            "ema": 0 <= self.ema < 1,
-            "hold_out": 0 <= self.hold_out < 1,
-            "patience": self.patience >= 0,
-            "balance": self.balance in get_args(Balance),
-            "crop": self.crop is None or self.crop >= 0,
-            "erase": 0 <= self.erase <= 1,
-            "mixup": 0 <= self.mixup <= 100,
-            "cutmix": 0 <= self.cutmix <= 100,
-            "seed": 0 <= self.seed < 2**63,
+            "image_size": (self.image_size is None or self.image_size >= 1, "from 1"),
+            "channels": (self.channels is None or self.channels >= 1, "from 1"),
+            "layer_decay": (0 < self.layer_decay <= 1, "above 0 and up to 1"),
+            "epochs": (self.epochs >= 1, "from 1"),
+            "batch_size": (self.batch_size >= 1, "from 1"),
+            "accumulate": (self.accumulate >= 1, "from 1"),
+            "optimizer": (self.optimizer in get_args(Optimizer), _one_of(Optimizer)),
+            "lr": (self.lr is None or 0 < self.lr < endless, "above 0"),
+            "weight_decay": (self.weight_decay is None or 0 <= self.weight_decay < endless, "from 0"),
+            "momentum": (self.momentum is None or 0 <= self.momentum < 1, "from 0 to below 1"),
+            "clip": (0 <= self.clip < endless, "from 0"),
+            "schedule": (self.schedule in get_args(Schedule), _one_of(Schedule)),
+            "milestones": (all(x < y for x, y in pairwise(marks)), "shares between 0 and 1, in rising order"),
+            "gamma": (0 < self.gamma <= 1, "above 0 and up to 1"),
+            "warmup_epochs": (0 <= self.warmup_epochs < endless, "from 0"),
+            "ema": (0 <= self.ema < 1, "from 0 to below 1"),
+            "hold_out": (0 <= self.hold_out < 1, "from 0 to below 1"),
+            "patience": (self.patience >= 0, "from 0"),
+            "balance": (self.balance in get_args(Balance), _one_of(Balance)),
+            "crop": (self.crop is None or self.crop >= 0, "from 0"),
+            "erase": (0 <= self.erase <= 1, "from 0 to 1"),
+            "mixup": (0 <= self.mixup <= 100, "from 0 to 100"),
+            "cutmix": (0 <= self.cutmix <= 100, "from 0 to 100"),
+            "seed": (0 <= self.seed < 2**63, "from 0 to below 2^63"),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,3 +164,7 @@ class Recipe:
         """The `zoo train` command that gives this recipe."""
         plain = Recipe(architecture=self.architecture, data=self.data, optimizer=self.optimizer)
         return recipe_command(asdict(self), {**asdict(plain), "optimizer": Recipe.optimizer}, *extra)
+
+
+def _one_of(choices: Any) -> str:
+    return f"one of {', '.join(get_args(choices))}"

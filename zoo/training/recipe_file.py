@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from zoo.errors import UsageError, WeightsError
 from zoo.training.recipe import VERSION, Recipe
+from zoo.training.recipe_command import FLAGS
 
 
 def read_recipe_file(path: Path) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
         UsageError: it cannot be read, is no TOML, or names a field or value that a recipe does not have.
     """
     try:
-        given = tomllib.loads(path.read_bytes().decode())
+        given = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"The recipe {path} could not be read: {error.strerror}.", "Check the path.") from None
     except (ValueError, RecursionError) as error:
@@ -64,7 +65,9 @@ def check_fields(given: Mapping[str, Any], where: str) -> dict[str, Any]:
         if name == "version":
             continue
         if name not in hints:
-            close = get_close_matches(name, hints, n=1)
+            fields_of = {flag.strip("-").replace("-", "_"): field for field, flag in FLAGS.items()}
+            said = fields_of.get(name.replace("-", "_"))  # as on the command line
+            close = [said] if said else get_close_matches(name, hints, n=1)
             raise UsageError(
                 f"{where} names {name!r}, which is no field of a recipe.",
                 f"Did you mean {close[0]}?" if close else f"The fields are: {', '.join(hints)}.",

@@ -6,7 +6,7 @@ from pathlib import Path
 from zoo.atomic import refuse_existing, refuse_unwritable
 from zoo.card import read_card
 from zoo.devices import pick_device
-from zoo.errors import DeviceError, TrainingError, UsageError, WeightsError
+from zoo.errors import DeviceError, OutputError, TrainingError, UsageError, WeightsError
 from zoo.memory import enough_memory
 from zoo.registry import Registry
 from zoo.report.events import require_tensorboard
@@ -73,8 +73,10 @@ def resume_job(
         weights = places.weights_file(entry.spec.name)
         if ranks.leads:
             places = replace(places, force=places.force or _ours(weights, record))
-            refuse_existing(weights, places.force)
+            _refuse_existing(weights, places.force)
             refuse_unwritable(weights)
+        if run is not None and not run.checkpoint.exists():
+            told.start("there is no checkpoint, so it begins at the first step")
         with enough_memory(places.device):
             job = prepare_together(registry, record.recipe, places, weights, told, ranks)
             refuse_other_data(record, job.data)
@@ -82,6 +84,13 @@ def resume_job(
     finally:
         if run is not None:
             run.release()
+
+
+def _refuse_existing(weights: Path, force: bool) -> None:
+    try:
+        refuse_existing(weights, force)
+    except OutputError as error:  # a run that goes on cannot choose another name
+        raise OutputError(error.cause, "Move it away, or say --force to replace it.") from None
 
 
 def _refuse_other_ranks(path: Path, record: Record, ranks: Ranks) -> None:
