@@ -78,7 +78,7 @@ def _converted(image: Image.Image, mode: str) -> Image.Image:
         image = Image.fromarray((np.asarray(image, np.int64).clip(0, 65535) >> 8).astype(np.uint8))
     elif image.mode in ("I", "F"):
         raise DataError(
-            f"The pixels of {_name(image)} have 32 bits, of which it is not known what black and white are.",
+            f"{_name(image)} has pixels of 32 bits, of which it is not known what black and white are.",
             "Store it with 8 or 16 bits a channel.",
         )
     try:
@@ -88,7 +88,7 @@ def _converted(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _name(image: Image.Image) -> str:
-    return str(getattr(image, "filename", "") or "the image")
+    return str(getattr(image, "filename", "") or "The image")
 
 
 def placement(size: tuple[int, int], preprocess: Preprocess) -> tuple[tuple[int, int, int, int], tuple[int, int]]:

@@ -59,7 +59,7 @@ def test_images_that_can_be_read_and_not_used_are_among_them(
     said = explained(train(run_zoo, pictures, "--channels", "1", *more), 1)
     for name, why in (
         ("lab", "cannot be converted"),
-        ("float", "have 32 bits"),
+        ("float", "has pixels of 32 bits"),
         ("line", "is too thin, 1×5000 pixels"),
     ):
         assert name in said and why in said

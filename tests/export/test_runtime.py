@@ -589,7 +589,7 @@ def test_pixels_of_which_nobody_knows_what_white_is_are_refused_as_in_training(f
     path = folder.parent / f"{np.dtype(dtype).name}.tiff"
     Image.fromarray(np.full((9, 7), 1, dtype)).save(path)
     refused(Error, lambda: Model(folder).prepare(path), str(path), "have 32 bits")
-    with pytest.raises(DataError, match=f"The pixels of {re.escape(str(path))} have 32 bits"):
+    with pytest.raises(DataError, match=f"{re.escape(str(path))} has pixels of 32 bits"):
         fit_image(open_image(path), PREPROCESS)
 
 

@@ -156,7 +156,9 @@ class _Fitted:
         except Exception as error:  # Pillow raises errors of every kind, of memory too
             named = getattr(image, "filename", "")
             if isinstance(error, ZooError):
-                raise error if named else DataError(f"Image {index}: {error.cause}", error.next_step) from error
+                if named:
+                    raise
+                raise DataError(f"Image {index}: {error.cause}", error.next_step) from error
             name, why = named or f"Image {index}", f"{type(error).__name__}: {error}"
             raise DataError(f"{name} cannot be used: {why}", "Store it as a PNG or JPEG of a common size.") from error
 
