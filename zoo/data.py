@@ -88,7 +88,7 @@ def open_data(
         skipped={split.name: len(split.corrupt) for split in bad},
         checksums={split.name: split.checksum for split in splits},
         notes=(
-            *getattr(train, "notes", ()),
+            *_own_notes(train),
             *dict.fromkeys(note for split in splits for note in split.notes),
             *skipped_note(bad),
         ),
@@ -146,6 +146,11 @@ def class_names(entry: Entry[Dataset], dataset: Labelled) -> tuple[str, ...]:
     if not names:
         raise DataError(f"The data set {entry.spec.name} names no classes.", "Declare classes in its spec.")
     return names
+
+
+def _own_notes(dataset: Labelled) -> tuple[str, ...]:
+    notes = getattr(dataset, "notes", ())
+    return tuple(map(str, notes)) if isinstance(notes, tuple | list) else ()
 
 
 def _look(data: Dataset, train: Labelled) -> ImageStats:
