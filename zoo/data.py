@@ -86,7 +86,7 @@ def open_data(
         train=splits[0].batches,
         test=splits[1].batches,
         skipped={split.name: len(split.corrupt) for split in bad},
-        checksums={split.name: split.checksum for split in splits},
+        checksums={split.name: split.checksum() for split in splits},
         notes=(
             *_own_notes(train),
             *dict.fromkeys(note for split in splits for note in split.notes),

@@ -120,3 +120,8 @@ def test_fine_tuning_follows_the_weights_parameters_and_the_cards_command_does_i
     assert json.loads(again.out)["digest"] == told["digest"]
     like = run_zoo("train", "--like", "lenet5.tuned", "--tag", "third", "--device", "cpu", "--json")
     assert json.loads(like.out)["digest"] == told["digest"]
+
+
+@pytest.mark.parametrize("flag", ["--memory-limit", "--checkpoint-every"])
+def test_what_is_no_number_is_in_no_range(run_zoo: Run, explained: Explained, flag: str) -> None:
+    assert "'nan' is no number" in explained(run_zoo("train", "lenet5", "--data", "digits", flag, "nan"), 2)

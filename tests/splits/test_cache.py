@@ -43,7 +43,7 @@ def test_the_second_time_nothing_is_decoded_to_be_looked_through(
     assert again.moments().mean_and_std() == first.moments().mean_and_std()
     assert gathered(again.batches) == gathered(first.batches) == gathered(ready(cache=False).batches)
     assert again.batches.labels.tolist() == [0] * 7 + [1] * 7
-    assert again.checksum == first.checksum == ready(cache=False, memory_limit=4.0 - limit).checksum
+    assert again.checksum() == first.checksum() == ready(cache=False, memory_limit=4.0 - limit).checksum()
 
 
 def test_without_a_cache_nothing_is_written(ready: Ready, decoded: Path) -> None:

@@ -102,7 +102,7 @@ def test_arrays_have_one_checksum_whatever_becomes_of_them() -> None:
 
     def seen(side: int, limit: float, of: "np.ndarray[Any, Any]" = images) -> int:
         preprocess = Preprocess(size=(side, side), mean=(0.5,), std=(0.5,))
-        return hold(Arrays(of), preprocess, 6, CPU, Reading(memory_limit=limit, workers=0)).checksum
+        return hold(Arrays(of), preprocess, 6, CPU, Reading(memory_limit=limit, workers=0)).checksum()
 
     assert len({seen(4, 1.0), seen(4, 0.0), seen(2, 1.0), seen(2, 0.0)}) == 1
     assert len({seen(4, 1.0, images[order]) for order in ([0, 1, 2, 3, 4, 5], [1, 0, 2, 3, 4, 5])}) == 2

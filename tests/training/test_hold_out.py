@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from zoo.batches import Resident
 from zoo.errors import UsageError
 from zoo.registry import Registry
+from zoo.report.history import read_history, stored_row
 from zoo.training.hold_out import hold_out
 from zoo.training.job import Told, run_job
 from zoo.training.loop import Epoch
@@ -72,6 +73,8 @@ def test_the_best_epoch_on_it_is_stored_and_the_run_ends_early(
     result = run_job(small, asked, put, Told(epoch=told))
     best = max(seen, key=lambda epoch: (epoch.evaluation.top1, -epoch.evaluation.loss))
     assert best.number == len(seen) - 2 < 38
+    assert (result.stored, result.epochs) == (best.number, len(seen))
+    assert stored_row(read_history(result.run / "history.csv"))["epoch"] == best.number
     stored = load_weights(result.path).tensors
     assert all(torch.equal(stored[name], value) for name, value in weights[best.number - 1].items())
     assert not all(torch.equal(stored[name], value) for name, value in weights[-1].items())

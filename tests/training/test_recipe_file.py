@@ -120,3 +120,17 @@ def test_no_value_of_any_type_gets_through_but_as_a_usage_error(name: str, value
     except UsageError:
         return
     assert isinstance(recipe, Recipe)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "asked"),
+    [
+        ("lr", 0.0, "above 0"),
+        ("hold_out", 1.0, "from 0 to below 1"),
+        ("milestones", (0.7, 0.3), "shares between 0 and 1, in rising order"),
+        ("optimizer", "adm", "one of adamw, sgd, muon"),
+    ],
+)
+def test_a_value_that_is_out_of_range_is_told_the_range(field: str, value: Any, asked: str) -> None:
+    with pytest.raises(UsageError, match=rf"^{field} = .* is out of range: it must be {asked}\."):
+        Recipe(**{"architecture": "net", "data": "pets", field: value})

@@ -142,8 +142,9 @@ def test_a_weights_file_of_another_run_is_not_replaced(
         run_job(small, recipe(), places("same"))
     run_job(small, recipe(seed=1), replace(places("same"), run_name="other"))
     before = Path("weights/net.same.safetensors").read_bytes()
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already") as caught:
         go_on(small, "same")
+    assert "Move it away" in caught.value.next_step
     assert Path("weights/net.same.safetensors").read_bytes() == before
     assert go_on(small, "same", force=True) != before
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,13 +50,13 @@ class Split:
         total: how many images there are with those that cannot.
         corrupt: why each of the others cannot be read.
         notes: what a person should know of how it was read, a line each.
-        checksum: of the pixels and labels of those that can be read, in order.
+        checksum: gives that of the pixels and labels of those that can be read, in order.
     """
 
     name: str
     batches: Batches
     total: int
-    checksum: int
+    checksum: Callable[[], int]
     corrupt: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     found: Moments | None = field(default=None, repr=False)
@@ -99,12 +100,12 @@ def hold(
     as_wanted = arrays is not None and arrays.shape[1:] == (*preprocess.size, preprocess.channels)
     if fits and as_wanted and labels is not None and arrays is not None:
         stacked = torch.from_numpy(np.ascontiguousarray(arrays.transpose(0, 3, 1, 2)))
-        return Split(name, Resident(stacked.to(device), labels.to(device)), n, checksum(arrays, labels))
+        return Split(name, Resident(stacked.to(device), labels.to(device)), n, partial(checksum, arrays, labels))
     workers = min(usable_cores(), MOST_WORKERS) if reading.workers is None else reading.workers
     workers = 0 if fits and n <= FEW else workers
     reader = Reader(dataset, preprocess, workers, pinned=not fits and device.type == "cuda")
     if not fits and arrays is not None and labels is not None:  # nothing in it can be damaged
-        return Split(name, Streamed(reader, labels, device), n, checksum(arrays, labels))
+        return Split(name, Streamed(reader, labels, device), n, partial(checksum, arrays, labels))
     cache = Cache.of(source, dataset, labels, preprocess, with_images=fits) if source and reading.cache else None
     found, images, note = _look_through(reader, cache, reading, name, fits=fits)
     check_labels(found.labels, num_classes)
@@ -116,7 +117,8 @@ def hold(
         reader.close()
         batches = Resident(images.to(device), found.labels.to(device))
     # of arrays, the same whether they are held or not
-    seen = found.checksum if arrays is None or labels is None else checksum(arrays, labels)
+    in_memory = None if arrays is None or labels is None else partial(checksum, arrays, labels)
+    seen = in_memory or (lambda: found.checksum)
     return Split(name, batches, n, seen, corrupt, notes, found.moments)
 
 
