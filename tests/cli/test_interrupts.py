@@ -260,3 +260,24 @@ def test_what_whoever_started_it_wants_ignored_is_ignored() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT)
     assert (ran.returncode, ran.stdout) == (0, "on\n")
+
+
+@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+def test_one_that_comes_while_an_error_is_told(number: signal.Signals) -> None:
+    """As when Ctrl-C is pressed twice, or a launcher ends a rank that is about to say why it ends."""
+    code = (
+        "import os, signal, sys; import zoo.cli.main as main; sys.argv = ['zoo', 'no_such_command']; "
+        f"main._explain = lambda *_: os.kill(os.getpid(), signal.{number.name}) or 0; main.main()"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (CODES[number], "", "")
+
+
+@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+def test_one_that_comes_when_all_is_said(number: signal.Signals) -> None:
+    code = (
+        "import atexit, os, signal, sys; from zoo.cli.main import main; sys.argv = ['zoo', '--version']; "
+        f"atexit.register(os.kill, os.getpid(), signal.{number.name}); main()"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT)
+    assert (ran.returncode, ran.stderr) == (-number, "") and ran.stdout.startswith("zoo")

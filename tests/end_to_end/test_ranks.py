@@ -33,7 +33,7 @@ PLAIN = (
 )
 # BatchNorm, a moving average, several batches a step, a hold-out, and random shifts.
 FULL = (
-    *("resnet20", "--data", "digits", "--image-size", "16", "--epochs", "2", "-b", "64", "--accumulate", "2"),
+    *("resnet20", "--data", "digits", "--image-size", "16", "--epochs", "4", "-b", "64", "--accumulate", "2"),
     *("--hold-out", "0.5", "--ema", "0.9", "--device", "cpu", "--tag", "full", "--checkpoint-every", "0"),
 )
 

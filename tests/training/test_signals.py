@@ -62,3 +62,18 @@ def test_what_is_ignored_stays_ignored() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Signals() as signals, signals.held():
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_they_wait_to_the_end_where_a_rank_is_lost() -> None:
+    """The launcher tells the other ranks to end, which they do by themselves; but first they say why."""
+    signal.signal(signal.SIGTERM, _ask)
+    with pytest.raises(RuntimeError, match="gloo"), Signals(lambda *numbers: numbers):
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_they_are_heard_again_after_any_other_error() -> None:
+    signal.signal(signal.SIGTERM, _ask)
+    with pytest.raises(RuntimeError, match="another"), Signals(lambda *numbers: numbers):
+        raise RuntimeError("another")
+    assert signal.getsignal(signal.SIGTERM) is _ask

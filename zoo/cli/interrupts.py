@@ -12,6 +12,7 @@ from types import FrameType
 
 PATIENCE = 15.0  # seconds that an import may hold a signal back
 AGAIN = 0.05  # seconds until it is sent again
+HEARD = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 class Terminated(BaseException):
@@ -44,9 +45,16 @@ def install() -> None:
             raise KeyboardInterrupt
         raise Terminated(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
+    for number in HEARD:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handle)
+
+
+def uninstall() -> None:
+    """Let these signals end the process at once from now on: there is nothing left to tidy away."""
+    for number in HEARD:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _importing(frame: FrameType | None) -> bool:

@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 an error that is explained; 2 wrong usage; 3 checked and f
 import errno
 import io
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import click
 
 from zoo import __version__
-from zoo.cli.interrupts import Terminated, install
+from zoo.cli.interrupts import Terminated, install, uninstall
 from zoo.cli.output import plain
 from zoo.errors import PluginError, UnknownName, UsageError, ZooError
 from zoo.plugins import discover
@@ -82,7 +83,12 @@ def main() -> None:
     """Run the command line and end the process with its exit code."""
     _open_standard_streams()
     install()
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+    except (Terminated, KeyboardInterrupt) as error:  # while the end was being told
+        code = 128 + (error.number if isinstance(error, Terminated) else signal.SIGINT)
+    uninstall()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

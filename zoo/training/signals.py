@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from zoo.training.ranks import is_lost
+
 SOON = 20.0  # seconds in which ranks agree; torchrun kills those that go on for 30
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -44,7 +46,9 @@ class Signals:
                     signal.signal(number, self._handle)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if is_lost(error):  # the launcher ends those who are left, who end by themselves and have to say why first
+            return
         for number, before in self._before.items():
             signal.signal(number, before)
 
