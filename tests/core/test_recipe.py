@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 import click
@@ -42,8 +43,22 @@ GIVEN = st.fixed_dictionaries(
         "scales": st.lists(st.floats(-9, 9), max_size=3).map(tuple),
     },
 )
+WARMUP = st.just(0.0) | RATES
+SCHEDULES = st.one_of(
+    st.fixed_dictionaries({"schedule": st.sampled_from(["cosine", "constant"]), "warmup_epochs": WARMUP}),
+    st.fixed_dictionaries({"schedule": st.just("one_cycle")}),
+    st.fixed_dictionaries(
+        {
+            "schedule": st.just("step"),
+            "warmup_epochs": WARMUP,
+            "milestones": st.lists(st.floats(0.001, 0.999), max_size=4, unique=True).map(sorted).map(tuple),
+            "gamma": st.floats(0.001, 1),
+        }
+    ),
+)
 RECIPES = st.builds(
-    Recipe,
+    lambda schedule, **others: Recipe(**schedule, **others),
+    SCHEDULES,
     architecture=st.sampled_from(["net", "kit:net"]),
     data=st.sampled_from(["pets", "kit:pets"]),
     params=GIVEN,
@@ -60,13 +75,9 @@ RECIPES = st.builds(
     weight_decay=st.none() | st.just(0.0) | RATES,
     momentum=st.none() | st.floats(0, 0.999),
     clip=st.just(0.0) | RATES,
-    schedule=st.sampled_from(["cosine", "constant", "one_cycle", "step"]),
-    milestones=st.lists(st.floats(0.001, 0.999), max_size=4, unique=True).map(sorted).map(tuple),
-    gamma=st.floats(0.001, 1),
     ema=st.just(0.0) | st.floats(0.1, 0.9999),
     hold_out=st.floats(0.01, 0.9),
     patience=st.integers(0, 50),
-    warmup_epochs=st.just(0.0) | RATES,
     crop=st.none() | st.integers(0, 64),
     hflip=st.none() | st.booleans(),
     trivial_augment=st.booleans(),
@@ -165,6 +176,33 @@ def test_a_value_out_of_range_is_a_usage_error_that_names_it(field: str, value: 
 def test_an_early_end_needs_a_hold_out() -> None:
     with pytest.raises(UsageError, match="the test split decides nothing"):
         Recipe(architecture="net", data="pets", patience=3)
+
+
+@pytest.mark.parametrize(
+    "words", ["--milestones 0.3", "--gamma 0.5 --sched constant", "--warmup-epochs 3 --sched one_cycle"]
+)
+def test_what_does_nothing_with_the_schedule_is_refused(words: str) -> None:
+    with pytest.raises(UsageError, match=r"does nothing where the schedule is (cosine|constant|one_cycle)"):
+        asked(f"zoo train net --data pets {words}")
+
+
+def test_no_rise_at_all_goes_with_every_schedule() -> None:
+    assert asked("zoo train net --data pets --sched one_cycle --warmup-epochs 0").warmup_epochs == 0
+
+
+def test_a_schedule_on_the_command_line_takes_the_place_of_a_files_with_all_that_is_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('schedule = "step"\nmilestones = [0.3]\ngamma = 0.5\nwarmup_epochs = 3\nepochs = 4')
+    start = f"zoo train net --data pets --recipe {path}"
+    assert asked(start).milestones == (0.3,)
+    assert asked(f"{start} --sched cosine") == Recipe(architecture="net", data="pets", epochs=4, warmup_epochs=3)
+    assert asked(f"{start} --sched one_cycle").warmup_epochs == Recipe.warmup_epochs
+    with pytest.raises(UsageError, match="milestones = "):
+        asked(f"{start} --sched cosine --milestones 0.2")
+    path.write_text("milestones = [0.3]")
+    assert asked(f"{start} --sched step").milestones == (0.3,)
+    with pytest.raises(UsageError, match="milestones = "):
+        asked(start)
 
 
 def test_a_command_line_out_of_range_is_wrong_usage() -> None:

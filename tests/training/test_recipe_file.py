@@ -26,13 +26,20 @@ def test_a_file_sets_what_it_names(tmp_path: Path) -> None:
         data = "pets"
         lr = 1
         hflip = false
+        schedule = "step"
         milestones = [0.3, 0.6]
         [params]
         depth = 4
     """
     recipe = to_recipe(read_recipe_file(file(tmp_path, text)), "mine.toml")
     assert recipe == Recipe(
-        architecture="net", data="pets", lr=1.0, hflip=False, milestones=(0.3, 0.6), params={"depth": 4}
+        architecture="net",
+        data="pets",
+        lr=1.0,
+        hflip=False,
+        schedule="step",
+        milestones=(0.3, 0.6),
+        params={"depth": 4},
     )
 
 
@@ -90,7 +97,7 @@ def test_a_card_without_a_recipe_is_refused_politely() -> None:
 
 @given(
     st.fixed_dictionaries(
-        {},
+        {"schedule": st.just("step")},
         optional={
             "epochs": st.integers(1, 99),
             "lr": st.floats(1e-9, 1),

@@ -27,6 +27,7 @@ def asked_recipe(registry: "Registry", options: dict[str, Any]) -> "Recipe":
         raise UsageError("--recipe and --like each say a whole recipe.", "Say one of them.")
     given = _given(file, like)
     params = {name: options.pop(name) for name in ("params", "loss_params")}
+    given = _without_others(given, options["schedule"])
     fields = {**given, **{name: value for name, value in options.items() if value is not None}}
     for name, flag in (("architecture", "ARCHITECTURE"), ("data", "--data")):
         if name not in fields:
@@ -53,6 +54,15 @@ def _given(file: Path | None, like: str | None) -> dict[str, Any]:
         path = find_weights(like)
         return recipe_of_card(read_card(path)[0].recipe, path)
     return {}
+
+
+def _without_others(given: dict[str, Any], schedule: str | None) -> dict[str, Any]:
+    """What a file or card says, without what its own schedule has of its own where a flag says another."""
+    from zoo.training.recipe import OF_SCHEDULES
+
+    if schedule is None or given.get("schedule", schedule) == schedule:
+        return given
+    return {name: value for name, value in given.items() if schedule in OF_SCHEDULES.get(name, [schedule])}
 
 
 def _params_of(init: str, architecture: str) -> dict[str, Any]:

@@ -106,7 +106,10 @@ def _epochs(recipe: Mapping[str, Any], history: History) -> object:
 
 def _tells(name: str, value: object, recipe: Mapping[str, Any]) -> bool:
     """Whether a field of the recipe deserves a row of its own: it is not told elsewhere, and does something."""
-    if name in ELSEWHERE or (name in ("milestones", "gamma") and recipe.get("schedule") != "step"):
+    schedule = recipe.get("schedule")
+    if name in ELSEWHERE or (name in ("milestones", "gamma") and schedule != "step"):
+        return False
+    if name == "warmup_epochs" and schedule == "one_cycle":  # it has a rise of its own
         return False
     return bool(value) and value != NOTHING.get(name)
 

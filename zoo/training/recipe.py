@@ -17,6 +17,7 @@ Balance = Literal["none", "weights", "sampler"]
 LR = {"adamw": 1e-3, "sgd": 0.05, "muon": 0.02}
 WEIGHT_DECAY = {"adamw": 0.05, "sgd": 5e-4, "muon": 0.05}
 MOMENTUM = {"adamw": 0.9, "sgd": 0.9, "muon": 0.95}
+OF_SCHEDULES = {"milestones": ("step",), "gamma": ("step",), "warmup_epochs": ("cosine", "constant", "step")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +126,13 @@ class Recipe:
                 "An early end (patience) needs a hold-out to judge by: the test split decides nothing.",
                 "Say --hold-out 0.1 too, or leave --patience out.",
             )
+        for name, schedules in OF_SCHEDULES.items():
+            value = getattr(self, name)
+            if self.schedule not in schedules and value and value != getattr(Recipe, name):
+                raise UsageError(
+                    f"{name} = {value!r} does nothing where the schedule is {self.schedule}.",
+                    f"Leave it out, or say --sched {' or '.join(schedules)}.",
+                )
 
     def _checks(self) -> dict[str, tuple[bool, str]]:
         """Of each field whether it is in its range, and the range in words."""
