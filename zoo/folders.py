@@ -34,6 +34,11 @@ def weights_folders() -> list[Path]:
     return list(reversed(unique.values()))
 
 
+def weights_name(architecture: str, tag: str) -> str:
+    """`ARCH.TAG.safetensors`, for an architecture's name, qualified or not."""
+    return f"{architecture.rpartition(':')[2]}.{tag}{SUFFIX}"
+
+
 def weights_files() -> dict[str, Path]:
     """`ARCH.TAG` to the weights file of that name, sorted."""
     found: dict[str, Path] = {}

@@ -24,6 +24,7 @@ from zoo.training.prepare import Job, Places, prepare
 from zoo.training.ranks import ALONE, Ranks, explaining
 from zoo.training.recipe import Recipe
 from zoo.training.record import Record, look
+from zoo.training.rivals import refuse_rival
 from zoo.training.run import Run
 from zoo.training.saver import Saver
 from zoo.training.signals import Signals
@@ -98,12 +99,16 @@ def _run_job(registry: Registry, recipe: Recipe, places: Places, told: Told, ran
     if ranks.leads:
         refuse_existing(path, places.force)
         refuse_unwritable(path)
+        if not places.force:
+            refuse_rival(places.runs, path)
     job = prepare_together(registry, recipe, places, path, told, ranks)
     if not ranks.leads:
         return carry_out(job, None, told, ranks)
     name = places.run_name or f"{architecture}.{places.tag}"
     run = Run.start(places.runs, name, _record(job), numbered=places.run_name is None)
     try:
+        if not places.force:
+            refuse_rival(places.runs, path, run.path)  # which has begun since
         return carry_out(job, run, told, ranks)
     finally:
         if not (run.checkpoint.exists() or run.result.exists()):

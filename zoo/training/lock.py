@@ -37,6 +37,22 @@ class Lock:
         os.close(self._descriptor)
 
 
+def is_held(file: Path) -> bool:
+    """Whether a process holds a lock on a file."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        with file.open("rb") as opened:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # it cannot be read, or the file system has no locks
+        return False
+    return False
+
+
 _held: set[int] = set()
 
 

@@ -14,7 +14,7 @@ from zoo.devices import describe
 from zoo.environment import versions
 from zoo.errors import UsageError
 from zoo.fitting import Wanted
-from zoo.folders import SUFFIX
+from zoo.folders import weights_name
 from zoo.losses import LossFunction, build_loss
 from zoo.models import build_model
 from zoo.params import check_params
@@ -54,7 +54,7 @@ class Places:
 
     def weights_file(self, architecture: str) -> Path:
         """`WEIGHTS/ARCH.TAG.safetensors`."""
-        return self.weights / f"{architecture}.{self.tag}{SUFFIX}"
+        return self.weights / weights_name(architecture, self.tag)
 
 
 @dataclass(frozen=True, kw_only=True)

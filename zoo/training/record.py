@@ -10,6 +10,7 @@ from typing import Any
 from zoo import __version__
 from zoo.data import Data
 from zoo.errors import TrainingError, ZooError
+from zoo.folders import weights_name
 from zoo.training.recipe import Recipe
 from zoo.training.recipe_file import to_recipe
 
@@ -40,6 +41,11 @@ class Record:
     force: bool
     init: str = ""
     zoo: str = __version__
+
+    @property
+    def weights_file(self) -> Path:
+        """Where the run is to store its weights."""
+        return Path(self.weights) / weights_name(self.recipe.architecture, self.tag)
 
     def to_json(self) -> bytes:
         """The content of `run.json`."""

@@ -16,6 +16,7 @@ from zoo.training.job import Result, Told, carry_out, prepare_together
 from zoo.training.prepare import Places
 from zoo.training.ranks import ALONE, Ranks
 from zoo.training.record import Record, read_record, refuse_other_data
+from zoo.training.rivals import refuse_rival
 from zoo.training.run import Run
 
 
@@ -75,6 +76,8 @@ def resume_job(
             places = replace(places, force=places.force or _ours(weights, record))
             _refuse_existing(weights, places.force)
             refuse_unwritable(weights)
+            if not places.force:
+                refuse_rival(path.parent, weights, path)
         if run is not None and not run.checkpoint.exists():
             told.start("there is no checkpoint, so it begins at the first step")
         with enough_memory(places.device):
