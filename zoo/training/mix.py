@@ -26,8 +26,8 @@ class Mixed:
         """The sum over the targets of their share times their loss, a scalar.
 
         As the share is the same for the whole batch, that is right for any loss, one of class indices too. Where a
-        loss is linear in the target, as cross_entropy and bce_with_logits are, it is the loss of the soft labels
-        themselves; cross_entropy with class weights averages over the weights met, for each target by itself.
+        loss is linear in the target, as cross_entropy and bce_with_logits are, with weights too, it is the loss of the
+        soft labels themselves.
         """
         if len(self.targets) == 1:
             return loss(logits, self.targets[0][1])

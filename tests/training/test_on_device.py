@@ -1,0 +1,133 @@
+"""A step, or a batch of an evaluation, does all its work on the device and never waits for it.
+
+The device is `meta`, which every machine has: its tensors have no values, so that whoever reads one fails. Whatever
+else would fail or wait on a GPU is refused by `OnlyThere`.
+"""
+
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from zoo.batches import Batch, Resident
+from zoo.data import Data
+from zoo.evaluate import evaluate
+from zoo.losses import build_loss
+from zoo.plugins import discover
+from zoo.preprocess import Preprocess
+from zoo.registry import Registry
+from zoo.specs import Loss
+from zoo.training.loop import Training
+from zoo.training.plan import make_plan
+from zoo.training.prepared import prepared
+from zoo.training.recipe import Recipe
+from zoo.training.state import State
+from zoo.training.upload import upload
+from zoo_classic.resnet_cifar import CifarResNet
+
+META = torch.device("meta")
+PREPROCESS = Preprocess(size=(16, 16), mean=(0.5,) * 3, std=(0.2,) * 3)
+RECIPES: dict[str, dict[str, Any]] = {
+    "plain": {"crop": 0, "hflip": False},
+    "sgd": {"optimizer": "sgd", "clip": 0.5, "accumulate": 2, "schedule": "step"},
+    "muon": {"optimizer": "muon", "schedule": "one_cycle", "ema": 0.9},
+    "mixup": {"mixup": 0.3},
+    "cutmix": {"cutmix": 1.0, "trivial_augment": True, "erase": 0.5},
+    "sampler": {"balance": "sampler", "hold_out": 0.2},
+}
+
+
+class OnlyThere(TorchDispatchMode):
+    """Refuses operations on tensors of two devices, and copies between them that are waited for, but for `upload`'s."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        tensors = [value for value in tree_leaves((args, kwargs, result)) if isinstance(value, Tensor)]
+        places = {value.device.type for value in tensors if value.ndim}  # a CPU scalar is as good as a number
+        waits = not (kwargs or {}).get("non_blocking") and not _uploading(sys._getframe())
+        if len(places) > 1 and waits:
+            raise RuntimeError(f"{func} has tensors on more than one device")
+        return result
+
+
+def _uploading(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code is not upload.__code__:
+        frame = frame.f_back
+    return frame is not None
+
+
+def taken(recipe: Recipe, loss: str, **params: object) -> State:
+    """The state after the steps of an epoch; the run is planned on the CPU."""
+    labels = torch.arange(160) % 10
+    images = torch.empty(160, 3, 16, 16, dtype=torch.uint8)
+    here, there = Resident(images, labels), Resident(images.to(META), labels.to(META))
+    data = Data(name="grey", classes=tuple("abcdefghij"), preprocess=PREPROCESS, train=here, test=here)
+    with META:
+        state = State.fresh(CifarResNet(num_classes=10, in_channels=3, depth=8), recipe, META)
+    plan = make_plan(recipe, data, True)
+    built = build_loss(Registry(discover()).find(Loss, loss), params, META)
+    run = Training(state, plan, recipe, data, built, META)
+    state.train()
+    order = run._draws.order(plan.train.n, 1, plan.evenly)
+    batches = there.epoch(plan.batch_size, order[: plan.steps * plan.batch_size * plan.accumulate])
+    batches = iter(list(batches))
+    with OnlyThere():
+        for chosen in prepared(batches, run._augmenter, run._draws, 0, plan.accumulate):
+            run._step(chosen)
+    assert state.step == plan.steps
+    return state
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_steps_of_an_epoch(name: str) -> None:
+    state = taken(Recipe(architecture="resnet20", data="grey", batch_size=32, **RECIPES[name]), "cross_entropy")
+    assert {value.device for value in (state.total, state.sound, *state.module.state_dict().values())} == {META}
+
+
+@pytest.mark.parametrize(
+    ("loss", "params"),
+    [
+        ("cross_entropy", {"class_weights": (1.0,) * 10, "label_smoothing": 0.1}),
+        ("focal", {"class_weights": (1.0,) * 10}),
+        ("bce_with_logits", {"pos_weight": (1.0,) * 10}),
+        ("mse", {}),
+    ],
+)
+def test_losses(loss: str, params: dict[str, object]) -> None:
+    taken(Recipe(architecture="resnet20", data="grey", batch_size=32, mixup=0.2, cutmix=1.0), loss, **params)
+
+
+def test_an_evaluation_reads_nothing_before_its_end() -> None:
+    seen = []
+
+    class Counted(Resident):
+        def epoch(self, batch_size: int, order: Tensor | None = None) -> Iterator[Batch]:
+            for batch in super().epoch(batch_size, order):
+                seen.append(len(batch[1]))
+                yield batch
+
+    with META:
+        module = CifarResNet(num_classes=10, in_channels=3, depth=8)
+        split = Counted(torch.empty(160, 3, 16, 16, dtype=torch.uint8), torch.zeros(160, dtype=torch.int64))
+    loss = build_loss(Registry(discover()).find(Loss, "cross_entropy"), {}, META)
+    with pytest.raises(NotImplementedError, match="meta"), OnlyThere():
+        evaluate(module, split, PREPROCESS, loss, num_classes=10, device=META, batch_size=64)
+    assert seen == [64, 64, 32]
+
+
+def test_what_reads_a_value_or_mixes_devices_fails_here() -> None:
+    """Else nothing above would show anything."""
+    there, here = torch.ones(2, device=META), torch.ones(2)
+    with pytest.raises(RuntimeError, match="meta"):
+        float(there.sum())
+    for mixes in (lambda: there.sub_(here), lambda: there[torch.tensor([0])], lambda: here.to(META)):
+        with pytest.raises(RuntimeError, match="more than one device"), OnlyThere():
+            mixes()
+    with OnlyThere():
+        upload(here, META)
