@@ -147,7 +147,9 @@ class Dataset(Spec):
             `split` "train" or "test". An image is a PIL image or a uint8 array `[H, W]` or `[H, W, C]`. `root`
             is a `pathlib.Path`; nothing may be downloaded unless `download` is true. A set that also has `files`
             (the path of the file that each image is in, where that and its own code decide the pixels) and `labels`
-            or `targets` (the class indices) is decoded once and cached. What it has as `notes`, a tuple of texts, is
+            or `targets` (the class indices) is decoded once and cached. Where its images lie in memory as `images`, a
+            uint8 array, and the class indices beside them as `labels`, and its items are those, they are taken at
+            once. What it has as `notes`, a tuple of texts, is
             shown before training.
         classes: the class names in the order of their indices; empty where the loaded set's `classes` says.
         input_shape: `(C, H, W)` of its images; `None` where they differ.

@@ -52,7 +52,7 @@ def test_a_run_goes_on_as_it_was_begun_and_not_as_another(
         ({"format": 99}, "was begun with zoo"),
         ({"recipe": {"architecture": "lenet5"}}, "is damaged"),
         ({"recipe": None}, "is damaged"),
-        ({"plugin": "zoo-kit 9.9.9"}, "begun with the architecture of zoo-kit 9.9.9"),
+        ({"plugins": {"architecture": "zoo-kit 9.9.9"}}, "begun with the architecture of zoo-kit 9.9.9"),
     ],
     ids=["release", "format", "recipe", "no recipe", "plugin"],
 )
@@ -108,7 +108,7 @@ def test_weights_that_cannot_be_begun_from_are_refused(
 
 def test_fine_tuning_follows_the_weights_parameters_and_the_cards_command_does_it_again(run_zoo: Run) -> None:
     assert run_zoo(*TRAIN, "-p", "activation=relu", "--tag", "relu").code == 0
-    first = run_zoo(*TRAIN, "--init", "lenet5.relu", "--freeze", "--layer-decay", "0.5", "--tag", "tuned", "--json")
+    first = run_zoo(*TRAIN, "--init", "lenet5.relu", "--freeze", "--tag", "tuned", "--json")
     assert first.code == 0 and "the head alone is trained" in first.err
     told = json.loads(first.out)
     from zoo.card import read_card

@@ -1,7 +1,7 @@
 """The command that a card records gives the very recipe that made the weights."""
 
 import shlex
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +203,24 @@ def test_a_schedule_on_the_command_line_takes_the_place_of_a_files_with_all_that
     assert asked(f"{start} --sched step").milestones == (0.3,)
     with pytest.raises(UsageError, match="milestones = "):
         asked(start)
+
+
+def test_an_optimizer_or_a_loss_on_the_command_line_takes_the_place_of_a_files_with_all_that_is_its_own(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'optimizer = "sgd"\nlr = 0.3\nweight_decay = 0.1\nmomentum = 0.5\nloss = "focal"\n[loss_params]\nscales = [1.0]'
+    )
+    start = f"zoo train net --data pets --recipe {path}"
+    assert (asked(start).lr, asked(start).momentum) == (0.3, 0.5) and asked(start).loss_params["scales"] == (1.0,)
+    assert asked(f"{start} --opt sgd --loss kit:focal") == replace(asked(start), loss="kit:focal")
+    plain = Recipe(architecture="net", data="pets", optimizer="muon")
+    other = asked(f"{start} --opt muon --weight-decay 0.2 --loss cross_entropy")
+    assert (other.lr, other.momentum, other.weight_decay) == (plain.lr, plain.momentum, 0.2)
+    assert "scales" not in other.loss_params
+    path.write_text("lr = 0.3")
+    assert asked(f"{start} --opt sgd").lr == 0.3
 
 
 def test_a_command_line_out_of_range_is_wrong_usage() -> None:

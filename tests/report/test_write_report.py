@@ -80,6 +80,10 @@ def test_the_page_tells_what_of_the_recipe_did_something_and_which_epoch_is_stor
     assert "| loss | focal (gamma=1.5) |" in rows
     assert (told["accumulate"], told["ema"], told["schedule"]) == ("2", "0.9", "cosine")
     assert not {"layer decay", "mixup", "gamma", "loss params"} & set(told)
+    none = {"crop": 0, "hflip": False, "weight_decay": 0.0, "momentum": 0.0, "amp": None}
+    page = write_page(replace(made, recipe=recipe | none), measured, (), {}, (), history)
+    assert all(f"| {row} |" in page for row in ("crop | 0", "hflip | False", "weight decay | 0.0", "momentum | 0.0"))
+    assert "| amp |" not in page
     rises = {"warmup_epochs": 1.0, "schedule": "cosine"}, {"warmup_epochs": 1.0, "schedule": "one_cycle"}
     pages = [write_page(replace(made, recipe=recipe | each), measured, (), {}, (), history) for each in rises]
     assert ["warmup epochs" in page for page in pages] == [True, False]

@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from zoo.preprocess import Preprocess
 from zoo.splits import cache as cache_module
@@ -227,7 +228,7 @@ def test_two_processes_may_make_it_at_once(photographs: Path, decoded: Path) -> 
     assert the_file(decoded).suffix == ".safetensors"
 
 
-def test_an_image_that_could_not_be_read_is_tried_again(ready: Ready, photographs: Path) -> None:
+def test_an_image_that_could_not_be_read_is_tried_again(ready: Ready, reads: Reads, photographs: Path) -> None:
     """A disk that was away, or permissions, change no file's time."""
     victim = photographs / "0" / "04.jpg"
     aside = victim.rename(photographs / "aside")
@@ -237,7 +238,16 @@ def test_an_image_that_could_not_be_read_is_tried_again(ready: Ready, photograph
     aside.write_bytes(bytes(len(opened)))
     os.utime(aside, ns=(seen.st_atime_ns, seen.st_mtime_ns))
     assert ready(skip_corrupt=True).batches.n == 13
-    assert ready(skip_corrupt=True).batches.n == 13
+    assert ready(skip_corrupt=True).batches.n == 13 and reads() == 1
     aside.write_bytes(opened)
     os.utime(aside, ns=(seen.st_atime_ns, seen.st_mtime_ns))
     assert ready(skip_corrupt=True).batches.n == 14
+
+
+def test_an_image_that_can_be_read_and_not_be_used_spoils_no_cache(
+    ready: Ready, reads: Reads, photographs: Path
+) -> None:
+    """One whose pixels have 32 bits, say."""
+    Image.new("I", (9, 9), 70000).save(photographs / "0" / "04.jpg", format="TIFF")
+    assert ready(skip_corrupt=True).batches.n == 13
+    assert ready(skip_corrupt=True).batches.n == 13 and reads() == 1

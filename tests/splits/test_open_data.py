@@ -126,3 +126,28 @@ def test_what_images_are_is_seen_from_all_of_a_split_and_grey_has_16_bits_too(re
     assert deep.mode == "I;16" and _look(spec, Classes(deep, Image.new("L", (8, 8)))).channels == 1
     found = _look(spec, Classes(Image.new("L", (8, 8)), Image.new("L", (8, 8)), Image.new("RGB", (16, 16))))
     assert (found.channels, found.side) == (3, None)
+
+
+class Inverted:
+    """A data set whose arrays are not what it gives."""
+
+    def __init__(self, pixels: int, labels: int) -> None:
+        self.images = np.arange(80, dtype=np.uint8).reshape(20, 2, 2)
+        self.labels = np.arange(20) % 2
+        self._pixels, self._labels = pixels, labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return self.images[index] ^ self._pixels, int(self.labels[index]) ^ self._labels
+
+
+@pytest.mark.parametrize(("pixels", "labels"), [(0, 0), (255, 0), (0, 1)])
+@pytest.mark.parametrize("limit", [0.0, 1.0])
+def test_what_is_taken_is_what_a_data_set_gives_whatever_arrays_it_has(pixels: int, labels: int, limit: float) -> None:
+    data, preprocess = Inverted(pixels, labels), Preprocess(size=(2, 2), mean=(0.5,), std=(0.5,))
+    split = hold(data, preprocess, 2, CPU, Reading(memory_limit=limit, workers=0))
+    images, known = next(iter(split.batches.epoch(20, torch.arange(20))))
+    assert torch.equal(images[:, 0], torch.from_numpy(data.images ^ np.uint8(pixels)))
+    assert known.tolist() == (data.labels ^ labels).tolist()

@@ -1,14 +1,21 @@
 """One process at a time holds a run; a worker process that outlives it does not."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from zoo.errors import TrainingError
+from zoo.registry import Registry
+from zoo.training.job import Told, run_job
 from zoo.training.lock import Lock
+from zoo.training.prepare import Places
+from zoo.training.recipe import Recipe
 
 HOLD = """
 import sys
@@ -40,6 +47,25 @@ def test_it_is_refused_while_another_process_holds_it_and_free_once_that_is_kill
     process.stdin.close()
     process.stdout.close()
     Lock(file).release()
+
+
+def test_it_is_asked_for_as_network_file_systems_need_it(file: Path) -> None:
+    """NFS locks no file that is open for reading alone."""
+    lock = Lock(file)
+    assert fcntl.fcntl(lock._descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
+    lock.release()
+
+
+def test_where_there_are_no_locks_a_run_goes_on_and_says_so(
+    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., Places], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    said: list[str] = []
+    run_job(small, recipe(epochs=1), places("here"), Told(start=said.append))
+    assert any("no locks on this file system; let no other process go on with runs/here" in line for line in said)
 
 
 def test_a_forked_worker_does_not_keep_it(file: Path) -> None:

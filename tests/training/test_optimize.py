@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Muon
 
+from zoo.errors import UsageError
 from zoo.training.average import Average
 from zoo.training.muon import WholeMuon
 from zoo.training.optimize import make_optimizers, set_lr
@@ -61,6 +62,30 @@ def test_what_is_added_to_values_or_scales_them_is_not_decayed_nor_hidden(name: 
     assert decayed == {"patch_embed.weight", "head.weight", *hidden}
     if name == "muon":
         assert {names[p.data_ptr()] for p in optimizers[1].param_groups[0]["params"]} == hidden
+
+
+class HeadFirst(nn.Module):
+    """Its head is registered before the layers below it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(8, 3)
+        self.read = nn.Linear(4, 8)
+        self.middle = nn.Linear(8, 8)
+
+
+def test_muon_takes_what_is_hidden_wherever_the_head_is_registered() -> None:
+    module = HeadFirst()
+    made = make_optimizers(module, recipe(optimizer="muon"), head=frozenset({"head.weight", "head.bias"}))
+    (hidden,) = made[1].param_groups[0]["params"]
+    assert hidden.data_ptr() == module.middle.weight.data_ptr()
+    assert {group["scale"] for group in made[0].param_groups} == {0.05}
+
+
+def test_muon_is_refused_where_nothing_is_hidden() -> None:
+    for module in (nn.Linear(4, 3), nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3))):
+        with pytest.raises(UsageError, match="this model has none between the image and the logits"):
+            make_optimizers(module, recipe(optimizer="muon"))
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])

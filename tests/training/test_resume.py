@@ -20,6 +20,7 @@ from zoo.training.prepare import Places
 from zoo.training.recipe import Recipe
 from zoo.training.resume import Anew, find_run, resume_job
 from zoo.training.saver import Saver
+from zoo.weights import load_weights, save_weights
 
 Make = Callable[..., Recipe]
 Put = Callable[..., Places]
@@ -81,6 +82,34 @@ def test_resumed_runs_end_in_the_same_bytes(
     torch.manual_seed(99)  # whatever was drawn in between
     assert go_on(small, "same") == expected
     assert _history(Path("runs/same")) == history
+
+
+def test_a_plugin_of_its_own_distribution_is_told_among_the_versions(
+    small: Registry, recipe: Make, places: Put
+) -> None:
+    assert run_job(small, recipe(epochs=1), places("same")).card.versions["kit"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"batch_size": 40, "accumulate": 2}, "each epoch leaves 70 of 150 training images out"),
+        ({"batch_size": 140, "hold_out": 0.2}, "training images are one batch: they are fewer than 140"),
+        ({"batch_size": 30}, ""),
+    ],
+)
+def test_it_is_told_where_an_epoch_is_not_what_was_asked_for(
+    small: Registry, recipe: Make, places: Put, fields: dict[str, Any], said: str
+) -> None:
+    told: list[str] = []
+    run_job(small, recipe(epochs=1, **fields), places("same"), Told(start=told.append))
+    assert any(said in line for line in told) if said else not told
+
+
+def test_a_shift_that_may_leave_nothing_to_see_is_refused(small: Registry, recipe: Make, places: Put) -> None:
+    run_job(small, recipe(epochs=1, crop=7), places("same"))
+    with pytest.raises(UsageError, match="A shift of 8 pixels would leave nothing"):
+        run_job(small, recipe(epochs=1, crop=8), places("other"))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -146,6 +175,24 @@ def test_a_weights_file_of_another_run_is_not_replaced(
         go_on(small, "same")
     assert "Move it away" in caught.value.next_step
     assert Path("weights/net.same.safetensors").read_bytes() == before
+    assert go_on(small, "same", force=True) != before
+
+
+def test_nor_are_those_of_the_same_recipe_on_other_data(
+    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which they are is known at the end: the run's own would be the same."""
+    done = run_job(small, recipe(), replace(places("same"), run_name="other"))
+    weights = load_weights(done.path)
+    done.path.unlink()
+    stop_at(monkeypatch, 2)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(small, recipe(), places("same"))
+    save_weights(done.path, {name: value * 2 for name, value in weights.tensors.items()}, weights.card)
+    before = done.path.read_bytes()
+    with pytest.raises(OutputError, match="exists already"):
+        go_on(small, "same")
+    assert done.path.read_bytes() == before
     assert go_on(small, "same", force=True) != before
 
 
@@ -241,11 +288,15 @@ def test_data_or_a_model_that_is_another_now_is_refused(
     ("change", "says"),
     [
         ({"zoo": "0.0.1"}, "begun with zoo 0.0.1"),
-        ({"plugin": "kit 0.9"}, "architecture of kit 0.9, and here is kit 1"),
+        ({"plugins": {"architecture": "kit 0.9"}}, "architecture of kit 0.9, and here is kit 1"),
+        (
+            {"plugins": {"architecture": "kit 1", "data set": "kit 1", "loss": "losses 2"}},
+            "loss of losses 2, and here is kit 1",
+        ),
         ({"recipe": {"architecture": "net"}}, "damaged"),
         ({"tag": 1, "more": 2}, "damaged"),
     ],
-    ids=["zoo", "plugin", "recipe", "fields"],
+    ids=["zoo", "architecture", "loss", "recipe", "fields"],
 )
 def test_a_run_of_another_release_or_with_a_damaged_record_is_refused(
     small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], says: str

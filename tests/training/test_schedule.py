@@ -41,6 +41,10 @@ def test_cosine_rises_and_falls_to_zero() -> None:
     assert rates[10] == 1.0 and rates[55] == pytest.approx(0.5) and 0 < rates[99] < 0.001
 
 
+def test_a_run_that_is_shorter_than_its_rise_ends_within_it() -> None:
+    assert schedule("cosine", 10, warmup=100) == pytest.approx([(step + 1) / 101 for step in range(10)])
+
+
 @given(st.sampled_from(["cosine", "constant", "one_cycle", "step"]), st.integers(1, 300), st.integers(0, 400))
 def test_no_rate_is_ever_out_of_range(name: str, steps: int, warmup: int) -> None:
     assert all(0 <= rate <= 1 for rate in schedule(name, steps, warmup))

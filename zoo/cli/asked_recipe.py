@@ -1,11 +1,18 @@
 """From a command line to the recipe it asks for: a file's or a card's, over which flags win."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
     from zoo.training.recipe import Recipe
+
+GOES_WITH = {  # what a recipe says of its own choice, and means nothing beside another
+    "architecture": ("params",),
+    "loss": ("loss_params",),
+    "optimizer": ("lr", "weight_decay", "momentum"),
+}
 
 
 def asked_recipe(registry: "Registry", options: dict[str, Any]) -> "Recipe":
@@ -27,7 +34,7 @@ def asked_recipe(registry: "Registry", options: dict[str, Any]) -> "Recipe":
         raise UsageError("--recipe and --like each say a whole recipe.", "Say one of them.")
     given = _given(file, like)
     params = {name: options.pop(name) for name in ("params", "loss_params")}
-    given = _without_others(given, options["schedule"])
+    given = _without_others(given, options)
     fields = {**given, **{name: value for name, value in options.items() if value is not None}}
     for name, flag in (("architecture", "ARCHITECTURE"), ("data", "--data")):
         if name not in fields:
@@ -56,13 +63,22 @@ def _given(file: Path | None, like: str | None) -> dict[str, Any]:
     return {}
 
 
-def _without_others(given: dict[str, Any], schedule: str | None) -> dict[str, Any]:
-    """What a file or card says, without what its own schedule has of its own where a flag says another."""
+def _without_others(given: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file or card says, without what goes with a choice of its own where a flag makes another."""
     from zoo.training.recipe import OF_SCHEDULES
 
-    if schedule is None or given.get("schedule", schedule) == schedule:
-        return given
-    return {name: value for name, value in given.items() if schedule in OF_SCHEDULES.get(name, [schedule])}
+    def differs(name: str) -> bool:
+        return said[name] is not None and _bare(given.get(name, said[name])) != _bare(said[name])
+
+    gone = {name for choice, names in GOES_WITH.items() if differs(choice) for name in names}
+    if differs("schedule"):
+        gone |= {name for name, schedules in OF_SCHEDULES.items() if said["schedule"] not in schedules}
+    return {name: value for name, value in given.items() if name not in gone}
+
+
+def _bare(name: str) -> str:
+    """A name without the plugin that may be said before it."""
+    return name.rpartition(":")[2]
 
 
 def _params_of(init: str, architecture: str) -> dict[str, Any]:

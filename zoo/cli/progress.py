@@ -28,14 +28,11 @@ class Silent:
         """Not shown."""
 
 
-class Plain:
+class Plain(Silent):
     """Lines only: nothing of a stage's progress is shown."""
 
     def line(self, text: str) -> None:
         click.echo(text, err=True)
-
-    def update(self, label: str, done: int, total: int, detail: str = "") -> None:
-        """Not shown."""
 
 
 def duration(seconds: float) -> str:
@@ -81,7 +78,7 @@ class _Rich:
         self._task = bars.add_task("", total=None, detail="", visible=False)
 
     def line(self, text: str) -> None:
-        self._bars.console.print(text, markup=False, highlight=False)
+        self._bars.console.print(text, markup=False, emoji=False, highlight=False)
 
     def update(self, label: str, done: int, total: int, detail: str = "") -> None:
         self._bars.update(

@@ -1,12 +1,12 @@
 """The options of `zoo train` that set a field of the recipe. Each is `None` or empty where it is not given."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 import click
 
 from zoo.cli.options import channels_option, image_size_option, param_option
-from zoo.training.recipe import Balance, Optimizer, Schedule
+from zoo.training.recipe import LR, MOMENTUM, WEIGHT_DECAY, Balance, Optimizer, Schedule
 
 
 def _numbers(context: click.Context, option: click.Parameter, value: str | None) -> tuple[float, ...] | None:
@@ -17,6 +17,11 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
         return tuple(float(part) for part in value.split(",") if part)
     except ValueError:
         raise click.BadParameter(f"{value!r} is not a list of numbers such as 0.5,0.75.") from None
+
+
+def _defaults(values: Mapping[str, float]) -> str:
+    """The default of each optimizer, for a help text."""
+    return f"[default: {', '.join(f'{value:g} for {name}' for name, value in values.items())}]"
 
 
 WHOLE = click.IntRange(1)
@@ -35,9 +40,9 @@ _OPTIONS = (
     click.option("--batch-size", "-b", type=WHOLE, help="Images at once.  [default: 128]"),
     click.option("--accumulate", type=WHOLE, help="Batches whose gradients make a step.  [default: 1]"),
     click.option("--opt", "optimizer", type=click.Choice(get_args(Optimizer)), help="[default: adamw]"),
-    click.option("--lr", type=float, help="Highest learning rate.  [default: 0.05 for sgd, else 0.001]"),
-    click.option("--weight-decay", type=float, help="[default: 0.0005 for sgd, else 0.05]"),
-    click.option("--momentum", type=float, help="First beta for adamw.  [default: 0.95 for muon, else 0.9]"),
+    click.option("--lr", type=float, help=f"Highest learning rate.  {_defaults(LR)}"),
+    click.option("--weight-decay", type=float, help=_defaults(WEIGHT_DECAY)),
+    click.option("--momentum", type=float, help=f"First beta for adamw.  {_defaults(MOMENTUM)}"),
     click.option("--clip", type=float, help="Largest norm of the gradients; 0 for any.  [default: 0]"),
     click.option("--sched", "schedule", type=click.Choice(get_args(Schedule)), help="[default: cosine]"),
     click.option("--milestones", callback=_numbers, help="Shares of the run where `step` steps.  [default: 0.5,0.75]"),

@@ -182,11 +182,12 @@ def _told(
 def _tell_differences(show: Progress, like: str, places: "Places", ranks: "Ranks") -> None:
     from zoo.card import read_card
     from zoo.devices import describe
-    from zoo.environment import differences, versions
+    from zoo.environment import PACKAGES, differences, versions
     from zoo.folders import find_weights
 
     card, _ = read_card(find_weights(like))
-    here = {**versions(), **describe(places.device), "ranks": str(ranks.world)}
+    packages = (*PACKAGES, *(name for name in card.versions if name not in PACKAGES))
+    here = {**versions(packages), **describe(places.device), "ranks": str(ranks.world)}
     changed = differences({"ranks": "1", **card.versions}, here)
     if "version" not in card.recipe:
         changed.append("an earlier zoo then, which drew its random numbers in another way")
@@ -205,8 +206,6 @@ def _tell_data(show: Progress, recipe: "Recipe", device: str, data: "Data") -> N
     counts = (label_counts(split, len(data.classes)) for split in (data.train, data.test))
     for line in (*class_counts(data.classes, *counts), *data.notes):
         show.line(plain(line))
-    if recipe.batch_size > data.train.n:
-        show.line(f"the {data.train.n:,} training images are one batch: they are fewer than {recipe.batch_size:,}")
 
 
 def _tell_step(show: Progress, recipe: "Recipe", step: "Step") -> None:

@@ -13,7 +13,13 @@ ELSEWHERE = {
     *("version", "architecture", "data", "params", "loss", "loss_params", "epochs", "lr", "skip_corrupt", "seed"),
     *("image_size", "channels"),
 }
-NOTHING = {"balance": "none", "layer_decay": 1.0, "accumulate": 1}  # values that do nothing
+OFF = {  # what of a recipe does nothing at these values, or at 0, "" or False where none is given
+    **dict.fromkeys(("init", "freeze", "clip", "ema", "hold_out", "patience", "trivial_augment", "erase"), None),
+    **dict.fromkeys(("mixup", "cutmix", "compile"), None),
+    "balance": "none",
+    "layer_decay": 1.0,
+    "accumulate": 1,
+}
 Pictures = Mapping[tuple[int, int], Sequence[str]]  # true and predicted class to paths of pictures
 
 
@@ -111,7 +117,7 @@ def _tells(name: str, value: object, recipe: Mapping[str, Any]) -> bool:
         return False
     if name == "warmup_epochs" and schedule == "one_cycle":  # it has a rise of its own
         return False
-    return bool(value) and value != NOTHING.get(name)
+    return value is not None and not (name in OFF and (not value or value == OFF[name]))
 
 
 def _figures(card: Card, evaluation: Evaluation) -> str:

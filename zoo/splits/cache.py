@@ -5,6 +5,7 @@ A file says what it was made from. One that is stale, damaged or of another rele
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,8 +16,8 @@ import torch
 from torch import Tensor
 
 from zoo.atomic import replacing_file
-from zoo.batches import Labelled, read_item
-from zoo.errors import OutputError, WeightsError, ZooError
+from zoo.batches import Labelled
+from zoo.errors import OutputError, WeightsError
 from zoo.folders import decoded_folder
 from zoo.header import TensorInfo, read_header
 from zoo.preprocess import Preprocess
@@ -57,8 +58,12 @@ class Cache:
         place = hashlib.sha256(json.dumps([source, with_images, *geometry(preprocess)]).encode()).hexdigest()[:32]
         return cls(decoded_folder() / f"{place}.safetensors", made_from)
 
-    def read(self, dataset: Labelled) -> tuple[Survey, Tensor | None] | None:
-        """What was stored, with images uint8 `[N, C, H, W]` if they are kept; `None` where nothing can be used."""
+    def read(self, usable: Callable[[int], bool]) -> tuple[Survey, Tensor | None] | None:
+        """What was stored, with images uint8 `[N, C, H, W]` if they are kept; `None` where nothing can be used.
+
+        Args:
+            usable: says whether an image that could not be used can be now.
+        """
         try:
             header = read_header(self.path)
             said = json.loads(header.metadata[KEY])
@@ -75,7 +80,7 @@ class Cache:
             found = Survey(tensors["labels"], corrupt, moments, int(said["checksum"]))
         except (WeightsError, OSError, ValueError, KeyError, TypeError):
             return None
-        if any(_readable(dataset, index) for index in corrupt):  # it was not to be had at the time, and is now
+        if any(map(usable, corrupt)):  # it was not to be had at the time, and is now
             return None
         return found, tensors.get("images")
 
@@ -112,11 +117,3 @@ def _read(file: BinaryIO, info: TensorInfo) -> Tensor:
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _readable(dataset: Labelled, index: int) -> bool:
-    try:
-        read_item(dataset, index)
-    except ZooError:
-        return False
-    return True

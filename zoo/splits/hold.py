@@ -19,6 +19,7 @@ from zoo.splits.survey import BATCH, Moments, Survey, checksum, survey
 
 MEMORY_LIMIT = 4.0  # GiB of uint8 images of a split that may be held on the device
 FEW = 5000  # images that are read sooner than worker processes are started
+SAMPLE = 32  # items that are compared with the arrays a data set has
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,8 @@ class Reading:
     """How splits are read. But for `skip_corrupt`, none of it changes what is read.
 
     Args:
-        workers: processes that read images; `None` takes as many as there are cores, 8 at most.
+        workers: processes that read images; `None` takes as many as there are cores, 8 at most, or none where a few
+            thousand images are to be held.
         memory_limit: GiB of uint8 images of a split up to which it is held.
         cache: keep what was decoded on the disk, for the next time.
         skip_corrupt: leave out images that cannot be read.
@@ -101,8 +103,8 @@ def hold(
     if fits and as_wanted and labels is not None and arrays is not None:
         stacked = torch.from_numpy(np.ascontiguousarray(arrays.transpose(0, 3, 1, 2)))
         return Split(name, Resident(stacked.to(device), labels.to(device)), n, partial(checksum, arrays, labels))
-    workers = min(usable_cores(), MOST_WORKERS) if reading.workers is None else reading.workers
-    workers = 0 if fits and n <= FEW else workers
+    few = fits and n <= FEW
+    workers = (0 if few else min(usable_cores(), MOST_WORKERS)) if reading.workers is None else reading.workers
     reader = Reader(dataset, preprocess, workers, pinned=not fits and device.type == "cuda")
     if not fits and arrays is not None and labels is not None:  # nothing in it can be damaged
         return Split(name, Streamed(reader, labels, device), n, partial(checksum, arrays, labels))
@@ -137,7 +139,7 @@ def known_labels(dataset: Any) -> Tensor | None:
 def _look_through(
     reader: Reader, cache: Cache | None, reading: Reading, name: str, *, fits: bool
 ) -> tuple[Survey, Tensor | None, str]:
-    stored = cache.read(reader.dataset) if cache is not None else None
+    stored = cache.read(reader.usable) if cache is not None else None
     if stored is not None and cache is not None:
         return *stored, f"{_what(fits)} read from {cache.path.parent}"
     shape = (len(reader), *reader.preprocess.input_shape)
@@ -163,4 +165,17 @@ def _arrays(dataset: Any) -> "np.ndarray[Any, Any] | None":
     if not isinstance(images, np.ndarray) or not isinstance(labels, np.ndarray) or images.dtype != np.uint8:
         return None
     images = images[..., None] if images.ndim == 3 else images
-    return images if images.ndim == 4 and len(images) == len(labels) == len(dataset) else None
+    whole = images.ndim == 4 and len(images) == len(labels) == len(dataset)
+    return images if whole and _gives(dataset, images, labels) else None
+
+
+def _gives(dataset: Any, images: "np.ndarray[Any, Any]", labels: "np.ndarray[Any, Any]") -> bool:
+    """Whether a data set's items are what lies in its arrays, by some of them: its own code may change them."""
+    try:
+        for index in np.linspace(0, len(labels) - 1, min(len(labels), SAMPLE)).astype(int).tolist():
+            image, label = dataset[index]
+            if int(label) != int(labels[index]) or not np.array_equal(np.atleast_3d(image), images[index]):
+                return False
+    except Exception:  # whoever reads it whole says what is wrong
+        return False
+    return True

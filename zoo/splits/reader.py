@@ -93,6 +93,14 @@ class Reader:
                 raise item
             yield item
 
+    def usable(self, index: int) -> bool:
+        """Whether an image can be read and fitted; it is tried, in this process."""
+        try:
+            _Fitted(self.dataset, self.preprocess).item(index)
+        except ZooError:
+            return False
+        return True
+
     def close(self) -> None:
         """End the worker processes; the next batch would start them again."""
         self._loader = None
@@ -141,18 +149,22 @@ class _Fitted:
         pixels, good = images.numpy(), 0
         for place, index in enumerate(chosen):
             try:
-                image, label = read_item(self.dataset, index)
-                pixels[good] = self._fitted(image, index)
+                pixels[good], labels[good] = self.item(index)
             except ZooError as error:  # a worker process can send it on, but not raise it
                 failed.append((place, error))
             else:
-                labels[good] = label
                 good += 1
         return images[:good], labels[:good], tuple(failed)
 
-    def _fitted(self, image: Any, index: int) -> "np.ndarray[Any, Any]":
+    def item(self, index: int) -> tuple["np.ndarray[Any, Any]", int]:
+        """One image, uint8 `[C, H, W]`, and its label.
+
+        Raises:
+            DataError: it cannot be read, or not be made to fit.
+        """
+        image, label = read_item(self.dataset, index)
         try:
-            return fit_image(image, self.preprocess)
+            return fit_image(image, self.preprocess), label
         except Exception as error:  # Pillow raises errors of every kind, of memory too
             named = getattr(image, "filename", "")
             if isinstance(error, ZooError):

@@ -1,16 +1,17 @@
 """A whole training job: from names to a stored weights file with its card."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from zoo.atomic import refuse_existing, refuse_unwritable
 from zoo.batches import label_counts
-from zoo.card import Card
+from zoo.card import Card, read_card
 from zoo.data import Data
-from zoo.errors import TrainingError
+from zoo.errors import TrainingError, WeightsError
 from zoo.evaluate import Evaluation
 from zoo.memory import enough_memory
 from zoo.registry import Registry
@@ -31,7 +32,7 @@ from zoo.training.signals import Signals
 from zoo.training.state import State
 from zoo.training.storage import as_stored
 from zoo.training.together import refuse_different, same_checkpoint
-from zoo.weights import save_weights
+from zoo.weights import save_weights, tensors_digest
 
 CHECKPOINT_EVERY = 60.0  # seconds
 
@@ -142,6 +143,8 @@ def carry_out(job: Job, run: Run | None, told: Told, ranks: Ranks = ALONE) -> Re
         ZooError: training cannot go on.
     """
     device = job.places.device
+    if run is not None and not run.locked:
+        told.start(f"warning: there are no locks on this file system; let no other process go on with {run.path}")
     where = Path(ranks.told(str(run.path).encode() if run else b"").decode())
     module = job.first_model().to(device)
     if device.type != "mps":
@@ -177,7 +180,7 @@ def carry_out(job: Job, run: Run | None, told: Told, ranks: Ranks = ALONE) -> Re
             if saver.saved is not None:
                 told.stopped(where)
             raise
-        events.picture(result.run / "confusion.png", job.recipe.epochs)
+        events.picture(result.run / "confusion.png", result.epochs)
     return result
 
 
@@ -190,7 +193,7 @@ def _store(job: Job, run: Run | None, where: Path, state: State, ranks: Ranks) -
     final = measure(module.to(device), job.data.test, job.data, job.loss, device, ranks)
     card = replace(job.card, metrics=final.metrics(job.data.name, "test"), stored_as=stored_as)
     if run is not None:
-        card = save_weights(job.path, tensors, card, force=job.places.force)
+        card = save_weights(job.path, tensors, card, force=job.places.force or _is_there(job.path, tensors))
         trained_on = label_counts(job.plan.train, len(job.data.classes))
         write_report(where, card, final, module, job.data.test, trained_on)
         run.finish(job.path, card.digest)  # until then the run can be gone on with, to the same weights
@@ -198,10 +201,19 @@ def _store(job: Job, run: Run | None, where: Path, state: State, ranks: Ranks) -
     return Result(job.path, card, where, final, epochs, epochs if state.best is None else state.best.epoch)
 
 
+def _is_there(path: Path, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether `path` has these very weights, as where this run was killed after it had stored them."""
+    try:
+        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        return read_card(path)[0].digest == tensors_digest(plain)
+    except WeightsError:
+        return False
+
+
 def _record(job: Job) -> Record:
     return Record(
         recipe=job.recipe,
-        plugin=f"{job.card.plugin} {job.card.plugin_version}",
+        plugins=job.plugins,
         data=look(job.data),
         environment=dict(job.card.versions),
         tag=job.places.tag,

@@ -10,26 +10,31 @@ from zoo.errors import TrainingError
 class Lock:
     """A lock on a file, held until it is released or the process ends in whatever way.
 
-    Windows has no `flock`: nothing is locked there.
+    Attributes:
+        real: whether others are kept out. Windows and some network file systems have no such locks.
 
     Raises:
         TrainingError: another process holds it.
     """
 
     def __init__(self, file: Path) -> None:
-        self._descriptor = os.open(file, os.O_RDONLY)
-        if sys.platform != "win32":
-            import fcntl
+        self._descriptor = os.open(file, os.O_RDWR)  # NFS locks no file that is open for reading alone
+        self.real = sys.platform != "win32"
+        _held.add(self._descriptor)
+        if sys.platform == "win32":
+            return
+        import fcntl
 
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                os.close(self._descriptor)
-                raise TrainingError(
-                    f"The run {file.parent} is running now, in another process.",
-                    "Wait for its end, or stop that process first.",
-                ) from None
-            _held.add(self._descriptor)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            self.release()
+            raise TrainingError(
+                f"The run {file.parent} is running now, in another process.",
+                "Wait for its end, or stop that process first.",
+            ) from None
+        except OSError:
+            self.real = False
 
     def release(self) -> None:
         """Let others have it."""
@@ -50,7 +55,7 @@ def is_held(file: Path) -> bool:
         return True
     except OSError:  # it cannot be read, or the file system has no locks
         return False
-    return False
+    return False  # and to close it let go of it
 
 
 _held: set[int] = set()

@@ -134,7 +134,7 @@ class Training:
             if not math.isfinite(measured.loss):
                 raise Diverged(state.step - 1)
             lr = plan.lr((number - 1) * plan.steps)
-            left = self._left(plan.steps, number)
+            left = self._left(plan.steps)
             with signals.held():
                 epoch = Epoch(number, lr, float(state.total) / plan.steps, measured, plan.split, rate, left)
                 self._finish(epoch)
@@ -167,7 +167,7 @@ class Training:
                 if (sound := int(state.sound)) < state.step:
                     raise Diverged(sound)
                 state.seconds = spent + time.perf_counter() - started
-                on_step(Step(number, done, plan.steps, self._rate(done), self._left(done, number)))
+                on_step(Step(number, done, plan.steps, self._rate(done), self._left(done)))
             after_step()
             due = signals.settle(time.perf_counter() - looked > LOOK_EVERY)
 
@@ -211,5 +211,5 @@ class Training:
     def _rate(self, done: int) -> float:
         return done * self.plan.batch_size * self.plan.accumulate / max(self.state.seconds, 1e-9)
 
-    def _left(self, done: int, number: int) -> float:
+    def _left(self, done: int) -> float:
         return self.state.seconds / max(done, 1) * (self.plan.epochs * self.plan.steps - self.state.step)

@@ -7,6 +7,7 @@ from torch import nn
 from torch.optim import SGD, AdamW
 from torch.optim import Optimizer as TorchOptimizer
 
+from zoo.errors import UsageError
 from zoo.training.muon import WholeMuon
 from zoo.training.recipe import Recipe
 
@@ -17,7 +18,7 @@ FUSED = ("cpu", "cuda", "mps")  # devices that have optimizers of one kernel
 
 
 def make_optimizers(
-    module: nn.Module, recipe: Recipe, scales: Mapping[int, float] | None = None
+    module: nn.Module, recipe: Recipe, scales: Mapping[int, float] | None = None, head: frozenset[str] = frozenset()
 ) -> list[TorchOptimizer]:
     """The optimizers over all parameters that require a gradient. Of these, `weights` are decayed, and the rest is not.
 
@@ -26,13 +27,17 @@ def make_optimizers(
 
     Args:
         scales: `id` of each parameter to what its learning rate is multiplied by; `None` for 1.
+        head: names of the parameters that write the logits; where none is said, that is the last weight.
+
+    Raises:
+        UsageError: `muon` is asked for, and there is nothing hidden.
     """
     assert recipe.lr is not None and recipe.weight_decay is not None and recipe.momentum is not None
     named = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     trained = list(named.values())
     wide = weights(named)
     decayed = {id(parameter) for parameter in wide}
-    hidden = wide[1:-1] if recipe.optimizer == "muon" and not recipe.freeze else []  # a head alone hides nothing
+    hidden = _hidden(named, wide, head) if recipe.optimizer == "muon" else []
     taken = {id(parameter) for parameter in hidden}
     groups: list[dict[str, Any]] = [
         {"params": [p for p in wide if id(p) not in taken], "weight_decay": recipe.weight_decay},
@@ -51,6 +56,17 @@ def make_optimizers(
         groups = _scaled({"params": hidden}, scales)
         made.append(WholeMuon(groups, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum))
     return made
+
+
+def _hidden(named: Mapping[str, nn.Parameter], wide: list[nn.Parameter], head: frozenset[str]) -> list[nn.Parameter]:
+    last = {id(named[name]) for name in head if name in named} or {id(weight) for weight in wide[-1:]}
+    hidden = [weight for weight in wide if id(weight) not in last][1:]
+    if not hidden:
+        raise UsageError(
+            "Muon is for hidden weights, and this model has none between the image and the logits.",
+            "Say --opt adamw or --opt sgd.",
+        )
+    return hidden
 
 
 def weights(named: Mapping[str, nn.Parameter]) -> list[nn.Parameter]:

@@ -59,7 +59,7 @@ def make_plan(recipe: Recipe, data: Data, hflip: bool) -> Plan:
             takes.
     """
     crop = data.preprocess.size[0] // 8 if recipe.crop is None else recipe.crop
-    if crop > min(data.preprocess.size):
+    if crop >= min(data.preprocess.size):
         raise UsageError(f"A shift of {crop} pixels would leave nothing to see.", "Say a smaller --crop, or --crop 0.")
     train, judged, split = data.train, data.test, "test"
     if recipe.hold_out:

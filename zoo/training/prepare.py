@@ -1,6 +1,6 @@
 """From the names in a recipe to what a run works with: the data, the loss, a fresh model and its card."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,11 @@ from zoo.training.head import head_names
 from zoo.training.plan import Plan, make_plan
 from zoo.training.ranks import ALONE, Ranks
 from zoo.training.recipe import Recipe
+from zoo.training.record import plugins_of
 from zoo.training.start import Start, read_start, split_init
 from zoo.training.together import refuse_uneven
+
+WORTH_TELLING = 0.02  # share of the images that an epoch leaves out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,7 @@ class Job:
     """A run that can begin: everything is found, loaded and known to fit.
 
     Args:
+        plugins: as in a run's record.
         loss: what is reported.
         minimised: the same, or with a weight for each class.
     """
@@ -69,6 +73,7 @@ class Job:
     recipe: Recipe
     places: Places
     architecture: Entry[Architecture]
+    plugins: Mapping[str, str]
     data: Data
     loss: LossFunction
     minimised: LossFunction
@@ -99,7 +104,7 @@ class Job:
         Raises:
             PluginError: the head cannot be told apart.
         """
-        if self.start is None and self.recipe.layer_decay == 1:
+        if self.start is None and self.recipe.layer_decay == 1 and self.recipe.optimizer != "muon":
             return self
         return replace(self, head=head_names(self.architecture, self.model(), **self._build()))
 
@@ -166,19 +171,26 @@ def prepare(
     plan = make_plan(recipe, data, dataset.spec.hflip)
     if recipe.hold_out:
         on_start(f"of the training images, {plan.train.n:,} are trained on and {plan.judged.n:,} are held out")
+    if recipe.batch_size > plan.train.n:
+        on_start(f"the {plan.train.n:,} training images are one batch: they are fewer than {recipe.batch_size:,}")
+    elif (left := plan.train.n - plan.steps * plan.batch_size * plan.accumulate) > plan.train.n * WORTH_TELLING:
+        on_start(f"each epoch leaves {left:,} of {plan.train.n:,} training images out, which fill no whole step")
     minimised = loss
     if weighted is not None:
         weights = class_weights(plan.train.labels, len(data.classes))
         minimised = build_loss(losses, {**recipe.loss_params, weighted: weights}, places.device)
+    plugins = plugins_of(registry, recipe)
+    took_part = {**_versions(plugins), **describe(places.device), **ranks.described()}
     job = Job(
         recipe=recipe,
         places=places,
         architecture=architecture,
+        plugins=plugins,
         data=data,
         loss=loss,
         minimised=minimised,
         plan=plan,
-        card=_card(architecture, dataset, data, recipe, places, ranks),
+        card=_card(architecture, dataset, data, recipe, places.tag, took_part),
         path=path,
         start=start,
     ).with_head()
@@ -194,10 +206,9 @@ def _card(
     dataset: Entry[Dataset],
     data: Data,
     recipe: Recipe,
-    places: Places,
-    ranks: Ranks,
+    tag: str,
+    took_part: Mapping[str, str],
 ) -> Card:
-    tag = ["--tag", places.tag] if places.tag != recipe.data else []
     return Card(
         architecture=architecture.spec.name,
         plugin=architecture.plugin.distribution,
@@ -207,7 +218,14 @@ def _card(
         preprocess=data.preprocess,
         dataset=dataset.spec.name,
         recipe=recipe.to_dict(),
-        command=recipe.command(*tag),
-        versions={**versions(), **describe(places.device), **ranks.described()},
+        command=recipe.command(*(["--tag", tag] if tag != recipe.data else [])),
+        versions=took_part,
         licence=dataset.spec.licence,
     )
+
+
+def _versions(plugins: Mapping[str, str]) -> dict[str, str]:
+    """What takes part, with the plugins that are distributed apart from zoo."""
+    known = versions()
+    apart = dict(plugin.rsplit(" ", 1) for plugin in plugins.values())
+    return {**known, **{name: version for name, version in apart.items() if name not in known}}

@@ -36,7 +36,7 @@ class Recipe:
         freeze: train the classifier's head alone; the rest stays as `init` has it, BatchNorm's statistics too.
         layer_decay: what the learning rate falls by with each stage away from the head (`zoo.training.stages`); 1 for
             not at all.
-        epochs: times through the training split.
+        epochs: times through the training split, each time but for what fills no whole step.
         batch_size: images that go through the model at once.
         accumulate: batches a step, whose gradients are averaged.
         optimizer: `adamw`, `sgd` (Nesterov), or `muon` (hidden weights; AdamW for the rest).
@@ -120,6 +120,12 @@ class Recipe:
             raise UsageError(
                 "What is frozen (freeze) stays as the weights to begin from have it, and none are said.",
                 "Say --init WEIGHTS too, or leave --freeze out.",
+            )
+        if self.freeze and (self.layer_decay != 1 or self.optimizer == "muon"):
+            name = "layer_decay" if self.layer_decay != 1 else "muon"
+            raise UsageError(
+                f"The head alone is trained (freeze), and {name} is for the layers below it.",
+                "Leave one of the two out.",
             )
         if self.patience and not self.hold_out:
             raise UsageError(

@@ -11,10 +11,12 @@ from zoo import __version__
 from zoo.data import Data
 from zoo.errors import TrainingError, ZooError
 from zoo.folders import weights_name
+from zoo.registry import Registry
+from zoo.specs import Architecture, Dataset, Loss
 from zoo.training.recipe import Recipe
 from zoo.training.recipe_file import to_recipe
 
-NAME, FORMAT = "run.json", 1
+NAME, FORMAT = "run.json", 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +24,7 @@ class Record:
     """A run as it was begun.
 
     Args:
-        plugin: distribution and version that provide the architecture.
+        plugins: distribution and version that provide the architecture, the data set and the loss, by kind.
         data: what the data set was like, by `look`.
         environment: versions, device and threads.
         weights, data_root: folders, absolute.
@@ -31,7 +33,7 @@ class Record:
     """
 
     recipe: Recipe
-    plugin: str
+    plugins: Mapping[str, str]
     data: Mapping[str, Any]
     environment: Mapping[str, str]
     tag: str
@@ -103,6 +105,17 @@ def look(data: Data) -> dict[str, Any]:
         "labels": zlib.crc32(data.train.labels.cpu().numpy().data),
         **{f"{split} images": checksum for split, checksum in data.checksums.items()},
     }
+
+
+def plugins_of(registry: Registry, recipe: Recipe) -> dict[str, str]:
+    """Distribution and version of what provides the architecture, the data set and the loss, by kind.
+
+    Raises:
+        UnknownName: there is no such one.
+    """
+    named = {"architecture": (Architecture, recipe.architecture), "data set": (Dataset, recipe.data)}
+    found = {kind: registry.find(*what).plugin for kind, what in {**named, "loss": (Loss, recipe.loss)}.items()}
+    return {kind: f"{plugin.distribution} {plugin.version}" for kind, plugin in found.items()}
 
 
 def refuse_other_data(record: Record, data: Data) -> None:

@@ -1,6 +1,6 @@
 """Go on with a run that was interrupted: everything that decides it comes from its folder."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.atomic import refuse_existing, refuse_unwritable
@@ -15,7 +15,7 @@ from zoo.splits.hold import MEMORY_LIMIT
 from zoo.training.job import Result, Told, carry_out, prepare_together
 from zoo.training.prepare import Places
 from zoo.training.ranks import ALONE, Ranks
-from zoo.training.record import Record, read_record, refuse_other_data
+from zoo.training.record import Record, plugins_of, read_record, refuse_other_data
 from zoo.training.rivals import refuse_rival
 from zoo.training.run import Run
 
@@ -65,16 +65,15 @@ def resume_job(
         _refuse_other_ranks(path, record, ranks)
         places = _places(record, anew, ranks)
         entry = registry.find(Architecture, record.recipe.architecture)
-        here = f"{entry.plugin.distribution} {entry.plugin.version}"
-        if here != record.plugin:
-            raise TrainingError(
-                f"The run {path} was begun with the architecture of {record.plugin}, and here is {here}.",
-                "Install that version, or train again.",
-            )
+        for kind, here in plugins_of(registry, record.recipe).items():
+            if here != record.plugins[kind]:
+                raise TrainingError(
+                    f"The run {path} was begun with the {kind} of {record.plugins[kind]}, and here is {here}.",
+                    "Install that version, or train again.",
+                )
         weights = places.weights_file(entry.spec.name)
         if ranks.leads:
-            places = replace(places, force=places.force or _ours(weights, record))
-            _refuse_existing(weights, places.force)
+            _refuse_existing(weights, places.force or _ours(weights, record))
             refuse_unwritable(weights)
             if not places.force:
                 refuse_rival(path.parent, weights, path)
@@ -146,7 +145,7 @@ def _near(path: Path) -> Path:
 
 
 def _ours(path: Path, record: Record) -> bool:
-    """Whether the run itself wrote `path`, and was killed before it could say so."""
+    """Whether `path` may be what the run itself wrote, killed before it could say so; at its end that is known."""
     try:
         return dict(read_card(path)[0].recipe) == record.recipe.to_dict()
     except WeightsError:

@@ -81,6 +81,11 @@ class Run:
         return run
 
     @property
+    def locked(self) -> bool:
+        """Whether other processes are kept out, as the file system can."""
+        return self._lock.real
+
+    @property
     def weights(self) -> Path:
         """The weights file of the last finished epoch."""
         return self.path / "last.safetensors"

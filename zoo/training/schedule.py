@@ -17,11 +17,10 @@ def make_schedule(recipe: Recipe, steps: int, warmup: int) -> Callable[[int], fl
 
     Args:
         steps: of the whole run.
-        warmup: steps of linear rise before; `one_cycle` has its own.
+        warmup: steps of linear rise before; `one_cycle` has its own. A run that is shorter ends within it.
     """
     if recipe.schedule == "one_cycle":
         return lambda step: _one_cycle(step, steps)
-    warmup = min(warmup, steps)
 
     def factor(step: int) -> float:
         if step < warmup:

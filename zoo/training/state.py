@@ -60,13 +60,13 @@ class State:
 
         Args:
             module: on the device already, with the weights that the run begins from. It is frozen as the recipe says.
-            head: names of the tensors of its head, for a recipe that freezes the rest or scales its learning rate.
+            head: names of the tensors of its head, for a recipe that has to tell them from the rest.
         """
         still = freeze(module, head) if recipe.freeze else []
         scales = lr_scales(module, head, recipe.layer_decay) if recipe.layer_decay < 1 else None
         return cls(
             module=module,
-            optimizers=make_optimizers(module, recipe, scales),
+            optimizers=make_optimizers(module, recipe, scales, head),
             still=still,
             average=Average(module, recipe.ema) if recipe.ema else None,
             total=torch.zeros((), device=device),

@@ -15,7 +15,7 @@ from zoo.training.ranks import Ranks
 def refuse_uneven(batch_size: int, ranks: Ranks) -> None:
     """Raise `UsageError` where the ranks cannot have equal shares of a batch."""
     if batch_size % ranks.world:
-        near = max(1, round(batch_size / ranks.world)) * ranks.world
+        near = max(1, batch_size // ranks.world) * ranks.world
         raise UsageError(
             f"A batch of {batch_size} images cannot be shared out evenly to {ranks.world} ranks.",
             f"Say for example --batch-size {near}; it is of all ranks together.",
