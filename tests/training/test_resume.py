@@ -294,9 +294,12 @@ def test_data_or_a_model_that_is_another_now_is_refused(
             "loss of losses 2, and here is kit 1",
         ),
         ({"recipe": {"architecture": "net"}}, "damaged"),
-        ({"tag": 1, "more": 2}, "damaged"),
+        ({"tag": "same", "more": 2}, "damaged"),
+        ({"tag": 1}, "damaged .tag is 1"),
+        ({"plugins": ["kit 1"]}, "damaged .plugins is"),
+        ({"data": None}, "damaged .data is None"),
     ],
-    ids=["zoo", "architecture", "loss", "recipe", "fields"],
+    ids=["zoo", "architecture", "loss", "recipe", "fields", "tag", "plugins", "data"],
 )
 def test_a_run_of_another_release_or_with_a_damaged_record_is_refused(
     small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], says: str

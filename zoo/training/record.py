@@ -17,6 +17,8 @@ from zoo.training.recipe import Recipe
 from zoo.training.recipe_file import to_recipe
 
 NAME, FORMAT = "run.json", 2
+TABLES = ("plugins", "data", "environment")
+TEXTS = ("tag", "weights", "data_root", "device", "init")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,10 @@ def parse_record(content: bytes, path: Path) -> Record:
                 "as it began.",
                 f"Install zoo-kit=={release}, or train again.",
             )
+        wrong = [name for name in TABLES if not isinstance(said[name], dict)]
+        wrong += [name for name in TEXTS if not isinstance(said[name], str)]
+        if wrong:
+            raise TypeError(f"{wrong[0]} is {said[wrong[0]]!r}")
         return Record(**{**said, "recipe": to_recipe(said["recipe"], str(path))})
     except TrainingError:
         raise

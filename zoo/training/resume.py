@@ -66,9 +66,9 @@ def resume_job(
         places = _places(record, anew, ranks)
         entry = registry.find(Architecture, record.recipe.architecture)
         for kind, here in plugins_of(registry, record.recipe).items():
-            if here != record.plugins[kind]:
+            if here != (before := record.plugins.get(kind)):
                 raise TrainingError(
-                    f"The run {path} was begun with the {kind} of {record.plugins[kind]}, and here is {here}.",
+                    f"The run {path} was begun with the {kind} of {before}, and here is {here}.",
                     "Install that version, or train again.",
                 )
         weights = places.weights_file(entry.spec.name)
