@@ -13,11 +13,15 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from zoo.errors import OutputError
 from zoo.exchange import exchange
 
+T = TypeVar("T")
+
 # These say of themselves that writing was refused, and may come without the name of a file.
+TRIES = 20
 REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
@@ -29,7 +33,7 @@ def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
     """
     refuse_existing(path, force)
     with _sibling(path) as temporary, explained(path):
-        with temporary.open("xb") as file:
+        with _made(path, lambda: temporary.open("xb")) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -71,7 +75,7 @@ def new_folder(
         raise OutputError(f"{path} exists and is not a folder that zoo wrote.", "Choose another place with --output.")
     with _sibling(path) as temporary:
         with explained(path):
-            temporary.mkdir()
+            _made(path, temporary.mkdir)
         try:
             yield temporary
         except OSError as error:
@@ -97,13 +101,20 @@ def refuse_unwritable(path: Path) -> None:
     """Raise `OutputError` where no file could be written at `path`, so that work can stop before it starts."""
     if os.path.isdir(path):  # noqa: PTH112  (a name too long is answered, not raised)
         raise OutputError(f"{path} is a folder, where a file is to be written.", "Choose another name.")
-    made = [parent for parent in path.parents if not os.path.lexists(parent)]
-    with _sibling(path) as temporary, explained(path):
-        temporary.touch(exist_ok=False)
-        temporary.unlink()
-    for parent in made:
-        with suppress(OSError):
-            parent.rmdir()
+    if not path.name:
+        raise OutputError(f"{path} is no place for a file or folder of its own.", "Give it a name.")
+    # Folders that are missing are tried apart: another process may want them, and must not see them come and go.
+    missing = [parent for parent in path.parents if not os.path.lexists(parent)]
+    there = missing[-1].parent if missing else path.parent
+    hidden = f".{path.name}.{os.getpid()}.partial"
+    probe = there / f".probe.{os.getpid()}.partial"
+    with explained(path):
+        try:
+            tried = (probe / path.parent.relative_to(there) if missing else there) / hidden
+            _made(tried, lambda: tried.touch(exist_ok=False))
+            tried.unlink()
+        finally:
+            _remove(probe)
 
 
 @contextmanager
@@ -136,8 +147,7 @@ def _sibling(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _clear_stale(path)
+            _made(path, lambda: _clear_stale(path))
         yield temporary
     except BaseException:
         _remove(temporary)
@@ -145,6 +155,21 @@ def _sibling(path: Path) -> Iterator[Path]:
             with suppress(OSError):
                 parent.rmdir()
         raise
+
+
+def _made(path: Path, make: Callable[[], T]) -> T:
+    """What `make` makes beside `path`, whose folder another process that failed there may just be removing."""
+    for _ in range(TRIES):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return make()
+        except FileNotFoundError:
+            continue
+        except FileExistsError as error:  # it was there, and was gone when `mkdir` looked what it is
+            if Path(error.filename) not in path.parents or Path(error.filename).is_file():
+                raise
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return make()
 
 
 def _put_back(path: Path) -> None:
@@ -164,7 +189,9 @@ def _clear_stale(path: Path) -> None:
 
 def _stale(path: Path, kind: str = "") -> list[Path]:
     """What processes that have ended left beside `path`, the newest first."""
-    left = path.parent.glob(f".{glob.escape(path.name)}{kind}.*.partial")
+    left: list[Path] = []
+    with suppress(FileNotFoundError):  # the folder is being removed
+        left = list(path.parent.glob(f".{glob.escape(path.name)}{kind}.*.partial"))
     owned = [(entry, entry.name.split(".")[-2]) for entry in left]
     dead = [entry for entry, owner in owned if owner.isdecimal() and not _alive(int(owner))]
     return sorted(dead, key=lambda entry: entry.lstat().st_mtime, reverse=True)

@@ -1,5 +1,6 @@
 """Labelled images as batches on the device, and what a data set gives them from."""
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -61,7 +62,12 @@ def read_item(dataset: Labelled, index: int) -> tuple[Any, int]:
     """
     try:
         image, label = dataset[index]
-        return image, int(torch.tensor(int(label)))
+        if not hasattr(label, "__index__") or (isinstance(label, Tensor) and label.is_floating_point()):
+            raise DataError(
+                f"The data set gave image {index} the label {str(label)[:60]!r}, which is no whole number.",
+                "Correct the plugin that provides the data set.",
+            )
+        return image, int(torch.tensor(operator.index(label)))
     except ZooError:
         raise
     except (Exception, SystemExit) as error:

@@ -100,8 +100,11 @@ def evaluate(
 
 
 @contextmanager
-def explained(device: torch.device) -> Iterator[None]:
+def explained(device: torch.device, what: str = "The model") -> Iterator[None]:
     """Around a model's own code: what it raises becomes an error that a person can act on.
+
+    Args:
+        what: raises, in the words of that error.
 
     Raises:
         DeviceError: there was not enough memory.
@@ -114,8 +117,8 @@ def explained(device: torch.device) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         raise PluginError(
-            f"The model raised {type(error).__name__}: {error}",
-            "Check that it takes images of this size, or correct its forward.",
+            f"{what} raised {type(error).__name__}: {error}",
+            "Check that the model takes images of this size, or correct its code.",
         ) from error
 
 

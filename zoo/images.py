@@ -81,6 +81,8 @@ def _converted(image: Image.Image, mode: str) -> Image.Image:
             f"{_name(image)} has pixels of 32 bits, of which it is not known what black and white are.",
             "Store it with 8 or 16 bits a channel.",
         )
+    if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):  # Pillow would warn of it
+        image = image.convert("RGBA")
     try:
         return image.convert(mode)
     except ValueError as error:

@@ -9,7 +9,8 @@ Two layouts are read:
   image. So the split is the same on every machine, and adding a class moves no image of another.
 
 Images may lie in folders within their class folder. Links are followed, and each folder is read once; a link that is
-named like an image and leads nowhere is an image that cannot be read. Names that start with a dot are passed over.
+named like an image and leads nowhere is an image that cannot be read. Names that start with a dot are passed over;
+so are files that are no images by their names, which are counted in a note.
 Class names and paths are compared in Unicode form NFC and in code-point order, since file systems differ in how they
 store accents and in what order they list.
 """
@@ -17,6 +18,7 @@ store accents and in what order they list.
 import hashlib
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +30,12 @@ from zoo.images import open_image
 from zoo_datasets.arrays import check_split
 from zoo_datasets.paths import PathList
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"})
+EXTENSIONS = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".png", ".bmp", ".gif", ".webp", ".avif", ".tif", ".tiff"),
+        *(".ppm", ".pgm", ".pbm", ".pnm"),
+    }
+)
 SPLIT_FOLDERS = ("train", "test", "val", "valid", "validation")  # the last three, the first of them, for a test
 LAYOUT = "Make a folder for each class, with its images in it: ROOT/CLASS/… or ROOT/train/CLASS/… and ROOT/test/CLASS/…"
 
@@ -75,11 +82,11 @@ def load(root: Path, split: str, download: bool) -> ImageFolder:
     """
     check_split(split)
     train, test, notes = _find_splits(root)
-    classes = _class_folders(train)
+    classes, others = _class_folders(train), Counter[str]()
     if len(classes) < 2:
         raise DataError(f"The folder {train} holds only one class, {next(iter(classes))}.", LAYOUT)
     if test is None:
-        images = ((name, _images(path)) for name, path in classes.items())
+        images = ((name, _images(path, others)) for name, path in classes.items())
         chosen = ((name, _part(below, classes[name].name, split), len(below)) for name, below in images)
     else:
         tested = _class_folders(test)
@@ -90,7 +97,7 @@ def load(root: Path, split: str, download: bool) -> ImageFolder:
                 "Give both folders the same classes.",
             )
         here = classes if split == "train" else tested
-        chosen = ((name, below, 2) for name, path in here.items() for below in [_images(path)])
+        chosen = ((name, below, 2) for name, path in here.items() for below in [_images(path, others)])
         classes = {**classes, **here}
     index = {name: position for position, name in enumerate(classes)}
     files, targets, most = PathList(root), list[int](), 0
@@ -100,7 +107,15 @@ def load(root: Path, split: str, download: bool) -> ImageFolder:
         most = max(most, count)
     if most < 2:
         raise DataError(f"No class in {train} has two images, so none is left to test on.", "Add images.")
-    return ImageFolder(files, tuple(targets), tuple(classes), notes)
+    return ImageFolder(files, tuple(targets), tuple(classes), (*notes, *_passed_over(others, root)))
+
+
+def _passed_over(others: "Counter[str]", root: Path) -> list[str]:
+    if not others:
+        return []
+    kinds = ", ".join(f"{count:,} {suffix or 'without a suffix'}" for suffix, count in others.most_common(5))
+    more = ", …" if len(others) > 5 else ""
+    return [f"files in the class folders of {root} that are no images by their names are left alone: {kinds}{more}"]
 
 
 def _find_splits(root: Path) -> tuple[Path, Path | None, tuple[str, ...]]:
@@ -131,16 +146,24 @@ def _find_splits(root: Path) -> tuple[Path, Path | None, tuple[str, ...]]:
 
 def _class_folders(parent: Path) -> Mapping[str, Path]:
     """Class name to class folder, in the order of the class indices."""
-    folders = {_nfc(path.name): path for path in _listing(parent) if path.is_dir()}
+    folders: dict[str, Path] = {}
+    for path in (path for path in _listing(parent) if path.is_dir()):
+        if _nfc(path.name) in folders:
+            raise DataError(
+                f"Two folders in {parent} have the name {_nfc(path.name)}, with accents stored in two ways.",
+                "Put their images into one of them, or rename one.",
+            )
+        folders[_nfc(path.name)] = path
     if not folders:
         raise DataError(f"The folder {parent} has no class folders.", LAYOUT)
     return dict(sorted(folders.items()))
 
 
-def _images(folder: Path) -> list[str]:
-    """The images of one class, as paths below its folder, in the order of these."""
+def _images(folder: Path, others: "Counter[str]") -> list[str]:
+    """The images of one class, as paths below its folder, in the order of these; suffixes of what is none are counted
+    in `others`."""
     above = set(folder.resolve().parents)  # a link to one of these would bring in the other classes
-    found = sorted(_walk(folder, "", above), key=_nfc)
+    found = sorted(_walk(folder, "", above, others), key=_nfc)
     if not found:
         raise DataError(
             f"The class folder {folder} holds no images.",
@@ -149,7 +172,7 @@ def _images(folder: Path) -> list[str]:
     return found
 
 
-def _walk(folder: Path, below: str, seen: set[Path]) -> Iterator[str]:
+def _walk(folder: Path, below: str, seen: set[Path], others: "Counter[str]") -> Iterator[str]:
     real = folder.resolve()
     if real in seen:  # a link to a folder that was read already, or to one above
         return
@@ -160,10 +183,13 @@ def _walk(folder: Path, below: str, seen: set[Path]) -> Iterator[str]:
     except OSError as error:
         raise _unreadable(folder, error) from error
     for entry in listed:
-        if os.path.splitext(entry.name)[1].lower() in EXTENSIONS and _is_file_or_leads_nowhere(entry):  # noqa: PTH122
+        suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
+        if suffix in EXTENSIONS and _is_file_or_leads_nowhere(entry):
             yield below + entry.name
         elif os.path.isdir(entry.path):  # noqa: PTH112  (a link in a circle is answered, not raised)
-            yield from _walk(folder / entry.name, f"{below}{entry.name}/", seen)
+            yield from _walk(folder / entry.name, f"{below}{entry.name}/", seen, others)
+        else:
+            others[suffix] += 1
 
 
 def _is_file_or_leads_nowhere(entry: os.DirEntry[str]) -> bool:

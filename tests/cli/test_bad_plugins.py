@@ -312,3 +312,22 @@ def test_zoo_raise_errors_is_for_authors(start_zoo: Start, site: Callable[..., s
     monkeypatch.setenv("ZOO_RAISE_ERRORS", "1")
     done = Done(start_zoo("list", python_path=site("rude", "1 / 0")))
     assert done.code == 1 and "ZeroDivisionError" in done.err and "Traceback" in done.err
+
+
+STATEFUL = """
+from torch.nn.functional import cross_entropy
+def build():
+    kept = [0.0]
+    def loss(logits, target):
+        kept[0] = 0.9 * kept[0] + cross_entropy(logits, target)
+        return kept[0]
+    return loss
+"""
+
+
+def test_a_loss_that_keeps_its_graph_is_not_blamed_on_the_model_alone(
+    start_zoo: Start, site: Callable[..., str], explained: Callable[..., str]
+) -> None:
+    path = site("odd", HOOK + "    yield Loss(name='odd', summary='x', build='odd_loss:build')", odd_loss=STATEFUL)
+    said = explained(Done(start_zoo("train", "lenet5", "--data", "digits", "--loss", "odd", python_path=path)), 1)
+    assert "The backward pass of the model or of the loss odd raised RuntimeError: Trying to backward" in said

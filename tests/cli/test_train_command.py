@@ -108,7 +108,8 @@ def test_places_can_be_chosen(run_zoo: Run, tmp_path: Path, explained: Callable[
     told = result(run_zoo(*TRAIN, "1", *places, "--json"))
     assert Path(told["weights"]) == tmp_path / "w" / "lenet5.digits.safetensors"
     assert Path(told["run"]) == tmp_path / "r" / "first"
-    assert "--name" in explained(run_zoo(*TRAIN, "1", *places, "--tag", "other"), 1)
+    again = run_zoo(*TRAIN, "1", *places, "--tag", "other", "--force")
+    assert "--name" in explained(again, 1) and "training and" not in again.err  # before anything is read
     assert not (tmp_path / "w" / "lenet5.other.safetensors").exists()
 
 

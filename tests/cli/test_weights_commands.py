@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from zoo.card import read_card
+from zoo.cli.output import print_table
 
 Run = Callable[..., Any]
 
@@ -81,3 +82,12 @@ def test_verify_checks_one_or_all(run_zoo: Run, trained: Path, explained: Callab
     sound = {Path(row["file"]).name: row["sound"] for row in json.loads(ran.out)}
     assert sound["lenet5.bad.safetensors"] is False and sound["lenet5.tiny.safetensors"] is True
     assert "digest" in run_zoo("weights", "verify", "lenet5.bad").out
+
+
+def test_on_a_narrow_terminal_the_name_is_what_stays_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    print_table(["name", "top-1", "file"], [["resnet20.fashion_mnist", "94.00 %", "/a/very/long/path" * 9]])
+    assert "resnet20.fashion_mnist" in capsys.readouterr().out

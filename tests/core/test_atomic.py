@@ -4,13 +4,14 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from zoo import atomic
-from zoo.atomic import new_folder, refuse_existing, write_file
+from zoo.atomic import new_folder, refuse_existing, refuse_unwritable, write_file
 from zoo.errors import OutputError
 from zoo.exchange import exchange
 
@@ -314,3 +315,41 @@ def test_work_can_be_refused_before_it_starts(tmp_path: Path) -> None:
     with pytest.raises(OutputError) as caught:
         refuse_existing(tmp_path, force=False)
     assert "--force" in caught.value.next_step
+
+
+TOGETHER = """
+import sys, time
+from pathlib import Path
+from zoo.atomic import new_folder, refuse_unwritable, write_file
+root, number, at = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+for turn in range(200):
+    folder = root / str(turn) / "new"
+    while time.time() < at + turn / 100:
+        pass
+    refuse_unwritable(folder / f"{number}.bin")
+    write_file(folder / f"{number}.bin", b"1") if turn % 2 else new_folder(folder / str(number)).__enter__()
+"""
+
+
+def test_processes_that_begin_together_in_a_folder_that_is_not_there_yet_are_not_in_each_others_way(
+    tmp_path: Path,
+) -> None:
+    begin = str(time.time() + 1.5)
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", TOGETHER, str(tmp_path), str(number), begin], stderr=subprocess.PIPE, text=True
+        )
+        for number in range(3)
+    ]
+    assert [process.communicate(timeout=120)[1] for process in started] == [""] * 3
+
+
+def test_whether_a_file_can_be_written_is_seen_without_a_trace(tmp_path: Path) -> None:
+    refuse_unwritable(tmp_path / "a" / "b" / "x")
+    assert tree(tmp_path) == {}
+    with pytest.raises(OutputError, match="too long"):
+        refuse_unwritable(tmp_path / ("n" * 300) / "x")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="Not a directory"):
+        refuse_unwritable(tmp_path / "file" / "a" / "x")
+    assert list(tree(tmp_path)) == ["file"]

@@ -118,7 +118,8 @@ def test_a_label_out_of_range_is_refused(label: int, limit: float, kind: str) ->
         (DataError("cats.png cannot be read.", "Mend it."), "cats.png cannot be read"),
         (("no image", 0), "a str where a PIL image"),
         ((np.zeros((4, 4, 3)), 0), r"a float64 array \(4, 4, 3\)"),
-        ((np.zeros((4, 4, 3), np.uint8), "cat"), "raised ValueError for image 1"),
+        ((np.zeros((4, 4, 3), np.uint8), "cat"), "image 1 the label 'cat', which is no whole number"),
+        ((np.zeros((4, 4, 3), np.uint8), 0.6), "image 1 the label '0.6', which is no whole number"),
         (7, "raised TypeError for image 1"),
     ],
 )

@@ -92,6 +92,20 @@ def test_folder_forms_of_accents_are_one(tmp_path: Path) -> None:
     assert splits[0] == splits[1] and splits[0][0] == ("fox", "\u00e9lan")
 
 
+def test_folders_of_one_name_in_two_forms_are_refused_and_none_is_lost(tmp_path: Path) -> None:
+    touch(tmp_path, [f"{name}/{n}.jpg" for name in ("\u00e9", "e\u0301", "z") for n in range(5)])
+    with pytest.raises(DataError, match="have the name \u00e9, with accents stored in two ways"):
+        folder.load(tmp_path, "train", False)
+
+
+def test_files_that_are_no_images_by_their_names_are_counted(tmp_path: Path) -> None:
+    touch(tmp_path, [f"{name}/{n}.jfif" for name in "ab" for n in range(5)])
+    assert len(folder.load(tmp_path, "train", False).notes) == 1
+    touch(tmp_path, ["a/1.heic", "a/deep/2.HEIC", "b/readme", "b/.hidden"])
+    note = folder.load(tmp_path, "test", False).notes[-1]
+    assert note.endswith("are no images by their names are left alone: 2 .heic, 1 without a suffix")
+
+
 def test_folder_what_counts_as_an_image(tmp_path: Path) -> None:
     kept = ["a/deep/er/1.jpeg", "a/2.WebP", "a/3.TIFF", "b/4.bmp", "b/5.gif"]
     passed = ["a/notes.txt", "a/.hidden.jpg", "a/.thumbs/1.jpg", ".git/6.jpg", "a/name.jpg/readme", "loose.jpg"]

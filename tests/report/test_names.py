@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from zoo.report.canvas import glyphs
-from zoo.report.names import LONGEST, label, markdown, one_line
+from zoo.report.names import LONGEST, labels, markdown, one_line, wrapped
 
 HOSTILE = [
     "a|b",
@@ -58,7 +58,20 @@ def test_an_address_is_no_link(address: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    [("dog", "dog"), ("dög", "dög"), ("猫", "#7"), ("cat 猫", "#7"), ("", "#7"), ("\n", "#7"), ("abcdefgh", "abcd…")],
+    [("dog", "dog"), ("dög", "dög"), ("猫", "#7"), ("cat 猫", "#7"), ("", "#7"), ("\n", "#7"), ("abcdefgh", "abc…h")],
 )
 def test_a_picture_shows_a_name_or_its_number(name: str, shown: str) -> None:
-    assert label(name, 7, glyphs(), 5 if name == "abcdefgh" else 20) == shown
+    assert labels([*"0123456", name], glyphs(), 5 if name == "abcdefgh" else 20)[7] == shown
+
+
+def test_names_that_begin_alike_can_be_told_apart_in_a_picture() -> None:
+    names = [f"a_common_long_prefix_{number:03}" for number in range(30)]
+    assert labels(names, glyphs(), 20)[7] == "a_common_long…ix_007"
+    assert len(set(labels(names, glyphs(), 20))) == 30
+    alike = ["x" * 99 + "1" + "y" * 99, "x" * 99 + "2" + "y" * 99, "dog"]
+    assert labels(alike, glyphs(), 20) == ["#0", "#1", "dog"]
+
+
+def test_a_title_is_as_wide_as_its_picture() -> None:
+    assert wrapped("short", 4) == "short"
+    assert max(map(len, wrapped("one two three " * 20, 5.9).splitlines())) <= 53

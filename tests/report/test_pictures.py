@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
+from zoo.report import curves
 from zoo.report.curves import draw_curves
 from zoo.report.matrix import draw_confusion
 
@@ -111,3 +113,19 @@ def test_the_bytes_depend_on_nothing_else_and_no_setting_is_changed(monkeypatch:
     assert dict(matplotlib.rcParams) == before
     for png in first:
         assert set(opened(png).info) <= {"dpi"}
+
+
+def test_no_axis_of_shares_goes_beyond_a_hundred(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def look(figure: Figure) -> bytes:
+        seen.append((figure.axes[1].get_ylim(), list(figure.axes[1].get_yticks()), figure.axes[0].get_yscale()))
+        return b""
+
+    monkeypatch.setattr(curves, "png", look)
+    for top1 in (1.0, 0.97, 0.0):
+        curves.draw_curves(history(5, test_top1=top1), "demo")
+    for (low, high), ticks, _ in seen:
+        assert ticks and min(ticks) >= 0 and max(ticks) <= 100 and low >= -1 and high <= 101
+    curves.draw_curves([row | {"train_loss": 10.0 ** -row["epoch"], "test_loss": 0.0} for row in history(5)], "demo")
+    assert [scale for _, _, scale in seen] == ["linear"] * 3 + ["log"]

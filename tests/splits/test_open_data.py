@@ -11,6 +11,7 @@ from PIL import Image
 
 from zoo.data import _look, open_data
 from zoo.errors import DataError
+from zoo.images import fit_image
 from zoo.plugins import Plugin
 from zoo.preprocess import Preprocess
 from zoo.registry import Registry
@@ -151,3 +152,14 @@ def test_what_is_taken_is_what_a_data_set_gives_whatever_arrays_it_has(pixels: i
     images, known = next(iter(split.batches.epoch(20, torch.arange(20))))
     assert torch.equal(images[:, 0], torch.from_numpy(data.images ^ np.uint8(pixels)))
     assert known.tolist() == (data.labels ^ labels).tolist()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.filterwarnings("error")
+def test_a_palette_with_transparency_is_read_for_its_colours_and_without_a_word(channels: int) -> None:
+    draw = np.random.default_rng(0)
+    image = Image.fromarray(draw.integers(0, 256, (8, 8, 4), dtype=np.uint8), "RGBA").quantize(16)
+    image.info["transparency"] = bytes(range(16))
+    preprocess = Preprocess(size=(8, 8), mean=(0.5,) * channels, std=(0.5,) * channels)
+    plain = image.convert("RGBA").convert("RGB" if channels == 3 else "L")
+    assert (fit_image(image, preprocess) == np.atleast_3d(plain).transpose(2, 0, 1)).all()

@@ -94,6 +94,13 @@ def test_the_losses_of_history_and_card_are_without_weights(
     result = run_job(small, recipe(balance="weights", epochs=1), places("same"))
     with (result.run / "history.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
+    still = {"optimizer": "sgd", "lr": 1e-12, "crop": 0, "hflip": False, "batch_size": 150, "warmup_epochs": 0.0}
+    losses = []
+    for name, balance in (("with", "weights"), ("without", "none")):
+        run = run_job(small, recipe(balance=balance, epochs=1, **still), places(name)).run
+        with (run / "history.csv").open(newline="") as file:
+            losses += [float(each["train_loss"]) for each in csv.DictReader(file)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert float(row["test_loss"]) == pytest.approx(result.evaluation.loss)
     (loss,) = [metric.value for metric in result.card.metrics if metric.name == "loss"]
     assert loss == result.evaluation.loss

@@ -172,7 +172,7 @@ def test_it_goes_on_from_another_folder_and_does_not_replace_what_it_began_from(
 ) -> None:
     """The weights to begin from were named by a path from the folder where the run began."""
     near = first.absolute().relative_to(Path.cwd().parent)
-    made, here = recipe(init=str(near), data="renamed"), replace(places("first"), force=True)
+    made, here = recipe(init=str(near), data="renamed"), replace(places("first"), force=True, run_name="again")
     with pytest.raises(UsageError, match="would be replaced by those that begin from them"):
         run_job(kit, recipe(init=str(first), data="renamed"), here)
     monkeypatch.chdir(Path.cwd().parent)

@@ -34,6 +34,9 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], title
     from rich.text import Text
 
     table = Table(*headings, title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table.columns[0].no_wrap = True  # the name, which people type again; the others give way
+    for column in table.columns[1:]:
+        column.overflow = "fold"
     for column, cells in zip(table.columns, zip(*rows, strict=True), strict=False):
         if all(NUMBER.fullmatch(str(cell)) for cell in cells):
             column.justify = "right"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from zoo.report.canvas import canvas, png
 from zoo.report.history import History, stored_row
+from zoo.report.names import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,13 +26,14 @@ def draw_curves(history: History, title: str) -> bytes:
     losses = [name for name in columns if name.endswith("_loss")]
     accuracies = [name for name in columns if name.endswith("_top1")]
     with canvas(8, 8) as figure:
-        figure.suptitle(title, parse_math=False)
+        figure.suptitle(wrapped(title, 8), parse_math=False)
         top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.5])
         _lines(top, history, losses, "loss")
-        values = [row[name] for row in history for name in losses if math.isfinite(row[name])]
-        if values and min(values) > 0 and max(values) / min(values) >= LOG_FROM:
-            top.set_yscale("log")
+        values = [row[name] for row in history for name in losses if math.isfinite(row[name]) and row[name] > 0]
+        if values and max(values) / min(values) >= LOG_FROM:
+            top.set_yscale("log")  # a loss of 0 lies below the picture
         _lines(middle, history, accuracies, "top-1, %", scale=100)
+        _within_a_hundred(middle)
         _mark_stored(middle, history, accuracies[-1:])
         _lines(bottom, history, ["lr"], "learning rate")
         bottom.set_ylim(bottom=0)
@@ -59,6 +61,14 @@ def _lines(axes: "Axes", history: History, names: Sequence[str], what: str, scal
     axes.set_ylabel(what)
     axes.grid(axis="y", color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def _within_a_hundred(axes: "Axes") -> None:
+    """Let no axis of shares go on where there are none."""
+    low, high = axes.get_ylim()
+    margin = 0.03 * (high - low)
+    axes.set_ylim(max(low, -margin), min(high, 100 + margin))
+    axes.set_yticks([tick for tick in axes.get_yticks() if max(low, 0) <= tick <= min(high, 100)])
 
 
 def _mark_stored(axes: "Axes", history: History, names: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.report.canvas import canvas, glyphs, png
-from zoo.report.names import label
+from zoo.report.names import labels, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +50,7 @@ def draw_confusion(confusion: Counts, classes: Sequence[str], title: str) -> byt
         axes.spines[:].set_visible(True)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
-        axes.set_title(title, parse_math=False)
+        axes.set_title(wrapped(title, side + 2.4), parse_math=False)
         if len(classes) <= NAMED:
             _name(axes, classes)
             axes.set_xticks(np.arange(1, len(classes)) - 0.5, minor=True)
@@ -78,7 +78,7 @@ def _side(classes: int) -> float:
 def _name(axes: "Axes", classes: Sequence[str]) -> None:
     known = glyphs()
     size = 10 if len(classes) <= 20 else 7
-    names = [label(name, index, known, 20) for index, name in enumerate(classes)]
+    names = labels(classes, known, 20)
     turned = 0 if max(map(len, names)) <= 3 else 45 if len(classes) <= 20 else 90
     places = range(len(classes))
     axes.set_xticks(places, names, rotation=turned, fontsize=size, parse_math=False)

@@ -1,15 +1,18 @@
 """Check a data set: both splits load and hold what the spec says."""
 
+import operator
 from pathlib import Path
 
+from PIL.ImageMode import getmode
+
 from zoo.data import class_names, load_split
-from zoo.images import fit_image
+from zoo.images import fit_image, picture
 from zoo.plugins import discover
 from zoo.preprocess import Preprocess
 from zoo.registry import Registry
 from zoo.specs import Dataset
 
-LOOKED_AT = 64  # images of each split
+LOOKED_AT = 64  # images of each split, from the first to the last
 
 
 def check_dataset(name: str, root: Path, registry: Registry | None = None) -> None:
@@ -28,10 +31,15 @@ def check_dataset(name: str, root: Path, registry: Registry | None = None) -> No
         classes = class_names(entry, images)
         told = entry.spec.splits.get(split, len(images))
         assert 0 < len(images) == told, f"{name}: {split} holds {len(images)} images, and {told} are declared"
-        for index in range(min(LOOKED_AT, len(images))):
+        step = max(1, (len(images) - 1) // (LOOKED_AT - 1))
+        for index in {*range(0, len(images), step), len(images) - 1}:
             image, label = images[index]
-            assert 0 <= int(label) < len(classes), f"{name}: {split} {index} has the label {label}"
+            whole = hasattr(label, "__index__") and not getattr(label, "is_floating_point", bool)()
+            assert whole, f"{name}: {split} {index} has the label {label!r}, which is no whole number"
+            assert 0 <= operator.index(label) < len(classes), f"{name}: {split} {index} has the label {label}"
             channels, *size = shape or (3, 8, 8)
+            found = 1 if getmode(picture(image).mode).basemode == "L" else 3
+            assert shape is None or found == channels, f"{name}: {split} {index} has {found} channels, not {channels}"
             fit_image(image, Preprocess(size=(size[0], size[1]), mean=(0.5,) * channels, std=(0.5,) * channels))
             if shape:
                 found = image.shape[:2] if hasattr(image, "shape") else image.size[::-1]

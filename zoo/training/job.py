@@ -26,7 +26,7 @@ from zoo.training.ranks import ALONE, Ranks, explaining
 from zoo.training.recipe import Recipe
 from zoo.training.record import Record, look
 from zoo.training.rivals import refuse_rival
-from zoo.training.run import Run
+from zoo.training.run import Run, refuse_taken
 from zoo.training.saver import Saver
 from zoo.training.signals import Signals
 from zoo.training.state import State
@@ -100,6 +100,8 @@ def _run_job(registry: Registry, recipe: Recipe, places: Places, told: Told, ran
     if ranks.leads:
         refuse_existing(path, places.force)
         refuse_unwritable(path)
+        if places.run_name is not None:
+            refuse_taken(places.runs / places.run_name)
         if not places.force:
             refuse_rival(places.runs, path)
     job = prepare_together(registry, recipe, places, path, told, ranks)

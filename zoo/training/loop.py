@@ -49,7 +49,8 @@ class Epoch:
     Args:
         number: from 1.
         lr: of its first step.
-        train_loss: mean over the epoch's steps, as the weights changed; of the images as they were augmented.
+        train_loss: mean over the epoch's steps, as the weights changed; of the images as they were augmented, and
+            without weights of classes.
         evaluation: of `split` (`test` or `hold_out`), after the epoch.
         images_per_second: of training alone.
         seconds_left: an estimate for the rest of the run.
@@ -178,14 +179,16 @@ class Training:
             optimizer.zero_grad(set_to_none=True)
         value: Tensor | None = None
         for mixed in batches:
-            with explained(self.device):
-                with torch.autocast(self.device.type, torch.bfloat16) if self._autocast else nullcontext():
-                    logits = check_logits(self._forward(mixed.images), len(mixed.images), len(self.data.classes))
-                    part = mixed.loss(self.loss, logits.float())
-                    if len(batches) > 1:
-                        part = part / len(batches)
+            autocast = torch.autocast(self.device.type, torch.bfloat16) if self._autocast else nullcontext()
+            with explained(self.device), autocast:
+                logits = check_logits(self._forward(mixed.images), len(mixed.images), len(self.data.classes)).float()
+                part = self._share(mixed.loss(self.loss, logits), batches)
+            with explained(self.device, f"The backward pass of the model or of the loss {self.recipe.loss}"):
                 part.backward()  # type: ignore[no-untyped-call]
-            value = part.detach() if value is None else value + part.detach()
+            told = part.detach()
+            if self._reported is not self.loss:
+                told = self._share(mixed.loss(self._reported, logits.detach()), batches)
+            value = told if value is None else value + told
         if self.recipe.clip:
             clip_grad_norm_(self._parameters, self.recipe.clip)
         set_lr(state.optimizers, self.plan.lr(state.step))
@@ -197,6 +200,11 @@ class Training:
         assert value is not None
         state.total += self.ranks.mean(value)
         state.sound += torch.isfinite(state.total)  # a sum is not finite from the first loss on that is not
+
+    @staticmethod
+    def _share(loss: Tensor, batches: list[Mixed]) -> Tensor:
+        """What a batch's loss counts in that of a step of several."""
+        return loss / len(batches) if len(batches) > 1 else loss
 
     def _finish(self, epoch: Epoch) -> None:
         state, measured = self.state, epoch.evaluation

@@ -14,7 +14,7 @@ from zoo.specs import Architecture
 from zoo.splits.hold import MEMORY_LIMIT
 from zoo.training.job import Result, Told, carry_out, prepare_together
 from zoo.training.prepare import Places
-from zoo.training.ranks import ALONE, Ranks
+from zoo.training.ranks import ALONE, Ranks, explaining
 from zoo.training.record import Record, plugins_of, read_record, refuse_other_data
 from zoo.training.rivals import refuse_rival
 from zoo.training.run import Run
@@ -79,7 +79,8 @@ def resume_job(
                 refuse_rival(path.parent, weights, path)
         if run is not None and not run.checkpoint.exists():
             told.start("there is no checkpoint, so it begins at the first step")
-        with enough_memory(places.device):
+        go_on = f"See what it said; then go on: {ranks.launcher} train --resume {path}"
+        with explaining(go_on), enough_memory(places.device):
             job = prepare_together(registry, record.recipe, places, weights, told, ranks)
             refuse_other_data(record, job.data)
             return carry_out(job, run, told, ranks)

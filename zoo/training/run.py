@@ -58,7 +58,7 @@ class Run:
                 if not os.path.lexists(path):
                     raise
                 if not numbered or not runs.is_dir():
-                    raise OutputError(f"The run folder {path} exists already.", "Choose another --name.") from None
+                    refuse_taken(path)
                 number += 1
                 path = runs / f"{name}-{number}"
 
@@ -125,6 +125,12 @@ class Run:
         self.path.rmdir()
         with suppress(OSError):  # others' runs stay
             self.path.parent.rmdir()
+
+
+def refuse_taken(path: Path) -> None:
+    """Raise `OutputError` where a run folder's name is taken."""
+    if os.path.lexists(path):
+        raise OutputError(f"The run folder {path} exists already.", "Choose another --name.") from None
 
 
 def _made(result: Path) -> str:
