@@ -73,5 +73,5 @@ def test_names_that_begin_alike_can_be_told_apart_in_a_picture() -> None:
 
 
 def test_a_title_is_as_wide_as_its_picture() -> None:
-    assert wrapped("short", 4) == "short"
+    assert wrapped("short\non two lines", 4) == "short\non two lines"
     assert max(map(len, wrapped("one two three " * 20, 5.9).splitlines())) <= 53

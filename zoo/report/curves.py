@@ -66,6 +66,8 @@ def _lines(axes: "Axes", history: History, names: Sequence[str], what: str, scal
 def _within_a_hundred(axes: "Axes") -> None:
     """Let no axis of shares go on where there are none."""
     low, high = axes.get_ylim()
+    if low >= 0 and high <= 100:
+        return
     margin = 0.03 * (high - low)
     axes.set_ylim(max(low, -margin), min(high, 100 + margin))
     axes.set_yticks([tick for tick in axes.get_yticks() if max(low, 0) <= tick <= min(high, 100)])

@@ -30,7 +30,7 @@ def markdown(text: str, longest: int = LONGEST) -> str:
 
 def wrapped(title: str, width: float) -> str:
     """A title on as many lines as it needs in a picture `width` inches wide."""
-    return "\n".join(textwrap.wrap(title, int(LETTERS * width)))
+    return "\n".join(part for line in title.splitlines() for part in textwrap.wrap(line, int(LETTERS * width)))
 
 
 def labels(names: Sequence[str], glyphs: Collection[int], longest: int) -> list[str]:
