@@ -52,7 +52,7 @@ def write_page(
         "## Confusion matrix",
         "![Confusion matrix](confusion.png)",
         "Rows are true classes and columns predicted ones; the numbers are images. Grey rows have no images. "
-        "A class that the picture has no letters for is shown by its number below.",
+        "A class that the picture has no letters for, or that looks like another there, is shown by its number below.",
         "## Worst confusions",
         _worst(card, worst, pictures),
         "## Classes",
