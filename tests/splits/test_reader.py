@@ -4,6 +4,9 @@ import gc
 import os
 import resource
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections import deque
 from typing import Any
@@ -178,3 +181,29 @@ def test_what_images_leave_behind_does_not_wait_in_a_worker_for_a_collector_that
     assert max(labels(reader, list(range(3000)), 100)) < 150
     reader.close()
     del ballast
+
+
+ASKED_AND_GONE = """
+import socket, sys, threading
+from multiprocessing.resource_sharer import DupFd
+from zoo.splits import reader
+if {settled}:
+    reader._settle_in(0)
+seen, told = threading.Event(), sys.excepthook
+sys.excepthook = lambda *error: (told(*error), seen.set())
+address, _ = DupFd(0)._id
+with socket.socket(socket.AF_UNIX) as asking:
+    asking.connect(address)
+assert seen.wait(60)
+sys.excepthook(ValueError, ValueError("its own"), None)
+"""
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="a socket with a path is asked")
+@pytest.mark.parametrize("settled", [True, False])
+def test_a_worker_says_nothing_where_whoever_asked_for_images_has_ended(settled: bool) -> None:
+    """Its traceback would be in the way of what a run says that was told to stop."""
+    code = ASKED_AND_GONE.format(settled=settled)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0 and ran.stderr.endswith("ValueError: its own\n"), ran.stderr
+    assert ("Traceback" not in ran.stderr) == settled

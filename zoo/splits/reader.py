@@ -3,7 +3,10 @@
 import gc
 import math
 import os
+import sys
 from collections.abc import Iterator
+from multiprocessing import AuthenticationError
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -64,7 +67,7 @@ class Reader:
                 pin_memory=self._pinned,
                 persistent_workers=self._workers > 0,
                 prefetch_factor=AHEAD if self._workers else None,
-                worker_init_fn=_leave_alone,
+                worker_init_fn=_settle_in,
                 generator=torch.Generator(),  # else each epoch would draw a number from everybody's
             )
         try:
@@ -106,14 +109,22 @@ class Reader:
         self._loader = None
 
 
-def _leave_alone(worker: int) -> None:
-    """Let the worker's garbage collector pass over what this process had: to look at it is to copy it.
+def _settle_in(worker: int) -> None:
+    """Let the worker's garbage collector pass over what this process had, and its threads end without a word.
 
-    It clears old cycles, such as opened images leave, as soon as there are a quarter as many new objects as it found
-    the last time. To look once more tells it that there are none; else thousands of images would wait for it.
+    To look at what this process had is to copy it. The collector clears old cycles, such as opened images leave, as
+    soon as there are a quarter as many new objects as it found the last time. To look once more tells it that there are
+    none; else thousands of images would wait for it.
     """
     gc.freeze()
     gc.collect()
+    sys.excepthook = _unless_left_alone
+
+
+def _unless_left_alone(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an error, but for that of the thread that hands images over when whoever asked for them has ended."""
+    if not issubclass(kind, OSError | EOFError | AuthenticationError):
+        sys.__excepthook__(kind, error, trace)
 
 
 class _Chunks:
