@@ -8,10 +8,12 @@ import pytest
 
 from zoo.training.signals import Signals
 
+HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)}
+    before = {number: signal.getsignal(number) for number in (*HEARD, signal.SIGCHLD)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
