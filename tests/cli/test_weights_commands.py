@@ -88,6 +88,7 @@ def test_on_a_narrow_terminal_the_name_is_what_stays_whole(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "60")
-    print_table(["name", "top-1", "file"], [["resnet20.fashion_mnist", "94.00 %", "/a/very/long/path" * 9]])
+    monkeypatch.setenv("COLUMNS", "50")
+    row = ["resnet20.fashion_mnist", "94.00 %", "fashion_mnist test, n=10,000", "1100 kB", "/a/very/long/path"]
+    print_table(["name", "top-1", "measured on", "size", "file"], [row])
     assert "resnet20.fashion_mnist" in capsys.readouterr().out
