@@ -20,11 +20,11 @@ from typing import Any
 
 from pairs import zoo
 
-from zoo.atomic import write_file
-from zoo.environment import versions
-from zoo.plugins import discover
-from zoo.registry import Registry
-from zoo.specs import Architecture
+from zoo.contract.specs import Architecture
+from zoo.files.atomic import write_file
+from zoo.files.environment import versions
+from zoo.registry.discovery import discover
+from zoo.registry.registry import Registry
 
 HERE = Path(__file__).parent
 MOST = 150_000_000  # parameters

@@ -16,13 +16,13 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, RandomSampler
 from torchvision import datasets, transforms
 
-from zoo.batches import Resident
-from zoo.preprocess import Preprocess
-from zoo.training.loop import Training
-from zoo.training.optimize import make_optimizers
+from zoo.contract.preprocess import Preprocess
+from zoo.data.batches import Resident
+from zoo.training.checkpoint.state import State
+from zoo.training.optim.optimizers import make_optimizers
 from zoo.training.prepare import Job
 from zoo.training.signals import Signals
-from zoo.training.state import State
+from zoo.training.trainer import Training
 
 WORKERS = 2
 FILL = 4  # batches that two workers prepare ahead

@@ -19,12 +19,12 @@ from mutation.kept import Kept
 from mutation.table import report, summary
 from trained import FOLDER, RECIPES, weights_of
 
-from zoo.errors import ZooError
-from zoo.folders import data_root
-from zoo.loading import Fresh, is_weights, open_model
-from zoo.plugins import discover
-from zoo.registry import Registry
-from zoo_export.real_images import real_images
+from zoo.contract.errors import ZooError
+from zoo.files.folders import data_root
+from zoo.models.load import Fresh, is_weights, open_model
+from zoo.registry.discovery import discover
+from zoo.registry.registry import Registry
+from zoo_export.probes.real_images import real_images
 
 SIZES = {  # pixels, where an architecture is built for more and takes less
     "resnet18": 64,

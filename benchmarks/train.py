@@ -25,12 +25,12 @@ from pathlib import Path
 import torch
 from loops import Bare, Common, Zoo
 
-from zoo.devices import pick_device
-from zoo.errors import ZooError
-from zoo.plugins import discover
-from zoo.registry import Registry
+from zoo.contract.errors import ZooError
+from zoo.models.devices import pick_device
+from zoo.registry.discovery import discover
+from zoo.registry.registry import Registry
 from zoo.training.prepare import Job, Places, prepare
-from zoo.training.recipe import Recipe
+from zoo.training.recipe.recipe import Recipe
 
 BARE = 0.9
 IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

@@ -7,12 +7,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from zoo.errors import ZooError
-from zoo.folders import SUFFIX, data_root
-from zoo.plugins import discover
-from zoo.registry import Registry
+from zoo.contract.errors import ZooError
+from zoo.files.folders import SUFFIX, data_root
+from zoo.registry.discovery import discover
+from zoo.registry.registry import Registry
 from zoo.training.job import Places, run_job
-from zoo.training.recipe import Recipe
+from zoo.training.recipe.recipe import Recipe
 
 FOLDER = Path("runs/mutants/weights")  # git leaves runs/ out
 RECIPES = {

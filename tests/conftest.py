@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from zoo.card import Card
 from zoo.cli.main import run
-from zoo.plugins import discover
-from zoo.preprocess import Preprocess
-from zoo.registry import Registry
+from zoo.contract.preprocess import Preprocess
+from zoo.files.card import Card
+from zoo.registry.discovery import discover
+from zoo.registry.registry import Registry
 
 settings.register_profile(
     "zoo", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]

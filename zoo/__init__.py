@@ -3,12 +3,11 @@
 This module is what a plugin imports. It stays light: neither torch nor numpy is loaded by it.
 """
 
-from zoo.errors import ZooError
-from zoo.hooks import hookimpl
-from zoo.preprocess import Preprocess
-from zoo.specs import Architecture, Command, Dataset, ExportFormat, Loss, Param, Spec
-
-__version__ = "0.1.0"
+from zoo.contract.errors import ZooError
+from zoo.contract.hooks import hookimpl
+from zoo.contract.preprocess import Preprocess
+from zoo.contract.specs import Architecture, Command, Dataset, ExportFormat, Loss, Param, Spec
+from zoo.version import __version__
 
 __all__ = [
     "Architecture",

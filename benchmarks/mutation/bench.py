@@ -16,13 +16,13 @@ from mutation.same import SAME
 from mutation.structure import STRUCTURE
 from mutation.weights import WEIGHTS
 from mutation.windows import WINDOWS
-from zoo.loading import Model
+from zoo.models.load import Model
 from zoo_export.capture import INPUT, OUTPUT, Capture, first_line, quiet
-from zoo_export.lowering import lower
-from zoo_export.onnx_format import LEVELS
+from zoo_export.formats.onnx.format import LEVELS
+from zoo_export.formats.onnx.lowering import lower
 from zoo_export.parity.check import OWN, Check, make_checks
 from zoo_export.parity.judge import Runner, passed, run_and_judge
-from zoo_export.parity.probes import make_probes
+from zoo_export.probes.probes import make_probes
 
 KINDS: tuple[Kind, ...] = (*WEIGHTS, *WINDOWS, *STRUCTURE)
 BEST = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL  # what onnxruntime does where nothing is said

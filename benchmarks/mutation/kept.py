@@ -5,9 +5,9 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
-import zoo_export.parity
+import zoo_export
 from mutation.bench import Result
-from zoo.atomic import write_file
+from zoo.files.atomic import write_file
 
 PACKAGES = ("torch", "torchvision", "onnx", "onnx-ir", "onnxscript", "onnxslim", "numpy")
 
@@ -37,8 +37,9 @@ class Kept:
 def state_of_code() -> str:
     """A digest of what decides a result: these sources, those of the check, and the versions of the packages."""
     digest = hashlib.sha256(" ".join(version(package) for package in PACKAGES).encode())
-    parity = Path(str(zoo_export.parity.__file__)).parent
-    for path in (*sorted(Path(__file__).parent.glob("*.py")), *sorted(parity.glob("*.py"))):
-        if path.stem not in ("table", "kept", "blame", "intermediates"):  # these come after the verdict
+    check = Path(str(zoo_export.__file__)).parent
+    folders = (Path(__file__).parent, check / "parity", check / "probes")
+    for path in sorted(path for folder in folders for path in folder.glob("*.py")):
+        if path.stem not in ("table", "kept"):  # these come after the verdict
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

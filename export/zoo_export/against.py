@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from zoo.errors import ExportError
-from zoo.loading import open_model
-from zoo.registry import Registry
-from zoo.specs import ExportFormat
+from zoo.contract.errors import ExportError
+from zoo.contract.specs import ExportFormat
+from zoo.models.load import open_model
+from zoo.registry.registry import Registry
 from zoo_export.capture import Capture
-from zoo_export.failure import difference, vacuous, worst
+from zoo_export.failures.difference import difference, vacuous, worst
+from zoo_export.formats.onnx.providers import check_providers
+from zoo_export.parity.backend import CPU, settings_of
 from zoo_export.parity.check import OWN
+from zoo_export.parity.coverage import ENOUGH, Sensitivity, sensitivity
 from zoo_export.parity.judge import Comparison, passed
-from zoo_export.parity.probes import make_probes
 from zoo_export.parity.reference import at_setting, make_references
-from zoo_export.parity.sensitivity import ENOUGH, Sensitivity, sensitivity
-from zoo_export.parity.setting import CPU, settings_of
-from zoo_export.providers import check_providers
-from zoo_export.real_images import real_images
+from zoo_export.probes.probes import make_probes
+from zoo_export.probes.real_images import real_images
 from zoo_export.runners import judge_artifact
 
 
@@ -53,7 +53,7 @@ def verify_file(
     known[CPU] = references
     found = judge_artifact(registry.find(ExportFormat, entries[0].qualified), path, known.__getitem__, settings, OWN)
     if not passed(found):
-        from zoo_export.parity.blame import sentence  # only where it is needed: it loads onnxruntime
+        from zoo_export.formats.onnx.stages import sentence  # only where it is needed: it loads onnxruntime
 
         failed = next(reference for reference in references if reference.probe.name == worst(found).probe)
         capture = Capture(model.name, model.module, model.card)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from zoo.card import Card
-from zoo.errors import ExportError
-from zoo_export.refusal import refusal
+from zoo.contract.errors import ExportError
+from zoo.files.card import Card
+from zoo_export.failures.export_errors import refusal
 
 INPUT, OUTPUT, BATCH = "input", "logits", "batch"
 HEIGHT, WIDTH = "height", "width"

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from zoo.errors import ExportError
+from zoo.contract.errors import ExportError
 from zoo_export.capture import Capture, first_line, quiet
+from zoo_export.parity.backend import Setting
 from zoo_export.parity.check import Check
 from zoo_export.parity.judge import BUDGET
 from zoo_export.parity.reference import Reference, at_setting
-from zoo_export.parity.setting import Setting
 
 HALF = Setting(dtype=torch.float16)
 CASTS = {"aten.to.dtype", "aten._to_copy.default", "aten._assert_tensor_metadata.default"}

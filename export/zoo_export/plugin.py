@@ -19,23 +19,23 @@ def zoo_specs() -> Iterable[Spec]:
         name="onnx",
         summary="ONNX graph, for onnxruntime and others",
         suffix=".onnx",
-        export="zoo_export.onnx_format:export",
-        runner="zoo_export.onnx_format:runner",
+        export="zoo_export.formats.onnx.format:export",
+        runner="zoo_export.formats.onnx.format:runner",
         requires=("onnx", "onnxscript", "onnxruntime"),
     )
     yield ExportFormat(
         name="torchscript",
         summary="Traced and frozen TorchScript, for libtorch",
         suffix=".torchscript",
-        export="zoo_export.torchscript_format:export",
-        runner="zoo_export.torchscript_format:runner",
+        export="zoo_export.formats.torchscript.format:export",
+        runner="zoo_export.formats.torchscript.format:runner",
     )
     yield ExportFormat(
         name="pt2",
         summary="The graph of torch.export, for PyTorch and its compilers",
         suffix=".pt2",
-        export="zoo_export.pt2_format:export",
-        runner="zoo_export.pt2_format:runner",
+        export="zoo_export.formats.pt2.format:export",
+        runner="zoo_export.formats.pt2.format:runner",
     )
     for name, summary in COMMANDS.items():
         yield Command(name=name, summary=summary, run=f"zoo_export.commands.{name}:command")

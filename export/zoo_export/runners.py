@@ -4,15 +4,15 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from zoo.errors import ExportError, ZooError
-from zoo.refs import resolve
-from zoo.registry import Entry
-from zoo.specs import ExportFormat
+from zoo.contract.errors import ExportError, ZooError
+from zoo.contract.specs import ExportFormat
+from zoo.registry.refs import resolve
+from zoo.registry.registry import Entry
 from zoo_export.capture import first_line
+from zoo_export.parity.backend import Setting
 from zoo_export.parity.judge import Comparison, Runner, run_and_judge
 from zoo_export.parity.override import Override
 from zoo_export.parity.reference import Reference
-from zoo_export.parity.setting import Setting
 
 
 def takes_provider(entry: Entry[ExportFormat]) -> bool:

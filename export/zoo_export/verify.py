@@ -9,26 +9,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from zoo.card import Card
-from zoo.errors import DifferenceError, ExportError
-from zoo.loading import Fresh, Model, is_weights, open_model
-from zoo.registry import Registry
-from zoo.specs import ExportFormat
-from zoo_export import golden
-from zoo_export.failure import difference, unverified, vacuous
-from zoo_export.folder import read_folder
-from zoo_export.golden import stored_at
+from zoo.contract.errors import DifferenceError, ExportError
+from zoo.contract.specs import ExportFormat
+from zoo.files.card import Card
+from zoo.models.load import Fresh, Model, is_weights, open_model
+from zoo.registry.registry import Registry
+from zoo_export.bundle import golden
+from zoo_export.bundle.folder import read_folder
+from zoo_export.bundle.golden import stored_at
+from zoo_export.failures.difference import difference, unverified, vacuous
+from zoo_export.formats.onnx.providers import check_providers
 from zoo_export.half import HALF
+from zoo_export.parity.backend import CPU, FLOAT16, settings_of
 from zoo_export.parity.check import OWN
+from zoo_export.parity.coverage import ENOUGH, sensitivity
 from zoo_export.parity.judge import Comparison, passed
 from zoo_export.parity.override import override_of
-from zoo_export.parity.probes import Probe, make_probes
-from zoo_export.parity.recipe import input_digest
 from zoo_export.parity.reference import Reference, at_setting, make_references
-from zoo_export.parity.sensitivity import ENOUGH, sensitivity
-from zoo_export.parity.setting import CPU, FLOAT16, settings_of
 from zoo_export.parity.verdict import PASS, UNVERIFIED
-from zoo_export.providers import check_providers
+from zoo_export.probes.probe_recipe import input_digest
+from zoo_export.probes.probes import Probe, make_probes
 from zoo_export.runners import judge_artifact
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.errors import DataError
+from zoo.contract.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)

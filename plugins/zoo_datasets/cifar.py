@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.errors import DataError
+from zoo.contract.errors import DataError
 from zoo_datasets.arrays import ImageArrays
 from zoo_datasets.class_names import CIFAR10 as CIFAR10_NAMES
 from zoo_datasets.class_names import CIFAR100 as CIFAR100_NAMES

@@ -5,7 +5,7 @@ JPEG lost detail: figures of the original CIFAR-10 do not hold for these files, 
 
 from pathlib import Path
 
-from zoo.errors import DataError
+from zoo.contract.errors import DataError
 from zoo_datasets import folder
 from zoo_datasets.arrays import check_split
 from zoo_datasets.class_names import CIFAR10

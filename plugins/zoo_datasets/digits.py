@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.errors import DataError
+from zoo.contract.errors import DataError
 from zoo_datasets.arrays import ImageArrays, check_split
 from zoo_datasets.class_names import DIGITS
 

@@ -25,8 +25,8 @@ from pathlib import Path
 
 from PIL.Image import Image
 
-from zoo.errors import DataError
-from zoo.images import open_image
+from zoo.contract.errors import DataError
+from zoo.data.images import open_image
 from zoo_datasets.arrays import check_split
 from zoo_datasets.paths import PathList
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.errors import DataError
+from zoo.contract.errors import DataError
 from zoo_datasets import cifar, idx
 from zoo_datasets.arrays import ImageArrays, check_split
 from zoo_datasets.class_names import DIGITS, FASHION_MNIST

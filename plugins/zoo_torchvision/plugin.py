@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import Architecture, Param, Preprocess, hookimpl
-from zoo.specs import Spec
+from zoo.contract.specs import Spec
 
 TABLE = Path(__file__).with_name("catalogue.json")
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from zoo.errors import DataError
-from zoo.preprocess import Preprocess
-from zoo.splits.reader import Reader
+from zoo.contract.errors import DataError
+from zoo.contract.preprocess import Preprocess
+from zoo.data.reader import Reader
 
 Run = Callable[..., Any]
 SETS = ("fashion_mnist", "cifar10", "folder")

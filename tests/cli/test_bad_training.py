@@ -9,7 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from zoo.training.saver import Saver
+from zoo.training.checkpoint.saver import Saver
 
 Run = Callable[..., Any]
 Explained = Callable[..., str]
@@ -111,7 +111,7 @@ def test_fine_tuning_follows_the_weights_parameters_and_the_cards_command_does_i
     first = run_zoo(*TRAIN, "--init", "lenet5.relu", "--freeze", "--tag", "tuned", "--json")
     assert first.code == 0 and "the head alone is trained" in first.err
     told = json.loads(first.out)
-    from zoo.card import read_card
+    from zoo.files.card import read_card
 
     card = read_card(Path(told["weights"]))[0]
     assert card.params == {"activation": "relu"}

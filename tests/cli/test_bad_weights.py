@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from zoo.card import KEY, SEAL
-from zoo.weights import Weights, load_weights, tensors_digest
+from zoo.files.card import KEY, SEAL
+from zoo.files.weights import Weights, load_weights, tensors_digest
 
 Run = Callable[..., Any]
 Explained = Callable[..., str]

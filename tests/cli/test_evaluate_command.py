@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from zoo.card import read_card
+from zoo.files.card import read_card
 
 Run = Callable[..., Any]
 

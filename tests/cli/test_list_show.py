@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from zoo.registry import Registry
-from zoo.specs import Architecture, Command, Dataset, ExportFormat, Loss, Spec
+from zoo.contract.specs import Architecture, Command, Dataset, ExportFormat, Loss, Spec
+from zoo.registry.registry import Registry
 
 KINDS: dict[str, type[Spec]] = {
     "architectures": Architecture,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from zoo.loading import Fresh, open_model
-from zoo.registry import Registry
+from zoo.models.load import Fresh, open_model
+from zoo.registry.registry import Registry
 
 Run = Callable[..., Any]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from zoo.card import read_card
-from zoo.header import read_header
+from zoo.files.card import read_card
+from zoo.files.header import read_header
 
 Run = Callable[..., Any]
 TRAIN = ("train", "lenet5", "--data", "digits", "-b", "256", "--lr", "0.003", "--device", "cpu", "--epochs")

@@ -10,7 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import zoo.report.write
-from zoo.card import read_card
+from zoo.files.card import read_card
 
 Run = Callable[..., Any]
 TRAIN = ("train", "lenet5", "--data", "digits", "-b", "256", "--lr", "0.003", "--device", "cpu", "--epochs")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from zoo.card import read_card
-from zoo.training.saver import Saver
-from zoo.weights import load_weights, save_weights
+from zoo.files.card import read_card
+from zoo.files.weights import load_weights, save_weights
+from zoo.training.checkpoint.saver import Saver
 
 Run = Callable[..., Any]
 Explained = Callable[..., str]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from zoo.card import read_card
 from zoo.cli.output import print_table
+from zoo.files.card import read_card
 
 Run = Callable[..., Any]
 
@@ -59,7 +59,7 @@ def test_what_a_card_says_cannot_command_the_terminal(run_zoo: Run, tmp_path: Pa
 
     import torch
 
-    from zoo.weights import save_weights
+    from zoo.files.weights import save_weights
 
     path = tmp_path / "evil.safetensors"
     evil = replace(card, classes=("a\x1b[2J\x07", "b\nc"), licence="\x1b]0;owned\x07", params={"\x1b[31m": "\x1b[0m"})

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from zoo import atomic
-from zoo.atomic import new_folder, refuse_existing, refuse_unwritable, write_file
-from zoo.errors import OutputError
-from zoo.exchange import exchange
+from zoo.contract.errors import OutputError
+from zoo.files import atomic
+from zoo.files.atomic import new_folder, refuse_existing, refuse_unwritable, write_file
+from zoo.files.exchange import exchange
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:
@@ -156,8 +156,8 @@ def test_a_disk_that_fills_up_half_way_leaves_what_was_there(tmp_path: Path) -> 
     script = """
 import resource, signal
 from pathlib import Path
-from zoo.atomic import new_folder, write_file
-from zoo.errors import OutputError
+from zoo.files.atomic import new_folder, write_file
+from zoo.contract.errors import OutputError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
@@ -231,7 +231,7 @@ def test_a_replaced_folder_that_was_set_aside_is_cleared_after_a_kill(tmp_path: 
     script = """
 import os
 from pathlib import Path
-from zoo import atomic
+from zoo.files import atomic
 atomic._remove = lambda path: os._exit(9)
 with atomic.new_folder(Path("x"), force=True, replaceable=lambda path: True) as folder:
     (folder / "mark").write_bytes(b"second")
@@ -269,7 +269,7 @@ def test_a_folder_set_aside_by_a_killed_process_is_put_back(tmp_path: Path, forc
     script = """
 import os
 from pathlib import Path
-from zoo import atomic
+from zoo.files import atomic
 atomic.exchange = lambda one, other: False
 rename = os.rename
 os.rename = lambda *names: os._exit(9) if not os.path.lexists("x") else rename(*names)
@@ -320,7 +320,7 @@ def test_work_can_be_refused_before_it_starts(tmp_path: Path) -> None:
 TOGETHER = """
 import sys, time
 from pathlib import Path
-from zoo.atomic import new_folder, refuse_unwritable, write_file
+from zoo.files.atomic import new_folder, refuse_unwritable, write_file
 root, number, at = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 for turn in range(200):
     folder = root / str(turn) / "new"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from zoo.training.augment import augment
+from zoo.training.augment.shift import augment
 
 
 def batch(n: int, channels: int, height: int, width: int, seed: int) -> Tensor:

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from zoo import errors
-from zoo.batches import Batches, Labelled, Resident
-from zoo.errors import DataError
-from zoo.preprocess import Preprocess
-from zoo.splits.corrupt import refuse_corrupt
-from zoo.splits.hold import Reading, hold
-from zoo.splits.reader import Reader
-from zoo.splits.streamed import Streamed
+from zoo.contract import errors
+from zoo.contract.errors import DataError
+from zoo.contract.preprocess import Preprocess
+from zoo.data.batches import Batches, Labelled, Resident
+from zoo.data.corrupt import refuse_corrupt
+from zoo.data.load_split import Reading, hold
+from zoo.data.reader import Reader
+from zoo.data.streaming import Streamed
 
 CPU = torch.device("cpu")
 RGB = Preprocess(size=(4, 4), mean=(0.5,) * 3, std=(0.5,) * 3)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.calibration import BINS, Calibration
+from zoo.evaluation.calibration import BINS, Calibration
 
 CPU = torch.device("cpu")
 

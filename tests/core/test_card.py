@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.card import Card, Metric, read_card
-from zoo.errors import WeightsError
-from zoo.preprocess import Preprocess
+from zoo.contract.errors import WeightsError
+from zoo.contract.preprocess import Preprocess
+from zoo.files.card import Card, Metric, read_card
 
 CARD = Card(
     architecture="tiny",

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from zoo.batches import Resident
-from zoo.calibration import BINS
-from zoo.errors import PluginError
-from zoo.evaluate import Evaluation, check_logits, evaluate
-from zoo.preprocess import Preprocess
+from zoo.contract.errors import PluginError
+from zoo.contract.preprocess import Preprocess
+from zoo.data.batches import Resident
+from zoo.evaluation.calibration import BINS
+from zoo.evaluation.evaluate import Evaluation, check_logits, evaluate
 
 GREY = Preprocess(size=(1, 1), mean=(0.0,), std=(1.0,))
 CPU = torch.device("cpu")

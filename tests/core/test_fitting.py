@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo import Architecture, Preprocess
-from zoo.errors import UsageError
-from zoo.fitting import ImageStats, Wanted, fit, fit_alone
+from zoo.contract.errors import UsageError
+from zoo.data.fitting import ImageStats, Wanted, fit, fit_alone
 
 OWN = Preprocess(size=(224, 224), mean=(0.4, 0.5, 0.6), std=(0.2,) * 3, shorter_side=256, interpolation="bicubic")
 

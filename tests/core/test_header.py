@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.errors import WeightsError
-from zoo.header import ITEM_SIZE, digest, file_digest, read_header
+from zoo.contract.errors import WeightsError
+from zoo.files.header import ITEM_SIZE, digest, file_digest, read_header
 
 
 def write(path: Path, header: Any, body: bytes = b"", *, length: int | None = None) -> Path:

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from zoo.batches import Resident
-from zoo.errors import PluginError
-from zoo.mistakes import find_mistakes
-from zoo.preprocess import Preprocess
+from zoo.contract.errors import PluginError
+from zoo.contract.preprocess import Preprocess
+from zoo.data.batches import Resident
+from zoo.evaluation.mistakes import find_mistakes
 
 GREY = Preprocess(size=(1, 1), mean=(0.0,), std=(1.0,))
 

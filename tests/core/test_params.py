@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.errors import UnknownName, UsageError
-from zoo.params import check_params, parse_params
-from zoo.specs import Loss, Param
+from zoo.contract.errors import UnknownName, UsageError
+from zoo.contract.params import check_params, parse_params
+from zoo.contract.specs import Loss, Param
 
 SPEC = Loss(
     name="soft",

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from zoo import Architecture, Loss, Spec, hookimpl
-from zoo.plugins import discover
+from zoo.registry.discovery import discover
 
 Plant = Callable[..., EntryPoint]
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoo.cli.commands.train import _asked, command
 from zoo.cli.main import Lazy
-from zoo.cli.train import _asked, command
-from zoo.errors import UsageError
-from zoo.plugins import Plugin
-from zoo.registry import Registry
-from zoo.specs import Architecture, Dataset, Loss, Param
-from zoo.training.recipe import Recipe
+from zoo.contract.errors import UsageError
+from zoo.contract.specs import Architecture, Dataset, Loss, Param
+from zoo.registry.discovery import Plugin
+from zoo.registry.registry import Registry
+from zoo.training.recipe.recipe import Recipe
 
 PARAMS = {
     "depth": Param(default=2),

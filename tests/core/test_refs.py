@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from zoo.errors import MissingPackage, PluginError
-from zoo.plugins import Plugin
-from zoo.refs import resolve
-from zoo.registry import Entry
-from zoo.specs import Loss
+from zoo.contract.errors import MissingPackage, PluginError
+from zoo.contract.specs import Loss
+from zoo.registry.discovery import Plugin
+from zoo.registry.refs import resolve
+from zoo.registry.registry import Entry
 
 ENTRY = Entry(Loss(name="soft", summary="s", build="a:b"), Plugin("x", "zoo-x", "1"))
 

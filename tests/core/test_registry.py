@@ -2,10 +2,10 @@
 
 import pytest
 
-from zoo.errors import MissingPackage, NameConflict, UnknownName
-from zoo.plugins import Plugin
-from zoo.registry import Registry
-from zoo.specs import Architecture, Command, Dataset, ExportFormat, Loss, Spec
+from zoo.contract.errors import MissingPackage, NameConflict, UnknownName
+from zoo.contract.specs import Architecture, Command, Dataset, ExportFormat, Loss, Spec
+from zoo.registry.discovery import Plugin
+from zoo.registry.registry import Registry
 
 KINDS = {
     Architecture: {"build": "a:b", "input_shape": (3, 8, 8)},
@@ -73,7 +73,7 @@ def test_an_unknown_name_of_any_kind_gets_close_matches(kind: type[Spec]) -> Non
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_name_like_nothing_known_points_at_a_listing_that_exists(kind: type[Spec]) -> None:
-    from zoo.cli.list import KINDS as LISTED
+    from zoo.cli.commands.list import KINDS as LISTED
 
     with pytest.raises(UnknownName) as caught:
         Registry([]).find(kind, "zzz")

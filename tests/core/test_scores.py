@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.scores import class_scores, wilson, worst_confusions
+from zoo.evaluation.scores import class_scores, wilson, worst_confusions
 
 PAIRS = st.integers(1, 8).flatmap(
     lambda classes: st.tuples(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo import Architecture, Command, Dataset, ExportFormat, Loss, Param
-from zoo.specs import Spec
+from zoo.contract.specs import Spec
 
 LOWER = string.ascii_lowercase + string.digits
 

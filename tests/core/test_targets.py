@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.errors import DataError
-from zoo.targets import convert_target
+from zoo.contract.errors import DataError
+from zoo.models.targets import convert_target
 
 INDICES = st.lists(st.integers(0, 4), min_size=1, max_size=6).map(torch.tensor)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from zoo.plugins import Plugin
-from zoo.registry import Registry
-from zoo.specs import Dataset, Loss
+from zoo.contract.specs import Dataset, Loss
+from zoo.registry.discovery import Plugin
+from zoo.registry.registry import Registry
 from zoo.testing import check_dataset, check_loss
 
 MODULE = """

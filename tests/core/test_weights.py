@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from zoo.card import Card, Metric
-from zoo.errors import OutputError, WeightsError
-from zoo.weights import Weights, load_into, load_weights, save_weights, tensors_digest
+from zoo.contract.errors import OutputError, WeightsError
+from zoo.files.card import Card, Metric
+from zoo.files.weights import Weights, load_into, load_weights, save_weights, tensors_digest
 
 DTYPES = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]

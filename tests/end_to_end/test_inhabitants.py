@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from zoo.card import read_card
 from zoo.cli.output import plain
-from zoo.folders import SUFFIX
+from zoo.files.card import read_card
+from zoo.files.folders import SUFFIX
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
 NAMES = sorted(path.name.removesuffix(SUFFIX) for path in WEIGHTS.glob(f"*{SUFFIX}"))

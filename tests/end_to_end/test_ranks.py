@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from zoo.cli.main import run
-from zoo.weights import load_weights
+from zoo.files.weights import load_weights
 
 pytestmark = pytest.mark.slow
 LAUNCH = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "zoo")

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from zoo import ExportFormat
-from zoo.card import Card
 from zoo.cli.main import run
-from zoo.loading import Model, open_model
-from zoo.plugins import Plugin
-from zoo.preprocess import Preprocess
-from zoo.registry import Registry
-from zoo.weights import save_weights
-from zoo_export.job import Exported, export_model
-from zoo_export.terms import Terms
+from zoo.contract.preprocess import Preprocess
+from zoo.files.card import Card
+from zoo.files.weights import save_weights
+from zoo.models.load import Model, open_model
+from zoo.registry.discovery import Plugin
+from zoo.registry.registry import Registry
+from zoo_export.options import Terms
+from zoo_export.pipeline import Exported, export_model
 
 LABELS = ("cat", "dög", "fox", "owl")
 PREPROCESS = Preprocess(size=(8, 8), mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))

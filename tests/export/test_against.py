@@ -10,9 +10,9 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from zoo.loading import open_model
+from zoo.models.load import open_model
 from zoo_export.capture import Capture
-from zoo_export.lowering import lower
+from zoo_export.formats.onnx.lowering import lower
 
 MODEL = "lenet5.digits"
 

@@ -13,16 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Node
 
-from zoo.errors import DifferenceError
-from zoo.loading import Fresh, Model, open_model
-from zoo_export import lowering, onnx_format
+from zoo.contract.errors import DifferenceError
+from zoo.models.load import Fresh, Model, open_model
+from zoo_export.blame.hops import ALL, BASIC, CAPTURED, FILE, LOWERED
 from zoo_export.capture import Capture
-from zoo_export.parity import blame as blaming
-from zoo_export.parity.blame import blame
+from zoo_export.formats.onnx import format as onnx_format
+from zoo_export.formats.onnx import lowering
+from zoo_export.formats.onnx import stages as blaming
+from zoo_export.formats.onnx.stages import blame
 from zoo_export.parity.check import make_checks
-from zoo_export.parity.hops import ALL, BASIC, CAPTURED, FILE, LOWERED
-from zoo_export.parity.probes import make_probes
 from zoo_export.parity.reference import Reference
+from zoo_export.probes.probes import make_probes
 
 ATEN = torch.ops.aten
 

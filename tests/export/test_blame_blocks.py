@@ -18,17 +18,18 @@ from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 from torchvision.models.mobilenetv3 import InvertedResidualConfig, MobileNetV3
 from torchvision.models.vision_transformer import VisionTransformer
 
-from zoo.card import Card
-from zoo.preprocess import Preprocess
+from zoo.contract.preprocess import Preprocess
+from zoo.files.card import Card
 from zoo_classic.lenet import LeNet5
 from zoo_classic.resnet_cifar import CifarResNet
-from zoo_export import lowering, onnx_format
+from zoo_export.blame.hops import ALL, BASIC, CAPTURED, FILE, LOWERED
 from zoo_export.capture import Capture
-from zoo_export.parity.blame import blame
+from zoo_export.formats.onnx import format as onnx_format
+from zoo_export.formats.onnx import lowering
+from zoo_export.formats.onnx.stages import blame
 from zoo_export.parity.check import make_checks
-from zoo_export.parity.hops import ALL, BASIC, CAPTURED, FILE, LOWERED
-from zoo_export.parity.probes import make_probes
 from zoo_export.parity.reference import Reference
+from zoo_export.probes.probes import make_probes
 
 CLASSES = 5
 SQUEEZED = [

@@ -8,12 +8,13 @@ import onnx_ir
 import pytest
 import torch
 
-from zoo_export import pt2_format, torchscript_format
+from zoo_export.blame.hops import CAPTURED, FILE, TRACED
 from zoo_export.capture import Capture, with_weights
-from zoo_export.parity.blame import blame, sentence
-from zoo_export.parity.hops import CAPTURED, FILE, TRACED
-from zoo_export.parity.probes import make_probes
+from zoo_export.formats.onnx.stages import blame, sentence
+from zoo_export.formats.pt2 import format as pt2_format
+from zoo_export.formats.torchscript import format as torchscript_format
 from zoo_export.parity.reference import make_references
+from zoo_export.probes.probes import make_probes
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_a_format_whose_way_is_not_known_is_blamed_for_nothing(subject, tmp_path
 @pytest.mark.parametrize(("dynamo", "where"), [(True, ", first at features.3 ("), (False, ".")])
 def test_a_foreign_onnx_file(run_zoo, registry, tmp_path: Path, dynamo: bool, where: str) -> None:
     """What PyTorch's newer exporter writes names its modules; what the older one writes does not."""
-    from zoo.loading import open_model
+    from zoo.models.load import open_model
 
     path, batch = tmp_path / "foreign.onnx", {0: torch.export.Dim("n")}
     more = {"dynamic_shapes": (batch,)} if dynamo else {"dynamic_axes": {"pixels": {0: "n"}}}

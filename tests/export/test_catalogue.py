@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from zoo.loading import Fresh, open_model
-from zoo.registry import Registry
-from zoo.specs import ExportFormat
-from zoo_export.job import export_model
+from zoo.contract.specs import ExportFormat
+from zoo.models.load import Fresh, open_model
+from zoo.registry.registry import Registry
+from zoo_export.pipeline import export_model
 
 FORMATS = ("onnx", "torchscript", "pt2")
 

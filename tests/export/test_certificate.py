@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 import torch
 
-from zoo.batches import read_item
-from zoo.card import read_card
-from zoo.data import load_split
-from zoo.errors import ExportError
-from zoo.images import fit_image
-from zoo.preprocess import Preprocess
-from zoo.specs import Dataset
-from zoo_export.parity.probes import Probe, make_probes, normalise_array
-from zoo_export.parity.recipe import describe, input_digest, make_image
+from zoo.contract.errors import ExportError
+from zoo.contract.preprocess import Preprocess
+from zoo.contract.specs import Dataset
+from zoo.data.batches import read_item
+from zoo.data.datasets import load_split
+from zoo.data.images import fit_image
+from zoo.files.card import read_card
+from zoo_export.probes.probe_recipe import describe, input_digest, make_image
+from zoo_export.probes.probes import Probe, make_probes, normalise_array
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 import zoo_runtime
-from zoo.errors import DifferenceError, ExportError, ZooError
-from zoo.preprocess import Preprocess
-from zoo_export import torchscript_format
+from zoo.contract.errors import DifferenceError, ExportError, ZooError
+from zoo.contract.preprocess import Preprocess
 from zoo_export.capture import Capture
-from zoo_export.parity.probes import make_probes
-from zoo_export.sizes import other_sizes
+from zoo_export.formats.torchscript import format as torchscript_format
+from zoo_export.probes.probes import make_probes
+from zoo_export.probes.sizes import other_sizes
 from zoo_export.verify import verify_folder
 
 SMALLEST = 4

@@ -13,11 +13,11 @@ import torch
 
 import zoo_runtime
 from zoo import ExportFormat
-from zoo.errors import DifferenceError, ExportError, OutputError, PluginError, ZooError
-from zoo.plugins import Plugin
-from zoo.registry import Registry
-from zoo_export import torchscript_format
+from zoo.contract.errors import DifferenceError, ExportError, OutputError, PluginError, ZooError
+from zoo.registry.discovery import Plugin
+from zoo.registry.registry import Registry
 from zoo_export.capture import Capture
+from zoo_export.formats.torchscript import format as torchscript_format
 from zoo_export.parity.check import OWN
 
 

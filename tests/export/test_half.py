@@ -14,15 +14,16 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 import zoo_runtime
-from zoo.errors import DifferenceError, ExportError
-from zoo_export import golden, torchscript_format
+from zoo.contract.errors import DifferenceError, ExportError
+from zoo_export.bundle import golden
 from zoo_export.capture import Capture
+from zoo_export.formats.onnx.format import runner
+from zoo_export.formats.torchscript import format as torchscript_format
 from zoo_export.half import Half, constant_passes, half_capture, half_check
-from zoo_export.onnx_format import runner
+from zoo_export.parity.backend import Setting
 from zoo_export.parity.check import make_checks
 from zoo_export.parity.judge import passed, run_and_judge
-from zoo_export.parity.probes import make_probes
-from zoo_export.parity.setting import Setting
+from zoo_export.probes.probes import make_probes
 from zoo_export.verify import verify_folder
 
 HALF, SINGLE = "float16", "float32"

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from zoo.preprocess import Preprocess
+from zoo.contract.preprocess import Preprocess
+from zoo_export.parity.coverage import Sensitivity, sensitivity
 from zoo_export.parity.judge import Comparison, judge
-from zoo_export.parity.probes import make_probes
 from zoo_export.parity.reference import make_references
-from zoo_export.parity.sensitivity import Sensitivity, sensitivity
+from zoo_export.probes.probes import make_probes
 
 PROBES = make_probes(Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,)))
 

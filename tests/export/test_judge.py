@@ -7,10 +7,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from zoo.errors import ExportError
+from zoo.contract.errors import ExportError
 from zoo_export.parity.judge import BUDGET, Comparison, judge, passed, run_and_judge
-from zoo_export.parity.probes import Probe
 from zoo_export.parity.reference import Reference
+from zoo_export.probes.probes import Probe
 
 
 def reference(truth: object, floor: float, name: str = "noise-2") -> Reference:

@@ -7,9 +7,9 @@ SCRIPT = """
 import resource
 import torch
 from torch import nn
-from zoo.preprocess import Preprocess
+from zoo.contract.preprocess import Preprocess
 from zoo_export.parity.check import make_checks
-from zoo_export.parity.probes import make_probes
+from zoo_export.probes.probes import make_probes
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.card import Card
-from zoo.loading import Model, open_model
-from zoo.preprocess import Preprocess
+from zoo.contract.preprocess import Preprocess
+from zoo.files.card import Card
+from zoo.models.load import Model, open_model
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 

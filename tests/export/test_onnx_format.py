@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import DifferenceError, ExportError
-from zoo_export.lowering import OPSET
-from zoo_export.onnx_format import runner
-from zoo_export.parity.probes import make_probes
+from zoo.contract.errors import DifferenceError, ExportError
+from zoo_export.formats.onnx.format import runner
+from zoo_export.formats.onnx.lowering import OPSET
 from zoo_export.parity.reference import make_references
+from zoo_export.probes.probes import make_probes
 
 
 @pytest.fixture(scope="module")

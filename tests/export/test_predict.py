@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 import zoo_runtime
-from zoo.loading import open_model
-from zoo.weights import save_weights
+from zoo.files.weights import save_weights
+from zoo.models.load import open_model
 
 KINDS = ("weights", "both", "torchscript")
 

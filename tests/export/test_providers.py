@@ -9,14 +9,15 @@ import onnxruntime
 import pytest
 import torch
 
-from zoo.errors import DeviceError, ExportError
-from zoo_export import providers, torchscript_format
+from zoo.contract.errors import DeviceError, ExportError
 from zoo_export.capture import Capture
-from zoo_export.onnx_format import runner
+from zoo_export.formats.onnx import providers
+from zoo_export.formats.onnx.format import runner
+from zoo_export.formats.torchscript import format as torchscript_format
+from zoo_export.parity.backend import CPU, CUDA_TF32, TF32_EPSILON, Setting, settings_of
 from zoo_export.parity.check import make_checks
-from zoo_export.parity.probes import make_probes
 from zoo_export.parity.reference import EPS32, _Noise, at_setting, make_references
-from zoo_export.parity.setting import CPU, CUDA_TF32, TF32_EPSILON, Setting, settings_of
+from zoo_export.probes.probes import make_probes
 from zoo_export.verify import verify_folder
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -79,7 +80,7 @@ def test_a_session_that_fell_back_is_never_run(exported, monkeypatch) -> None:
 
 
 def test_a_session_that_leaves_every_node_to_the_cpu_is_refused(exported, monkeypatch) -> None:
-    monkeypatch.setattr("zoo_export.onnx_format.full_name", lambda provider: "CPUExecutionProvider")
+    monkeypatch.setattr("zoo_export.formats.onnx.format.full_name", lambda provider: "CPUExecutionProvider")
     with pytest.raises(DeviceError, match=r"no part of model\.onnx on cuda"):
         runner(exported.path / "model.onnx", provider="cuda")
 
@@ -159,10 +160,10 @@ def test_what_does_not_run_at_a_setting_is_explained(make_model) -> None:
 
 def elsewhere_is_here(monkeypatch) -> None:
     """Have a provider that computes as the CPU does stand for one that this machine lacks."""
-    monkeypatch.setattr("zoo_export.job.check_providers", lambda names: None)
+    monkeypatch.setattr("zoo_export.pipeline.check_providers", lambda names: None)
     monkeypatch.setattr("zoo_export.verify.check_providers", lambda names: None)
-    monkeypatch.setattr("zoo_export.onnx_format.left_to_cpu", lambda session: (1, 3))
-    monkeypatch.setattr("zoo_export.onnx_format.full_name", lambda provider: "CPUExecutionProvider")
+    monkeypatch.setattr("zoo_export.formats.onnx.format.left_to_cpu", lambda session: (1, 3))
+    monkeypatch.setattr("zoo_export.formats.onnx.format.full_name", lambda provider: "CPUExecutionProvider")
 
 
 def test_each_provider_is_judged_and_the_certificate_has_its_floor(

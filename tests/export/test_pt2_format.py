@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.errors import DifferenceError, ExportError
-from zoo_export.pt2_format import runner
+from zoo.contract.errors import DifferenceError, ExportError
+from zoo_export.formats.pt2.format import runner
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])

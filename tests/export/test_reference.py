@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ExportError
-from zoo_export.parity.probes import Probe, make_probes
+from zoo.contract.errors import ExportError
 from zoo_export.parity.reference import EPS32, _Noise, make_references
+from zoo_export.probes.probes import Probe, make_probes
 
 
 class Says(nn.Module):

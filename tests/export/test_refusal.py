@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ExportError
+from zoo.contract.errors import ExportError
 
 
 class Says(nn.Module):

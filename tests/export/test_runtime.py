@@ -23,9 +23,9 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 import zoo_runtime
-from zoo.errors import DataError
-from zoo.images import fit_image, normalise, open_image
-from zoo.preprocess import Preprocess
+from zoo.contract.errors import DataError
+from zoo.contract.preprocess import Preprocess
+from zoo.data.images import fit_image, normalise, open_image
 from zoo_runtime import Difference, Error, Model, manifest_digest, read_manifest
 
 LABELS = ["zero", "one", "zwölf", "日本"]

@@ -13,11 +13,13 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from zoo.errors import DifferenceError, OutputError
-from zoo_export import onnx_format, pt2_format, torchscript_format
+from zoo.contract.errors import DifferenceError, OutputError
 from zoo_export.capture import Capture
-from zoo_export.saved_failure import without_paths
-from zoo_export.terms import Terms
+from zoo_export.failures.saved_failure import without_paths
+from zoo_export.formats.onnx import format as onnx_format
+from zoo_export.formats.pt2 import format as pt2_format
+from zoo_export.formats.torchscript import format as torchscript_format
+from zoo_export.options import Terms
 
 FILES = {"README.md", "expected.npy", "given.npy", "input.npy", "repro.py"}
 
@@ -173,7 +175,7 @@ def test_a_failure_that_cannot_be_saved_whole_is_not_saved(
     def failing(*given: Any, **more: Any) -> None:
         raise error
 
-    monkeypatch.setattr("zoo_export.saved_failure.shutil.copyfile", failing)
+    monkeypatch.setattr("zoo_export.failures.saved_failure.shutil.copyfile", failing)
     kind = DifferenceError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(kind) as caught:
         try_export(make_model(), "onnx", terms=Terms(save=tmp_path / "failed"))

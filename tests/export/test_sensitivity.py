@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.preprocess import Preprocess
+from zoo.contract.preprocess import Preprocess
 from zoo_export.parity.check import OWN, PROBE, make_checks, watched
+from zoo_export.parity.coverage import CHANGE, sensitivity
 from zoo_export.parity.judge import BUDGET
-from zoo_export.parity.probe_weights import draw_probe_weights
-from zoo_export.parity.probes import make_probes
 from zoo_export.parity.reference import make_references
-from zoo_export.parity.sensitivity import CHANGE, sensitivity
+from zoo_export.probes.probe_weights import draw_probe_weights
+from zoo_export.probes.probes import make_probes
 
 PROBES = make_probes(Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,)))
 

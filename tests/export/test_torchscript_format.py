@@ -15,8 +15,8 @@ import pytest
 import torch
 
 import zoo
-from zoo.errors import ExportError
-from zoo_export.torchscript_format import runner
+from zoo.contract.errors import ExportError
+from zoo_export.formats.torchscript.format import runner
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5, 17])

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 import zoo_runtime
-from zoo.errors import DifferenceError, UsageError
+from zoo.contract.errors import DifferenceError, UsageError
+from zoo_export.options import Terms
 from zoo_export.parity.judge import judge
 from zoo_export.parity.override import Override
-from zoo_export.parity.probes import Probe
 from zoo_export.parity.reference import Reference
-from zoo_export.terms import Terms
+from zoo_export.probes.probes import Probe
 from zoo_export.verify import verify_folder
 
 MODEL = "lenet5.digits"
@@ -142,8 +142,8 @@ def test_zoo_verify_says_overridden_and_judges_by_the_override(run_zoo: Run, fol
 
 
 def test_an_artifact_that_is_off_is_published_only_within_an_override(make_model, make_registry, try_export) -> None:
-    from zoo_export import torchscript_format as made
     from zoo_export.capture import Capture
+    from zoo_export.formats.torchscript import format as made
 
     def wrong(capture: Capture, path: Path) -> None:
         module = copy.deepcopy(capture.module)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import zoo_runtime
-from zoo.errors import DifferenceError, ExportError
+from zoo.contract.errors import DifferenceError, ExportError
 from zoo_export.parity.check import OWN
 from zoo_export.verify import verify_folder
 
@@ -229,7 +229,7 @@ def test_the_command_line_exits_with_3_where_a_file_was_changed(run_zoo, folder)
 
 
 def test_a_format_whose_name_another_plugin_claims_is_found_again(make_model, make_registry, try_export) -> None:
-    from zoo_export import torchscript_format
+    from zoo_export.formats.torchscript import format as torchscript_format
     from zoo_export.verify import verify_folder
 
     registry = make_registry(torchscript_format.export, torchscript_format.runner, name="onnx")

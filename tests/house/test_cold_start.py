@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 import pytest
 
-from zoo.card import Card
-from zoo.plugins import discover
-from zoo.refs import resolve
-from zoo.registry import Registry
-from zoo.specs import Command
+from zoo.contract.specs import Command
+from zoo.files.card import Card
+from zoo.registry.discovery import discover
+from zoo.registry.refs import resolve
+from zoo.registry.registry import Registry
 
 HEAVY = "torch torchvision numpy onnx onnxruntime onnxscript safetensors PIL matplotlib tensorboard"
 PROBE = f"""
@@ -66,12 +66,13 @@ def test_help_loads_nothing_heavy(arguments: tuple[str, ...], tmp_path: Path) ->
 def test_reading_cards_loads_nothing_heavy(arguments: tuple[str, ...], tmp_path: Path, card: Card) -> None:
     import torch
 
-    from zoo.weights import save_weights
+    from zoo.files.weights import save_weights
 
     save_weights(tmp_path / "tiny.cats.safetensors", {"w": torch.ones(2, 3)}, card)
     assert "tiny" in start(arguments, tmp_path, ZOO_WEIGHTS=str(tmp_path))
 
 
 def test_training_and_evaluation_load_what_draws_only_to_draw() -> None:
-    look = "import sys, zoo.training.job, zoo.cli.evaluate\nprint({'matplotlib', 'tensorboard'} & set(sys.modules))"
+    loads = "import sys, zoo.training.job, zoo.cli.commands.evaluate"
+    look = f"{loads}\nprint({{'matplotlib', 'tensorboard'}} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", look], capture_output=True, text=True).stdout == "set()\n"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zoo.errors import DataError
+from zoo.contract.errors import DataError
 from zoo_datasets import cifar10_jpeg, plugin
 from zoo_datasets.class_names import CIFAR10
 

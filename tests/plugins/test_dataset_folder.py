@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from zoo.errors import DataError
+from zoo.contract.errors import DataError
 from zoo_datasets import folder
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from zoo import Dataset
-from zoo.errors import DataError
+from zoo.contract.errors import DataError
 from zoo_datasets import cifar, cifar10_jpeg, digits, folder, idx, plugin, torchvision_sets  # noqa: F401
 from zoo_datasets.arrays import ImageArrays
 

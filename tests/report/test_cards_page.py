@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from zoo.card import Card, Metric
-from zoo.errors import WeightsError
-from zoo.preprocess import Preprocess
+from zoo.contract.errors import WeightsError
+from zoo.contract.preprocess import Preprocess
+from zoo.files.card import Card, Metric
+from zoo.files.weights import save_weights
 from zoo.report.cards import cards_page
-from zoo.weights import save_weights
 
 ROOT = Path(__file__).parents[2]
 CARD = Card(

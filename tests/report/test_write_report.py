@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import zoo.report.write
-from zoo.batches import Resident
-from zoo.card import Card
-from zoo.errors import OutputError
-from zoo.evaluate import evaluate
-from zoo.preprocess import Preprocess
+from zoo.contract.errors import OutputError
+from zoo.contract.preprocess import Preprocess
+from zoo.data.batches import Resident
+from zoo.evaluation.evaluate import evaluate
+from zoo.files.card import Card
 from zoo.report.history import read_history, stored_row
 from zoo.report.page import write_page
 from zoo.report.write import write_report

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from zoo.batches import Batches
-from zoo.preprocess import Preprocess
-from zoo.splits.hold import Reading, Split, hold
+from zoo.contract.preprocess import Preprocess
+from zoo.data.batches import Batches
+from zoo.data.load_split import Reading, Split, hold
 
 GREY = Preprocess(size=(6, 5), mean=(0.5,), std=(0.5,))
 

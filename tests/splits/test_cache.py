@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from zoo.preprocess import Preprocess
-from zoo.splits import cache as cache_module
-from zoo.splits.fingerprint import fingerprint
-from zoo.splits.hold import Split
+from zoo.contract.preprocess import Preprocess
+from zoo.data import cache as cache_module
+from zoo.data.fingerprint import fingerprint
+from zoo.data.load_split import Split
 
 Ready = Callable[..., Split]
 Reads = Callable[[], int]
@@ -210,8 +210,8 @@ def test_a_process_that_is_interrupted_leaves_nothing(
 SCRIPT = """
 import sys, hashlib, torch
 from pathlib import Path
-from zoo.preprocess import Preprocess
-from zoo.splits.hold import Reading, hold
+from zoo.contract.preprocess import Preprocess
+from zoo.data.load_split import Reading, hold
 from zoo_datasets.folder import load
 data = load(Path(sys.argv[1]), "train", False)
 split = hold(data, Preprocess(size=(6, 5), mean=(0.5,), std=(0.5,)), 2, torch.device("cpu"), source="x")

@@ -9,15 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
-from zoo.data import _look, open_data
-from zoo.errors import DataError
-from zoo.images import fit_image
-from zoo.plugins import Plugin
-from zoo.preprocess import Preprocess
-from zoo.registry import Registry
-from zoo.specs import Architecture, Dataset
-from zoo.splits.hold import Reading, hold
-from zoo.splits.streamed import Streamed
+from zoo.contract.errors import DataError
+from zoo.contract.preprocess import Preprocess
+from zoo.contract.specs import Architecture, Dataset
+from zoo.data.datasets import _look, open_data
+from zoo.data.images import fit_image
+from zoo.data.load_split import Reading, hold
+from zoo.data.streaming import Streamed
+from zoo.registry.discovery import Plugin
+from zoo.registry.registry import Registry
 
 MODULE = """
 import ast

@@ -17,9 +17,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.errors import DataError
-from zoo.preprocess import Preprocess
-from zoo.splits.reader import Reader
+from zoo.contract.errors import DataError
+from zoo.contract.preprocess import Preprocess
+from zoo.data.reader import Reader
 
 DOT = Preprocess(size=(1, 1), mean=(0.5,), std=(0.5,))
 
@@ -186,7 +186,7 @@ def test_what_images_leave_behind_does_not_wait_in_a_worker_for_a_collector_that
 ASKED_AND_GONE = """
 import socket, sys, threading
 from multiprocessing.resource_sharer import DupFd
-from zoo.splits import reader
+from zoo.data import reader
 if {settled}:
     reader._settle_in(0)
 seen, told = threading.Event(), sys.excepthook

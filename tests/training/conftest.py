@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from zoo.plugins import Plugin
-from zoo.registry import Registry
-from zoo.specs import Architecture, Dataset, Loss, Param
+from zoo.contract.specs import Architecture, Dataset, Loss, Param
+from zoo.registry.discovery import Plugin
+from zoo.registry.registry import Registry
 from zoo.training.prepare import Places
-from zoo.training.recipe import Recipe
+from zoo.training.recipe.recipe import Recipe
 
 MODULE = """
 import numpy as np

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from zoo.registry import Registry
+from zoo.files.weights import load_weights
+from zoo.registry.registry import Registry
 from zoo.training.job import run_job
 from zoo.training.prepare import Places
-from zoo.training.recipe import Recipe
-from zoo.training.recipe_file import recipe_of_card
-from zoo.weights import load_weights
+from zoo.training.recipe.file import recipe_of_card
+from zoo.training.recipe.recipe import Recipe
 
 Make = Callable[..., Recipe]
 Put = Callable[..., Places]

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from zoo.preprocess import Preprocess
-from zoo.registry import Registry
-from zoo.training.augment import augment
-from zoo.training.augmenter import Augmenter
-from zoo.training.draws import Draws
-from zoo.training.erase import erase
+from zoo.contract.preprocess import Preprocess
+from zoo.registry.registry import Registry
+from zoo.training.augment.erase import erase
+from zoo.training.augment.mix import Mixed, mix
+from zoo.training.augment.pipeline import Augmenter
+from zoo.training.augment.shift import augment
+from zoo.training.augment.trivial import trivial_augment
 from zoo.training.job import run_job
-from zoo.training.mix import Mixed, mix
 from zoo.training.prepare import Places, prepare
-from zoo.training.recipe import Recipe
-from zoo.training.trivial import trivial_augment
+from zoo.training.recipe.recipe import Recipe
+from zoo.training.step_rng import Draws
 
 Make = Callable[..., Recipe]
 Put = Callable[..., Places]

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from zoo.errors import UsageError
-from zoo.losses import build_loss
-from zoo.registry import Registry
-from zoo.specs import Loss
+from zoo.contract.errors import UsageError
+from zoo.contract.specs import Loss
+from zoo.models.losses import build_loss
+from zoo.registry.registry import Registry
 from zoo.training.balance import class_weights, drawn_evenly, weights_param
-from zoo.training.draws import Draws
 from zoo.training.job import run_job
 from zoo.training.prepare import Job, Places, prepare
-from zoo.training.recipe import Recipe
+from zoo.training.recipe.recipe import Recipe
+from zoo.training.step_rng import Draws
 
 LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=60).map(torch.tensor)
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from zoo.header import read_header
-from zoo.registry import Registry
+from zoo.files.header import read_header
+from zoo.files.weights import load_weights
+from zoo.registry.registry import Registry
+from zoo.training.checkpoint.saver import Saver
 from zoo.training.job import run_job
 from zoo.training.prepare import Places
-from zoo.training.recipe import Recipe
+from zoo.training.recipe.recipe import Recipe
 from zoo.training.resume import Anew, find_run, resume_job
-from zoo.training.saver import Saver
-from zoo.weights import load_weights
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from zoo.training.erase import erase
+from zoo.training.augment.erase import erase
 
 FILL = torch.tensor([7, 8, 9], dtype=torch.uint8)
 

@@ -8,20 +8,20 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.card import read_card
-from zoo.errors import PluginError, UsageError, WeightsError
-from zoo.plugins import Plugin
-from zoo.preprocess import Preprocess
-from zoo.registry import Registry
-from zoo.specs import Architecture, Dataset
-from zoo.training.freeze import freeze
-from zoo.training.head import head_names
+from zoo.contract.errors import PluginError, UsageError, WeightsError
+from zoo.contract.preprocess import Preprocess
+from zoo.contract.specs import Architecture, Dataset
+from zoo.files.card import read_card
+from zoo.files.weights import load_weights, save_weights
+from zoo.registry.discovery import Plugin
+from zoo.registry.registry import Registry
+from zoo.training.checkpoint.saver import Saver
 from zoo.training.job import Told, run_job
+from zoo.training.optim.freeze import freeze
+from zoo.training.optim.head import head_names
 from zoo.training.prepare import Job, Places, prepare
-from zoo.training.recipe import Recipe
+from zoo.training.recipe.recipe import Recipe
 from zoo.training.resume import Anew, find_run, resume_job
-from zoo.training.saver import Saver
-from zoo.weights import load_weights, save_weights
 
 Make = Callable[..., Recipe]
 Put = Callable[..., Places]

@@ -10,16 +10,16 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from zoo.batches import Resident
-from zoo.errors import UsageError
-from zoo.registry import Registry
+from zoo.contract.errors import UsageError
+from zoo.data.batches import Resident
+from zoo.files.weights import load_weights
+from zoo.registry.registry import Registry
 from zoo.report.history import read_history, stored_row
 from zoo.training.hold_out import hold_out
 from zoo.training.job import Told, run_job
-from zoo.training.loop import Epoch
 from zoo.training.prepare import Places
-from zoo.training.recipe import Recipe
-from zoo.weights import load_weights
+from zoo.training.recipe.recipe import Recipe
+from zoo.training.trainer import Epoch
 
 
 def split(labels: list[int]) -> Resident:

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from zoo.errors import TrainingError
-from zoo.registry import Registry
+from zoo.contract.errors import TrainingError
+from zoo.registry.registry import Registry
 from zoo.training.job import Told, run_job
-from zoo.training.lock import Lock
 from zoo.training.prepare import Places
-from zoo.training.recipe import Recipe
+from zoo.training.recipe.recipe import Recipe
+from zoo.training.run.lock import Lock
 
 HOLD = """
 import sys
 from pathlib import Path
-from zoo.training.lock import Lock
+from zoo.training.run.lock import Lock
 lock = Lock(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

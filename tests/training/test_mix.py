@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 from torchvision.transforms import v2
 
-from zoo.losses import LossFunction, build_loss
-from zoo.registry import Registry
-from zoo.specs import Loss
-from zoo.training.mix import Mixed, mix
+from zoo.contract.specs import Loss
+from zoo.models.losses import LossFunction, build_loss
+from zoo.registry.registry import Registry
+from zoo.training.augment.mix import Mixed, mix
 
 
 def batch(n: int, side: int = 8) -> tuple[Tensor, Tensor]:

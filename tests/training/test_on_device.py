@@ -15,20 +15,20 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from zoo.batches import Batch, Resident
-from zoo.data import Data
-from zoo.evaluate import evaluate
-from zoo.losses import build_loss
-from zoo.plugins import discover
-from zoo.preprocess import Preprocess
-from zoo.registry import Registry
-from zoo.specs import Loss
-from zoo.training.loop import Training
+from zoo.contract.preprocess import Preprocess
+from zoo.contract.specs import Loss
+from zoo.data.batches import Batch, Resident
+from zoo.data.datasets import Data
+from zoo.evaluation.evaluate import evaluate
+from zoo.models.losses import build_loss
+from zoo.registry.discovery import discover
+from zoo.registry.registry import Registry
+from zoo.training.augment.upload import upload
+from zoo.training.checkpoint.state import State
 from zoo.training.plan import make_plan
-from zoo.training.prepared import prepared
-from zoo.training.recipe import Recipe
-from zoo.training.state import State
-from zoo.training.upload import upload
+from zoo.training.prefetch import prepared
+from zoo.training.recipe.recipe import Recipe
+from zoo.training.trainer import Training
 from zoo_classic.resnet_cifar import CifarResNet
 
 META = torch.device("meta")

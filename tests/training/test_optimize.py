@@ -6,11 +6,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Muon
 
-from zoo.errors import UsageError
-from zoo.training.average import Average
-from zoo.training.muon import WholeMuon
-from zoo.training.optimize import make_optimizers, set_lr
-from zoo.training.recipe import Recipe
+from zoo.contract.errors import UsageError
+from zoo.training.optim.ema import Average
+from zoo.training.optim.muon import WholeMuon
+from zoo.training.optim.optimizers import make_optimizers, set_lr
+from zoo.training.recipe.recipe import Recipe
 
 
 def net() -> nn.Sequential:

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from zoo.batches import Resident
-from zoo.preprocess import Preprocess
-from zoo.training import prepared as module
-from zoo.training.augmenter import Augmenter
-from zoo.training.draws import Draws
-from zoo.training.prepared import prepared
-from zoo.training.recipe import Recipe
+from zoo.contract.preprocess import Preprocess
+from zoo.data.batches import Resident
+from zoo.training import prefetch as module
+from zoo.training.augment.pipeline import Augmenter
+from zoo.training.prefetch import prepared
+from zoo.training.recipe.recipe import Recipe
+from zoo.training.step_rng import Draws
 
 CPU = torch.device("cpu")
 N, SIZE = 40, 8

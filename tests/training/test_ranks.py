@@ -12,18 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from zoo.batches import Resident
-from zoo.data import Data
-from zoo.errors import PluginError, TrainingError, UsageError
-from zoo.evaluate import evaluate
-from zoo.preprocess import Preprocess
+from zoo.contract.errors import PluginError, TrainingError, UsageError
+from zoo.contract.preprocess import Preprocess
+from zoo.data.batches import Resident
+from zoo.data.datasets import Data
+from zoo.evaluation.evaluate import evaluate
 from zoo.training import signals as signals_module
-from zoo.training.draws import Draws
-from zoo.training.measure import measure
-from zoo.training.ranks import ALONE, Ranks, explaining, is_lost
-from zoo.training.rendezvous import joined
+from zoo.training.distributed.ddp import refuse_different, refuse_uneven, same_checkpoint, share
+from zoo.training.distributed.measure import measure
+from zoo.training.distributed.process_group import ALONE, Ranks, explaining, is_lost
+from zoo.training.distributed.rendezvous import joined
 from zoo.training.signals import Signals
-from zoo.training.together import refuse_different, refuse_uneven, same_checkpoint, share
+from zoo.training.step_rng import Draws
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.errors import UsageError, WeightsError
-from zoo.training.recipe import VERSION, Recipe
-from zoo.training.recipe_file import check_fields, read_recipe_file, recipe_of_card, to_recipe
+from zoo.contract.errors import UsageError, WeightsError
+from zoo.training.recipe.file import check_fields, read_recipe_file, recipe_of_card, to_recipe
+from zoo.training.recipe.recipe import VERSION, Recipe
 
 
 def file(tmp_path: Path, text: str) -> Path:

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.errors import DataError, DeviceError, OutputError, TrainingError, UsageError
-from zoo.registry import Registry
-from zoo.training import saver as saver_module
-from zoo.training.checkpoint import read_checkpoint
+from zoo.contract.errors import DataError, DeviceError, OutputError, TrainingError, UsageError
+from zoo.files.weights import load_weights, save_weights
+from zoo.registry.registry import Registry
+from zoo.training.checkpoint import saver as saver_module
+from zoo.training.checkpoint.file import read_checkpoint
+from zoo.training.checkpoint.saver import Saver
+from zoo.training.distributed.measure import measure
 from zoo.training.job import Told, run_job
-from zoo.training.loop import Training
-from zoo.training.measure import measure
 from zoo.training.prepare import Places
-from zoo.training.recipe import Recipe
+from zoo.training.recipe.recipe import Recipe
 from zoo.training.resume import Anew, find_run, resume_job
-from zoo.training.saver import Saver
-from zoo.weights import load_weights, save_weights
+from zoo.training.trainer import Training
 
 Make = Callable[..., Recipe]
 Put = Callable[..., Places]
@@ -234,12 +234,12 @@ def test_a_loss_that_is_not_finite_in_the_evaluation_names_step_and_checkpoint(
     small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epochs = iter((1.0, float("nan")))
-    monkeypatch.setattr("zoo.training.loop.measure", lambda *given: replace(measure(*given), loss=next(epochs)))
+    monkeypatch.setattr("zoo.training.trainer.measure", lambda *given: replace(measure(*given), loss=next(epochs)))
     with pytest.raises(TrainingError, match=r"no longer finite at step 4 of epoch 2.* is of step 4\."):
         run_job(small, recipe(), places("same"))
 
 
-@pytest.mark.parametrize("where", ["zoo.training.augmenter.Augmenter.__call__", "zoo.training.job.open_events"])
+@pytest.mark.parametrize("where", ["zoo.training.augment.pipeline.Augmenter.__call__", "zoo.training.job.open_events"])
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
 def test_memory_that_does_not_suffice_is_an_error_wherever_it_ends(
     small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from zoo.data import Data
-from zoo.errors import TrainingError
-from zoo.registry import Registry
+from zoo.contract.errors import TrainingError
+from zoo.data.datasets import Data
+from zoo.registry.registry import Registry
 from zoo.training.job import Told, run_job
 from zoo.training.prepare import Places
-from zoo.training.recipe import Recipe
+from zoo.training.recipe.recipe import Recipe
 from zoo.training.resume import Anew, find_run, resume_job
-from zoo.training.run import Run
+from zoo.training.run.folder import Run
 
 Make = Callable[..., Recipe]
 Put = Callable[..., Places]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch.optim import SGD
 from torch.optim.lr_scheduler import OneCycleLR
 
-from zoo.training.recipe import Recipe
-from zoo.training.schedule import make_schedule
+from zoo.training.optim.schedules import make_schedule
+from zoo.training.recipe.recipe import Recipe
 
 
 def schedule(name: str, steps: int, warmup: int = 0, **fields: object) -> list[float]:

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from zoo.models import build_model
-from zoo.registry import Registry
-from zoo.specs import Architecture
-from zoo.training.head import head_names
-from zoo.training.optimize import BESIDE_MUON, make_optimizers, set_lr, weights
-from zoo.training.recipe import Recipe
-from zoo.training.stages import lr_scales, stages
+from zoo.contract.specs import Architecture
+from zoo.models.build import build_model
+from zoo.registry.registry import Registry
+from zoo.training.optim.head import head_names
+from zoo.training.optim.layer_decay import lr_scales, stages
+from zoo.training.optim.optimizers import BESIDE_MUON, make_optimizers, set_lr, weights
+from zoo.training.recipe.recipe import Recipe
 
 
 def named(module: nn.Module, head: frozenset[str]) -> list[set[str]]:

@@ -5,15 +5,15 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from zoo.header import read_header
-from zoo.loading import open_model
-from zoo.registry import Registry
+from zoo.files.header import read_header
+from zoo.files.weights import load_weights
+from zoo.models.load import open_model
+from zoo.registry.registry import Registry
 from zoo.training import job as job_module
-from zoo.training import storage
+from zoo.training.checkpoint import storage_dtype as storage
 from zoo.training.job import run_job
 from zoo.training.prepare import Places
-from zoo.training.recipe import Recipe
-from zoo.weights import load_weights
+from zoo.training.recipe.recipe import Recipe
 
 Make = Callable[..., Recipe]
 Put = Callable[..., Places]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.transforms.v2 import TrivialAugmentWide, functional
 
-from zoo.training import trivial
-from zoo.training.trivial import BINS, OPERATIONS, Factor, Level, Plain, Warp, trivial_augment
-from zoo.training.warp import warp
+from zoo.training.augment import trivial
+from zoo.training.augment.trivial import BINS, OPERATIONS, Factor, Level, Plain, Warp, trivial_augment
+from zoo.training.augment.warp import warp
 
 NAMES = {name: name.title().replace("_", "") for name in OPERATIONS} | {
     "saturation": "Color",

@@ -15,14 +15,14 @@ from typing import Any
 
 import click
 
-from zoo import __version__
 from zoo.cli.interrupts import Terminated, install, uninstall
 from zoo.cli.output import plain
-from zoo.errors import PluginError, UnknownName, UsageError, ZooError
-from zoo.plugins import discover
-from zoo.refs import resolve
-from zoo.registry import Registry
-from zoo.specs import Command
+from zoo.contract.errors import PluginError, UnknownName, UsageError, ZooError
+from zoo.contract.specs import Command
+from zoo.registry.discovery import discover
+from zoo.registry.refs import resolve
+from zoo.registry.registry import Registry
+from zoo.version import __version__
 
 
 class ZooGroup(click.Group):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from zoo.loading import Fresh
+    from zoo.models.load import Fresh
 
 
 class Number(click.FloatRange):
@@ -50,8 +50,8 @@ num_classes_option = click.option("--num-classes", type=click.IntRange(1), help=
 
 def fresh(num_classes: int | None, channels: int | None, image_size: int | None, params: tuple[str, ...]) -> "Fresh":
     """How a bare architecture is to be built, from the options above. The texts of `params` are parsed later."""
-    from zoo.errors import UsageError
-    from zoo.loading import Fresh
+    from zoo.contract.errors import UsageError
+    from zoo.models.load import Fresh
 
     pairs = {}
     for text in params:

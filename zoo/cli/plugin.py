@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from zoo.hooks import hookimpl
-from zoo.specs import Command, Spec
+from zoo.contract.hooks import hookimpl
+from zoo.contract.specs import Command, Spec
 
 COMMANDS = {
     "list": "List architectures, losses, data sets, export formats and commands",
@@ -20,4 +20,4 @@ COMMANDS = {
 def zoo_specs() -> Iterable[Spec]:
     """Declare the commands that need no export layer."""
     for name, summary in COMMANDS.items():
-        yield Command(name=name, summary=summary, run=f"zoo.cli.{name}:command")
+        yield Command(name=name, summary=summary, run=f"zoo.cli.commands.{name}:command")

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import click
 
 from zoo.cli.options import channels_option, image_size_option, param_option
-from zoo.training.recipe import LR, MOMENTUM, WEIGHT_DECAY, Balance, Optimizer, Schedule
+from zoo.training.recipe.recipe import LR, MOMENTUM, WEIGHT_DECAY, Balance, Optimizer, Schedule
 
 
 def _numbers(context: click.Context, option: click.Parameter, value: str | None) -> tuple[float, ...] | None:

@@ -4,12 +4,12 @@ from math import prod
 from pathlib import Path
 from urllib.parse import quote
 
-from zoo.card import Card, Metric, read_card
-from zoo.errors import WeightsError
-from zoo.folders import SUFFIX
-from zoo.header import Header
+from zoo.contract.errors import WeightsError
+from zoo.evaluation.scores import wilson
+from zoo.files.card import Card, Metric, read_card
+from zoo.files.folders import SUFFIX
+from zoo.files.header import Header
 from zoo.report.names import markdown, one_line
-from zoo.scores import wilson
 
 LONGEST = 500  # letters of a cell
 PICTURES = {"curves": "Loss and accuracy by epoch", "confusion": "Confusion matrix"}

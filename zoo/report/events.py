@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zoo.atomic import explained
-from zoo.errors import MissingPackage
+from zoo.contract.errors import MissingPackage
+from zoo.files.atomic import explained
 
 
 def require_tensorboard() -> None:

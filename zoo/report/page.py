@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zoo.card import Card
-from zoo.evaluate import Evaluation
+from zoo.evaluation.evaluate import Evaluation
+from zoo.evaluation.scores import Confusion, class_scores
+from zoo.files.card import Card
 from zoo.report.history import History, stored_row
 from zoo.report.names import markdown, one_line
-from zoo.scores import Confusion, class_scores
 
 ELSEWHERE = {
     *("version", "architecture", "data", "params", "loss", "loss_params", "epochs", "lr", "skip_corrupt", "seed"),

@@ -8,18 +8,18 @@ import numpy as np
 from PIL import Image
 from torch import Tensor, nn
 
-from zoo.atomic import new_folder, write_file
-from zoo.batches import Batches
-from zoo.card import Card
-from zoo.errors import OutputError, ZooError
-from zoo.evaluate import Evaluation
-from zoo.mistakes import find_mistakes
+from zoo.contract.errors import OutputError, ZooError
+from zoo.data.batches import Batches
+from zoo.evaluation.evaluate import Evaluation
+from zoo.evaluation.mistakes import find_mistakes
+from zoo.evaluation.scores import worst_confusions
+from zoo.files.atomic import new_folder, write_file
+from zoo.files.card import Card
 from zoo.report.curves import draw_curves
 from zoo.report.history import read_history
 from zoo.report.matrix import draw_confusion
 from zoo.report.names import one_line
 from zoo.report.page import write_page
-from zoo.scores import worst_confusions
 
 SHOWN, EACH = 8, 4  # the worst confusions on the page, and examples of each
 SMALL, LARGE = 96, 128  # pixels of the longer side of an example: smaller images are enlarged, larger ones shrunk

@@ -6,13 +6,13 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import nn
 
-from zoo.card import Card
-from zoo.fitting import Wanted, fit_alone
-from zoo.models import build_model
-from zoo.plugins import discover
-from zoo.registry import Registry
-from zoo.specs import Architecture
-from zoo.weights import load_into, load_weights, save_weights
+from zoo.contract.specs import Architecture
+from zoo.data.fitting import Wanted, fit_alone
+from zoo.files.card import Card
+from zoo.files.weights import load_into, load_weights, save_weights
+from zoo.models.build import build_model
+from zoo.registry.discovery import discover
+from zoo.registry.registry import Registry
 
 CLASSES = 3
 

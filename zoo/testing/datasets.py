@@ -5,12 +5,12 @@ from pathlib import Path
 
 from PIL.ImageMode import getmode
 
-from zoo.data import class_names, load_split
-from zoo.images import fit_image, picture
-from zoo.plugins import discover
-from zoo.preprocess import Preprocess
-from zoo.registry import Registry
-from zoo.specs import Dataset
+from zoo.contract.preprocess import Preprocess
+from zoo.contract.specs import Dataset
+from zoo.data.datasets import class_names, load_split
+from zoo.data.images import fit_image, picture
+from zoo.registry.discovery import discover
+from zoo.registry.registry import Registry
 
 LOOKED_AT = 64  # images of each split, from the first to the last
 

@@ -2,10 +2,10 @@
 
 import torch
 
-from zoo.losses import build_loss
-from zoo.plugins import discover
-from zoo.registry import Registry
-from zoo.specs import Loss
+from zoo.contract.specs import Loss
+from zoo.models.losses import build_loss
+from zoo.registry.discovery import discover
+from zoo.registry.registry import Registry
 
 
 def check_loss(name: str, registry: Registry | None = None) -> None:

@@ -6,7 +6,7 @@ import sys
 PROBE = """
 import sys
 from importlib import import_module
-from zoo.plugins import specs_of
+from zoo.registry.discovery import specs_of
 first, second = (specs_of(import_module(sys.argv[1]), sys.argv[1]) for _ in range(2))
 assert first, "zoo_specs() yields nothing"
 assert first == second, "zoo_specs() yields other specs the second time"

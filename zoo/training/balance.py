@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.errors import UsageError
-from zoo.specs import Loss
+from zoo.contract.errors import UsageError
+from zoo.contract.specs import Loss
 
 TAKE_WEIGHTS = ("class_weights", "weight", "pos_weight")  # parameters of a loss that mean a number for each class
 

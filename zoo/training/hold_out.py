@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.batches import Batch, Batches
-from zoo.errors import UsageError
+from zoo.contract.errors import UsageError
+from zoo.data.batches import Batch, Batches
 
 
 @dataclass

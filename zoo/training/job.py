@@ -7,32 +7,32 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from zoo.atomic import refuse_existing, refuse_unwritable
-from zoo.batches import label_counts
-from zoo.card import Card, read_card
-from zoo.data import Data
-from zoo.errors import TrainingError, WeightsError
-from zoo.evaluate import Evaluation
-from zoo.memory import enough_memory
-from zoo.registry import Registry
+from zoo.contract.errors import TrainingError, WeightsError
+from zoo.contract.specs import Architecture
+from zoo.data.batches import label_counts
+from zoo.data.datasets import Data
+from zoo.evaluation.evaluate import Evaluation
+from zoo.files.atomic import refuse_existing, refuse_unwritable
+from zoo.files.card import Card, read_card
+from zoo.files.weights import save_weights, tensors_digest
+from zoo.models.memory import enough_memory
+from zoo.registry.registry import Registry
 from zoo.report.events import open_events, require_tensorboard
 from zoo.report.write import write_report
-from zoo.specs import Architecture
-from zoo.training.checkpoint import read_checkpoint
-from zoo.training.loop import Diverged, Epoch, Step, Training
-from zoo.training.measure import measure
+from zoo.training.checkpoint.file import read_checkpoint
+from zoo.training.checkpoint.saver import Saver
+from zoo.training.checkpoint.state import State
+from zoo.training.checkpoint.storage_dtype import as_stored
+from zoo.training.distributed.ddp import refuse_different, same_checkpoint
+from zoo.training.distributed.measure import measure
+from zoo.training.distributed.process_group import ALONE, Ranks, explaining
 from zoo.training.prepare import Job, Places, prepare
-from zoo.training.ranks import ALONE, Ranks, explaining
-from zoo.training.recipe import Recipe
-from zoo.training.record import Record, look
-from zoo.training.rivals import refuse_rival
-from zoo.training.run import Run, refuse_taken
-from zoo.training.saver import Saver
+from zoo.training.recipe.recipe import Recipe
+from zoo.training.run.concurrent_runs import refuse_rival
+from zoo.training.run.folder import Run, refuse_taken
+from zoo.training.run.record import Record, look
 from zoo.training.signals import Signals
-from zoo.training.state import State
-from zoo.training.storage import as_stored
-from zoo.training.together import refuse_different, same_checkpoint
-from zoo.weights import save_weights, tensors_digest
+from zoo.training.trainer import Diverged, Epoch, Step, Training
 
 CHECKPOINT_EVERY = 60.0  # seconds
 

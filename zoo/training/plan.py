@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from zoo.batches import Batches
-from zoo.data import Data
-from zoo.errors import UsageError
+from zoo.contract.errors import UsageError
+from zoo.data.batches import Batches
+from zoo.data.datasets import Data
+from zoo.training.checkpoint.state import Best
 from zoo.training.hold_out import hold_out
-from zoo.training.recipe import Recipe
-from zoo.training.schedule import make_schedule
-from zoo.training.state import Best
+from zoo.training.optim.schedules import make_schedule
+from zoo.training.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -8,27 +8,27 @@ from typing import Any
 import torch
 from torch import nn
 
-from zoo.card import Card
-from zoo.data import Data, open_data
-from zoo.devices import describe
-from zoo.environment import versions
-from zoo.errors import UsageError
-from zoo.fitting import Wanted
-from zoo.folders import weights_name
-from zoo.losses import LossFunction, build_loss
-from zoo.models import build_model
-from zoo.params import check_params
-from zoo.registry import Entry, Registry
-from zoo.specs import Architecture, Dataset, Loss
-from zoo.splits.hold import MEMORY_LIMIT, Reading
+from zoo.contract.errors import UsageError
+from zoo.contract.params import check_params
+from zoo.contract.specs import Architecture, Dataset, Loss
+from zoo.data.datasets import Data, open_data
+from zoo.data.fitting import Wanted
+from zoo.data.load_split import MEMORY_LIMIT, Reading
+from zoo.files.card import Card
+from zoo.files.environment import versions
+from zoo.files.folders import weights_name
+from zoo.models.build import build_model
+from zoo.models.devices import describe
+from zoo.models.losses import LossFunction, build_loss
+from zoo.registry.registry import Entry, Registry
 from zoo.training.balance import class_weights, weights_param
-from zoo.training.head import head_names
+from zoo.training.distributed.ddp import refuse_uneven
+from zoo.training.distributed.process_group import ALONE, Ranks
+from zoo.training.initial_weights import Start, read_start, split_init
+from zoo.training.optim.head import head_names
 from zoo.training.plan import Plan, make_plan
-from zoo.training.ranks import ALONE, Ranks
-from zoo.training.recipe import Recipe
-from zoo.training.record import plugins_of
-from zoo.training.start import Start, read_start, split_init
-from zoo.training.together import refuse_uneven
+from zoo.training.recipe.recipe import Recipe
+from zoo.training.run.record import plugins_of
 
 WORTH_TELLING = 0.02  # share of the images that an epoch leaves out
 
@@ -39,7 +39,7 @@ class Places:
 
     Args:
         init: where the weights to begin from lie, where that is known; else the recipe's name for them is looked up.
-        workers, memory_limit, cache: as in `zoo.splits.hold.Reading`.
+        workers, memory_limit, cache: as in `zoo.data.load_split.Reading`.
     """
 
     data_root: Path

@@ -3,21 +3,21 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.atomic import refuse_existing, refuse_unwritable
-from zoo.card import read_card
-from zoo.devices import pick_device
-from zoo.errors import DeviceError, OutputError, TrainingError, UsageError, WeightsError
-from zoo.memory import enough_memory
-from zoo.registry import Registry
+from zoo.contract.errors import DeviceError, OutputError, TrainingError, UsageError, WeightsError
+from zoo.contract.specs import Architecture
+from zoo.data.load_split import MEMORY_LIMIT
+from zoo.files.atomic import refuse_existing, refuse_unwritable
+from zoo.files.card import read_card
+from zoo.models.devices import pick_device
+from zoo.models.memory import enough_memory
+from zoo.registry.registry import Registry
 from zoo.report.events import require_tensorboard
-from zoo.specs import Architecture
-from zoo.splits.hold import MEMORY_LIMIT
+from zoo.training.distributed.process_group import ALONE, Ranks, explaining
 from zoo.training.job import Result, Told, carry_out, prepare_together
 from zoo.training.prepare import Places
-from zoo.training.ranks import ALONE, Ranks, explaining
-from zoo.training.record import Record, plugins_of, read_record, refuse_other_data
-from zoo.training.rivals import refuse_rival
-from zoo.training.run import Run
+from zoo.training.run.concurrent_runs import refuse_rival
+from zoo.training.run.folder import Run
+from zoo.training.run.record import Record, plugins_of, read_record, refuse_other_data
 
 
 @dataclass(frozen=True, kw_only=True)

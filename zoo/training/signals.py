@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from zoo.training.ranks import is_lost
+from zoo.training.distributed.process_group import is_lost
 
 SOON = 20.0  # seconds in which ranks agree; torchrun kills those that go on for 30
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")

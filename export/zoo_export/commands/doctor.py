@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(lazy: "Lazy", as_json: bool) -> None:
     """Show versions, devices, the onnxruntime providers that really load, folders and broken plugins."""
-    from zoo.devices import available
-    from zoo.environment import versions
-    from zoo.folders import data_root, weights_files, weights_folders
+    from zoo.files.environment import versions
+    from zoo.files.folders import data_root, weights_files, weights_folders
+    from zoo.models.devices import available
 
     report: dict[str, Any] = {
         "versions": versions(),
@@ -57,7 +57,7 @@ def _providers() -> dict[str, str]:
     """Provider name to `works`, or to why not: onnxruntime itself falls back to another silently."""
     import onnxruntime
 
-    from zoo_export.providers import why_not
+    from zoo_export.formats.onnx.providers import why_not
 
     found = {"version": onnxruntime.__version__}
     for name in onnxruntime.get_available_providers():

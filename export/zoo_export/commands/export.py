@@ -17,8 +17,8 @@ from zoo.cli.options import (
 )
 from zoo.cli.output import print_json
 from zoo.cli.progress import progress
+from zoo_export.commands.messages import print_failure, vacuous_warning, warning
 from zoo_export.commands.provider import named_providers, provider_option
-from zoo_export.commands.said import print_failure, vacuous_warning, warning
 from zoo_export.parity.verdict import OVERRIDDEN, PASS, UNVERIFIED
 
 if TYPE_CHECKING:
@@ -101,12 +101,12 @@ def command(
 
     --atol and --rtol replace that judgement, and --no-verify leaves it out; the export then says so for good.
     """
-    from zoo.atomic import refuse_existing
-    from zoo.errors import DifferenceError, UsageError
-    from zoo.folders import SUFFIX
-    from zoo.folders import data_root as root
-    from zoo.loading import is_weights, open_model
-    from zoo.specs import ExportFormat
+    from zoo.contract.errors import DifferenceError, UsageError
+    from zoo.contract.specs import ExportFormat
+    from zoo.files.atomic import refuse_existing
+    from zoo.files.folders import SUFFIX
+    from zoo.files.folders import data_root as root
+    from zoo.models.load import is_weights, open_model
     from zoo_export.parity.override import Override
 
     names = list(dict.fromkeys(name.strip() for name in formats.split(",") if name.strip()))
@@ -125,9 +125,9 @@ def command(
     override = None if atol is None and rtol is None else Override(atol or 0.0, rtol or 0.0)
     opened = open_model(lazy.registry, model, fresh(num_classes, channels, image_size, params))
 
-    from zoo_export.job import export_model
-    from zoo_export.sizes import smallest_size
-    from zoo_export.terms import Terms
+    from zoo_export.options import Terms
+    from zoo_export.pipeline import export_model
+    from zoo_export.probes.sizes import smallest_size
 
     terms = Terms(
         verify=not no_verify,

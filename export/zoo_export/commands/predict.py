@@ -10,14 +10,14 @@ import click
 
 from zoo.cli.options import json_option
 from zoo.cli.output import plain, print_json
-from zoo_export.commands.said import warning
+from zoo_export.commands.messages import warning
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from zoo.cli.main import Lazy
-    from zoo.preprocess import Preprocess
+    from zoo.contract.preprocess import Preprocess
     from zoo_runtime import Prediction
 
     Classify = Callable[[Path, int], list[Prediction]]
@@ -47,7 +47,7 @@ def command(lazy: "Lazy", model: str, images: tuple[Path, ...], top: int, as_jso
 def _folder(lazy: "Lazy", folder: Path) -> "Classify":
     """With onnxruntime alone where the folder holds ONNX, so that torch need not be loaded."""
     import zoo_runtime
-    from zoo_export.folder import explained, read_folder
+    from zoo_export.bundle.folder import explained, read_folder
 
     manifest = read_folder(folder)
     if warned := warning(manifest["verdict"], manifest["certificate"]["override"]):
@@ -66,8 +66,8 @@ def _folder(lazy: "Lazy", folder: Path) -> "Classify":
 
 
 def _by_runner(lazy: "Lazy", folder: Path, manifest: dict[str, Any]) -> "Classify":
-    from zoo.preprocess import Preprocess
-    from zoo.specs import ExportFormat
+    from zoo.contract.preprocess import Preprocess
+    from zoo.contract.specs import ExportFormat
     from zoo_export.runners import load_runner
 
     name, file = next(iter(manifest["artifacts"].items()))
@@ -80,8 +80,8 @@ def _by_runner(lazy: "Lazy", folder: Path, manifest: dict[str, Any]) -> "Classif
 def _model(lazy: "Lazy", name: str) -> "Classify":
     import torch
 
-    from zoo.evaluate import explained
-    from zoo.loading import open_model
+    from zoo.evaluation.evaluate import explained
+    from zoo.models.load import open_model
 
     model = open_model(lazy.registry, name)
     if model.path is None:
@@ -96,9 +96,9 @@ def _model(lazy: "Lazy", name: str) -> "Classify":
 
 def _ranked(run: "Callable[[npt.NDArray[np.float32]], Any]", preprocess: "Preprocess", labels: list[str]) -> "Classify":
     import zoo_runtime
-    from zoo.images import fit_image, open_image
-    from zoo_export.folder import explained
-    from zoo_export.parity.probes import normalise_array
+    from zoo.data.images import fit_image, open_image
+    from zoo_export.bundle.folder import explained
+    from zoo_export.probes.probes import normalise_array
 
     def classify(path: Path, top: int) -> "list[Prediction]":
         batch = normalise_array(fit_image(open_image(path), preprocess)[None], preprocess)

@@ -17,8 +17,8 @@ def named_providers(text: str) -> tuple[str, ...]:
         UsageError: none is named.
         DeviceError: one is unknown or does not work here.
     """
-    from zoo.errors import UsageError
-    from zoo_export.providers import check_providers
+    from zoo.contract.errors import UsageError
+    from zoo_export.formats.onnx.providers import check_providers
 
     names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
     if not names:

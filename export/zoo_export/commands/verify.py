@@ -7,8 +7,8 @@ import click
 
 from zoo.cli.options import data_root_option, json_option
 from zoo.cli.output import print_json
+from zoo_export.commands.messages import print_failure, vacuous_warning, warning
 from zoo_export.commands.provider import named_providers, provider_option
-from zoo_export.commands.said import print_failure, vacuous_warning, warning
 from zoo_export.parity.verdict import PASS
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ def command(
     EXPORT may also be a single file, of whatever origin: `zoo verify model.onnx --against MODEL`. Exits with 3 where a
     file was changed or an artifact does not compute what the model computes.
     """
-    from zoo.errors import DifferenceError, UsageError
+    from zoo.contract.errors import DifferenceError, UsageError
     from zoo_export.commands.export import noticed, verdict
     from zoo_export.verify import verify_folder
 
     providers = named_providers(provider)
     if export.is_file():
-        from zoo import folders
+        from zoo.files import folders
         from zoo_export.against import verify_file
 
         if against is None or strict or formats:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from zoo_export.parity.probe_weights import draw_probe_weights
-from zoo_export.parity.probes import Probe
+from zoo_export.parity.backend import CPU, Setting
+from zoo_export.parity.coverage import Sensitivity, sensitivity
 from zoo_export.parity.reference import Reference, at_setting, make_references
-from zoo_export.parity.sensitivity import Sensitivity, sensitivity
-from zoo_export.parity.setting import CPU, Setting
+from zoo_export.probes.probe_weights import draw_probe_weights
+from zoo_export.probes.probes import Probe
 
 OWN, PROBE = "own weights", "probe weights"
 MOST_DRAWN = 4  # sets of probe weights

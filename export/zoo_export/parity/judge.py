@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zoo.errors import ZooError
+from zoo.contract.errors import ZooError
 from zoo_export.parity.override import Override
 from zoo_export.parity.reference import Reference
 

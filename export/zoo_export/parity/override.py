@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zoo.errors import UsageError
+from zoo.contract.errors import UsageError
 from zoo_export.parity.reference import Reference
 
 CEILING = 1e39  # no two float32 values are further apart, and nothing overflows

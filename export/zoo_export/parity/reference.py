@@ -11,10 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ExportError
+from zoo.contract.errors import ExportError
 from zoo_export.capture import first_line, quiet
-from zoo_export.parity.probes import Probe
-from zoo_export.parity.setting import CPU, Setting
+from zoo_export.parity.backend import CPU, Setting
+from zoo_export.probes.probes import Probe
 
 Evaluate = Callable[[nn.Module, list[Tensor], int, Setting], list[Tensor]]
 EPS32 = float(np.finfo(np.float32).eps)

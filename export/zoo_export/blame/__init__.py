@@ -1,0 +1,1 @@
+"""Which step on the way to an artifact a difference comes from."""

@@ -1,0 +1,1 @@
+"""The export folder: manifest, certificate, golden vectors, README."""

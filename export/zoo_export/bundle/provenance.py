@@ -1,0 +1,61 @@
+"""Where an export comes from: which weights, which plugins, which machine. No path, user or host name is in it."""
+
+import hashlib
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoo.contract.errors import UnknownName
+from zoo.contract.specs import Architecture
+from zoo.files.card import Card
+from zoo.files.weights import tensors_digest
+from zoo.models.load import Model
+from zoo.registry.registry import Entry, Registry
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def weights_of(model: Model) -> dict[str, Any]:
+    """The digest of the tensors that are exported, and the sha256 of the file that they came from, if one."""
+    return {
+        "digest": model.card.digest or _digest(model),
+        "file_sha256": None if model.path is None else sha256(model.path),
+    }
+
+
+def plugin_of(entry: Entry[Any]) -> dict[str, str]:
+    """Which plugin provides a spec."""
+    return {"distribution": entry.plugin.distribution, "version": entry.plugin.version, "name": entry.spec.name}
+
+
+def architecture_of(registry: Registry, card: Card) -> dict[str, str]:
+    """Which plugin the architecture comes from, as installed; as the card says for a module that no plugin built."""
+    try:
+        return plugin_of(registry.find(Architecture, f"{card.plugin}:{card.architecture}"))
+    except UnknownName:
+        return {"distribution": card.plugin, "version": card.plugin_version, "name": card.architecture}
+
+
+def environment() -> dict[str, Any]:
+    """What decides rounding, besides versions."""
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+    }
+
+
+def _digest(model: Model) -> str | None:
+    """Of fresh weights, as a weights file would have it; `None` for tensors that no weights file holds."""
+    try:
+        return tensors_digest({name: value.detach().contiguous() for name, value in model.module.state_dict().items()})
+    except KeyError:  # complex numbers, for one
+        return None

@@ -1,0 +1,1 @@
+"""What an export says when a model cannot be exported, or an artifact differs."""

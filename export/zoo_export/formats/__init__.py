@@ -1,0 +1,1 @@
+"""The formats that come with zoo; nothing outside this folder knows them by name."""

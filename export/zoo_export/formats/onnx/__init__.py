@@ -1,0 +1,1 @@
+"""ONNX: written by PyTorch, run by onnxruntime."""

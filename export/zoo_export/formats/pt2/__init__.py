@@ -1,0 +1,1 @@
+"""PT2: what torch.export saves."""

@@ -1,0 +1,56 @@
+"""Blame for what PyTorch itself loads: a PT2 archive is the captured graph stored; TorchScript is traced by itself."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+
+from zoo_export.blame.hops import FILE, TRACED, Array, Hop, captured
+from zoo_export.blame.intermediates import Place, Recorder, evaluate, leaves, place
+from zoo_export.capture import Capture
+from zoo_export.formats.pt2 import format as pt2_format
+from zoo_export.formats.pt2.archive import refuse_unsafe
+from zoo_export.formats.torch_runner import Run, torch_runner
+from zoo_export.formats.torchscript import format as torchscript_format
+from zoo_export.parity.backend import CPU
+from zoo_export.parity.judge import BUDGET
+from zoo_export.parity.reference import Reference
+
+
+def pt2_hops(capture: Capture, path: Path, reference: Reference) -> Iterator[Hop]:
+    """Captured by torch.export, then stored."""
+    yield captured(capture, reference)
+    yield FILE, lambda: _run(pt2_format.runner(path), reference), lambda: _stored(capture, path, reference)
+
+
+def torchscript_hops(capture: Capture, path: Path, reference: Reference) -> Iterator[Hop]:
+    """Traced, then frozen and stored. What a trace computes on the way cannot be told, so that no module is named."""
+
+    def traced() -> Array:
+        return torch_runner(torchscript_format.traced(capture), CPU)(_images(reference))
+
+    yield TRACED, traced, lambda: None
+    yield FILE, lambda: _run(torchscript_format.runner(path), reference), lambda: None
+
+
+def _stored(capture: Capture, path: Path, reference: Reference) -> Place | None:
+    """The first value of a PT2 archive that leaves its budget, among those of names and modules that were captured."""
+    refuse_unsafe(path)
+    stored, images = torch.export.load(path), torch.from_numpy(reference.probe.images)
+    truths, floors = evaluate(capture.program, capture.module.state_dict(), images)
+    ours = {node.name: place(node) for node in capture.program.graph.nodes}
+    theirs = {node.name: place(node) for node in stored.graph.nodes}
+    for name, value in Recorder(stored, torch.float32).record(images).items():
+        known = name in truths and ours[name].module == theirs[name].module
+        if known and leaves(value.numpy(), truths[name].numpy(), BUDGET * floors[name]):
+            return ours[name]
+    return None
+
+
+def _run(runner: Run | Mapping[str, Run], reference: Reference) -> Array:
+    assert not isinstance(runner, Mapping)  # it has a name only on a GPU
+    return runner(_images(reference))
+
+
+def _images(reference: Reference) -> Array:
+    return reference.probe.images.copy()  # some write into what they are given

@@ -1,0 +1,110 @@
+"""What an export is judged by, gathered before anything is exported: probes, truth, floors, and what they notice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from zoo.contract.errors import ExportError
+from zoo.models.load import Model
+from zoo.registry.registry import Registry
+from zoo_export.capture import Capture, first_line, quiet
+from zoo_export.failures.difference import vacuous
+from zoo_export.half import half_check
+from zoo_export.options import Terms
+from zoo_export.parity.backend import settings_of
+from zoo_export.parity.check import Check, make_checks, watched
+from zoo_export.parity.coverage import ENOUGH, sensitivity
+from zoo_export.parity.judge import BUDGET
+from zoo_export.parity.override import Override
+from zoo_export.parity.verdict import OVERRIDDEN, PASS, UNVERIFIED
+from zoo_export.probes.probes import Probe, make_probes
+from zoo_export.probes.real_images import RealImages, real_images
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that is known before an artifact is there.
+
+    Args:
+        verdict: what an artifact that is not refused gets.
+        probes: that artifacts are judged on, or would be.
+        checks: truth and floors, the model's own weights first; empty where nothing is to be judged. In float32.
+        real: the images of a data set among the probes.
+        half: what a half artifact is judged by, if one is to be published.
+    """
+
+    verdict: str
+    probes: Sequence[Probe]
+    checks: Sequence[Check]
+    real: RealImages
+    override: Override | None = None
+    half: Check | None = None
+
+    @property
+    def own(self) -> Check | None:
+        """What the published artifact is judged by, with the model's own weights; `None` where nothing is judged."""
+        return self.half or (self.checks[0] if self.checks else None)
+
+
+def gather_evidence(
+    registry: Registry, model: Model, data_root: Path, terms: Terms, sizes: Sequence[tuple[int, int]] = ()
+) -> Evidence:
+    """Truth, floors and sensitivity.
+
+    Args:
+        sizes: of images, besides the model's own, to judge with.
+
+    Raises:
+        DifferenceError: a check would prove too little. Under an override that is not refused: the caller says it.
+            A half artifact is proven in float32 by zoo's own budget all the same.
+        ExportError: the model does not run, gives other logits than its card names, or is none for half precision.
+    """
+    real = real_images(registry, model.card, data_root)
+    probes = make_probes(model.card.preprocess, real.images, sizes=sizes)
+    checks = make_checks(model.module, probes, settings_of(terms.providers))
+    _refuse_unnamed_classes(model, checks[0].references[0].truth.shape[1])
+    override = terms.override
+    half = half_check(model.name, checks[0], terms.settings) if terms.half else None
+    if override is not None and half is None:
+        checks = [
+            replace(check, sensitivity=sensitivity(check.module, override.in_floors(check.references, BUDGET)))
+            for check in checks
+        ]
+        return Evidence(OVERRIDDEN, probes, checks, real, override)
+    seen = watched(checks)
+    if seen.share < ENOUGH:
+        raise vacuous(
+            f"A check of {model.name}",
+            model.name,
+            seen,
+            "Export trained weights, or correct a forward that ignores its parameters.",
+        )
+    return Evidence(PASS if override is None else OVERRIDDEN, probes, checks, real, override, half)
+
+
+def no_evidence(model: Model, capture: Capture, sizes: Sequence[tuple[int, int]] = ()) -> Evidence:
+    """Nothing but the probes that would be made: their seed and words let somebody else do it.
+
+    Raises:
+        ExportError: the model does not run, or gives other logits than its card names.
+    """
+    images = capture.example.clone()  # outside: what is made in inference mode cannot be traced
+    try:
+        with torch.inference_mode(), quiet():
+            logits = model.module(images)
+    except Exception as error:
+        raise ExportError(f"The model does not run: {first_line(error)}", "Check the image size.") from error
+    _refuse_unnamed_classes(model, logits.shape[-1])
+    real = RealImages((), "none: nothing was verified")
+    return Evidence(UNVERIFIED, make_probes(model.card.preprocess, sizes=sizes), (), real)
+
+
+def _refuse_unnamed_classes(model: Model, given: int) -> None:
+    named = len(model.card.classes)
+    if given != named:
+        raise ExportError(
+            f"{model.name} gives {given} logits for an image, and its card names {named} classes.",
+            "Its build must honour num_classes; report it to the author of its plugin.",
+        )

@@ -1,0 +1,1 @@
+"""The inputs and weights that an artifact is judged with."""

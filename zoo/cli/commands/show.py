@@ -1,0 +1,93 @@
+"""`zoo show`: everything known of one name."""
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.cli.options import json_option
+from zoo.cli.output import print_fields, print_json
+
+if TYPE_CHECKING:
+    from zoo.cli.main import Lazy
+    from zoo.contract.specs import Spec
+    from zoo.registry.registry import Entry
+
+
+@click.command("show", short_help="Show one name")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def command(lazy: "Lazy", name: str, as_json: bool) -> None:
+    """Show what is known of NAME: an architecture, loss, data set, format or command, or a weights file.
+
+    A name that means several things is shown as each of them.
+    """
+    found = _weights(name) if "." in name.rpartition(":")[2] or "/" in name else _specs(lazy, name)
+    if as_json:
+        print_json(found)
+        return
+    for index, entry in enumerate(found):
+        if index:
+            click.echo()
+        print_fields({key: _line(value) for key, value in entry.items()})
+
+
+def _specs(lazy: "Lazy", name: str) -> list[dict[str, Any]]:
+    from zoo.cli.commands.list import KINDS
+    from zoo.contract.errors import UnknownName
+    from zoo.files.folders import weights_files
+
+    found, unknown = [], []
+    for kind in KINDS.values():
+        try:
+            found.append(_spec(lazy.registry.look_up(kind, name)))
+        except UnknownName as error:
+            unknown.append(error)
+    if not found:
+        close = [error.next_step for error in unknown if error.next_step.startswith("Did you mean")]
+        raise UnknownName(f"Nothing is named {name!r}.", close[0] if close else "See `zoo list` for the names.")
+    files = [file for file in weights_files() if file.partition(".")[0] == name.rpartition(":")[2]]
+    if files and found[0]["kind"] == "architecture":
+        found[0]["weights"] = files
+    return found
+
+
+def _spec(entry: "Entry[Spec]") -> dict[str, Any]:
+    return {
+        "kind": entry.spec.kind,
+        "name": entry.spec.name,
+        "summary": entry.spec.summary,
+        "plugin": f"{entry.plugin.name} ({entry.plugin.distribution} {entry.plugin.version})",
+        **{
+            field.name: _plain(getattr(entry.spec, field.name))
+            for field in fields(entry.spec)
+            if field.name not in ("name", "summary")
+        },
+    }
+
+
+def _weights(name: str) -> list[dict[str, Any]]:
+    from zoo.files.card import read_card
+    from zoo.files.folders import find_weights
+
+    path = find_weights(name)
+    return [{"kind": "weights", "file": str(path), **read_card(path)[0].to_dict()}]
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if hasattr(value, "default"):
+        return {"default": value.default, "choices": list(value.choices), "summary": value.summary}
+    return value
+
+
+def _line(value: Any) -> Any:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_line(item)}" for key, item in value.items() if item not in ("", [], None))
+    if isinstance(value, list | tuple):
+        return " ".join(f"[{_line(item)}]" if isinstance(item, dict) else str(item) for item in value)
+    return value

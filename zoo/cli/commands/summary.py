@@ -1,0 +1,92 @@
+"""`zoo summary`: a model's layers, output shapes and parameters."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.cli.options import (
+    channels_option,
+    fresh,
+    image_size_option,
+    json_option,
+    num_classes_option,
+    param_option,
+)
+from zoo.cli.output import print_json
+
+if TYPE_CHECKING:
+    from zoo.cli.main import Lazy
+
+
+UNITS = re.compile(r"Units\.([A-Z])[A-Z]+")  # torchinfo writes (Units.MEGABYTES) where (M) is meant
+
+
+@click.command("summary", short_help="Show a model's layers")
+@click.argument("model")
+@click.option("--batch-size", "-b", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--depth", type=click.IntRange(1), default=10, show_default=True, help="How deep to look into blocks.")
+@num_classes_option
+@channels_option
+@image_size_option
+@param_option
+@json_option
+@click.pass_obj
+def command(
+    lazy: "Lazy",
+    model: str,
+    batch_size: int,
+    depth: int,
+    num_classes: int | None,
+    channels: int | None,
+    image_size: int | None,
+    params: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Show the layers of MODEL: an ARCH.TAG, a path to a weights file, or an architecture."""
+    import torch
+    import torchinfo
+
+    from zoo.evaluation.evaluate import explained
+    from zoo.models.load import open_model
+
+    opened = open_model(lazy.registry, model, fresh(num_classes, channels, image_size, params))
+    shape = (batch_size, *opened.card.preprocess.input_shape)
+    with explained(torch.device("cpu")):
+        images = torch.zeros(shape)
+        with torch.inference_mode():
+            opened.module(images)  # torchinfo would hide why it fails
+        summary = torchinfo.summary(
+            opened.module,
+            input_data=images,
+            device="cpu",
+            depth=depth,
+            col_names=("output_size", "num_params", "mult_adds"),
+            row_settings=("var_names",),
+            verbose=0,
+        )
+    if not as_json:
+        click.echo(UNITS.sub(lambda unit: unit[1][0], str(summary)))
+        return
+    print_json(
+        {
+            "model": opened.name,
+            "layers": [_layer(layer) for layer in summary.summary_list if layer.depth <= depth],
+            "parameters": summary.total_params,
+            "trainable": summary.trainable_params,
+            "mult_adds": summary.total_mult_adds,
+            "input_bytes": summary.total_input,
+            "activation_bytes": summary.total_output_bytes,
+            "parameter_bytes": summary.total_param_bytes,
+        }
+    )
+
+
+def _layer(layer: Any) -> dict[str, Any]:
+    return {
+        "name": layer.var_name,
+        "type": layer.class_name,
+        "depth": layer.depth,
+        "output_shape": layer.output_size,
+        "parameters": layer.num_params,
+    }

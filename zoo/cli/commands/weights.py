@@ -1,0 +1,142 @@
+"""`zoo weights`: the weights files that zoo finds, their cards, and whether they are sound."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.cli.options import json_option
+from zoo.cli.output import print_fields, print_json, print_table
+
+
+@click.group("weights", short_help="List, show and verify weights files")
+def command() -> None:
+    """List, show and verify weights files, or write a page about them."""
+
+
+@command.command("list")
+@json_option
+def list_weights(as_json: bool) -> None:
+    """List the weights files in $ZOO_WEIGHTS, ./weights and those that come with zoo. No tensor is read."""
+    from zoo.contract.errors import WeightsError
+    from zoo.files.card import read_card
+    from zoo.files.folders import weights_files
+
+    rows: list[dict[str, Any]] = []
+    for name, path in weights_files().items():
+        try:
+            card, _ = read_card(path)
+        except WeightsError as error:
+            rows.append({"name": name, "file": str(path), "error": error.cause})
+            continue
+        metrics = [metric for metric in card.metrics if metric.name == "top1"]
+        rows.append(
+            {
+                "name": name,
+                "dataset": card.dataset,
+                "top1": metrics[0].value if metrics else None,
+                "measured_on": f"{metrics[0].dataset} {metrics[0].split}, n={metrics[0].n}" if metrics else "",
+                "bytes": path.stat().st_size,
+                "file": str(path),
+            }
+        )
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ["weights", "top-1", "measured on", "size", "file"],
+        [
+            [row["name"], "", f"refused: {row['error']}", "", row["file"]]
+            if "error" in row
+            else [row["name"], _percent(row["top1"]), row["measured_on"], _size(row["bytes"]), row["file"]]
+            for row in rows
+        ],
+    )
+
+
+@command.command("show")
+@click.argument("name")
+@json_option
+def show_weights(name: str, as_json: bool) -> None:
+    """Show the card of NAME, an ARCH.TAG or a path. No tensor is read."""
+    from zoo.files.card import read_card
+    from zoo.files.folders import find_weights
+
+    path = find_weights(name)
+    card, header = read_card(path)
+    if as_json:
+        print_json(card.to_dict())
+        return
+    classes = ", ".join(card.classes[:10]) + (", …" if len(card.classes) > 10 else "")
+    print_fields(
+        {
+            "file": path,
+            "size": f"{_size(path.stat().st_size)}, {len(header.tensors)} tensors",
+            "architecture": f"{card.architecture} of {card.plugin} {card.plugin_version}",
+            **{f"  {key}": value for key, value in card.params.items()},
+            "classes": f"{len(card.classes)}: {classes}",
+            "input": " × ".join(map(str, card.preprocess.input_shape)),
+            "mean, std": f"{card.preprocess.mean}, {card.preprocess.std}",
+            "trained on": card.dataset,
+            **{
+                f"{metric.name}": f"{metric.value:.4f}  ({metric.dataset} {metric.split}, n={metric.n})"
+                for metric in card.metrics
+            },
+            "command": card.command,
+            "versions": ", ".join(f"{key} {value}" for key, value in card.versions.items()),
+            "licence": card.licence,
+            "digest": card.digest,
+            **({"stored as": f"{card.stored_as}, read as float32"} if card.stored_as else {}),
+        }
+    )
+
+
+@command.command("verify")
+@click.argument("names", nargs=-1)
+@json_option
+def verify_weights(names: tuple[str, ...], as_json: bool) -> None:
+    """Check NAMES, or all weights files: structure, card, digest, finite values.
+
+    Exits with 3 where one is found unsound.
+    """
+    from zoo.contract.errors import DifferenceError, WeightsError
+    from zoo.files.folders import find_weights, weights_files
+    from zoo.files.weights import load_weights
+
+    paths = [find_weights(name) for name in names] or list(weights_files().values())
+    if not paths:
+        raise WeightsError("There are no weights files to verify.", "Name one, or see `zoo weights list`.")
+    rows = []
+    for path in paths:
+        try:
+            rows.append({"file": str(path), "sound": True, "digest": load_weights(path).card.digest})
+        except WeightsError as error:
+            rows.append({"file": str(path), "sound": False, "error": error.cause})
+    if as_json:
+        print_json(rows)
+    else:
+        for row in rows:
+            click.echo(f"{row['file']}: sound, {row['digest']}" if row["sound"] else row["error"])
+    unsound = [str(row["file"]) for row in rows if not row["sound"]]
+    if unsound:
+        raise DifferenceError(
+            f"{len(unsound)} of {len(rows)} weights files are unsound: {', '.join(unsound)}.",
+            "Fetch or make them again.",
+        )
+
+
+@command.command("page")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("weights"))
+def page(folder: Path) -> None:
+    """Write a Markdown page about the weights files in FOLDER (weights), from their cards, to standard output."""
+    from zoo.report.cards import cards_page
+
+    click.echo(cards_page(folder), nl=False)
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f} %"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"

@@ -1,0 +1,1 @@
+"""What a plugin sees: specs, the hook, preprocessing, parameters, errors. Standard library and pluggy only."""

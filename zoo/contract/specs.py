@@ -1,0 +1,242 @@
+"""What a plugin may declare: plain frozen data, standard library only.
+
+A spec never holds an object that needs torch. It holds a ref, `"package.module:attribute"`, which is imported
+when the thing is used and not before.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from zoo.contract.preprocess import Preprocess
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+REF = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Param:
+    """A keyword argument of a build ref that a user may set with `-p NAME=VALUE`.
+
+    Args:
+        default: its value where the user says nothing. Its type is the type asked for: bool, int, float, str, or
+            a tuple of floats.
+        choices: the values allowed; empty for any.
+        summary: what it does, in a few words.
+    """
+
+    default: bool | int | float | str | tuple[float, ...]
+    choices: tuple[bool | int | float | str, ...] = ()
+    summary: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What every declaration has: a name of lower-case letters, digits and `_`, and one line that explains it.
+
+    Args:
+        name: what users type.
+        summary: one line, shown in listings.
+        requires: distributions that must be installed for it to work, as pip names them.
+
+    Raises:
+        ValueError: a field is malformed. The plugin that declares it is then left out, with this message.
+    """
+
+    kind: ClassVar[str]
+    plural: ClassVar[str]
+    refs: ClassVar[tuple[str, ...]]
+
+    name: str
+    summary: str
+    requires: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
+            raise ValueError(f"{self.kind} name {self.name!r} must be lower-case letters, digits and underscores")
+        if not isinstance(self.summary, str) or not self.summary or "\n" in self.summary:
+            raise ValueError(f"{self.kind} {self.name}: summary must be one line of text")
+        for attribute in self.refs:
+            ref = getattr(self, attribute)
+            if not isinstance(ref, str) or not REF.fullmatch(ref):
+                raise ValueError(f"{self.kind} {self.name}: {attribute}={ref!r} is not 'package.module:attribute'")
+        if not isinstance(self.requires, tuple) or not all(isinstance(name, str) and name for name in self.requires):
+            raise ValueError(f"{self.kind} {self.name}: requires={self.requires!r} is not a tuple of distributions")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture(Spec):
+    """A network: float32 images `[N, C, H, W]` to logits `[N, K]`.
+
+    Args:
+        build: ref to `build(*, num_classes, in_channels, **build_args, **params) -> nn.Module`.
+        input_shape: `(C, H, W)` it was designed for.
+        num_classes: K of a fresh model where nothing else says.
+        channels: the channel counts it accepts; empty for any.
+        sizes: the image heights and widths it accepts, square; empty for any from `min_size` up.
+        min_size: the smallest height and width it accepts, in pixels.
+        build_args: keyword arguments that are always passed to `build`.
+        params: keyword arguments that users may set.
+        preprocess: how images are prepared for it where no data set says. `None`: stretched to `input_shape`.
+        parameters: the number of parameters at the defaults, as published; `None` where it is not known.
+        paper: where it was published.
+    """
+
+    kind: ClassVar[str] = "architecture"
+    plural: ClassVar[str] = "architectures"
+    refs: ClassVar[tuple[str, ...]] = ("build",)
+
+    build: str
+    input_shape: tuple[int, int, int]
+    num_classes: int = 1000
+    channels: tuple[int, ...] = ()
+    sizes: tuple[int, ...] = ()
+    min_size: int = 1
+    build_args: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Param] = field(default_factory=dict)
+    preprocess: Preprocess | None = None
+    parameters: int | None = None
+    paper: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_shape(self, self.input_shape)
+        if type(self.num_classes) is not int or self.num_classes < 1:
+            raise ValueError(f"architecture {self.name}: num_classes must be a whole number from 1")
+        for field_name, counts in (("channels", self.channels), ("sizes", self.sizes), ("min_size", (self.min_size,))):
+            if not isinstance(counts, tuple) or any(type(n) is not int or n < 1 for n in counts):
+                raise ValueError(f"architecture {self.name}: {field_name} must be whole numbers from 1")
+        _check_params(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss(Spec):
+    """A loss.
+
+    Args:
+        build: ref to `build(**params) -> f`, where `f(logits [N, K], target)` gives a scalar tensor.
+        target: what `f` takes: class indices int64 `[N]`, per-class scores float32 `[N, K]`, or either. The core
+            converts.
+        params: keyword arguments that users may set. `class_weights`, `weight` or `pos_weight` with a tuple as its
+            default takes a number for each class, and is what `--balance weights` sets. Where `f` averages over the
+            images, and not over the weights met, accumulation and ranks do not change what is learned.
+    """
+
+    kind: ClassVar[str] = "loss"
+    plural: ClassVar[str] = "losses"
+    refs: ClassVar[tuple[str, ...]] = ("build",)
+
+    build: str
+    target: Literal["index", "scores", "either"] = "index"
+    params: Mapping[str, Param] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.target not in ("index", "scores", "either"):
+            raise ValueError(f"loss {self.name}: target must be 'index', 'scores' or 'either', not {self.target!r}")
+        _check_params(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Spec):
+    """A labelled set of images.
+
+    Args:
+        load: ref to `load(root, split, download)`, which gives a map-style data set of (image, class index) for
+            `split` "train" or "test". An image is a PIL image or a uint8 array `[H, W]` or `[H, W, C]`. `root`
+            is a `pathlib.Path`; nothing may be downloaded unless `download` is true. A set that also has `files`
+            (the path of the file that each image is in, where that and its own code decide the pixels) and `labels`
+            or `targets` (the class indices) is decoded once and cached. Where its images lie in memory as `images`, a
+            uint8 array, and the class indices beside them as `labels`, and its items are those, they are taken at
+            once. What it has as `notes`, a tuple of texts, is
+            shown before training.
+        classes: the class names in the order of their indices; empty where the loaded set's `classes` says.
+        input_shape: `(C, H, W)` of its images; `None` where they differ.
+        mean, std: of the training images, per channel on 0 to 1; empty to have them measured.
+        hflip: whether an image and its mirror image belong to the same class.
+        splits: the number of images in each split, where it is fixed.
+        licence, source: of the images.
+    """
+
+    kind: ClassVar[str] = "dataset"
+    plural: ClassVar[str] = "datasets"
+    refs: ClassVar[tuple[str, ...]] = ("load",)
+
+    load: str
+    classes: tuple[str, ...] = ()
+    input_shape: tuple[int, int, int] | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    hflip: bool = False
+    splits: Mapping[str, int] = field(default_factory=dict)
+    licence: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"dataset {self.name}: mean and std must have the same length")
+        if not isinstance(self.classes, tuple) or not all(isinstance(name, str) for name in self.classes):
+            raise ValueError(f"dataset {self.name}: classes must be a tuple of names")
+        if self.input_shape is not None:
+            _check_shape(self, self.input_shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportFormat(Spec):
+    """A file format that models are exported to.
+
+    Args:
+        suffix: of the artifact, with its dot: `.onnx`.
+        export: ref to `export(capture, path)`, which writes the artifact to `path`.
+        runner: ref to `runner(path)`, which loads the artifact afresh and gives a function from float32
+            `[N, C, H, W]` to float32 `[N, K]`, both numpy arrays; or several such functions by name, where an artifact
+            is run in several ways. All must agree with the model. If it has a keyword parameter `provider` (a text)
+            too, it is called once for each setting that `--provider` asks for, and must run there or raise: `"cuda"`
+            is CUDA in float32 proper, `"cuda-tf32"` is CUDA with TF32 allowed, any other is the short name of a
+            provider of onnxruntime. Without one it need not know of any of this, and is judged on the CPU.
+    """
+
+    kind: ClassVar[str] = "format"
+    plural: ClassVar[str] = "formats"
+    refs: ClassVar[tuple[str, ...]] = ("export", "runner")
+
+    suffix: str
+    export: str
+    runner: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not re.fullmatch(r"(\.[a-z0-9_]+)+", self.suffix):
+            raise ValueError(f"format {self.name}: suffix {self.suffix!r} must look like '.onnx'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command(Spec):
+    """A subcommand of `zoo`.
+
+    Args:
+        run: ref to a `click.Command`, imported only when it is run or asked for help.
+    """
+
+    kind: ClassVar[str] = "command"
+    plural: ClassVar[str] = "commands"
+    refs: ClassVar[tuple[str, ...]] = ("run",)
+
+    run: str
+
+
+def _check_shape(spec: Architecture | Dataset, shape: tuple[int, int, int]) -> None:
+    if not isinstance(shape, tuple) or len(shape) != 3 or any(type(n) is not int or n < 1 for n in shape):
+        raise ValueError(f"{spec.kind} {spec.name}: input_shape must be (channels, height, width)")
+
+
+def _check_params(spec: Architecture | Loss) -> None:
+    for name, param in spec.params.items():
+        if not isinstance(param, Param) or not name.isidentifier():
+            raise ValueError(f"{spec.kind} {spec.name}: params must map identifiers to Param")
+        if not isinstance(param.default, bool | int | float | str | tuple):
+            raise ValueError(f"{spec.kind} {spec.name}: the default of {name} must be a number, text or a tuple")
+        if param.choices and param.default not in param.choices:
+            raise ValueError(f"{spec.kind} {spec.name}: the default of {name} is not among its choices")

@@ -1,0 +1,65 @@
+"""What decides the pixels that a data set of files comes to, as one short text."""
+
+import hashlib
+import inspect
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import PIL
+from torch import Tensor
+
+from zoo.contract.preprocess import Preprocess
+from zoo.data import images
+from zoo.data.batches import Labelled
+from zoo.version import __version__
+
+
+def fingerprint(dataset: Labelled, labels: Tensor | None, preprocess: Preprocess) -> str | None:
+    """A digest of the files' names, sizes and times, the labels, the size asked for, and the code that reads them.
+
+    Returns:
+        64 hex digits, or `None` where the data set does not say which file each image is in (`files`).
+    """
+    files = getattr(dataset, "files", None)
+    if files is None or labels is None or not len(files) == len(labels) == len(dataset):
+        return None
+    sha = hashlib.sha256(json.dumps([*_code(dataset), *geometry(preprocess)]).encode())
+    for file, label in zip(files, labels.tolist(), strict=True):
+        try:
+            seen = os.stat(file)  # noqa: PTH116  (files may be texts)
+            facts = f"{label} {seen.st_size} {seen.st_mtime_ns}"
+        except OSError as error:
+            facts = f"{label} {error.errno}"
+        sha.update(f"{facts} {os.path.abspath(file)}\0".encode(errors="surrogateescape"))  # noqa: PTH100
+    return sha.hexdigest()
+
+
+def geometry(preprocess: Preprocess) -> tuple[Any, ...]:
+    """What of the preprocessing decides pixels: not the mean and standard deviation, which are applied later."""
+    return preprocess.channels, *preprocess.size, preprocess.shorter_side, preprocess.interpolation
+
+
+def _code(dataset: Labelled) -> tuple[str, ...]:
+    kind = type(dataset)
+    try:
+        source = inspect.getsourcefile(kind)
+        own = [Path(source)] if source else []
+    except TypeError:
+        own = []
+    beside = sorted(own[0].parent.glob("*.py")) if own and "." in kind.__module__ else own  # the rest of its package
+    return (
+        __version__,
+        PIL.__version__,
+        f"{kind.__module__}.{kind.__qualname__}",
+        *(_sha256(path) for path in (*own, *beside)),
+        _sha256(Path(images.__file__)),
+    )
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""

@@ -1,0 +1,67 @@
+"""Where things lie: data sets, weights files, runs and exports."""
+
+import os
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from zoo.contract.errors import UnknownName, WeightsError
+
+SUFFIX = ".safetensors"
+
+
+def data_root(told: Path | None = None) -> Path:
+    """The folder of data sets: `told`, else `$ZOO_DATA`, else a folder in the user's cache."""
+    if told is not None:
+        return told
+    named = os.environ.get("ZOO_DATA")
+    return Path(named) if named else user_cache_path("zoo") / "data"
+
+
+def decoded_folder() -> Path:
+    """The folder of decoded images: in `$ZOO_CACHE`, else in the user's cache. Whatever is in it may be removed."""
+    named = os.environ.get("ZOO_CACHE")
+    return (Path(named) if named else user_cache_path("zoo")) / "decoded"
+
+
+def weights_folders() -> list[Path]:
+    """Where `ARCH.TAG` is looked up, first match first: `$ZOO_WEIGHTS`, `./weights`, those that come with zoo."""
+    named = os.environ.get("ZOO_WEIGHTS")
+    package = Path(__file__).parents[1]
+    installed, checkout = package / "shipped_weights", package.parent / "weights"
+    folders = [*([Path(named)] if named else []), Path("weights"), installed if installed.is_dir() else checkout]
+    unique = {folder.resolve(): folder for folder in reversed(folders)}
+    return list(reversed(unique.values()))
+
+
+def weights_name(architecture: str, tag: str) -> str:
+    """`ARCH.TAG.safetensors`, for an architecture's name, qualified or not."""
+    return f"{architecture.rpartition(':')[2]}.{tag}{SUFFIX}"
+
+
+def weights_files() -> dict[str, Path]:
+    """`ARCH.TAG` to the weights file of that name, sorted."""
+    found: dict[str, Path] = {}
+    for folder in weights_folders():
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            found.setdefault(path.name.removesuffix(SUFFIX), path)
+    return dict(sorted(found.items()))
+
+
+def find_weights(name: str) -> Path:
+    """The weights file that `name`, an `ARCH.TAG` or a path, stands for.
+
+    Raises:
+        UnknownName: no weights file has that name; those of the same architecture are given.
+        WeightsError: it is written as a path, and no file is there.
+    """
+    if name.endswith(SUFFIX) or "/" in name or os.sep in name:
+        if not Path(name).is_file():
+            raise WeightsError(f"There is no weights file at {name}.", "See `zoo weights list` for those zoo finds.")
+        return Path(name)
+    files = weights_files()
+    if name in files:
+        return files[name]
+    alike = [other for other in files if other.partition(".")[0] == name.partition(".")[0]]
+    hint = f"There is {', '.join(alike)}." if alike else "See `zoo weights list` for those that there are."
+    raise UnknownName(f"There are no weights named {name!r}.", hint)

@@ -1,0 +1,140 @@
+"""The header of a safetensors file, read and checked with the standard library alone.
+
+A file is 8 bytes of little-endian length, that many bytes of JSON, and the tensors' bytes one after another.
+Source of the format: the safetensors specification, https://github.com/huggingface/safetensors.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.contract.errors import WeightsError
+
+MAX_HEADER = 100_000_000  # bytes; the format's own limit
+ITEM_SIZE = {"BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2}
+ITEM_SIZE |= {"I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8}
+PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Where one tensor lies: `begin` and `end` are byte offsets from the start of the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself."""
+
+    tensors: Mapping[str, TensorInfo]
+    metadata: Mapping[str, str]
+
+
+def read_header(path: Path) -> Header:
+    """Read and check the header of `path`; no tensor is read.
+
+    Raises:
+        WeightsError: the file is missing, empty, truncated, too long, a pickle, or its header is malformed or
+            does not agree with its size.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(8)
+            length = int.from_bytes(start, "little")
+            text = file.read(length) if len(start) == 8 and length <= min(size - 8, MAX_HEADER) else b""
+    except FileNotFoundError:
+        raise WeightsError(f"There is no file {path}.", "See `zoo weights list` for those that there are.") from None
+    except OSError as error:
+        raise WeightsError(f"{path} could not be read: {error.strerror}.", "Check the path.") from None
+    if start.startswith(PICKLES) and not text.startswith(b"{"):  # a header's length can begin like a pickle
+        raise WeightsError(
+            f"{path} is a pickle, whatever its name says; loading it could run any code.",
+            "Convert it where you trust it: safetensors.torch.save_file(state_dict, path).",
+        )
+    if not text:
+        raise refused(path, "it is empty" if size == 0 else "it is truncated, or its header's length is a lie")
+    try:
+        return _checked(json.loads(text.decode()), start=8 + length, size=size)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise refused(path, f"its header is malformed ({error})") from None
+
+
+def digest(tensors: Iterable[tuple[str, str, tuple[int, ...], bytes | memoryview]]) -> str:
+    """The digest of named tensors, independent of how a file lays them out.
+
+    Args:
+        tensors: `(name, safetensors dtype, shape, little-endian bytes)`, sorted by name.
+
+    Returns:
+        `sha256:` and 64 hex digits.
+    """
+    sha = hashlib.sha256()
+    for name, dtype, shape, content in tensors:
+        sha.update(json.dumps([name, dtype, list(shape)]).encode())
+        sha.update(content)
+    return f"sha256:{sha.hexdigest()}"
+
+
+def file_digest(path: Path, header: Header) -> str:
+    """The digest of the tensors in `path`, read one at a time."""
+    with path.open("rb") as file:
+
+        def tensors() -> Iterable[tuple[str, str, tuple[int, ...], bytes]]:
+            for name, info in sorted(header.tensors.items()):
+                file.seek(info.begin)
+                yield name, info.dtype, info.shape, file.read(info.end - info.begin)
+
+        return digest(tensors())
+
+
+def settled(content: bytes) -> bytes:
+    """A safetensors file's bytes with its metadata in the order of its keys; safetensors puts it in a random one."""
+    length = int.from_bytes(content[:8], "little")
+    described = json.loads(content[8 : 8 + length])
+    described["__metadata__"] = dict(sorted(described["__metadata__"].items()))
+    text = json.dumps(described, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the format aligns the tensors
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
+def refused(path: Path, why: str) -> WeightsError:
+    """The error for a file that is no sound weights file."""
+    return WeightsError(f"{path} is refused: {why}.", "Fetch or make the file again.")
+
+
+def _checked(data: Any, *, start: int, size: int) -> Header:
+    if not isinstance(data, dict):
+        raise ValueError("it is not an object")
+    json.dumps(data, ensure_ascii=False).encode()  # half a surrogate pair could not be shown
+    metadata = data.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its metadata is not text")
+    tensors = {name: _tensor(name, entry, start) for name, entry in data.items()}
+    end = start
+    for name, info in sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end)):
+        if info.begin != end:
+            raise ValueError(f"{name} overlaps another tensor or leaves a gap")
+        end = info.end
+    if end != size:
+        raise ValueError(f"it describes {end} bytes and the file has {size}")
+    return Header(tensors, metadata)
+
+
+def _tensor(name: str, entry: Any, start: int) -> TensorInfo:
+    dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if dtype not in ITEM_SIZE:
+        raise ValueError(f"{name} has the unknown dtype {dtype!r}")
+    if any(type(number) is not int or number < 0 for number in [*shape, begin, end]):
+        raise ValueError(f"{name} has a shape or offset that is no whole number")
+    if end - begin != math.prod(shape) * ITEM_SIZE[dtype]:
+        raise ValueError(f"{name} has {end - begin} bytes, which does not fit its shape {shape} of {dtype}")
+    return TensorInfo(dtype, tuple(shape), start + begin, start + end)

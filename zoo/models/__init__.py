@@ -1,0 +1,1 @@
+"""Build architectures and losses, load weights, pick devices."""

@@ -1,0 +1,60 @@
+"""From the name of an architecture to an `nn.Module`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from zoo.contract.errors import PluginError, UsageError
+from zoo.contract.params import check_params
+from zoo.contract.specs import Architecture
+from zoo.registry.refs import resolve
+from zoo.registry.registry import Entry
+
+
+def build_model(
+    entry: Entry[Architecture],
+    *,
+    num_classes: int,
+    in_channels: int,
+    params: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> nn.Module:
+    """Build a model with fresh float32 weights, the same for the same seed.
+
+    Args:
+        num_classes: K of its logits `[N, K]`.
+        in_channels: C of its images `[N, C, H, W]`.
+        params: keyword arguments that the spec declares.
+        seed: of PyTorch's generator during the build; the global generator is left as it was.
+
+    Raises:
+        UsageError: the architecture does not take that channel count.
+        PluginError: the plugin's code raised, or gave something that is no `nn.Module`.
+    """
+    spec = entry.spec
+    if spec.channels and in_channels not in spec.channels:
+        raise UsageError(
+            f"The architecture {spec.name} takes {' or '.join(map(str, spec.channels))} channels, not {in_channels}.",
+            f"Say --channels {spec.channels[-1]}.",
+        )
+    arguments = {**spec.build_args, **check_params(spec, params or {})}
+    build = resolve(entry, spec.build)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = build(num_classes=num_classes, in_channels=in_channels, **arguments)
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"The architecture {spec.name} of {entry.plugin.distribution} could not be built: "
+            f"{type(error).__name__}: {error}",
+            "If the arguments are right, report it to the author of that plugin.",
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise PluginError(
+            f"The architecture {spec.name} of {entry.plugin.distribution} built a {type(module).__name__}, "
+            "which is no nn.Module.",
+            f"Correct what {spec.build} returns.",
+        )
+    return module

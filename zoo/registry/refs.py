@@ -1,0 +1,59 @@
+"""Turn a ref, `"package.module:attribute"`, into the object it names."""
+
+import os
+from difflib import get_close_matches
+from functools import reduce
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from zoo.contract.errors import MissingPackage, PluginError
+from zoo.contract.specs import Spec
+from zoo.registry.registry import Entry
+
+
+def resolve(entry: Entry[Spec] | Entry[Any], ref: str) -> Any:
+    """Import what `ref`, a field of `entry.spec`, points at.
+
+    Raises:
+        MissingPackage: the module needs a package that is not installed.
+        PluginError: the module or attribute is not there, or importing it raised.
+    """
+    who = f"The {entry.spec.kind} {entry.spec.name} of {entry.plugin.distribution}"
+    where, _, attribute = ref.partition(":")
+    module = _import(where, who)
+    try:
+        return reduce(getattr, attribute.split("."), module)
+    except AttributeError:
+        close = get_close_matches(attribute, dir(module), n=1)
+        raise PluginError(
+            f"{who} points at {ref}, and {where} has no {attribute}.",
+            f"Did its author mean {where}:{close[0]}?" if close else "Report it to the author of that plugin.",
+        ) from None
+
+
+def _import(name: str, who: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or name
+        if missing == name or name.startswith(f"{missing}."):
+            raise PluginError(
+                f"{who} points at the module {name}, which is not there.",
+                f"Install the plugin again, or correct the ref {name!r} in its spec.",
+            ) from None
+        if missing.partition(".")[0] == name.partition(".")[0]:
+            raise PluginError(
+                f"{who} could not be imported: its own module {missing} is not there.",
+                "Install the plugin again, or report it to its author.",
+            ) from None
+        raise MissingPackage(
+            f"{who} needs {missing}, which is not installed.", f"Run: pip install {missing.partition('.')[0]}"
+        ) from None
+    except (Exception, SystemExit) as error:
+        if os.environ.get("ZOO_RAISE_ERRORS") == "1":
+            raise
+        raise PluginError(
+            f"{who} could not be imported: {type(error).__name__}: {error}",
+            "Report it to the author of that plugin; ZOO_RAISE_ERRORS=1 shows the traceback.",
+        ) from error

@@ -1,0 +1,51 @@
+"""Random erasing: a rectangle of some images is painted over (Zhong et al. 2017, arXiv:1708.04896)."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from zoo.training.augment.upload import upload
+
+AREA = (0.02, 0.33)  # share of the image
+RATIO = (0.3, 3.3)  # height to width
+TRIES = 10  # to find a rectangle that is smaller than the image; without one, nothing is erased
+
+
+def erase(images: Tensor, probability: float, fill: Tensor, generator: torch.Generator) -> Tensor:
+    """Paint one rectangle of each chosen image, its size and place its own, as torchvision's `RandomErasing` does.
+
+    Args:
+        images: `[B, C, H, W]`, of any type, on any device.
+        probability: that an image is chosen; at 0 nothing is drawn.
+        fill: the colour, `[C]`, of the images' type and device.
+        generator: on the CPU.
+
+    Returns:
+        `[B, C, H, W]`, of the images' type.
+    """
+    if probability == 0:
+        return images
+    n, _, height, width = images.shape
+    chosen_B = torch.rand(n, generator=generator) < probability
+    size_2B = torch.where(chosen_B, _sizes(n, height, width, generator), 0)
+    free_2B = torch.tensor([[height], [width]]) - size_2B
+    start_2B = (torch.rand(2, n, generator=generator, dtype=torch.float64) * (free_2B + 1)).long()
+    top, left, below, right = upload(torch.cat([start_2B, start_2B + size_2B]), images.device)[..., None]  # [B, 1] each
+    rows, columns = (torch.arange(side, device=images.device) for side in (height, width))
+    inside_BH, inside_BW = (rows >= top) & (rows < below), (columns >= left) & (columns < right)
+    inside = inside_BH[:, None, :, None] & inside_BW[:, None, None, :]
+    return torch.where(inside, fill[:, None, None], images)
+
+
+def _sizes(n: int, height: int, width: int, generator: torch.Generator) -> Tensor:
+    """Heights and widths, int64 `[2, N]`: for each image the first of `TRIES` that is smaller than it, or 0 and 0."""
+    area, ratio = torch.rand(2, n, TRIES, generator=generator, dtype=torch.float64)
+    area = height * width * (AREA[0] + (AREA[1] - AREA[0]) * area)
+    low, high = map(math.log, RATIO)
+    ratio = torch.exp(low + (high - low) * ratio)
+    tried = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()]).round().long()  # [2, N, TRIES]
+    good = (tried[0] < height) & (tried[1] < width)
+    first = good.int().argmax(1)  # of equals, argmax takes the first
+    found = tried.gather(2, first.expand(2, n)[..., None])[..., 0]
+    return torch.where(good.any(1), found, 0)
