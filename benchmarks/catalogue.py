@@ -53,9 +53,9 @@ def measure(name: str) -> dict[str, Any]:
         return {**result, "verdict": "different" if process.returncode == 3 else "refused", "why": (why or [err])[-1]}
     told = json.loads(out)
     ratios = {key: max(probe["ratio"] for probe in found["probes"]) for key, found in told["artifacts"].items()}
-    sensitivity = told["sensitivity"]
-    shares = {"own": sensitivity["own weights"], "both": sensitivity["share"]}
-    return {**result, "verdict": "pass", "ratio": ratios, "sensitivity": shares}
+    coverage = told["coverage"]
+    shares = {"own": coverage["own weights"], "both": coverage["share"]}
+    return {**result, "verdict": "pass", "ratio": ratios, "coverage": shares}
 
 
 def table(results: dict[str, Any], made: dict[str, str]) -> str:
@@ -63,15 +63,15 @@ def table(results: dict[str, Any], made: dict[str, str]) -> str:
     lines = [
         f"Fresh weights of seed 0, {platform.machine()}, {os.cpu_count()} cores, Python {made['python']}, "
         + ", ".join(f"{key} {value}" for key, value in made.items() if key != "python")
-        + ". Errors are the worst of all comparisons, in floors (budget 20). Processor seconds, on one thread, "
+        + ". Errors are the worst of all comparisons, in rounding errors (tolerance 20). Processor seconds, on one thread, "
         "and peak memory are of the whole command, all three formats.",
         "",
-        f"| model | verdict | {' | '.join(FORMATS)} | watched, own weights | and probe weights | seconds | peak MB |",
+        f"| model | verdict | {' | '.join(FORMATS)} | covered, own weights | and probe weights | seconds | peak MB |",
         "| --- | --- | " + "--- | " * (len(FORMATS) + 4),
     ]
     for name, found in sorted(results.items()):
         ratios = [f"{found['ratio'][key]:.1f}" if "ratio" in found else "" for key in FORMATS]
-        shares = [f"{100 * share:.0f} %" for share in found.get("sensitivity", {}).values()] or ["", ""]
+        shares = [f"{100 * share:.0f} %" for share in found.get("coverage", {}).values()] or ["", ""]
         verdict = found["verdict"] + (f": {found['why']}" if "why" in found else "")
         lines.append(
             f"| {' | '.join([name, verdict, *ratios, *shares, str(found['seconds']), str(found['peak_mb'])])} |"

@@ -17,12 +17,12 @@ from torch.utils.data import DataLoader, RandomSampler
 from torchvision import datasets, transforms
 
 from zoo.contract.preprocess import Preprocess
-from zoo.data.batches import Resident
+from zoo.data.batches import InMemorySplit
 from zoo.training.checkpoint.state import State
 from zoo.training.optim.optimizers import make_optimizers
 from zoo.training.prepare import Job
 from zoo.training.signals import Signals
-from zoo.training.trainer import Training
+from zoo.training.trainer import Trainer
 
 WORKERS = 2
 FILL = 4  # batches that two workers prepare ahead
@@ -50,9 +50,9 @@ class Zoo:
         """Of the steps alone; the evaluation that ends the epoch comes after."""
         job, device = self.job, self.job.places.device
         images, labels = next(job.data.test.epoch(job.plan.batch_size))
-        plan = replace(job.plan, steps=steps, epochs=1, judged=Resident(images, labels))
+        plan = replace(job.plan, steps=steps, epochs=1, judged=InMemorySplit(images, labels))
         state = State.fresh(self.model, job.recipe, device)
-        training = Training(state, plan, job.recipe, job.data, job.loss, device)
+        training = Trainer(state, plan, job.recipe, job.data, job.loss, device)
         ended = 0.0
 
         def step_ended() -> None:

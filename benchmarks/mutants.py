@@ -21,7 +21,7 @@ from trained import FOLDER, RECIPES, weights_of
 
 from zoo.contract.errors import ZooError
 from zoo.files.folders import data_root
-from zoo.models.load import Fresh, is_weights, open_model
+from zoo.models.load import BuildArgs, is_weights, open_model
 from zoo.registry.discovery import discover
 from zoo.registry.registry import Registry
 from zoo_export.probes.real_images import real_images
@@ -91,7 +91,7 @@ def main() -> int:
 
 def breaking(registry: Registry, name: str, root: Path, weights: Path) -> Bench:
     """The bench of one model; `root` is of the data sets, and what is not yet trained is trained into `weights`."""
-    fresh = None if is_weights(name) or name not in SIZES else Fresh(image_size=SIZES[name])
+    fresh = None if is_weights(name) or name not in SIZES else BuildArgs(image_size=SIZES[name])
     told = str(weights_of(registry, name, root, weights)) if name in RECIPES else name
     model = open_model(registry, told, fresh)
     return Bench(model, real_images(registry, model.card, root).images)

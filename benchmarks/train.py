@@ -29,7 +29,7 @@ from zoo.contract.errors import ZooError
 from zoo.models.devices import pick_device
 from zoo.registry.discovery import discover
 from zoo.registry.registry import Registry
-from zoo.training.prepare import Job, Places, prepare
+from zoo.training.prepare import Job, RunPaths, prepare
 from zoo.training.recipe.recipe import Recipe
 
 BARE = 0.9
@@ -65,7 +65,7 @@ def compare(name: str, root: Path, turns: Turns, registry: Registry) -> bool:
     """Time the three loops in turn and print what they come to; whether zoo is as fast as asked for."""
     case = CASES[name]
     recipe = Recipe(architecture=name, data=case.data, epochs=1, batch_size=turns.batch_size, hflip=True, amp=turns.amp)
-    places = Places(data_root=root, tag="timed", device=pick_device("auto"), workers=2)
+    places = RunPaths(data_root=root, tag="timed", device=pick_device("auto"), workers=2)
     started = time.perf_counter()
     job = prepare(registry, recipe, places, Path("unused"), lambda data: None)
     read = time.perf_counter() - started

@@ -11,7 +11,7 @@ from zoo.contract.errors import ZooError
 from zoo.files.folders import SUFFIX, data_root
 from zoo.registry.discovery import discover
 from zoo.registry.registry import Registry
-from zoo.training.job import Places, run_job
+from zoo.training.job import RunPaths, run_job
 from zoo.training.recipe.recipe import Recipe
 
 FOLDER = Path("runs/mutants/weights")  # git leaves runs/ out
@@ -36,7 +36,7 @@ def weights_of(registry: Registry, name: str, root: Path, folder: Path) -> Path:
     path, recipe = folder / f"{name}{SUFFIX}", RECIPES[name]
     if not path.is_file():
         print(f"{name} is trained: {recipe.command()}", file=sys.stderr, flush=True)
-        run_job(registry, recipe, Places(data_root=root, weights=folder, runs=folder / "runs", tag=recipe.data))
+        run_job(registry, recipe, RunPaths(data_root=root, weights=folder, runs=folder / "runs", tag=recipe.data))
     return path
 
 

@@ -35,7 +35,7 @@ class Mutant:
     Args:
         equivalent: why it is the same function all the same; such a mutant counts for nobody.
         broken: why it does not load or run even on the traced batch; every rule notices that.
-        ratios: the largest error over floor on each of zoo's checks that was needed.
+        ratios: the largest error over rounding error on each of zoo's checks that was needed.
     """
 
     kind: str
@@ -71,7 +71,7 @@ class Result:
 
 
 class Bench:
-    """A model with its lowered graph for each set of weights, truth and floors."""
+    """A model with its lowered graph for each set of weights, truth and rounding errors."""
 
     def __init__(self, model: Model, real: Sequence[Any] = ()) -> None:
         self.model = model
@@ -149,7 +149,7 @@ class Bench:
         return made
 
     def false_alarms(self) -> tuple[list[str], int, float]:
-        """The harmless changes that zoo rejects, how many were tried, and the largest error in floors."""
+        """The harmless changes that zoo rejects, how many were tried, and the largest error in rounding errors."""
         alarms, tried, worst = [], 0, 0.0
         for index, check in enumerate(self.checks):
             for name, change in SAME.items():
@@ -179,7 +179,7 @@ def session(data: bytes, level: onnxruntime.GraphOptimizationLevel = BEST) -> Ru
 
 
 def accepted(data: bytes, check: Check) -> tuple[bool, float]:
-    """Whether a graph passes a check, and its largest error in floors at the first level that fails, or at any."""
+    """Whether a graph passes a check, and its largest error in rounding errors at the first level that fails, or at any."""
     largest = 0.0
     for level in reversed(LEVELS.values()):
         try:

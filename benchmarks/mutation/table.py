@@ -26,13 +26,13 @@ def report(results: Sequence[Result]) -> Iterator[str]:
     yield ""
     yield from by_kind(results)
     yield ""
-    yield "Not noticed by zoo (the largest error in floors; 20 are allowed):"
+    yield "Not noticed by zoo (the largest error in rounding errors; 20 are allowed):"
     yield from misses(results)
     yield ""
     tried, alarms = sum(result.same for result in results), [a for result in results for a in result.false_alarms]
     worst = max((result.worst for result in results), default=0.0)
     yield f"{len(alarms)} false alarms of zoo on {tried} graphs that are changed and the same function"
-    yield f"(the largest error among these: {worst:.1f} floors)"
+    yield f"(the largest error among these: {worst:.1f} rounding errors)"
     yield from (f"- {result.model}: {alarm}" for result in results for alarm in result.false_alarms)
 
 
@@ -50,14 +50,14 @@ def summary(results: Sequence[Result]) -> dict[str, Any]:
                 "do_not_run": sum(bool(mutant.broken) for mutant in counted),
                 "noticed": {rule: sum(mutant.noticed[rule] for mutant in counted) for rule in COLUMNS},
                 "missed": [
-                    {"kind": mutant.kind, "place": mutant.place, "floors": mutant.ratios}
+                    {"kind": mutant.kind, "place": mutant.place, "rounding_errors": mutant.ratios}
                     for mutant in counted
                     if not mutant.noticed["zoo"]
                 ],
                 "same_function": {
                     "tried": result.same,
                     "rejected": result.false_alarms,
-                    "worst_floors": round(result.worst, 2),
+                    "worst_rounding_errors": round(result.worst, 2),
                 },
             }
         )

@@ -8,11 +8,11 @@ from zoo.contract.specs import ExportFormat
 from zoo.models.load import open_model
 from zoo.registry.registry import Registry
 from zoo_export.capture import Capture
-from zoo_export.failures.difference import difference, vacuous, worst
+from zoo_export.failures.difference import difference, inconclusive, worst
 from zoo_export.formats.onnx.providers import check_providers
 from zoo_export.parity.backend import CPU, settings_of
 from zoo_export.parity.check import OWN
-from zoo_export.parity.coverage import ENOUGH, Sensitivity, sensitivity
+from zoo_export.parity.coverage import ENOUGH, Coverage, coverage
 from zoo_export.parity.judge import Comparison, passed
 from zoo_export.parity.reference import at_setting, make_references
 from zoo_export.probes.probes import make_probes
@@ -22,7 +22,7 @@ from zoo_export.runners import judge_artifact
 
 def verify_file(
     registry: Registry, path: Path, against: str, data_root: Path, providers: Sequence[str] = ("cpu",)
-) -> tuple[list[Comparison], Sensitivity]:
+) -> tuple[list[Comparison], Coverage]:
     """Judge an artifact that zoo may not have made, by the model that it is said to be.
 
     Args:
@@ -59,9 +59,9 @@ def verify_file(
         capture = Capture(model.name, model.module, model.card)
         blamed = sentence(entries[0].spec.export, capture, path, failed, ours=False)
         raise difference(model.name, str(path), found, blamed)
-    seen = sensitivity(model.module, known[settings[0]])
+    seen = coverage(model.module, known[settings[0]])
     if seen.share < ENOUGH:
-        raise vacuous(
+        raise inconclusive(
             f"{path} agrees with {model.name}, but that",
             model.name,
             seen,

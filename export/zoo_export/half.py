@@ -17,12 +17,12 @@ from torch.export import ExportedProgram
 
 from zoo.contract.errors import ExportError
 from zoo_export.capture import Capture, first_line, quiet
-from zoo_export.parity.backend import Setting
+from zoo_export.parity.backend import Backend
 from zoo_export.parity.check import Check
-from zoo_export.parity.judge import BUDGET
+from zoo_export.parity.judge import TOLERANCE_FACTOR
 from zoo_export.parity.reference import Reference, at_setting
 
-HALF = Setting(dtype=torch.float16)
+HALF = Backend(dtype=torch.float16)
 CASTS = {"aten.to.dtype", "aten._to_copy.default", "aten._assert_tensor_metadata.default"}
 OTHERWISE = "Export it in float32, which is the default."
 
@@ -58,8 +58,8 @@ def half_capture(capture: Capture) -> Capture:
     return half
 
 
-def half_check(name: str, check: Check, settings: Sequence[Setting]) -> Check:
-    """The check of a half artifact: the truth of `check`, and the floors of half precision at `settings`.
+def half_check(name: str, check: Check, settings: Sequence[Backend]) -> Check:
+    """The check of a half artifact: the truth of `check`, and the rounding errors of half precision at `settings`.
 
     Raises:
         ExportError: the model does not run in half precision, its values grow past what that holds, or its rounding
@@ -109,9 +109,13 @@ def refuse_overflow(name: str, module: nn.Module, references: Sequence[Reference
 
 def constant_passes(references: Sequence[Reference]) -> bool:
     """Whether an artifact that gives the same logits for every image could pass."""
-    budgets = [BUDGET * reference.floor for reference in references]
-    least = np.max([(told.truth - budget).max(0) for told, budget in zip(references, budgets, strict=True)], axis=0)
-    most = np.min([(told.truth + budget).min(0) for told, budget in zip(references, budgets, strict=True)], axis=0)
+    tolerances = [TOLERANCE_FACTOR * reference.rounding_error for reference in references]
+    least = np.max(
+        [(told.truth - tolerance).max(0) for told, tolerance in zip(references, tolerances, strict=True)], axis=0
+    )
+    most = np.min(
+        [(told.truth + tolerance).min(0) for told, tolerance in zip(references, tolerances, strict=True)], axis=0
+    )
     return bool((least <= most).all())
 
 

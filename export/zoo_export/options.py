@@ -5,17 +5,17 @@ from pathlib import Path
 
 import torch
 
-from zoo_export.parity.backend import FLOAT16, FLOAT32, Setting, settings_of
+from zoo_export.parity.backend import FLOAT16, FLOAT32, Backend, settings_of
 from zoo_export.parity.override import Override
 
 
 @dataclass(frozen=True)
-class Terms:
+class ExportOptions:
     """How a model is exported and judged.
 
     Args:
         verify: whether it is judged at all.
-        override: tolerances in place of the derived budget.
+        override: tolerances in place of the derived tolerance.
         save: the folder to make where an artifact fails its check.
         force: whether `save` may be replaced.
         providers: of onnxruntime, in short, that artifacts are judged on; `check_providers` says whether they work.
@@ -37,9 +37,9 @@ class Terms:
         return self.precision == FLOAT16
 
     @property
-    def settings(self) -> list[Setting]:
+    def settings(self) -> list[Backend]:
         """Where, and in which arithmetic, the artifact is judged."""
         return settings_of(self.providers, torch.float16 if self.half else torch.float32)
 
 
-STANDARD = Terms()
+STANDARD = ExportOptions()

@@ -22,7 +22,7 @@ from zoo_export.failures.difference import difference, worst
 from zoo_export.failures.saved_failure import Failure, refuse_place, save_failure
 from zoo_export.formats.onnx.providers import check_providers
 from zoo_export.half import Half, half_capture
-from zoo_export.options import STANDARD, Terms
+from zoo_export.options import STANDARD, ExportOptions
 from zoo_export.parity.backend import FLOAT32
 from zoo_export.parity.check import Check
 from zoo_export.parity.evidence import gather_evidence, no_evidence
@@ -48,7 +48,7 @@ def export_model(
     data_root: Path,
     *,
     force: bool = False,
-    terms: Terms = STANDARD,
+    terms: ExportOptions = STANDARD,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Exported:
     """Export `model` to the new folder `output` and prove that every artifact computes what it computes.
@@ -136,7 +136,7 @@ def _write(entry: Entry[ExportFormat], capture: Capture, path: Path) -> None:
         )
 
 
-def _sizes(capture: Capture, terms: Terms) -> tuple[int | None, list[tuple[int, int]]]:
+def _sizes(capture: Capture, terms: ExportOptions) -> tuple[int | None, list[tuple[int, int]]]:
     """The smallest side that the captured graph takes, and the sizes to judge it at; nothing if they are fixed."""
     if terms.smallest is None:
         return None, []
@@ -145,7 +145,7 @@ def _sizes(capture: Capture, terms: Terms) -> tuple[int | None, list[tuple[int, 
 
 
 def _check(
-    entry: Entry[ExportFormat], captures: Sequence[Capture], checks: Sequence[Check], path: Path, terms: Terms
+    entry: Entry[ExportFormat], captures: Sequence[Capture], checks: Sequence[Check], path: Path, terms: ExportOptions
 ) -> list[Comparison]:
     """Judge the artifact at `path`, then the same export with each further set of weights, which is not kept."""
     found: list[Comparison] = []
@@ -170,15 +170,15 @@ def _check(
 
 
 def _prove(
-    entry: Entry[ExportFormat], captures: Sequence[Capture], checks: Sequence[Check], name: str, terms: Terms
+    entry: Entry[ExportFormat], captures: Sequence[Capture], checks: Sequence[Check], name: str, terms: ExportOptions
 ) -> list[Comparison]:
-    """Judge a float32 artifact that is not kept, by zoo's own budget."""
+    """Judge a float32 artifact that is not kept, by zoo's own tolerance."""
     with TemporaryDirectory() as scratch:
         _write(entry, captures[0], Path(scratch, name))
         return _check(entry, captures, checks, Path(scratch, name), replace(terms, precision=FLOAT32, override=None))
 
 
-def _where(entry: Entry[ExportFormat], terms: Terms) -> str:
+def _where(entry: Entry[ExportFormat], terms: ExportOptions) -> str:
     """Where an artifact is checked, if not on the CPU, which goes without saying."""
     if terms.providers == ("cpu",):
         return ""
@@ -193,7 +193,7 @@ def _failed(
     check: Check,
     artifact: Path,
     outputs: Sequence[tuple[Comparison, object]],
-    terms: Terms,
+    terms: ExportOptions,
 ) -> DifferenceError:
     """The error for what was judged, once that is saved where somebody asked for it."""
     found = [comparison for comparison, _ in outputs]

@@ -9,7 +9,7 @@ from zoo.contract.specs import ExportFormat
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
 from zoo_export.capture import first_line
-from zoo_export.parity.backend import Setting
+from zoo_export.parity.backend import Backend
 from zoo_export.parity.judge import Comparison, Runner, run_and_judge
 from zoo_export.parity.override import Override
 from zoo_export.parity.reference import Reference
@@ -47,13 +47,13 @@ def load_runner(entry: Entry[ExportFormat], path: Path, provider: str = "cpu") -
 def judge_artifact(
     entry: Entry[ExportFormat],
     path: Path,
-    at: Callable[[Setting], Sequence[Reference]],
-    settings: Sequence[Setting],
+    at: Callable[[Backend], Sequence[Reference]],
+    settings: Sequence[Backend],
     weights: str,
     override: Override | None = None,
     on_judged: Callable[[Comparison, object], None] = lambda comparison, output: None,
 ) -> list[Comparison]:
-    """Run the artifact at each setting, or on the CPU if its format knows no other, and judge each by its own floor.
+    """Run the artifact at each setting, or on the CPU if its format knows no other, and judge each by its own rounding error.
 
     Args:
         at: what is known of the model's outputs at a setting.
@@ -63,7 +63,7 @@ def judge_artifact(
         DeviceError, ExportError: it does not load there.
     """
     if not takes_provider(entry):
-        settings = [Setting(dtype=settings[0].dtype)]
+        settings = [Backend(dtype=settings[0].dtype)]
     return [
         comparison
         for setting in settings

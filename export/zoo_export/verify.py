@@ -12,17 +12,17 @@ import torch
 from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.specs import ExportFormat
 from zoo.files.card import Card
-from zoo.models.load import Fresh, Model, is_weights, open_model
+from zoo.models.load import BuildArgs, Model, is_weights, open_model
 from zoo.registry.registry import Registry
 from zoo_export.bundle import golden
 from zoo_export.bundle.folder import read_folder
 from zoo_export.bundle.golden import stored_at
-from zoo_export.failures.difference import difference, unverified, vacuous
+from zoo_export.failures.difference import difference, inconclusive, unverified
 from zoo_export.formats.onnx.providers import check_providers
 from zoo_export.half import HALF
 from zoo_export.parity.backend import CPU, FLOAT16, settings_of
 from zoo_export.parity.check import OWN
-from zoo_export.parity.coverage import ENOUGH, sensitivity
+from zoo_export.parity.coverage import ENOUGH, coverage
 from zoo_export.parity.judge import Comparison, passed
 from zoo_export.parity.override import override_of
 from zoo_export.parity.reference import Reference, at_setting, make_references
@@ -54,15 +54,15 @@ def verify_folder(
 
     Args:
         names: formats to run; all that are there, by default.
-        strict: compute truth and floor afresh, from the weights that the manifest names or `against` says, and judge
-            by the derived budget, whatever the export was judged by.
+        strict: compute truth and rounding error afresh, from the weights that the manifest names or `against` says, and judge
+            by the derived tolerance, whatever the export was judged by.
         providers: of onnxruntime, in short, that the artifacts are run on.
 
     Raises:
         DeviceError: a provider does not work here.
         DifferenceError: a file was changed, an artifact does not compute what the model computes, or the export was
             never verified and `strict` is not set.
-        ExportError: it is no export folder, or it does not hold a format or a floor asked for.
+        ExportError: it is no export folder, or it does not hold a format or a rounding error asked for.
     """
     check_providers(providers)
     manifest = read_folder(folder)
@@ -98,7 +98,7 @@ def verify_folder(
 def _opened(registry: Registry, manifest: dict[str, Any], against: str | None) -> Model:
     card = Card.from_dict(manifest["card"])
     name = against or manifest["name"]
-    fresh = Fresh(
+    fresh = BuildArgs(
         num_classes=len(card.classes),
         channels=card.preprocess.channels,
         image_size=card.preprocess.size[0],
@@ -119,7 +119,7 @@ def _afresh(model: Model, folder: Path, manifest: dict[str, Any]) -> list[Refere
     references = golden.read_golden(folder / golden.NAME, manifest["certificate"])
     computed = make_references(model.module, [reference.probe for reference in references])
     for told, found in zip(references, computed, strict=True):
-        if told.truth.shape != found.truth.shape or not np.abs(told.truth - found.truth).max() <= found.floor:
+        if told.truth.shape != found.truth.shape or not np.abs(told.truth - found.truth).max() <= found.rounding_error:
             raise DifferenceError(
                 f"The truth stored for the probe {told.probe.name} is not what {model.name} computes.",
                 "Export it again.",
@@ -132,9 +132,9 @@ def _first_time(model: Model, manifest: dict[str, Any]) -> list[Reference]:
     named = (re.fullmatch(r"size-(\d+)x(\d+)", told["name"]) for told in manifest["certificate"]["probes"])
     sizes = [(int(size[1]), int(size[2])) for size in named if size]
     computed = make_references(model.module, _described(manifest, make_probes(model.card.preprocess, sizes=sizes)))
-    seen = sensitivity(model.module, computed)
+    seen = coverage(model.module, computed)
     if seen.share < ENOUGH:
-        raise vacuous(
+        raise inconclusive(
             f"A check of {manifest['name']} with its own weights alone",
             manifest["name"],
             seen,

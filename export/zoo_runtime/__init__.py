@@ -60,13 +60,13 @@ class Prediction:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """One probe of `n` images. `error` is max|output - truth|, or `None`: `note` says why. `ratio` is error / floor."""
+    """One probe of `n` images. `error` is max|output - truth|, or `None`: `note` says why. `ratio` is error / rounding error."""
 
     probe: str
     n: int
     error: float | None
-    floor: float
-    budget: float
+    rounding_error: float
+    tolerance: float
     ratio: float | None
     passed: bool
     note: str = ""
@@ -74,7 +74,7 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class Report:
-    """Every probe, on the `providers` that the session really has; `k` floors are allowed unless `overridden`."""
+    """Every probe, on the `providers` that the session really has; `k` rounding errors are allowed unless `overridden`."""
 
     name: str
     artifact: str
@@ -85,7 +85,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Every probe, and there is one at least, is within its budget."""
+        """Every probe, and there is one at least, is within its tolerance."""
         return bool(self.probes) and all(probe.passed for probe in self.probes)
 
     @property
@@ -97,7 +97,7 @@ class Report:
         what, k = "computes what the model computes", f"{self.k:g}×"
         if self.verdict != "pass":
             what, k = "overridden: within the tolerances that were named", "OVERRIDDEN"
-        extent = f"budget {k}; {len(self.probes)} probes, {n} images"
+        extent = f"tolerance {k}; {len(self.probes)} probes, {n} images"
         if self.passed:
             return f"{self.artifact}: {what} (worst {worst:.1f}{scale}, {extent})"
         return f"{self.artifact}: differs from the model on {', '.join(failed) or 'no probe'} ({extent})"
@@ -119,7 +119,9 @@ class Model:
         self.artifact: str = self.manifest["artifacts"]["onnx"]
         if self.manifest["verdict"] != "pass":
             how = self.manifest["certificate"]["override"]
-            by = how and f"OVERRIDDEN: judged by {how['atol']:g} + {how['rtol']:g} · |truth|, not by zoo's own budget"
+            by = (
+                how and f"OVERRIDDEN: judged by {how['atol']:g} + {how['rtol']:g} · |truth|, not by zoo's own tolerance"
+            )
             warnings.warn(f"{self.name} is {by or UNVERIFIED}.", stacklevel=2)
         self._session = _open_session(self.folder / self.artifact, providers)
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
@@ -198,7 +200,7 @@ def _same(path: Path, entry: Mapping[str, Any]) -> bool:
 
 
 def _replay(model: Model, probe: Mapping[str, Any]) -> ProbeResult:
-    name, n, floor, budget = (probe[key] for key in ("name", "n", "floor", "budget"))
+    name, n, rounding_error, tolerance = (probe[key] for key in ("name", "n", "rounding_error", "tolerance"))
     try:
         with np.load(model.folder / "golden.npz", allow_pickle=False) as golden:
             x, truth = golden[f"{name}.input"], golden[f"{name}.truth"]
@@ -209,13 +211,16 @@ def _replay(model: Model, probe: Mapping[str, Any]) -> ProbeResult:
     error, ratio, note, passed = None, None, "some outputs are not finite", False
     try:
         if np.isfinite(y := model.run(x)).all():
-            how = model.manifest["certificate"]["override"] or {"atol": budget, "rtol": 0}
+            how = model.manifest["certificate"]["override"] or {"atol": tolerance, "rtol": 0}
             off, allowed = np.abs(y.astype(np.float64) - truth), how["atol"] + how["rtol"] * np.abs(truth)
             error, note, passed = float(off.max()), "", bool((off <= allowed).all())
-            budget, ratio = float(allowed.flat[(off - allowed).argmax()]), error / max(floor, 1e-45)  # where truth is 0
+            tolerance, ratio = (
+                float(allowed.flat[(off - allowed).argmax()]),
+                error / max(rounding_error, 1e-45),
+            )  # where truth is 0
     except Error as failure:
         note = failure.cause.rstrip(".")
-    return ProbeResult(name, n, error, floor, budget, ratio, passed, note)
+    return ProbeResult(name, n, error, rounding_error, tolerance, ratio, passed, note)
 
 
 def manifest_digest(data: Mapping[str, Any]) -> str:
@@ -271,7 +276,10 @@ def _check_manifest(data: dict[str, Any]) -> None:
     _need(len(certificate["probes"]) > 0, "its certificate names no probe, so nothing would be compared")
     for probe in certificate["probes"] if verdict != "unverified" else []:
         fit = isinstance(probe["name"], str) and type(probe["n"]) is int and probe["n"] > 0
-        _need(fit and all(0 <= probe[key] < 1e300 for key in ("floor", "budget", "peak")), "a probe is malformed")
+        _need(
+            fit and all(0 <= probe[key] < 1e300 for key in ("rounding_error", "tolerance", "peak")),
+            "a probe is malformed",
+        )
 
 
 def prepare_image(image: Any, preprocess: Mapping[str, Any]) -> npt.NDArray[np.float32]:

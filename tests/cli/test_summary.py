@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from zoo.models.load import Fresh, open_model
+from zoo.models.load import BuildArgs, open_model
 from zoo.registry.registry import Registry
 
 Run = Callable[..., Any]
@@ -42,7 +42,7 @@ def test_people_get_a_table(run_zoo: Run) -> None:
 
 @pytest.mark.parametrize("name", ["resnet20", "alexnet_cifar", "mobilenet_v3_small"])
 def test_the_totals_are_those_of_the_module(run_zoo: Run, registry: Registry, name: str) -> None:
-    module = open_model(registry, name, Fresh(num_classes=7)).module
+    module = open_model(registry, name, BuildArgs(num_classes=7)).module
     told = summary(run_zoo, name, "--num-classes", "7")
     assert told["parameters"] == sum(parameter.numel() for parameter in module.parameters())
     assert told["layers"][0]["output_shape"] == [1, 7]

@@ -13,11 +13,11 @@ from torch import Tensor
 from zoo.contract import errors
 from zoo.contract.errors import DataError
 from zoo.contract.preprocess import Preprocess
-from zoo.data.batches import Batches, Labelled, Resident
+from zoo.data.batches import Batches, InMemorySplit, MapDataset
 from zoo.data.corrupt import refuse_corrupt
 from zoo.data.load_split import Reading, hold
 from zoo.data.reader import Reader
-from zoo.data.streaming import Streamed
+from zoo.data.streaming import StreamingSplit
 
 CPU = torch.device("cpu")
 RGB = Preprocess(size=(4, 4), mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -56,7 +56,7 @@ def gathered(batches: Batches, batch_size: int = 3, order: Tensor | None = None)
     return torch.cat(images), torch.cat(labels)
 
 
-def ready(dataset: Labelled, num_classes: int, limit: float = 4.0, **more: Any) -> Batches:
+def ready(dataset: MapDataset, num_classes: int, limit: float = 4.0, **more: Any) -> Batches:
     """The split, held or streamed, once nothing is found wrong with it."""
     split = hold(dataset, RGB, num_classes, CPU, Reading(memory_limit=limit, workers=0, **more))
     refuse_corrupt([split], skip=False)
@@ -66,7 +66,7 @@ def ready(dataset: Labelled, num_classes: int, limit: float = 4.0, **more: Any) 
 @given(st.integers(1, 9), st.integers(1, 12), st.randoms(use_true_random=False))
 def test_every_image_comes_once_in_the_order_asked_for_with_its_label(n: int, batch_size: int, random: Any) -> None:
     images = torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1)
-    held = Resident(images, torch.arange(n))
+    held = InMemorySplit(images, torch.arange(n))
     order = random.sample(range(n), n)
     assert gathered(held, batch_size)[1].tolist() == list(range(n))
     found, labels = gathered(held, batch_size, torch.tensor(order))
@@ -82,7 +82,7 @@ def test_held_and_streamed_splits_give_the_same_batches(shape: tuple[int, ...]) 
     items = Items(list(zip(images, labels, strict=True)))
     kept = [ready(Arrays(images, labels), 3), ready(items, 3)]
     streamed = [ready(Arrays(images, labels), 3, 1e-9), ready(items, 3, 1e-9)]
-    assert [type(one) for one in (*kept, *streamed)] == [Resident, Resident, Streamed, Streamed]
+    assert [type(one) for one in (*kept, *streamed)] == [InMemorySplit, InMemorySplit, StreamingSplit, StreamingSplit]
     for order in (None, torch.tensor([6, 0, 3])):
         expected = gathered(kept[0], order=order)
         assert expected[0].dtype == torch.uint8
@@ -131,7 +131,7 @@ def test_an_image_at_fault_is_named(item: Any, said: str) -> None:
 def test_an_error_in_a_worker_process_is_told_like_any_other() -> None:
     dataset = Items([(pixels(1, 4, 4, 3)[0], 0), OSError("disk gone")])
     with pytest.raises(DataError, match="raised OSError for image 1: disk gone") as caught:
-        gathered(Streamed(Reader(dataset, RGB, 1), torch.zeros(2, dtype=torch.int64), CPU), 1)
+        gathered(StreamingSplit(Reader(dataset, RGB, 1), torch.zeros(2, dtype=torch.int64), CPU), 1)
     assert "--data-root" in caught.value.next_step
 
 

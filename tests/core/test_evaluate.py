@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from zoo.contract.errors import PluginError
 from zoo.contract.preprocess import Preprocess
-from zoo.data.batches import Resident
+from zoo.data.batches import InMemorySplit
 from zoo.evaluation.calibration import BINS
 from zoo.evaluation.evaluate import Evaluation, check_logits, evaluate
 
@@ -35,7 +35,7 @@ class Table(nn.Module):
 
 def measure(logits: Tensor, labels: Tensor, batch_size: int = 2) -> Evaluation:
     images = torch.arange(len(labels), dtype=torch.uint8).view(-1, 1, 1, 1)
-    held = Resident(images, labels)
+    held = InMemorySplit(images, labels)
     classes = logits.shape[1]
     return evaluate(Table(logits), held, GREY, cross_entropy, num_classes=classes, device=CPU, batch_size=batch_size)
 
@@ -77,7 +77,7 @@ def test_the_card_gets_each_figure_with_what_it_was_measured_on() -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_the_model_runs_in_evaluation_mode_and_is_put_back(training: bool) -> None:
     table = Table(torch.eye(2)).train(training)
-    held = Resident(torch.zeros(4, 1, 1, 1, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64))
+    held = InMemorySplit(torch.zeros(4, 1, 1, 1, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64))
     evaluate(table, held, GREY, cross_entropy, num_classes=2, device=CPU)
     assert table.seen_training == [False]
     assert table.training is training
@@ -130,7 +130,7 @@ def test_more_batches_are_no_more_waits_for_the_device_and_hold_no_more_memory()
         with Watch() as watch:
             evaluate(
                 Table(torch.eye(3)),
-                Resident(images, labels),
+                InMemorySplit(images, labels),
                 GREY,
                 cross_entropy,
                 num_classes=3,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from zoo.contract.errors import PluginError
 from zoo.contract.preprocess import Preprocess
-from zoo.data.batches import Resident
+from zoo.data.batches import InMemorySplit
 from zoo.evaluation.mistakes import find_mistakes
 
 GREY = Preprocess(size=(1, 1), mean=(0.0,), std=(1.0,))
@@ -43,7 +43,7 @@ def test_each_pair_gets_its_first_images(
     classes, images, pairs = drawn
     model = Says([predicted for _, predicted in images], classes).train()
     pixels = torch.arange(len(images), dtype=torch.uint8).view(-1, 1, 1, 1)
-    held = Resident(pixels, torch.tensor([true for true, _ in images]))
+    held = InMemorySplit(pixels, torch.tensor([true for true, _ in images]))
     found = find_mistakes(model, held, GREY, pairs, num_classes=classes, each=each, batch_size=batch_size)
     assert {pair: [int(image) for image in some] for pair, some in found.items()} == {
         pair: [place for place, seen in enumerate(images) if seen == pair][:each] for pair in pairs
@@ -53,6 +53,6 @@ def test_each_pair_gets_its_first_images(
 
 
 def test_a_model_that_gives_no_logits_is_told_so() -> None:
-    held = Resident(torch.zeros(2, 1, 1, 1, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64))
+    held = InMemorySplit(torch.zeros(2, 1, 1, 1, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64))
     with pytest.raises(PluginError, match="logits"):
         find_mistakes(Says([0, 0], 2), held, GREY, {(0, 1)}, num_classes=3, each=1)

@@ -19,7 +19,7 @@ from zoo.files.weights import save_weights
 from zoo.models.load import Model, open_model
 from zoo.registry.discovery import Plugin
 from zoo.registry.registry import Registry
-from zoo_export.options import Terms
+from zoo_export.options import ExportOptions
 from zoo_export.pipeline import Exported, export_model
 
 LABELS = ("cat", "dög", "fox", "owl")
@@ -71,15 +71,17 @@ def make_registry(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> MakeRe
 
 @pytest.fixture
 def try_export(registry: Registry, tmp_path: Path) -> Try:
-    """Export a model in the named formats to `tmp_path/made/out`; what `Terms` holds may be said plainly."""
+    """Export a model in the named formats to `tmp_path/made/out`; what `ExportOptions` holds may be said plainly."""
 
     def call(model: Model, *names: str, registry: Registry = registry, **more: Any) -> Exported:
         entries = [registry.find(ExportFormat, name) for name in names]
         terms = {
-            field.name: more.pop(field.name) for field in fields(Terms) if field.name in more and field.name != "force"
+            field.name: more.pop(field.name)
+            for field in fields(ExportOptions)
+            if field.name in more and field.name != "force"
         }
         if terms:
-            more["terms"] = Terms(**terms)
+            more["terms"] = ExportOptions(**terms)
         return export_model(registry, model, entries, tmp_path / "made" / "out", tmp_path, **more)
 
     return call

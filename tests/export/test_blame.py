@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.fx import Node
 
 from zoo.contract.errors import DifferenceError
-from zoo.models.load import Fresh, Model, open_model
+from zoo.models.load import BuildArgs, Model, open_model
 from zoo_export.blame.hops import ALL, BASIC, CAPTURED, FILE, LOWERED
 from zoo_export.capture import Capture
 from zoo_export.formats.onnx import format as onnx_format
@@ -88,7 +88,7 @@ def _subject(registry, name: str) -> Subject:
     size = {"mobilenet_v3_small": 32, "shufflenet_v2_x0_5": 32, "squeezenet1_1": 32}.get(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = open_model(registry, "lenet5" if name == "attentive" else name, Fresh(image_size=size))
+        model = open_model(registry, "lenet5" if name == "attentive" else name, BuildArgs(image_size=size))
         if name == "attentive":
             card = type(model.card)(**{**vars(model.card), "preprocess": _eight(registry), "classes": tuple("abcd")})
             model = Model("attentive", Attentive().eval(), card, None)
@@ -98,7 +98,7 @@ def _subject(registry, name: str) -> Subject:
 
 
 def _eight(registry):
-    return open_model(registry, "resnet20", Fresh(image_size=8)).card.preprocess
+    return open_model(registry, "resnet20", BuildArgs(image_size=8)).card.preprocess
 
 
 def damaged_capture(subject: Subject, name: str, change: Callable[[Node], None]) -> Capture:

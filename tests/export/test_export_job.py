@@ -261,19 +261,19 @@ def test_the_manifest_is_what_was_returned_and_says_what_the_card_says(exported,
     assert manifest["versions"].keys() >= {"python", "torch", "onnx", "onnxruntime", "zoo-kit"}
 
 
-def test_the_certificate_shows_every_probe_of_every_artifact_within_its_budget(exported) -> None:
+def test_the_certificate_shows_every_probe_of_every_artifact_within_its_tolerance(exported) -> None:
     certificate = exported.manifest["certificate"]
     probes = [(probe["name"], probe["n"]) for probe in certificate["probes"]]
     assert probes == [("noise-2", 2), ("dark-1", 1), ("bright-1", 1)]
     for probe in certificate["probes"]:
-        assert probe["floor"] > 0 and probe["budget"] == certificate["k"] * probe["floor"]
+        assert probe["rounding_error"] > 0 and probe["tolerance"] == certificate["k"] * probe["rounding_error"]
     for artifact in certificate["artifacts"].values():
         found = artifact["comparisons"]
         runners = dict.fromkeys(one["runner"] for one in found)
         for runner in runners:
             own = [one for one in found if one["runner"] == runner and one["weights"] == OWN]
             assert [(one["probe"], one["n"]) for one in own] == probes
-        assert all(one["passed"] and one["error"] <= one["budget"] and one["ratio"] <= 20 for one in found)
+        assert all(one["passed"] and one["error"] <= one["tolerance"] and one["ratio"] <= 20 for one in found)
 
 
 def test_real_images_of_the_cards_data_set_are_among_the_probes(lenet) -> None:

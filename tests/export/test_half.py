@@ -20,7 +20,7 @@ from zoo_export.capture import Capture
 from zoo_export.formats.onnx.format import runner
 from zoo_export.formats.torchscript import format as torchscript_format
 from zoo_export.half import Half, constant_passes, half_capture, half_check
-from zoo_export.parity.backend import Setting
+from zoo_export.parity.backend import Backend
 from zoo_export.parity.check import make_checks
 from zoo_export.parity.judge import passed, run_and_judge
 from zoo_export.probes.probes import make_probes
@@ -57,12 +57,12 @@ def test_the_certificate_states_both_proofs(digits: Path) -> None:
     assert manifest["input"]["dtype"] == manifest["output"]["dtype"] == SINGLE
     certificate = manifest["certificate"]
     for half, single in zip(certificate["probes"], certificate["float32"]["probes"], strict=True):
-        assert half["name"] == single["name"] and half["floor"] > 100 * single["floor"]
-        assert half["floor"] >= 2.0**-10 * half["peak"]
+        assert half["name"] == single["name"] and half["rounding_error"] > 100 * single["rounding_error"]
+        assert half["rounding_error"] >= 2.0**-10 * half["peak"]
     for name, found in certificate["float32"]["artifacts"].items():
         assert len(found) > len(certificate["artifacts"][name]["comparisons"]) > 0  # with probe weights too
-        floors = {one["floor"] for one in found if one["weights"] == "own weights"}
-        assert floors == {one["floor"] for one in certificate["float32"]["probes"]}
+        rounding_errors = {one["rounding_error"] for one in found if one["weights"] == "own weights"}
+        assert rounding_errors == {one["rounding_error"] for one in certificate["float32"]["probes"]}
 
 
 def test_weights_are_half_and_the_edges_are_not(digits: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_model_that_half_precision_cannot_hold_is_refused(make_model, says, sa
     model = make_model(Says(says))
     check = make_checks(model.module, make_probes(model.card.preprocess))[0]
     with pytest.raises(ExportError, match=said) as caught:
-        half_check("net", check, [Setting(dtype=torch.float16)])
+        half_check("net", check, [Backend(dtype=torch.float16)])
     assert "float32" in caught.value.next_step
 
 

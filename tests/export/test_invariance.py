@@ -1,6 +1,6 @@
 """The verdict is about the function: a model whose weights are scaled by a power of two is judged as the model is.
 
-Scaling by a power of two rounds nothing, so that truth, floor, budget, error and sensitivity scale by it exactly.
+Scaling by a power of two rounds nothing, so that truth, rounding error, tolerance, error and coverage scale by it exactly.
 """
 
 import copy
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from zoo.contract.preprocess import Preprocess
-from zoo_export.parity.coverage import Sensitivity, sensitivity
+from zoo_export.parity.coverage import Coverage, coverage
 from zoo_export.parity.judge import Comparison, judge
 from zoo_export.parity.reference import make_references
 from zoo_export.probes.probes import make_probes
@@ -39,24 +39,27 @@ def rescaled(module: nn.Sequential, exponent: int, inner: int) -> nn.Sequential:
     return other
 
 
-def judged(module: nn.Sequential, change: float, row: int) -> tuple[list[Comparison], Sensitivity]:
+def judged(module: nn.Sequential, change: float, row: int) -> tuple[list[Comparison], Coverage]:
     """The comparisons of a copy of which one row of the head is changed, and what the check would notice."""
     references = make_references(module, PROBES)
     damaged = copy.deepcopy(module)
     with torch.no_grad():
         damaged[4].weight[row] *= 1 + change
         outputs = [damaged(torch.from_numpy(probe.images)).numpy() for probe in PROBES]
-    return [judge(*told) for told in zip(references, outputs, strict=True)], sensitivity(module, references)
+    return [judge(*told) for told in zip(references, outputs, strict=True)], coverage(module, references)
 
 
 @given(st.integers(-30, 30), st.integers(-10, 10), st.floats(-1e-5, 1e-5), st.integers(0, 4))
 def test_the_verdict_on_the_same_damage_does_not_depend_on_the_scale_of_the_model(
     exponent: int, inner: int, change: float, row: int
 ) -> None:
-    (plain, watched), (scaled, watched_too) = (
+    (plain, covered), (scaled, covered_too) = (
         judged(module, change, row) for module in (net(), rescaled(net(), exponent, inner))
     )
-    assert watched.unwatched == watched_too.unwatched  # which could be float16 is another matter: that has a scale
+    assert covered.uncovered == covered_too.uncovered  # which could be float16 is another matter: that has a scale
     for one, other in zip(plain, scaled, strict=True):
         assert (one.passed, one.ratio, one.where) == (other.passed, other.ratio, other.where)
-        assert other.floor == one.floor * 2.0**exponent and other.budget == one.budget * 2.0**exponent
+        assert (
+            other.rounding_error == one.rounding_error * 2.0**exponent
+            and other.tolerance == one.tolerance * 2.0**exponent
+        )

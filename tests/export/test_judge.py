@@ -1,4 +1,4 @@
-"""An artifact passes where its error is within the budget on every probe, and nothing else passes."""
+"""An artifact passes where its error is within the tolerance on every probe, and nothing else passes."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from zoo.contract.errors import ExportError
-from zoo_export.parity.judge import BUDGET, Comparison, judge, passed, run_and_judge
+from zoo_export.parity.judge import TOLERANCE_FACTOR, Comparison, judge, passed, run_and_judge
 from zoo_export.parity.reference import Reference
 from zoo_export.probes.probes import Probe
 
 
-def reference(truth: object, floor: float, name: str = "noise-2") -> Reference:
+def reference(truth: object, rounding_error: float, name: str = "noise-2") -> Reference:
     values = np.asarray(truth, np.float64)
-    return Reference(Probe(name, np.zeros((len(values), 1, 2, 2), np.float32)), values, floor)
+    return Reference(Probe(name, np.zeros((len(values), 1, 2, 2), np.float32)), values, rounding_error)
 
 
 @st.composite
@@ -28,7 +28,7 @@ def logits(draw: st.DrawFn) -> np.ndarray:
     return np.array(draw(st.lists(level, min_size=n * k, max_size=n * k)), np.float32).reshape(n, k)
 
 
-floors = st.floats(1e-4, 1e-1)  # far above the rounding of the logits, so that a displacement stays what it is
+rounding_errors = st.floats(1e-4, 1e-1)  # far above the rounding of the logits, so that a displacement stays what it is
 inside, outside = st.floats(0, 0.99), st.floats(1.01, 1e4)
 
 
@@ -39,26 +39,28 @@ def displaced(truth: np.ndarray, by: float, data: st.DataObject) -> tuple[np.nda
     return output, where
 
 
-@given(logits(), floors, inside, st.data())
-def test_within_the_budget_passes(truth: np.ndarray, floor: float, share: float, data: st.DataObject) -> None:
-    floor *= float(max(1, np.abs(truth).max()))
-    output, _ = displaced(truth, share * BUDGET * floor, data)
-    found = judge(reference(truth, floor), output)
-    assert found.passed and not found.reason
-    assert found.ratio <= BUDGET
-
-
-@given(logits(), floors, outside, st.data())
-def test_above_the_budget_fails_and_says_where(
-    truth: np.ndarray, floor: float, share: float, data: st.DataObject
+@given(logits(), rounding_errors, inside, st.data())
+def test_within_the_tolerance_passes(
+    truth: np.ndarray, rounding_error: float, share: float, data: st.DataObject
 ) -> None:
-    floor *= float(max(1, np.abs(truth).max()))
-    output, where = displaced(truth, share * BUDGET * floor, data)
-    found = judge(reference(truth, floor), output)
+    rounding_error *= float(max(1, np.abs(truth).max()))
+    output, _ = displaced(truth, share * TOLERANCE_FACTOR * rounding_error, data)
+    found = judge(reference(truth, rounding_error), output)
+    assert found.passed and not found.reason
+    assert found.ratio <= TOLERANCE_FACTOR
+
+
+@given(logits(), rounding_errors, outside, st.data())
+def test_above_the_tolerance_fails_and_says_where(
+    truth: np.ndarray, rounding_error: float, share: float, data: st.DataObject
+) -> None:
+    rounding_error *= float(max(1, np.abs(truth).max()))
+    output, where = displaced(truth, share * TOLERANCE_FACTOR * rounding_error, data)
+    found = judge(reference(truth, rounding_error), output)
     assert not found.passed
     assert found.where == where
     assert found.error == abs(float(output[where]) - float(truth[where]))
-    assert found.ratio == pytest.approx(found.error / floor) and found.ratio > BUDGET
+    assert found.ratio == pytest.approx(found.error / rounding_error) and found.ratio > TOLERANCE_FACTOR
 
 
 def test_where_is_the_largest_of_several_differences() -> None:
@@ -68,24 +70,26 @@ def test_where_is_the_largest_of_several_differences() -> None:
     assert (found.where, found.error) == ((2, 3), 0.75)
 
 
-def test_exactly_the_budget_passes_and_the_next_number_fails() -> None:
-    floor = 2.0**-10
-    edge = np.full((1, 1), BUDGET * floor, np.float32)
-    assert judge(reference([[0.0]], floor), edge).passed
-    assert not judge(reference([[0.0]], floor), np.nextafter(edge, np.float32(1))).passed
+def test_exactly_the_tolerance_passes_and_the_next_number_fails() -> None:
+    rounding_error = 2.0**-10
+    edge = np.full((1, 1), TOLERANCE_FACTOR * rounding_error, np.float32)
+    assert judge(reference([[0.0]], rounding_error), edge).passed
+    assert not judge(reference([[0.0]], rounding_error), np.nextafter(edge, np.float32(1))).passed
 
 
-def test_without_any_floor_only_the_exact_answer_passes() -> None:
+def test_without_any_rounding_error_only_the_exact_answer_passes() -> None:
     assert judge(reference([[0.0, 0.0]], 0.0), np.zeros((1, 2), np.float32)).passed
     found = judge(reference([[0.0, 0.0]], 0.0), np.array([[0, 1e-30]], np.float32))
     assert not found.passed and found.ratio == float("inf")
 
 
-@given(logits(), floors, st.sampled_from([np.nan, np.inf, -np.inf]), st.data())
-def test_one_value_that_is_not_finite_fails(truth: np.ndarray, floor: float, value: float, data: st.DataObject) -> None:
+@given(logits(), rounding_errors, st.sampled_from([np.nan, np.inf, -np.inf]), st.data())
+def test_one_value_that_is_not_finite_fails(
+    truth: np.ndarray, rounding_error: float, value: float, data: st.DataObject
+) -> None:
     output = truth.copy()
     output[data.draw(st.integers(0, len(truth) - 1)), data.draw(st.integers(0, truth.shape[1] - 1))] = value
-    found = judge(reference(truth, floor), output)
+    found = judge(reference(truth, rounding_error), output)
     assert not found.passed
     assert "not finite" in found.reason
 
@@ -165,24 +169,24 @@ def test_an_error_that_is_no_number_fails() -> None:
 
 @given(logits(), st.floats(2.0**-10, 1), st.floats(0, 40), st.integers(-60, 60), st.data())
 def test_the_verdict_does_not_depend_on_the_scale(
-    truth: np.ndarray, floor: float, share: float, exponent: int, data: st.DataObject
+    truth: np.ndarray, rounding_error: float, share: float, exponent: int, data: st.DataObject
 ) -> None:
     """What a fixed tolerance gets wrong: logits of 1e-14 or of 1e12 are judged as those of 1 are."""
-    output, _ = displaced(truth, share * floor, data)
-    plain = judge(reference(truth, floor), output)
+    output, _ = displaced(truth, share * rounding_error, data)
+    plain = judge(reference(truth, rounding_error), output)
     scale = 2.0**exponent
-    scaled = judge(reference(truth.astype(np.float64) * scale, floor * scale), output * np.float32(scale))
+    scaled = judge(reference(truth.astype(np.float64) * scale, rounding_error * scale), output * np.float32(scale))
     assume(np.array_equal(output * np.float32(scale) / np.float32(scale), output))  # nothing fell below float32
     assert (scaled.passed, scaled.ratio, scaled.where) == (plain.passed, plain.ratio, plain.where)
 
 
-@given(st.lists(st.tuples(logits(), floors, st.floats(0, 40)), min_size=2, max_size=5), st.data())
+@given(st.lists(st.tuples(logits(), rounding_errors, st.floats(0, 40)), min_size=2, max_size=5), st.data())
 def test_the_order_of_the_probes_changes_nothing(
     cases: list[tuple[np.ndarray, float, float]], data: st.DataObject
 ) -> None:
     made = [
-        (reference(truth, floor, f"p{index}"), truth + np.float32(share * floor))
-        for index, (truth, floor, share) in enumerate(cases)
+        (reference(truth, rounding_error, f"p{index}"), truth + np.float32(share * rounding_error))
+        for index, (truth, rounding_error, share) in enumerate(cases)
     ]
     shuffled = data.draw(st.permutations(made))
     plain, moved = ([judge(one, output) for one, output in order] for order in (made, shuffled))
@@ -217,8 +221,8 @@ def test_the_certificate_says_all_that_was_found() -> None:
         "probe": "noise-2",
         "n": 1,
         "error": 1.0,
-        "floor": 0.5,
-        "budget": BUDGET * 0.5,
+        "rounding_error": 0.5,
+        "tolerance": TOLERANCE_FACTOR * 0.5,
         "where": (0, 1),
         "reason": "",
         "runner": "",

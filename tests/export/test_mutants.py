@@ -134,7 +134,7 @@ def test_what_zoo_missed_is_listed_with_its_ratio(bench: Bench) -> None:
     (model,) = summary([result])["models"]
     assert model["mutants"] == 1 and model["noticed"]["zoo"] == 0
     assert model["missed"] == [
-        {"kind": KINDS[0].name, "place": result.mutants[0].place, "floors": {"own weights": 12.3}}
+        {"kind": KINDS[0].name, "place": result.mutants[0].place, "rounding_errors": {"own weights": 12.3}}
     ]
     assert any("12.3 with own weights" in line for line in report([result]))
 

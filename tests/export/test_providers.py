@@ -14,7 +14,7 @@ from zoo_export.capture import Capture
 from zoo_export.formats.onnx import providers
 from zoo_export.formats.onnx.format import runner
 from zoo_export.formats.torchscript import format as torchscript_format
-from zoo_export.parity.backend import CPU, CUDA_TF32, TF32_EPSILON, Setting, settings_of
+from zoo_export.parity.backend import CPU, CUDA_TF32, TF32_EPSILON, Backend, settings_of
 from zoo_export.parity.check import make_checks
 from zoo_export.parity.reference import EPS32, _Noise, at_setting, make_references
 from zoo_export.probes.probes import make_probes
@@ -117,7 +117,7 @@ def test_pytorch_rounds_to_tf32_as_the_setting_says_and_afterwards_as_before(pro
     kept = matmul.allow_tf32, cudnn.allow_tf32
     try:
         matmul.allow_tf32, cudnn.allow_tf32 = before
-        with pytest.raises(KeyError), Setting(provider).active():
+        with pytest.raises(KeyError), Backend(provider).active():
             assert matmul.allow_tf32 == cudnn.allow_tf32 == (provider == CUDA_TF32)
             raise KeyError
         assert (matmul.allow_tf32, cudnn.allow_tf32) == before
@@ -127,22 +127,22 @@ def test_pytorch_rounds_to_tf32_as_the_setting_says_and_afterwards_as_before(pro
 
 def test_jitter_is_as_large_as_the_settings_own_rounding() -> None:
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
-        factors = _Noise(1, Setting(dtype=dtype)).like(torch.ones(1000, dtype=dtype))
+        factors = _Noise(1, Backend(dtype=dtype)).like(torch.ones(1000, dtype=dtype))
         epsilon = torch.finfo(dtype).eps
         assert factors.dtype == dtype
         assert 0.4 * epsilon < float((factors.double() - 1).abs().max()) <= 1.001 * epsilon
-    assert EPS32 == CPU.epsilon < Setting(CUDA_TF32).epsilon == TF32_EPSILON
+    assert EPS32 == CPU.epsilon < Backend(CUDA_TF32).epsilon == TF32_EPSILON
 
 
-def test_another_setting_has_the_same_truth_and_a_floor_of_its_own(make_model) -> None:
+def test_another_setting_has_the_same_truth_and_a_rounding_error_of_its_own(make_model) -> None:
     """Half precision on the CPU: a setting other than the usual that any machine has."""
     model = make_model()
     before = {name: value.clone() for name, value in model.module.state_dict().items()}
     usual = make_references(model.module, make_probes(model.card.preprocess))
-    half = at_setting(model.module, usual, Setting(dtype=torch.float16))
+    half = at_setting(model.module, usual, Backend(dtype=torch.float16))
     for one, other in zip(usual, half, strict=True):
         assert one.truth is other.truth and one.probe is other.probe
-        assert other.floor >= 2.0**-10 * other.peak and other.floor > 100 * one.floor
+        assert other.rounding_error >= 2.0**-10 * other.peak and other.rounding_error > 100 * one.rounding_error
     assert all(torch.equal(value, before[name]) for name, value in model.module.state_dict().items())
 
 
@@ -152,10 +152,10 @@ def test_what_does_not_run_at_a_setting_is_explained(make_model) -> None:
     with torch.no_grad():
         model.module[1].weight.mul_(1e6)
     with pytest.raises(ExportError, match=r"not finite on the probe .* in float16 on the CPU"):
-        at_setting(model.module, usual, Setting(dtype=torch.float16))
+        at_setting(model.module, usual, Backend(dtype=torch.float16))
     model.module[0].forward = lambda images: images.flatten(1).float()
     with pytest.raises(ExportError, match="does not run on its own probes in float16 on the CPU"):
-        at_setting(model.module, usual, Setting(dtype=torch.float16))
+        at_setting(model.module, usual, Backend(dtype=torch.float16))
 
 
 def elsewhere_is_here(monkeypatch) -> None:
@@ -166,7 +166,7 @@ def elsewhere_is_here(monkeypatch) -> None:
     monkeypatch.setattr("zoo_export.formats.onnx.format.full_name", lambda provider: "CPUExecutionProvider")
 
 
-def test_each_provider_is_judged_and_the_certificate_has_its_floor(
+def test_each_provider_is_judged_and_the_certificate_has_its_rounding_error(
     make_model, registry, try_export, monkeypatch
 ) -> None:
     elsewhere_is_here(monkeypatch)
@@ -179,7 +179,7 @@ def test_each_provider_is_judged_and_the_certificate_has_its_floor(
     assert len(names) == 6
     manifest = json.loads((made.path / "manifest.json").read_text())
     for probe in manifest["certificate"]["probes"]:
-        assert probe["floors"]["dnnl"] > 0
+        assert probe["rounding_errors"]["dnnl"] > 0
     verified = verify_folder(registry, made.path, providers=("cpu", "dnnl"))
     assert {one.runner for one in verified.comparisons["onnx"]} == names
     with pytest.raises(ExportError, match="rounding error on openvino"):
@@ -249,14 +249,14 @@ def test_damage_that_tf32_would_hide_is_found_without_it(make_model, make_regist
 
 @pytest.mark.gpu
 @GPU
-def test_floors_on_the_gpu_are_of_the_size_of_its_rounding(make_model) -> None:
+def test_rounding_errors_on_the_gpu_are_of_the_size_of_its_rounding(make_model) -> None:
     model = make_model()
     (check,) = make_checks(model.module, make_probes(model.card.preprocess), settings_of(["cpu", "cuda"]))[:1]
     for usual, there, coarse in zip(
-        check.references, check.at(Setting("cuda")), check.at(Setting(CUDA_TF32)), strict=True
+        check.references, check.at(Backend("cuda")), check.at(Backend(CUDA_TF32)), strict=True
     ):
-        assert there.floor < 20 * usual.floor and usual.floor < 20 * there.floor
-        assert TF32_EPSILON * coarse.peak <= coarse.floor < 100 * TF32_EPSILON * coarse.peak
+        assert there.rounding_error < 20 * usual.rounding_error and usual.rounding_error < 20 * there.rounding_error
+        assert TF32_EPSILON * coarse.peak <= coarse.rounding_error < 100 * TF32_EPSILON * coarse.peak
     assert next(model.module.parameters()).device.type == "cpu"
 
 

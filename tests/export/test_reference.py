@@ -1,4 +1,4 @@
-"""Truth is the untouched model in float64; the floor is PyTorch's own rounding; the model is left as it was."""
+"""Truth is the untouched model in float64; the rounding error is PyTorch's own rounding; the model is left as it was."""
 
 import copy
 from collections.abc import Callable
@@ -73,37 +73,39 @@ def test_a_hook_of_the_models_own_stays(make_model, probes: list[Probe]) -> None
     assert not np.array_equal(plain[0].truth, doubled[0].truth)
 
 
-def test_the_floor_is_at_least_float32s_epsilon_of_the_peak_and_above_zero(make_model, probes: list[Probe]) -> None:
+def test_the_rounding_error_is_at_least_float32s_epsilon_of_the_peak_and_above_zero(
+    make_model, probes: list[Probe]
+) -> None:
     for reference in make_references(make_model().module, probes):
-        assert reference.floor >= EPS32 * reference.peak > 0
+        assert reference.rounding_error >= EPS32 * reference.peak > 0
 
 
-def test_a_model_that_rounds_nothing_still_has_a_floor(probes: list[Probe]) -> None:
+def test_a_model_that_rounds_nothing_still_has_a_rounding_error(probes: list[Probe]) -> None:
     """Powers of two: every float32 run but the jittered ones is exact."""
     references = make_references(Says(lambda logits, images, call: images[:, :, 0, 0] * 0 + 4.0), probes)
     for reference in references:
-        assert reference.floor == EPS32 * 4.0
+        assert reference.rounding_error == EPS32 * 4.0
 
 
-def test_the_floor_covers_the_plain_float32_run(make_model, probes: list[Probe]) -> None:
+def test_the_rounding_error_covers_the_plain_float32_run(make_model, probes: list[Probe]) -> None:
     module = make_model().module
     for reference in make_references(module, probes):
         with torch.inference_mode():
             single = module(torch.from_numpy(reference.probe.images)).double().numpy()
-        assert np.abs(single - reference.truth).max() <= reference.floor
+        assert np.abs(single - reference.truth).max() <= reference.rounding_error
 
 
-def test_the_floor_is_of_the_size_of_rounding(make_model, probes: list[Probe]) -> None:
-    """A floor that is too large hides damage: here rounding is a few units in the last place."""
+def test_the_rounding_error_is_of_the_size_of_rounding(make_model, probes: list[Probe]) -> None:
+    """A rounding error that is too large hides damage: here rounding is a few units in the last place."""
     for reference in make_references(make_model().module, probes):
-        assert reference.floor < 100 * EPS32 * reference.peak
+        assert reference.rounding_error < 100 * EPS32 * reference.peak
 
 
 def test_references_are_the_same_each_time(make_model, probes: list[Probe]) -> None:
     first, again = (make_references(make_model().module, probes) for _ in range(2))
     for one, other in zip(first, again, strict=True):
         assert np.array_equal(one.truth, other.truth)
-        assert one.floor == pytest.approx(other.floor, rel=1e-9)
+        assert one.rounding_error == pytest.approx(other.rounding_error, rel=1e-9)
 
 
 def test_a_model_that_writes_into_its_input_does_not_change_the_probes(probes: list[Probe]) -> None:
@@ -111,7 +113,7 @@ def test_a_model_that_writes_into_its_input_does_not_change_the_probes(probes: l
     module = Says(lambda logits, images, call: logits + images.mul_(2).sum((1, 2, 3))[:, None])
     references = make_references(module, probes)
     assert all(np.array_equal(probe.images, old) for probe, old in zip(probes, before, strict=True))
-    assert all(reference.floor < 1000 * EPS32 * reference.peak for reference in references)
+    assert all(reference.rounding_error < 1000 * EPS32 * reference.peak for reference in references)
 
 
 def test_progress_is_told_to_the_end(make_model, probes: list[Probe]) -> None:
@@ -182,7 +184,7 @@ def test_a_model_that_draws_random_numbers_is_refused(probes: list[Probe], proba
 
 def test_dropout_that_heeds_evaluation_mode_is_fine(probes: list[Probe]) -> None:
     module = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(192, 4)).eval()
-    assert all(reference.floor < 1e-5 for reference in make_references(module, probes))
+    assert all(reference.rounding_error < 1e-5 for reference in make_references(module, probes))
 
 
 def test_jitter_moves_every_value_by_at_most_one_unit_and_no_two_alike() -> None:

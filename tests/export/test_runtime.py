@@ -90,8 +90,10 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         truth = x.reshape(n, -1).astype(np.float64) @ WEIGHTS.astype(np.float64)
         arrays |= {f"{name}.input": x, f"{name}.truth": truth}
         peak = float(f"{np.abs(truth).max():.3g}")
-        floor = float(f"{2.0**-23 * peak:.3g}")
-        probes.append({"name": name, "n": n, "floor": floor, "budget": 20 * floor, "peak": peak})
+        rounding_error = float(f"{2.0**-23 * peak:.3g}")
+        probes.append(
+            {"name": name, "n": n, "rounding_error": rounding_error, "tolerance": 20 * rounding_error, "peak": peak}
+        )
     np.savez(folder / "golden.npz", **arrays)
     data = {
         "format": 1,
@@ -249,12 +251,12 @@ def test_a_sound_folder_is_proven(folder: Path) -> None:
     report = Model(folder).verify()
     assert report.passed and [(probe.probe, probe.n) for probe in report.probes] == [("batch-1", 1), ("batch-3", 3)]
     for probe in report.probes:
-        assert probe.error is not None and probe.ratio == pytest.approx(probe.error / probe.floor)
-        assert probe.error <= probe.budget and probe.passed and not probe.note
+        assert probe.error is not None and probe.ratio == pytest.approx(probe.error / probe.rounding_error)
+        assert probe.error <= probe.tolerance and probe.passed and not probe.note
     worst = max(probe.ratio or 0 for probe in report.probes)
     assert report.summary == (
         f"model.onnx: computes what the model computes (worst {worst:.1f}× PyTorch's own rounding error, "
-        "budget 20×; 2 probes, 4 images)"
+        "tolerance 20×; 2 probes, 4 images)"
     )
     assert zoo_runtime.verify(folder) == report
     assert report.providers == ("CPUExecutionProvider",)
@@ -301,15 +303,15 @@ def test_scaled_weights_name_the_probes(folder: Path) -> None:
     assert all(probe.ratio and probe.ratio > 20 for probe in report.probes)
 
 
-def test_just_within_and_just_beyond_the_budget(folder: Path) -> None:
+def test_just_within_and_just_beyond_the_tolerance(folder: Path) -> None:
     model = Model(folder)
     error = max(probe.error or 0 for probe in model.verify().probes)
     assert error > 0
     for factor, passed in ((1.01, True), (0.99, False)):
 
-        def change(data: dict[str, Any], budget: float = error * factor) -> None:
+        def change(data: dict[str, Any], tolerance: float = error * factor) -> None:
             for probe in data["certificate"]["probes"]:
-                probe["budget"] = budget
+                probe["tolerance"] = tolerance
 
         seal(folder, change)
         assert zoo_runtime.verify(folder).passed is passed
@@ -351,7 +353,7 @@ def test_an_output_of_another_name_fails(folder: Path) -> None:
     assert not report.passed and "logits" in report.probes[0].note
 
 
-def test_an_exact_zero_may_have_no_floor(folder: Path) -> None:
+def test_an_exact_zero_may_have_no_rounding_error(folder: Path) -> None:
     (folder / "model.onnx").write_bytes(graph(WEIGHTS * 0))
     with np.load(folder / "golden.npz") as golden:
         arrays = {key: golden[key] * (0 if key.endswith("truth") else 1) for key in golden.files}
@@ -359,7 +361,7 @@ def test_an_exact_zero_may_have_no_floor(folder: Path) -> None:
 
     def change(data: dict[str, Any]) -> None:
         for probe in data["certificate"]["probes"]:
-            probe.update(floor=0.0, budget=0.0, peak=0.0)
+            probe.update(rounding_error=0.0, tolerance=0.0, peak=0.0)
 
     seal(folder, change)
     assert zoo_runtime.verify(folder).passed
@@ -478,9 +480,9 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "preprocess is m": lambda data: data["preprocess"].update(interpolation="LANCZOS"),
     "certificate": lambda data: data["certificate"].update(k=0),
     "probe": lambda data: data["certificate"]["probes"][0].update(n=0),
-    "a probe": lambda data: data["certificate"]["probes"][0].update(budget=-1.0),
-    "a probe is": lambda data: data["certificate"]["probes"][0].update(floor=10**400),
-    "manifest.json is not": lambda data: data["certificate"]["probes"][0].update(floor="0"),
+    "a probe": lambda data: data["certificate"]["probes"][0].update(tolerance=-1.0),
+    "a probe is": lambda data: data["certificate"]["probes"][0].update(rounding_error=10**400),
+    "manifest.json is not": lambda data: data["certificate"]["probes"][0].update(rounding_error="0"),
     "'int' and 'list'": lambda data: data["certificate"].update(k=[]),
 }
 

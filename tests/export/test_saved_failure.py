@@ -19,7 +19,7 @@ from zoo_export.failures.saved_failure import without_paths
 from zoo_export.formats.onnx import format as onnx_format
 from zoo_export.formats.pt2 import format as pt2_format
 from zoo_export.formats.torchscript import format as torchscript_format
-from zoo_export.options import Terms
+from zoo_export.options import ExportOptions
 
 FILES = {"README.md", "expected.npy", "given.npy", "input.npy", "repro.py"}
 
@@ -66,7 +66,7 @@ def _once(wrong: Any, right: Any) -> Any:
 def test_a_saved_failure_shows_the_difference_again(make_model, try_export, tmp_path: Path) -> None:
     place = tmp_path / "failed" / "here"
     with pytest.raises(DifferenceError) as caught:
-        try_export(make_model(), "onnx", terms=Terms(save=place))
+        try_export(make_model(), "onnx", terms=ExportOptions(save=place))
     assert caught.value.exit_code == 3 and str(place) in caught.value.next_step
     assert {path.name for path in place.iterdir()} == FILES | {"model.onnx"}
     assert not (tmp_path / "made").exists()
@@ -80,14 +80,14 @@ def test_a_saved_failure_shows_the_difference_again(make_model, try_export, tmp_
     script = (place / "repro.py").read_text(encoding="utf-8")
     assert len(script.splitlines()) <= 20 and "zoo" not in script
     text = (place / "README.md").read_text(encoding="utf-8")
-    assert all(word in text for word in ("model.onnx", "net.tiny", "Floor", "budget", "error", "The fault is in"))
+    assert all(word in text for word in ("model.onnx", "net.tiny", "Floor", "tolerance", "error", "The fault is in"))
     assert len(text.splitlines()) < 12
 
 
 @pytest.mark.usefixtures("broken_onnx")
 def test_no_path_of_this_machine_is_in_a_saved_failure(make_model, try_export, tmp_path: Path) -> None:
     with pytest.raises(DifferenceError):
-        try_export(make_model(), "onnx", terms=Terms(save=tmp_path / "failed"))
+        try_export(make_model(), "onnx", terms=ExportOptions(save=tmp_path / "failed"))
     private = [str(tmp_path), str(Path.home()), str(Path(__file__).parents[2]), sys.prefix]
     for path in (tmp_path / "failed").iterdir():
         assert not [place for place in private if len(place) > 5 and place.encode() in path.read_bytes()], path.name
@@ -107,7 +107,7 @@ def test_the_script_of_a_pytorch_format_runs_with_pytorch_alone(
     monkeypatch.setattr(format_, "export", wrong)
     name = format_.__name__.rpartition(".")[2].removesuffix("_format")
     with pytest.raises(DifferenceError):
-        try_export(make_model(), name, terms=Terms(save=tmp_path / "failed"))
+        try_export(make_model(), name, terms=ExportOptions(save=tmp_path / "failed"))
     done = run_script(tmp_path / "failed")
     assert done.returncode == 3 and "largest difference 0.1" in done.stdout
     assert "zoo" not in (tmp_path / "failed" / "repro.py").read_text(encoding="utf-8")
@@ -122,7 +122,7 @@ def test_a_runner_that_raised_gave_nothing_and_its_words_carry_no_path(
 
     registry = make_registry(in_two, raising)
     with pytest.raises(DifferenceError):
-        try_export(make_model(), "planted", registry=registry, terms=Terms(save=tmp_path / "failed"))
+        try_export(make_model(), "planted", registry=registry, terms=ExportOptions(save=tmp_path / "failed"))
     names = {path.name for path in (tmp_path / "failed").iterdir()}
     assert names == FILES - {"given.npy"} | {"model.planted", "model.planted.data"}
     text = (tmp_path / "failed" / "README.md").read_text(encoding="utf-8")
@@ -130,7 +130,7 @@ def test_a_runner_that_raised_gave_nothing_and_its_words_carry_no_path(
 
 
 def test_nothing_is_saved_where_nothing_failed(make_model, try_export, tmp_path: Path) -> None:
-    try_export(make_model(), "torchscript", terms=Terms(save=tmp_path / "failed"))
+    try_export(make_model(), "torchscript", terms=ExportOptions(save=tmp_path / "failed"))
     assert not (tmp_path / "failed").exists()
 
 
@@ -148,9 +148,9 @@ def test_what_is_there_is_kept_unless_it_is_a_failure_and_force_is_said(
             (place / name).write_text("mine")
     stages: list[str] = []
     with pytest.raises(OutputError):
-        try_export(make_model(), "onnx", terms=Terms(save=place), on_stage=stages.append)
+        try_export(make_model(), "onnx", terms=ExportOptions(save=place), on_stage=stages.append)
     assert not stages
-    forced = Terms(save=place, force=True)
+    forced = ExportOptions(save=place, force=True)
     with pytest.raises(DifferenceError if kind == "failure" else OutputError):
         try_export(make_model(), "onnx", terms=forced)
     if kind == "failure":
@@ -163,7 +163,7 @@ def test_what_is_there_is_kept_unless_it_is_a_failure_and_force_is_said(
 @pytest.mark.parametrize("inside", ["made/out", "made/out/failed", "made"])
 def test_the_failure_and_the_export_do_not_share_a_place(make_model, try_export, tmp_path: Path, inside: str) -> None:
     with pytest.raises(OutputError, match="overlaps"):
-        try_export(make_model(), "torchscript", terms=Terms(save=tmp_path / inside))
+        try_export(make_model(), "torchscript", terms=ExportOptions(save=tmp_path / inside))
     assert not list(tmp_path.iterdir())
 
 
@@ -178,7 +178,7 @@ def test_a_failure_that_cannot_be_saved_whole_is_not_saved(
     monkeypatch.setattr("zoo_export.failures.saved_failure.shutil.copyfile", failing)
     kind = DifferenceError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(kind) as caught:
-        try_export(make_model(), "onnx", terms=Terms(save=tmp_path / "failed"))
+        try_export(make_model(), "onnx", terms=ExportOptions(save=tmp_path / "failed"))
     assert not list(tmp_path.iterdir())
     if isinstance(caught.value, DifferenceError):
         assert "does not compute" in caught.value.cause and "No space left" in caught.value.cause
@@ -200,7 +200,9 @@ def test_a_place_that_cannot_be_written_is_known_before_the_work(make_model, try
     (tmp_path / "shut").mkdir(mode=0o500)
     stages: list[str] = []
     with pytest.raises(OutputError):
-        try_export(make_model(), "torchscript", terms=Terms(save=tmp_path / "shut" / "x"), on_stage=stages.append)
+        try_export(
+            make_model(), "torchscript", terms=ExportOptions(save=tmp_path / "shut" / "x"), on_stage=stages.append
+        )
     assert not stages
 
 
@@ -208,7 +210,9 @@ def test_a_place_under_a_file_is_known_before_the_work(make_model, try_export, t
     (tmp_path / "file").write_text("mine")
     stages: list[str] = []
     with pytest.raises(OutputError):
-        try_export(make_model(), "torchscript", terms=Terms(save=tmp_path / "file" / "x"), on_stage=stages.append)
+        try_export(
+            make_model(), "torchscript", terms=ExportOptions(save=tmp_path / "file" / "x"), on_stage=stages.append
+        )
     assert not stages
 
 

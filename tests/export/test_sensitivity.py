@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from zoo.contract.preprocess import Preprocess
-from zoo_export.parity.check import OWN, PROBE, make_checks, watched
-from zoo_export.parity.coverage import CHANGE, sensitivity
-from zoo_export.parity.judge import BUDGET
+from zoo_export.parity.check import OWN, PROBE, covered, make_checks
+from zoo_export.parity.coverage import CHANGE, coverage
+from zoo_export.parity.judge import TOLERANCE_FACTOR
 from zoo_export.parity.reference import make_references
 from zoo_export.probes.probe_weights import draw_probe_weights
 from zoo_export.probes.probes import make_probes
@@ -29,24 +29,24 @@ def net() -> nn.Sequential:
 
 
 def noticed(module: nn.Module, name: str) -> bool:
-    """Whether a 1 % change of one parameter really moves the float64 logits by more than the budget."""
+    """Whether a 1 % change of one parameter really moves the float64 logits by more than the tolerance."""
     reference = next(ref for ref in make_references(module, PROBES) if ref.probe.name == "noise-2")
     changed = copy.deepcopy(module).double()
     with torch.no_grad():
         changed.get_parameter(name).mul_(1 + CHANGE)
         logits = changed(torch.from_numpy(reference.probe.images).double())
-    return float((logits - torch.from_numpy(reference.truth)).abs().max()) > BUDGET * reference.floor
+    return float((logits - torch.from_numpy(reference.truth)).abs().max()) > TOLERANCE_FACTOR * reference.rounding_error
 
 
 def rounding(module: nn.Module, name: str) -> float:
-    """How many floors rounding one parameter to float16 really moves the float64 logits."""
+    """How many rounding errors rounding one parameter to float16 really moves the float64 logits."""
     (reference,) = make_references(module, PROBES[:1])
     changed = copy.deepcopy(module).double()
     with torch.no_grad():
         value = changed.get_parameter(name)
         value.copy_(value.half())
         logits = changed(torch.from_numpy(reference.probe.images).double())
-    return float((logits - torch.from_numpy(reference.truth)).abs().max()) / reference.floor
+    return float((logits - torch.from_numpy(reference.truth)).abs().max()) / reference.rounding_error
 
 
 def telling() -> nn.Sequential:
@@ -56,24 +56,24 @@ def telling() -> nn.Sequential:
     return module
 
 
-def test_a_healthy_network_is_watched_whole_and_checked_once() -> None:
+def test_a_healthy_network_is_covered_whole_and_checked_once() -> None:
     checks = make_checks(telling(), PROBES)
     assert [check.weights for check in checks] == [OWN]
-    assert checks[0].sensitivity.share == 1
-    assert not checks[0].sensitivity.too_coarse
+    assert checks[0].coverage.share == 1
+    assert not checks[0].coverage.too_coarse
 
 
 def test_a_parameter_that_could_be_float16_unnoticed_calls_for_probe_weights() -> None:
-    """Every parameter is watched at 1 %, but rounding that bias moves nothing that float32 could tell."""
+    """Every parameter is covered at 1 %, but rounding that bias moves nothing that float32 could tell."""
     module = telling()
     with torch.no_grad():
         module[6].bias.fill_(0.001)
     own, probe = make_checks(module, PROBES)
-    assert own.sensitivity.share == 1
-    assert own.sensitivity.too_coarse == ("6.bias",)
-    assert rounding(module, "6.bias") < BUDGET
-    assert "6.bias" not in probe.sensitivity.too_coarse
-    assert rounding(probe.module, "6.bias") > BUDGET
+    assert own.coverage.share == 1
+    assert own.coverage.too_coarse == ("6.bias",)
+    assert rounding(module, "6.bias") < TOLERANCE_FACTOR
+    assert "6.bias" not in probe.coverage.too_coarse
+    assert rounding(probe.module, "6.bias") > TOLERANCE_FACTOR
 
 
 class Gated(nn.Module):
@@ -103,10 +103,10 @@ def test_with_probe_weights_rounding_a_tensor_around_a_gate_shows(gate: nn.Modul
         for layer in (module.squeeze, module.excite):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out")  # as torchvision does
     own, probe = make_checks(module, PROBES)
-    assert {"squeeze.bias", "excite.bias"} <= set(own.sensitivity.unwatched)
+    assert {"squeeze.bias", "excite.bias"} <= set(own.coverage.uncovered)
     seen = {name: rounding(probe.module, name) for name, _ in module.named_parameters()}
-    assert min(value for name, value in seen.items() if name.endswith("bias")) > BUDGET, seen
-    assert min(seen.values()) > BUDGET / 4, seen  # many roundings of a kernel cancel, wherever its values lie
+    assert min(value for name, value in seen.items() if name.endswith("bias")) > TOLERANCE_FACTOR, seen
+    assert min(seen.values()) > TOLERANCE_FACTOR / 4, seen  # many roundings of a kernel cancel, wherever its values lie
 
 
 def test_probe_weights_lie_between_two_float16_numbers_where_rounding_moves_them_most() -> None:
@@ -123,9 +123,9 @@ def test_what_it_says_is_what_a_real_change_does(scale: float) -> None:
     module = net()
     with torch.no_grad():
         module[1].bias.mul_(scale)
-    told = sensitivity(module, make_references(module, PROBES))
-    assert ("1.bias" not in told.unwatched) == noticed(module, "1.bias")
-    assert all(noticed(module, name) for name, _ in module.named_parameters() if name not in told.unwatched)
+    told = coverage(module, make_references(module, PROBES))
+    assert ("1.bias" not in told.uncovered) == noticed(module, "1.bias")
+    assert all(noticed(module, name) for name, _ in module.named_parameters() if name not in told.uncovered)
 
 
 def test_a_head_of_zeros_hides_everything_until_probe_weights_are_drawn() -> None:
@@ -133,9 +133,9 @@ def test_a_head_of_zeros_hides_everything_until_probe_weights_are_drawn() -> Non
     nn.init.zeros_(module[6].weight)
     nn.init.zeros_(module[6].bias)
     own, probe = make_checks(module, PROBES)
-    assert (own.weights, own.sensitivity.share) == (OWN, 0)
-    assert (probe.weights, probe.sensitivity.share) == (PROBE, 1)
-    assert watched([own, probe]).share == 1
+    assert (own.weights, own.coverage.share) == (OWN, 0)
+    assert (probe.weights, probe.coverage.share) == (PROBE, 1)
+    assert covered([own, probe]).share == 1
 
 
 def test_the_model_itself_is_left_as_it_was() -> None:
@@ -150,11 +150,11 @@ def test_the_model_itself_is_left_as_it_was() -> None:
     assert not module.training
 
 
-def test_a_parameter_that_the_forward_ignores_stays_unwatched() -> None:
+def test_a_parameter_that_the_forward_ignores_stays_uncovered() -> None:
     module = net()
     module.register_parameter("forgotten", nn.Parameter(torch.ones(3)))
-    told = watched(make_checks(module, PROBES))
-    assert told.unwatched == ("forgotten",)
+    told = covered(make_checks(module, PROBES))
+    assert told.uncovered == ("forgotten",)
 
 
 def test_probe_weights_are_the_same_every_time_and_bring_signal_to_a_residual_branch_of_1e_6() -> None:
@@ -171,8 +171,8 @@ def test_probe_weights_are_the_same_every_time_and_bring_signal_to_a_residual_br
     torch.manual_seed(0)
     module = Scaled().eval()
     own, probe = make_checks(module, PROBES)
-    assert "branch.weight" in own.sensitivity.unwatched
-    assert probe.sensitivity.share == 1
+    assert "branch.weight" in own.coverage.uncovered
+    assert probe.coverage.share == 1
     again = copy.deepcopy(module)
     draw_probe_weights(again, [one for one in PROBES if one.name.startswith("noise")])
     for name, tensor in probe.module.state_dict().items():
@@ -217,16 +217,16 @@ class Branches(nn.Module):
 def test_what_one_set_of_probe_weights_does_not_reach_the_next_makes_louder() -> None:
     checks = make_checks(Branches(1e-3).eval(), PROBES)
     assert [check.weights for check in checks[:3]] == [OWN, PROBE, f"{PROBE} 2"]
-    assert not watched(checks[:2]).enough and watched(checks).enough
+    assert not covered(checks[:2]).enough and covered(checks).enough
 
 
 def test_probe_weights_are_drawn_no_more_where_that_does_not_help() -> None:
     checks = make_checks(Branches(1.0, forgotten=6).eval(), PROBES)
-    assert len(checks) <= 4 and not watched(checks).enough
-    assert set(watched(checks).unwatched) == {f"forgotten.{index}" for index in range(6)}
+    assert len(checks) <= 4 and not covered(checks).enough
+    assert set(covered(checks).uncovered) == {f"forgotten.{index}" for index in range(6)}
 
 
-def test_a_table_that_attention_adds_to_its_logits_is_watched_with_probe_weights() -> None:
+def test_a_table_that_attention_adds_to_its_logits_is_covered_with_probe_weights() -> None:
     class Attention(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -245,8 +245,8 @@ def test_a_table_that_attention_adds_to_its_logits_is_watched_with_probe_weights
         module = Attention().eval()
         nn.init.zeros_(module.qkv.bias)
     own, probe = make_checks(module, PROBES)
-    assert "bias_table" in own.sensitivity.too_coarse or "bias_table" in own.sensitivity.unwatched
-    assert "bias_table" not in probe.sensitivity.unwatched
+    assert "bias_table" in own.coverage.too_coarse or "bias_table" in own.coverage.uncovered
+    assert "bias_table" not in probe.coverage.uncovered
     assert probe.module.bias_table.std() > 1
 
 

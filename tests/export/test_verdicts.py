@@ -19,7 +19,7 @@ from torch import nn
 
 import zoo_runtime
 from zoo.contract.errors import DifferenceError, UsageError
-from zoo_export.options import Terms
+from zoo_export.options import ExportOptions
 from zoo_export.parity.judge import judge
 from zoo_export.parity.override import Override
 from zoo_export.parity.reference import Reference
@@ -66,7 +66,7 @@ def test_an_override_means_what_numpy_allclose_means(
     assert found.passed == np.allclose(output.astype(np.float64), truth, rtol=rtol, atol=atol)
     assert found.error == off.max() and found.ratio == found.error / 1e-6
     assert found.where is not None and found.excess == (off - (atol + rtol * np.abs(truth))).max()
-    assert found.budget == atol + rtol * abs(truth[found.where])
+    assert found.tolerance == atol + rtol * abs(truth[found.where])
 
 
 def test_the_worst_logit_is_the_one_that_exceeds_its_own_allowance_most() -> None:
@@ -122,12 +122,17 @@ def test_the_command_says_it_before_after_and_in_json(run_zoo: Run, tmp_path: Pa
     assert any(word.upper() in text for text in told["warnings"])
 
 
-def test_a_vacuous_check_under_an_override_is_said_loudly_and_not_refused(run_zoo: Run, tmp_path: Path) -> None:
+def test_a_inconclusive_check_under_an_override_is_said_loudly_and_not_refused(run_zoo: Run, tmp_path: Path) -> None:
     ran = run_zoo("export", MODEL, "-f", "torchscript", "-o", str(tmp_path / "out"), "--atol", "1e6")
-    assert ran.code == 0 and "VACUOUS" in ran.err and "VACUOUS" in ran.out and " 0 % of the parameters" in ran.out
-    assert "vacuous" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert manifest(tmp_path / "out")["certificate"]["sensitivity"]["share"] == 0
-    assert "VACUOUS" in run_zoo("verify", str(tmp_path / "out")).err
+    assert (
+        ran.code == 0
+        and "INCONCLUSIVE" in ran.err
+        and "INCONCLUSIVE" in ran.out
+        and " 0 % of the parameters" in ran.out
+    )
+    assert "inconclusive" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert manifest(tmp_path / "out")["certificate"]["coverage"]["share"] == 0
+    assert "INCONCLUSIVE" in run_zoo("verify", str(tmp_path / "out")).err
 
 
 def test_zoo_verify_says_overridden_and_judges_by_the_override(run_zoo: Run, folders) -> None:
@@ -136,7 +141,7 @@ def test_zoo_verify_says_overridden_and_judges_by_the_override(run_zoo: Run, fol
     assert "computes what the model computes" not in ran.out
     told = json.loads(run_zoo("verify", str(folders["overridden"]), "--json").out)
     assert told["verdict"] == told["artifacts"]["onnx"]["verdict"] == "overridden"
-    assert told["artifacts"]["onnx"]["probes"][0]["budget"] == 1e-4
+    assert told["artifacts"]["onnx"]["probes"][0]["tolerance"] == 1e-4
     strict = run_zoo("verify", str(folders["overridden"]), "--strict")
     assert strict.code == 0 and "computes what the model computes" in strict.out
 
@@ -154,10 +159,12 @@ def test_an_artifact_that_is_off_is_published_only_within_an_override(make_model
     planted = make_registry(wrong, made.runner)
     with pytest.raises(DifferenceError):
         try_export(make_model(), "planted", registry=planted)
-    exported = try_export(make_model(), "planted", registry=planted, terms=Terms(override=Override(atol=1e-2)))
+    exported = try_export(make_model(), "planted", registry=planted, terms=ExportOptions(override=Override(atol=1e-2)))
     assert verify_folder(planted, exported.path).verdict == "overridden"
     with pytest.raises(DifferenceError):
-        try_export(make_model(), "planted", registry=planted, force=True, terms=Terms(override=Override(atol=1e-4)))
+        try_export(
+            make_model(), "planted", registry=planted, force=True, terms=ExportOptions(override=Override(atol=1e-4))
+        )
 
 
 def test_an_unverified_folder_exits_with_3_and_names_the_way_out(run_zoo: Run, folders) -> None:
@@ -194,12 +201,12 @@ def test_strict_finds_the_damage_whatever_was_said_at_export(
     assert ran.code == 3 and json.loads(ran.out)["verdict"] == "fail"
 
 
-def test_strict_on_an_unverified_folder_is_vacuous_where_its_own_weights_show_too_little(
+def test_strict_on_an_unverified_folder_is_inconclusive_where_its_own_weights_show_too_little(
     run_zoo: Run, tmp_path: Path
 ) -> None:
     assert run_zoo("export", "resnet20", "-f", "torchscript", "-o", str(tmp_path / "out"), "--no-verify").code == 0
     ran = run_zoo("verify", str(tmp_path / "out"), "--strict", "--json")
-    assert ran.code == 3 and json.loads(ran.out)["verdict"] == "vacuous" and "--no-verify" in ran.err
+    assert ran.code == 3 and json.loads(ran.out)["verdict"] == "inconclusive" and "--no-verify" in ran.err
 
 
 def test_the_runtime_warns_verifies_and_refuses(folders) -> None:
@@ -244,7 +251,9 @@ def test_predict_warns_once(run_zoo: Run, folders) -> None:
     assert ran.code == 0 and ran.err.count("UNVERIFIED") == 1
 
 
-def test_a_check_that_watches_too_little_is_vacuous_and_exits_with_3(make_model, try_export, tmp_path: Path) -> None:
+def test_a_check_that_watches_too_little_is_inconclusive_and_exits_with_3(
+    make_model, try_export, tmp_path: Path
+) -> None:
     class Forgetful(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -254,13 +263,13 @@ def test_a_check_that_watches_too_little_is_vacuous_and_exits_with_3(make_model,
             return self.head(images.flatten(1))
 
     torch.manual_seed(0)
-    with pytest.raises(DifferenceError, match="vacuous") as caught:
+    with pytest.raises(DifferenceError, match="inconclusive") as caught:
         try_export(make_model(Forgetful()), "torchscript")
-    assert caught.value.exit_code == 3 and caught.value.details["verdict"] == "vacuous"
+    assert caught.value.exit_code == 3 and caught.value.details["verdict"] == "inconclusive"
     assert "50 %" in caught.value.cause and caught.value.next_step and not list(tmp_path.iterdir())
 
 
-def test_a_file_that_agrees_and_proves_too_little_is_vacuous(run_zoo: Run, tmp_path: Path) -> None:
+def test_a_file_that_agrees_and_proves_too_little_is_inconclusive(run_zoo: Run, tmp_path: Path) -> None:
     assert run_zoo("export", "resnet20", "-f", "torchscript", "-o", str(tmp_path / "out")).code == 0
     ran = run_zoo("verify", str(tmp_path / "out" / "model.torchscript"), "--against", "resnet20", "--json")
-    assert ran.code == 3 and "vacuous" in ran.err and json.loads(ran.out)["verdict"] == "vacuous"
+    assert ran.code == 3 and "inconclusive" in ran.err and json.loads(ran.out)["verdict"] == "inconclusive"

@@ -56,7 +56,7 @@ def test_the_replay_comes_to_what_the_certificate_says(registry, exported, folde
         artifact = exported.manifest["certificate"]["artifacts"][name]
         told = [one for one in artifact["comparisons"] if one["weights"] == OWN]
         for one, before in zip(found, told, strict=True):
-            assert (one.floor, one.budget) == (before["floor"], before["budget"])
+            assert (one.rounding_error, one.tolerance) == (before["rounding_error"], before["tolerance"])
             assert one.ratio == pytest.approx(before["ratio"], abs=2)
 
 

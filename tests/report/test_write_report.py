@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 import zoo.report.write
 from zoo.contract.errors import OutputError
 from zoo.contract.preprocess import Preprocess
-from zoo.data.batches import Resident
+from zoo.data.batches import InMemorySplit
 from zoo.evaluation.evaluate import evaluate
 from zoo.files.card import Card
 from zoo.report.history import read_history, stored_row
@@ -36,7 +36,7 @@ def report(folder: Path, card: Card, predicted: list[int], labels: list[int]) ->
     images = torch.zeros(len(labels), 3, 2, 3, dtype=torch.uint8)
     images[:, 0, 0, 0] = torch.tensor(predicted, dtype=torch.uint8)
     images[:, 2] = 200
-    test = Resident(images, torch.tensor(labels))
+    test = InMemorySplit(images, torch.tensor(labels))
     measured = evaluate(Fixed(), test, RGB, cross_entropy, num_classes=4, device=torch.device("cpu"))
     (folder / "history.csv").write_text(HISTORY)
     card = replace(card, classes=CLASSES, preprocess=RGB, dataset="pets", metrics=measured.metrics("pets", "test"))
@@ -68,7 +68,7 @@ def test_the_page_tells_what_of_the_recipe_did_something_and_which_epoch_is_stor
     assert stored_row(history)["epoch"] == 3
     recipe = {"loss": "focal", "loss_params": {"gamma": 1.5, "class_weights": ()}, "epochs": 30, "hold_out": 0.1}
     recipe |= {"accumulate": 2, "layer_decay": 1.0, "mixup": 0.0, "ema": 0.9, "schedule": "cosine", "gamma": 0.1}
-    images = Resident(torch.zeros(1, 3, 2, 3, dtype=torch.uint8), torch.tensor([0]))
+    images = InMemorySplit(torch.zeros(1, 3, 2, 3, dtype=torch.uint8), torch.tensor([0]))
     measured = evaluate(Fixed(), images, RGB, cross_entropy, num_classes=4, device=torch.device("cpu"))
     made = replace(card, classes=CLASSES, recipe=recipe, metrics=measured.metrics("pets", "test"))
     rows = [line for line in write_page(made, measured, (), {}, (), history).splitlines() if line.startswith("| ")]

@@ -15,7 +15,7 @@ from zoo.contract.specs import Architecture, Dataset
 from zoo.data.datasets import _look, open_data
 from zoo.data.images import fit_image
 from zoo.data.load_split import Reading, hold
-from zoo.data.streaming import Streamed
+from zoo.data.streaming import StreamingSplit
 from zoo.registry.discovery import Plugin
 from zoo.registry.registry import Registry
 
@@ -77,7 +77,7 @@ def test_mean_and_deviation_are_of_all_images_held_or_not(registry: Registry) ->
     held, streamed = (
         open_data(entry, ARCHITECTURE, root, CPU, reading=Reading(memory_limit=limit, workers=0)) for limit in (1.0, 0)
     )
-    assert isinstance(streamed.train, Streamed) and held.preprocess == streamed.preprocess
+    assert isinstance(streamed.train, StreamingSplit) and held.preprocess == streamed.preprocess
     values = torch.arange(12).double() * 20 / 255
     assert held.preprocess.mean == (round(float(values.mean()), 4),)
     assert held.checksums == streamed.checksums

@@ -9,7 +9,7 @@ import pytest
 from zoo.contract.specs import Architecture, Dataset, Loss, Param
 from zoo.registry.discovery import Plugin
 from zoo.registry.registry import Registry
-from zoo.training.prepare import Places
+from zoo.training.prepare import RunPaths
 from zoo.training.recipe.recipe import Recipe
 
 MODULE = """
@@ -78,6 +78,6 @@ def recipe() -> Callable[..., Recipe]:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Callable[..., Places]:
+def places(tmp_path: Path) -> Callable[..., RunPaths]:
     """Places of a name."""
-    return lambda name, **more: Places(data_root=tmp_path, tag=name, run_name=name, **more)
+    return lambda name, **more: RunPaths(data_root=tmp_path, tag=name, run_name=name, **more)

@@ -9,12 +9,12 @@ import torch
 from zoo.files.weights import load_weights
 from zoo.registry.registry import Registry
 from zoo.training.job import run_job
-from zoo.training.prepare import Places
+from zoo.training.prepare import RunPaths
 from zoo.training.recipe.file import recipe_of_card
 from zoo.training.recipe.recipe import Recipe
 
 Make = Callable[..., Recipe]
-Put = Callable[..., Places]
+Put = Callable[..., RunPaths]
 
 
 def test_a_cpu_trains_in_bf16_only_where_that_is_asked_for(small: Registry, recipe: Make, places: Put) -> None:

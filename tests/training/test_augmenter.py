@@ -12,17 +12,17 @@ from torch import Tensor
 from zoo.contract.preprocess import Preprocess
 from zoo.registry.registry import Registry
 from zoo.training.augment.erase import erase
-from zoo.training.augment.mix import Mixed, mix
+from zoo.training.augment.mix import MixedBatch, mix
 from zoo.training.augment.pipeline import Augmenter
 from zoo.training.augment.shift import augment
 from zoo.training.augment.trivial import trivial_augment
 from zoo.training.job import run_job
-from zoo.training.prepare import Places, prepare
+from zoo.training.prepare import RunPaths, prepare
 from zoo.training.recipe.recipe import Recipe
-from zoo.training.step_rng import Draws
+from zoo.training.step_rng import StepRNG
 
 Make = Callable[..., Recipe]
-Put = Callable[..., Places]
+Put = Callable[..., RunPaths]
 CPU = torch.device("cpu")
 ON: dict[str, dict[str, Any]] = {
     "trivial_augment": {"trivial_augment": True},
@@ -40,7 +40,7 @@ def digits(registry: Registry, tmp_path: Path) -> Callable[..., tuple[Augmenter,
     def make(**fields: Any) -> tuple[Augmenter, Tensor, Tensor]:
         recipe = Recipe(architecture="lenet5", data="digits", **fields)
         path = tmp_path / "w.safetensors"
-        job = prepare(registry, recipe, Places(data_root=tmp_path, tag="t"), path, lambda data: None)
+        job = prepare(registry, recipe, RunPaths(data_root=tmp_path, tag="t"), path, lambda data: None)
         images, labels = next(job.data.train.epoch(64))
         return Augmenter(job.plan, recipe, job.data.preprocess, CPU), images, labels
 
@@ -48,7 +48,7 @@ def digits(registry: Registry, tmp_path: Path) -> Callable[..., tuple[Augmenter,
 
 
 def drawn(seed: int, step: int) -> torch.Generator:
-    return Draws(seed, CPU).augmentation(step)
+    return StepRNG(seed, CPU).augmentation(step)
 
 
 def test_a_recipe_without_them_draws_and_gives_what_it_did_before(digits: Any) -> None:
@@ -111,20 +111,20 @@ def test_a_run_trains_on_what_the_augmenter_gives(
     small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every batch of it, with its soft targets."""
-    given: list[Mixed] = []
+    given: list[MixedBatch] = []
     scored: list[int] = []
-    call, loss = Augmenter.__call__, Mixed.loss
+    call, loss = Augmenter.__call__, MixedBatch.loss
 
-    def noted(self: Augmenter, *arguments: Any) -> Mixed:
+    def noted(self: Augmenter, *arguments: Any) -> MixedBatch:
         given.append(call(self, *arguments))
         return given[-1]
 
-    def judged(self: Mixed, *arguments: Any) -> Tensor:
+    def judged(self: MixedBatch, *arguments: Any) -> Tensor:
         scored.append(id(self))
         return loss(self, *arguments)
 
     monkeypatch.setattr(Augmenter, "__call__", noted)
-    monkeypatch.setattr(Mixed, "loss", judged)
+    monkeypatch.setattr(MixedBatch, "loss", judged)
     made = recipe(**ON["all"])
     run_job(small, made, places("on"))
     assert len(given) == 3 * 4

@@ -18,9 +18,9 @@ from zoo.models.losses import build_loss
 from zoo.registry.registry import Registry
 from zoo.training.balance import class_weights, drawn_evenly, weights_param
 from zoo.training.job import run_job
-from zoo.training.prepare import Job, Places, prepare
+from zoo.training.prepare import Job, RunPaths, prepare
 from zoo.training.recipe.recipe import Recipe
-from zoo.training.step_rng import Draws
+from zoo.training.step_rng import StepRNG
 
 LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=60).map(torch.tensor)
 
@@ -50,7 +50,7 @@ def test_an_epoch_of_draws_is_as_long_as_before_and_of_images_that_are_there(lab
 
 def test_each_class_and_each_image_of_a_class_is_drawn_as_often() -> None:
     labels = torch.tensor([2] * 9000 + [0] * 900 + [5] * 100)[torch.randperm(10_000, generator=torch.Generator())]
-    draws = Draws(0, torch.device("cpu"))
+    draws = StepRNG(0, torch.device("cpu"))
     drawn = torch.cat([draws.order(10_000, epoch, labels) for epoch in range(1, 31)])
     shares = torch.bincount(labels[drawn]) / len(drawn)
     assert shares[[0, 2, 5]].tolist() == pytest.approx([1 / 3] * 3, abs=0.005)
@@ -60,7 +60,7 @@ def test_each_class_and_each_image_of_a_class_is_drawn_as_often() -> None:
 
 def test_draws_of_an_epoch_are_those_of_its_seed_and_number_alone() -> None:
     labels = torch.arange(500) % 3
-    first, again = (Draws(4, torch.device("cpu")) for _ in range(2))
+    first, again = (StepRNG(4, torch.device("cpu")) for _ in range(2))
     first.order(500, 1)
     first.augmentation(7)
     assert torch.equal(first.order(500, 2, labels), again.order(500, 2, labels))
@@ -72,12 +72,12 @@ def _seeded(text: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1)
 
 
-def made(small: Registry, recipe: Recipe, places: Callable[..., Places]) -> Job:
+def made(small: Registry, recipe: Recipe, places: Callable[..., RunPaths]) -> Job:
     return prepare(small, recipe, places("same"), Path("w.safetensors"), lambda data: None)
 
 
 def test_the_loss_is_weighted_by_what_is_trained_on_and_reported_without(
-    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., Places]
+    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., RunPaths]
 ) -> None:
     job = made(small, recipe(balance="weights", hold_out=0.3), places)
     logits, labels = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)), torch.arange(50) % 3
@@ -89,7 +89,7 @@ def test_the_loss_is_weighted_by_what_is_trained_on_and_reported_without(
 
 
 def test_the_losses_of_history_and_card_are_without_weights(
-    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., Places]
+    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., RunPaths]
 ) -> None:
     result = run_job(small, recipe(balance="weights", epochs=1), places("same"))
     with (result.run / "history.csv").open(newline="") as file:
@@ -107,7 +107,7 @@ def test_the_losses_of_history_and_card_are_without_weights(
 
 
 def test_the_sampler_leaves_the_loss_and_the_judge_alone(
-    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., Places]
+    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., RunPaths]
 ) -> None:
     job = made(small, recipe(balance="sampler"), places)
     assert job.minimised is job.loss and job.plan.evenly is not None

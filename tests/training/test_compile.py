@@ -11,16 +11,16 @@ from zoo.files.weights import load_weights
 from zoo.registry.registry import Registry
 from zoo.training.checkpoint.saver import Saver
 from zoo.training.job import run_job
-from zoo.training.prepare import Places
+from zoo.training.prepare import RunPaths
 from zoo.training.recipe.recipe import Recipe
-from zoo.training.resume import Anew, find_run, resume_job
+from zoo.training.resume import ResumeOverrides, find_run, resume_job
 
 
 @pytest.mark.slow
 def test_a_compiled_run_learns_the_same_resumes_and_keeps_plain_names(
     small: Registry,
     recipe: Callable[..., Recipe],
-    places: Callable[..., Places],
+    places: Callable[..., RunPaths],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -44,4 +44,4 @@ def test_a_compiled_run_learns_the_same_resumes_and_keeps_plain_names(
         patched.setattr(Saver, "save_if_due", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run_job(small, made, places("same"))
-    assert resume_job(small, *find_run("same"), Anew()).path.read_bytes() == expected
+    assert resume_job(small, *find_run("same"), ResumeOverrides()).path.read_bytes() == expected

@@ -16,15 +16,15 @@ from zoo.files.weights import load_weights, save_weights
 from zoo.registry.discovery import Plugin
 from zoo.registry.registry import Registry
 from zoo.training.checkpoint.saver import Saver
-from zoo.training.job import Told, run_job
+from zoo.training.job import TrainCallbacks, run_job
 from zoo.training.optim.freeze import freeze
 from zoo.training.optim.head import head_names
-from zoo.training.prepare import Job, Places, prepare
+from zoo.training.prepare import Job, RunPaths, prepare
 from zoo.training.recipe.recipe import Recipe
-from zoo.training.resume import Anew, find_run, resume_job
+from zoo.training.resume import ResumeOverrides, find_run, resume_job
 
 Make = Callable[..., Recipe]
-Put = Callable[..., Places]
+Put = Callable[..., RunPaths]
 HEAD = {"8.weight", "8.bias"}
 
 
@@ -51,7 +51,7 @@ def first(kit: Registry, recipe: Make, places: Put) -> Path:
     return run_job(kit, recipe(epochs=1), places("first")).path
 
 
-def begun(kit: Registry, recipe: Recipe, places: Places) -> tuple[Job, nn.Module]:
+def begun(kit: Registry, recipe: Recipe, places: RunPaths) -> tuple[Job, nn.Module]:
     job = prepare(kit, recipe, places, Path("none"), lambda data: None)
     return job, job.first_model()
 
@@ -67,7 +67,7 @@ def test_all_but_the_head_is_taken_over_and_the_head_where_the_classes_are_the_s
         assert torch.equal(value, (own if name in fresh else given)[name]), name
     assert not torch.equal(own["0.weight"], given["0.weight"])
     said: list[str] = []
-    run_job(kit, made, places("second"), Told(start=said.append))
+    run_job(kit, made, places("second"), TrainCallbacks(start=said.append))
     assert ("fresh, as the classes are others" if fresh else "kept, as the classes are the same") in said[-1]
     assert "8.weight" in said[-1] and str(first) in said[-1]
 
@@ -150,8 +150,8 @@ def test_a_stopped_fine_tuning_goes_on_to_the_same_bytes(
     with pytest.raises(KeyboardInterrupt):
         run_job(kit, made, places("same"))
     with pytest.raises(KeyboardInterrupt):
-        resume_job(kit, *find_run("same"), Anew())
-    assert resume_job(kit, *find_run("same"), Anew()).path.read_bytes() == expected
+        resume_job(kit, *find_run("same"), ResumeOverrides())
+    assert resume_job(kit, *find_run("same"), ResumeOverrides()).path.read_bytes() == expected
 
 
 def test_a_run_whose_first_weights_are_others_now_does_not_go_on(
@@ -164,7 +164,7 @@ def test_a_run_whose_first_weights_are_others_now_does_not_go_on(
             run_job(kit, made, places("second"))
     run_job(kit, recipe(epochs=1, seed=9), replace(places("first"), run_name="other", force=True))
     with pytest.raises(WeightsError, match="are not those that the recipe begins from"):
-        resume_job(kit, *find_run("second"), Anew())
+        resume_job(kit, *find_run("second"), ResumeOverrides())
 
 
 def test_it_goes_on_from_another_folder_and_does_not_replace_what_it_began_from(
@@ -182,7 +182,7 @@ def test_it_goes_on_from_another_folder_and_does_not_replace_what_it_began_from(
         with pytest.raises(KeyboardInterrupt):
             run_job(kit, made, places_there)
     monkeypatch.chdir("/")
-    assert resume_job(kit, *find_run(str(tmp_path / "r" / "second")), Anew()).path.is_file()
+    assert resume_job(kit, *find_run(str(tmp_path / "r" / "second")), ResumeOverrides()).path.is_file()
 
 
 def test_the_card_records_what_it_began_from_and_its_digest(

@@ -11,19 +11,19 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from zoo.contract.errors import UsageError
-from zoo.data.batches import Resident
+from zoo.data.batches import InMemorySplit
 from zoo.files.weights import load_weights
 from zoo.registry.registry import Registry
 from zoo.report.history import read_history, stored_row
 from zoo.training.hold_out import hold_out
-from zoo.training.job import Told, run_job
-from zoo.training.prepare import Places
+from zoo.training.job import TrainCallbacks, run_job
+from zoo.training.prepare import RunPaths
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.trainer import Epoch
 
 
-def split(labels: list[int]) -> Resident:
-    return Resident(torch.arange(len(labels)).to(torch.uint8).view(-1, 1, 1, 1), torch.tensor(labels))
+def split(labels: list[int]) -> InMemorySplit:
+    return InMemorySplit(torch.arange(len(labels)).to(torch.uint8).view(-1, 1, 1, 1), torch.tensor(labels))
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=200), st.floats(0.01, 0.99), st.integers(0, 99))
@@ -58,7 +58,7 @@ def test_one_that_is_empty_is_refused() -> None:
 
 
 def test_the_best_epoch_on_it_is_stored_and_the_run_ends_early(
-    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., Places]
+    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., RunPaths]
 ) -> None:
     seen: list[Epoch] = []
     weights: list[Any] = []
@@ -70,7 +70,7 @@ def test_the_best_epoch_on_it_is_stored_and_the_run_ends_early(
     put = replace(places("same"))
     run_of = put.runs / "same"
     asked = recipe(hold_out=0.3, patience=2, epochs=40, lr=0.05, warmup_epochs=0.0)
-    result = run_job(small, asked, put, Told(epoch=told))
+    result = run_job(small, asked, put, TrainCallbacks(epoch=told))
     best = max(seen, key=lambda epoch: (epoch.evaluation.top1, -epoch.evaluation.loss))
     assert best.number == len(seen) - 2 < 38
     assert (result.stored, result.epochs) == (best.number, len(seen))
@@ -84,7 +84,7 @@ def test_the_best_epoch_on_it_is_stored_and_the_run_ends_early(
 
 
 def test_too_few_images_for_a_step_are_refused(
-    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., Places]
+    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., RunPaths]
 ) -> None:
     with pytest.raises(UsageError, match="takes 9 batches of 32 images, and there are 150"):
         run_job(small, recipe(accumulate=9), places("same"))

@@ -12,8 +12,8 @@ import pytest
 
 from zoo.contract.errors import TrainingError
 from zoo.registry.registry import Registry
-from zoo.training.job import Told, run_job
-from zoo.training.prepare import Places
+from zoo.training.job import TrainCallbacks, run_job
+from zoo.training.prepare import RunPaths
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.run.lock import Lock
 
@@ -57,14 +57,14 @@ def test_it_is_asked_for_as_network_file_systems_need_it(file: Path) -> None:
 
 
 def test_where_there_are_no_locks_a_run_goes_on_and_says_so(
-    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., Places], monkeypatch: pytest.MonkeyPatch
+    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., RunPaths], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object) -> None:
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", refused)
     said: list[str] = []
-    run_job(small, recipe(epochs=1), places("here"), Told(start=said.append))
+    run_job(small, recipe(epochs=1), places("here"), TrainCallbacks(start=said.append))
     assert any("no locks on this file system; let no other process go on with runs/here" in line for line in said)
 
 

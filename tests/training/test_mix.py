@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 from zoo.contract.specs import Loss
 from zoo.models.losses import LossFunction, build_loss
 from zoo.registry.registry import Registry
-from zoo.training.augment.mix import Mixed, mix
+from zoo.training.augment.mix import MixedBatch, mix
 
 
 def batch(n: int, side: int = 8) -> tuple[Tensor, Tensor]:
@@ -23,7 +23,7 @@ def batch(n: int, side: int = 8) -> tuple[Tensor, Tensor]:
     return values[:, None, None, None].expand(n, 3, side, side).clone(), torch.arange(n) % 5
 
 
-def mixed(n: int, seed: int, side: int = 8, **alphas: float) -> Mixed:
+def mixed(n: int, seed: int, side: int = 8, **alphas: float) -> MixedBatch:
     said = {"mixup": 0.0, "cutmix": 0.0, **alphas}
     return mix(*batch(n, side), **said, generator=torch.Generator().manual_seed(seed))
 
@@ -117,7 +117,7 @@ def named(registry: Registry) -> Named:
     return lambda name, **params: build_loss(registry.find(Loss, name), params)
 
 
-def soft(result: Mixed) -> Tensor:
+def soft(result: MixedBatch) -> Tensor:
     """Float32 `[B, 5]`: the shares as soft labels."""
     return sum((share * one_hot(labels, 5) for share, labels in result.targets), torch.zeros(1))
 
@@ -147,4 +147,4 @@ def test_a_loss_of_class_indices_is_weighted_by_the_shares(named: Named, name: s
 def test_a_batch_that_is_not_mixed_has_the_loss_itself(named: Named) -> None:
     images, labels = batch(4)
     logits, loss = torch.randn(4, 5), named("cross_entropy")
-    assert torch.equal(Mixed(images, ((1.0, labels),)).loss(loss, logits), loss(logits, labels))
+    assert torch.equal(MixedBatch(images, ((1.0, labels),)).loss(loss, logits), loss(logits, labels))

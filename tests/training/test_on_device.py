@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Loss
-from zoo.data.batches import Batch, Resident
+from zoo.data.batches import Batch, InMemorySplit
 from zoo.data.datasets import Data
 from zoo.evaluation.evaluate import evaluate
 from zoo.models.losses import build_loss
@@ -28,7 +28,7 @@ from zoo.training.checkpoint.state import State
 from zoo.training.plan import make_plan
 from zoo.training.prefetch import prepared
 from zoo.training.recipe.recipe import Recipe
-from zoo.training.trainer import Training
+from zoo.training.trainer import Trainer
 from zoo_classic.resnet_cifar import CifarResNet
 
 META = torch.device("meta")
@@ -66,13 +66,13 @@ def taken(recipe: Recipe, loss: str, **params: object) -> State:
     """The state after the steps of an epoch; the run is planned on the CPU."""
     labels = torch.arange(160) % 10
     images = torch.empty(160, 3, 16, 16, dtype=torch.uint8)
-    here, there = Resident(images, labels), Resident(images.to(META), labels.to(META))
+    here, there = InMemorySplit(images, labels), InMemorySplit(images.to(META), labels.to(META))
     data = Data(name="grey", classes=tuple("abcdefghij"), preprocess=PREPROCESS, train=here, test=here)
     with META:
         state = State.fresh(CifarResNet(num_classes=10, in_channels=3, depth=8), recipe, META)
     plan = make_plan(recipe, data, True)
     built = build_loss(Registry(discover()).find(Loss, loss), params, META)
-    run = Training(state, plan, recipe, data, built, META)
+    run = Trainer(state, plan, recipe, data, built, META)
     state.train()
     order = run._draws.order(plan.train.n, 1, plan.evenly)
     batches = there.epoch(plan.batch_size, order[: plan.steps * plan.batch_size * plan.accumulate])
@@ -106,7 +106,7 @@ def test_losses(loss: str, params: dict[str, object]) -> None:
 def test_an_evaluation_reads_nothing_before_its_end() -> None:
     seen = []
 
-    class Counted(Resident):
+    class Counted(InMemorySplit):
         def epoch(self, batch_size: int, order: Tensor | None = None) -> Iterator[Batch]:
             for batch in super().epoch(batch_size, order):
                 seen.append(len(batch[1]))

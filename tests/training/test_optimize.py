@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Muon
 
 from zoo.contract.errors import UsageError
-from zoo.training.optim.ema import Average
+from zoo.training.optim.ema import ModelEma
 from zoo.training.optim.muon import WholeMuon
 from zoo.training.optim.optimizers import make_optimizers, set_lr
 from zoo.training.recipe.recipe import Recipe
@@ -127,7 +127,7 @@ def test_muon_on_a_convolution_is_pytorchs_on_its_matrix(layout: torch.memory_fo
 
 def test_the_average_follows_its_recurrence_and_counters_are_copied() -> None:
     module = net()
-    average = Average(module, 0.5)
+    average = ModelEma(module, 0.5)
     expected = {name: value.double() for name, value in module.state_dict().items()}
     for step in range(1, 8):
         module(torch.randn(4, 1, 8, 8))

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from zoo.contract.preprocess import Preprocess
-from zoo.data.batches import Resident
+from zoo.data.batches import InMemorySplit
 from zoo.training import prefetch as module
 from zoo.training.augment.pipeline import Augmenter
 from zoo.training.prefetch import prepared
 from zoo.training.recipe.recipe import Recipe
-from zoo.training.step_rng import Draws
+from zoo.training.step_rng import StepRNG
 
 CPU = torch.device("cpu")
 N, SIZE = 40, 8
@@ -21,12 +21,12 @@ N, SIZE = 40, 8
 def steps(first: int, accumulate: int = 1, size: int = SIZE) -> list[list[Tensor]]:
     """The images of the steps from `first` on, of 4 images each."""
     torch.manual_seed(0)
-    split = Resident(torch.randint(0, 256, (N, 3, size, size), dtype=torch.uint8), torch.arange(N) % 10)
+    split = InMemorySplit(torch.randint(0, 256, (N, 3, size, size), dtype=torch.uint8), torch.arange(N) % 10)
     recipe = Recipe(architecture="a", data="b", trivial_augment=True, erase=0.5, mixup=0.4, cutmix=1.0)
     plan: Any = type("Plan", (), {"crop": 2, "hflip": True})
     augmenter = Augmenter(plan, recipe, Preprocess(size=(size, size), mean=(0.4,) * 3, std=(0.2,) * 3), CPU)
     order = torch.arange(N).flip(0)[first * 4 * accumulate :]
-    made = prepared(split.epoch(4, order), augmenter, Draws(5, CPU), first, accumulate)
+    made = prepared(split.epoch(4, order), augmenter, StepRNG(5, CPU), first, accumulate)
     return [[mixed.images for mixed in step] for step in made]
 
 
@@ -49,18 +49,18 @@ def test_only_small_images_are_prepared_several_steps_ahead(
     monkeypatch: pytest.MonkeyPatch, size: int, together: int
 ) -> None:
     read: list[int] = []
-    epoch = Resident.epoch
+    epoch = InMemorySplit.epoch
 
-    def noted(self: Resident, *arguments: Any) -> Any:
+    def noted(self: InMemorySplit, *arguments: Any) -> Any:
         for number, batch in enumerate(epoch(self, *arguments)):
             read.append(number)
             yield batch
 
-    monkeypatch.setattr(Resident, "epoch", noted)
+    monkeypatch.setattr(InMemorySplit, "epoch", noted)
     torch.manual_seed(0)
-    split = Resident(torch.zeros((N, 3, size, size), dtype=torch.uint8), torch.zeros(N, dtype=torch.int64))
+    split = InMemorySplit(torch.zeros((N, 3, size, size), dtype=torch.uint8), torch.zeros(N, dtype=torch.int64))
     plan: Any = type("Plan", (), {"crop": 0, "hflip": False})
     preprocess = Preprocess(size=(size, size), mean=(0.4,) * 3, std=(0.2,) * 3)
     augmenter = Augmenter(plan, Recipe(architecture="a", data="b"), preprocess, CPU)
-    next(prepared(split.epoch(4, torch.arange(N)), augmenter, Draws(5, CPU), 0, 1))
+    next(prepared(split.epoch(4, torch.arange(N)), augmenter, StepRNG(5, CPU), 0, 1))
     assert read == list(range(together))

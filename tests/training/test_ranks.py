@@ -14,21 +14,21 @@ from torch import nn
 
 from zoo.contract.errors import PluginError, TrainingError, UsageError
 from zoo.contract.preprocess import Preprocess
-from zoo.data.batches import Resident
+from zoo.data.batches import InMemorySplit
 from zoo.data.datasets import Data
 from zoo.evaluation.evaluate import evaluate
 from zoo.training import signals as signals_module
 from zoo.training.distributed.ddp import refuse_different, refuse_uneven, same_checkpoint, share
 from zoo.training.distributed.measure import measure
-from zoo.training.distributed.process_group import ALONE, Ranks, explaining, is_lost
+from zoo.training.distributed.process_group import ALONE, ProcessGroup, explaining, is_lost
 from zoo.training.distributed.rendezvous import joined
 from zoo.training.signals import Signals
-from zoo.training.step_rng import Draws
+from zoo.training.step_rng import StepRNG
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
-class Threads(Ranks):
+class Threads(ProcessGroup):
     """Ranks that are threads of this process: what they say goes through a list."""
 
     table: list[Any]
@@ -59,7 +59,7 @@ class Threads(Ranks):
                 mine.copy_(first)
 
 
-def together(world: int, work: Callable[[Ranks], Any]) -> list[Any]:
+def together(world: int, work: Callable[[ProcessGroup], Any]) -> list[Any]:
     """What `work` gives, or raises, on each of so many ranks."""
     table, barrier, results = [None] * world, threading.Barrier(world), [None] * world
 
@@ -83,7 +83,7 @@ def together(world: int, work: Callable[[Ranks], Any]) -> list[Any]:
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(0, 6))
 def test_each_batch_is_shared_out_whole_and_evenly(world: int, each: int, batches: int) -> None:
     order = torch.randperm(world * each * batches)
-    shares = [share(order, world * each, Ranks(rank=rank, world=world)) for rank in range(world)]
+    shares = [share(order, world * each, ProcessGroup(rank=rank, world=world)) for rank in range(world)]
     assert [len(part) for part in shares] == [each * batches] * world
     for number in range(batches):
         parts = torch.cat([part[number * each : (number + 1) * each] for part in shares])
@@ -91,26 +91,26 @@ def test_each_batch_is_shared_out_whole_and_evenly(world: int, each: int, batche
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused() -> None:
-    refuse_uneven(128, Ranks(world=2))
+    refuse_uneven(128, ProcessGroup(world=2))
     refuse_uneven(127, ALONE)
     with pytest.raises(UsageError, match="127 images cannot be shared out evenly to 2 ranks") as raised:
-        refuse_uneven(127, Ranks(world=2))
+        refuse_uneven(127, ProcessGroup(world=2))
     assert "--batch-size 126" in raised.value.next_step  # no more than there may be images
     with pytest.raises(UsageError) as raised:
-        refuse_uneven(1, Ranks(world=4))
+        refuse_uneven(1, ProcessGroup(world=4))
     assert "--batch-size 4;" in raised.value.next_step
 
 
 def test_all_ranks_have_the_order_of_one_process_and_each_draws_for_itself() -> None:
-    def drawn(draws: Draws) -> tuple[list[int], float, float]:
+    def drawn(draws: StepRNG) -> tuple[list[int], float, float]:
         order, generator = draws.order(20, 1).tolist(), draws.augmentation(3)
         draws.seed(3)
         return order, float(torch.rand(1)), float(torch.rand(1, generator=generator))
 
-    alone, first, second = (drawn(Draws(7, torch.device("cpu"), *rank)) for rank in ((), (0,), (1,)))
-    assert alone == first == drawn(Draws(7, torch.device("cpu")))
+    alone, first, second = (drawn(StepRNG(7, torch.device("cpu"), *rank)) for rank in ((), (0,), (1,)))
+    assert alone == first == drawn(StepRNG(7, torch.device("cpu")))
     assert second[0] == first[0] and second[1] != first[1] and second[2] != first[2]
-    assert second == drawn(Draws(7, torch.device("cpu"), 1))
+    assert second == drawn(StepRNG(7, torch.device("cpu"), 1))
 
 
 @pytest.mark.parametrize("n", [1, 2, 23, 64])
@@ -118,7 +118,7 @@ def test_what_ranks_measure_in_shares_is_what_one_measures_of_the_whole(n: int) 
     """With fewer images than ranks too. The statistics of BatchNorm are rank 0's."""
     torch.manual_seed(n)
     images = torch.randint(0, 256, (n, 1, 8, 8), dtype=torch.uint8)
-    held = Resident(images, torch.randint(0, 7, (n,)))
+    held = InMemorySplit(images, torch.randint(0, 7, (n,)))
     preprocess = Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,))
     data = Data("noise", tuple("abcdefg"), preprocess, held, held)
     loss = nn.CrossEntropyLoss()
@@ -144,7 +144,7 @@ def test_what_ranks_measure_in_shares_is_what_one_measures_of_the_whole(n: int) 
 def test_a_signal_that_comes_to_one_rank_stops_all_of_them_after_the_same_step() -> None:
     stopped: list[tuple[int, int]] = []
 
-    def work(ranks: Ranks) -> None:
+    def work(ranks: ProcessGroup) -> None:
         signals = Signals(ranks.largest)  # in a thread nothing can come: it is put in by hand
         signals._before = {15: lambda number, frame: stopped.append((ranks.rank, step))}
         for step in range(5):
@@ -243,5 +243,5 @@ def test_without_torchrun_a_process_is_alone_and_devices_are_as_ever(monkeypatch
 
 
 def test_the_command_to_go_on_names_the_ranks() -> None:
-    assert Ranks(world=2, locals=2).launcher == "torchrun --nproc-per-node 2 -m zoo"
-    assert Ranks(world=16, locals=8).launcher == "torchrun --nnodes 2 ... --nproc-per-node 8 -m zoo"
+    assert ProcessGroup(world=2, locals=2).launcher == "torchrun --nproc-per-node 2 -m zoo"
+    assert ProcessGroup(world=16, locals=8).launcher == "torchrun --nnodes 2 ... --nproc-per-node 8 -m zoo"

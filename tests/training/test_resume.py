@@ -16,14 +16,14 @@ from zoo.training.checkpoint import saver as saver_module
 from zoo.training.checkpoint.file import read_checkpoint
 from zoo.training.checkpoint.saver import Saver
 from zoo.training.distributed.measure import measure
-from zoo.training.job import Told, run_job
-from zoo.training.prepare import Places
+from zoo.training.job import TrainCallbacks, run_job
+from zoo.training.prepare import RunPaths
 from zoo.training.recipe.recipe import Recipe
-from zoo.training.resume import Anew, find_run, resume_job
-from zoo.training.trainer import Training
+from zoo.training.resume import ResumeOverrides, find_run, resume_job
+from zoo.training.trainer import Trainer
 
 Make = Callable[..., Recipe]
-Put = Callable[..., Places]
+Put = Callable[..., RunPaths]
 RECIPES: dict[str, dict[str, Any]] = {
     "adamw": {},
     "sgd": {"optimizer": "sgd", "clip": 0.5, "accumulate": 2, "schedule": "step", "epochs": 4, "batch_size": 16},
@@ -58,7 +58,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, *steps: int, error: BaseException |
 
 def go_on(small: Registry, name: str, **more: Any) -> bytes:
     path, record = find_run(name)
-    return resume_job(small, path, record, Anew(**more)).path.read_bytes()
+    return resume_job(small, path, record, ResumeOverrides(**more)).path.read_bytes()
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -102,7 +102,7 @@ def test_it_is_told_where_an_epoch_is_not_what_was_asked_for(
     small: Registry, recipe: Make, places: Put, fields: dict[str, Any], said: str
 ) -> None:
     told: list[str] = []
-    run_job(small, recipe(epochs=1, **fields), places("same"), Told(start=told.append))
+    run_job(small, recipe(epochs=1, **fields), places("same"), TrainCallbacks(start=told.append))
     assert any(said in line for line in told) if said else not told
 
 
@@ -332,7 +332,7 @@ def test_a_run_that_is_running_is_not_resumed(
             go_on(small, "same")
         tried.append(True)
 
-    run_job(small, recipe(), places("same"), Told(epoch=resume))
+    run_job(small, recipe(), places("same"), TrainCallbacks(epoch=resume))
     assert len(tried) == 3
 
 
@@ -350,7 +350,7 @@ def test_a_full_disk_costs_the_present_checkpoint_and_not_the_last(
     with monkeypatch.context() as patched:
         patched.setattr(saver_module, "write_checkpoint", full)
         with pytest.raises(OutputError) as raised:
-            run_job(small, recipe(), places("same"), Told(checkpoint_every=0.0))
+            run_job(small, recipe(), places("same"), TrainCallbacks(checkpoint_every=0.0))
     assert "step 2 is as it was" in raised.value.cause and "--resume runs/same" in raised.value.next_step
     assert go_on(small, "same") == alone.path.read_bytes()
 
@@ -361,7 +361,7 @@ def test_an_error_in_the_data_keeps_what_was_trained(
     stop_at(monkeypatch, 3, error=DataError("A picture is gone.", "Put it back."))
     told = []
     with pytest.raises(DataError):
-        run_job(small, recipe(), places("same"), Told(stopped=told.append))
+        run_job(small, recipe(), places("same"), TrainCallbacks(stopped=told.append))
     assert told == [Path("runs/same")]
     assert read_checkpoint(Path("runs/same/checkpoint.safetensors"))[1]["step"] == 3
 
@@ -371,16 +371,16 @@ def test_what_is_stopped_within_a_step_keeps_the_checkpoint_before(
 ) -> None:
     """Half a step can not be gone on from: it would be taken twice."""
     alone = run_job(small, recipe(), replace(places("same"), weights=Path("alone"), run_name="alone"))
-    step = Training._step
+    step = Trainer._step
 
-    def torn(self: Training, batches: Any) -> None:
+    def torn(self: Trainer, batches: Any) -> None:
         if self.state.step == 6:
             self.state.module.get_parameter("0.weight").data.zero_()
             raise KeyboardInterrupt
         step(self, batches)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Training, "_step", torn)
+        patched.setattr(Trainer, "_step", torn)
         with pytest.raises(KeyboardInterrupt):
             run_job(small, recipe(), places("same"))
     assert read_checkpoint(Path("runs/same/checkpoint.safetensors"))[1]["step"] == 4
@@ -390,16 +390,18 @@ def test_what_is_stopped_within_a_step_keeps_the_checkpoint_before(
 def test_a_loss_that_is_not_finite_names_step_rate_and_checkpoint(
     small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = Training._step
+    step = Trainer._step
 
-    def broken(self: Training, batches: Any) -> None:
+    def broken(self: Trainer, batches: Any) -> None:
         if self.state.step == 6:
             self.state.module.get_parameter("0.weight").data.fill_(float("nan"))
         step(self, batches)
 
-    monkeypatch.setattr(Training, "_step", broken)
+    monkeypatch.setattr(Trainer, "_step", broken)
     with pytest.raises(TrainingError) as raised:
-        run_job(small, recipe(schedule="constant", warmup_epochs=0.0), places("same"), Told(checkpoint_every=0.0))
+        run_job(
+            small, recipe(schedule="constant", warmup_epochs=0.0), places("same"), TrainCallbacks(checkpoint_every=0.0)
+        )
     assert "at step 3 of epoch 2, at a learning rate of 0.001." in raised.value.cause
     assert "checkpoint.safetensors, is of step 6" in raised.value.cause
     tensors, facts = read_checkpoint(Path("runs/same/checkpoint.safetensors"))

@@ -9,14 +9,14 @@ import pytest
 from zoo.contract.errors import TrainingError
 from zoo.data.datasets import Data
 from zoo.registry.registry import Registry
-from zoo.training.job import Told, run_job
-from zoo.training.prepare import Places
+from zoo.training.job import TrainCallbacks, run_job
+from zoo.training.prepare import RunPaths
 from zoo.training.recipe.recipe import Recipe
-from zoo.training.resume import Anew, find_run, resume_job
+from zoo.training.resume import ResumeOverrides, find_run, resume_job
 from zoo.training.run.folder import Run
 
 Make = Callable[..., Recipe]
-Put = Callable[..., Places]
+Put = Callable[..., RunPaths]
 
 
 def stop(_: object) -> None:
@@ -35,7 +35,7 @@ def test_another_run_to_the_same_file_is_refused_while_the_first_goes_on(
             return
         told.append(True)
         with pytest.raises(TrainingError, match=r"The run runs/first, which is under way, is to write weights/\S+ too"):
-            run_job(small, recipe(), replace(first, run_name="second"), Told(data=pytest.fail))
+            run_job(small, recipe(), replace(first, run_name="second"), TrainCallbacks(data=pytest.fail))
         with pytest.raises(TrainingError, match="under way"):
             run_job(small, recipe(), replace(first, run_name="third", weights=Path("../here/weights").resolve()))
         assert [path.name for path in Path("runs").iterdir()] == ["first"]
@@ -43,34 +43,36 @@ def test_another_run_to_the_same_file_is_refused_while_the_first_goes_on(
         run_job(small, recipe(), replace(first, run_name="tagged", tag="tagged"))
         run_job(small, recipe(), replace(first, run_name="forced", force=True)).path.unlink()
 
-    run_job(small, recipe(), first, Told(epoch=begin_others))
+    run_job(small, recipe(), first, TrainCallbacks(epoch=begin_others))
     assert told and len(list(Path("weights").iterdir())) == 2
 
 
 def test_one_that_began_while_the_data_was_read_is_found_too(small: Registry, recipe: Make, places: Put) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run_job(small, recipe(), places("same"), Told(epoch=stop))
+        run_job(small, recipe(), places("same"), TrainCallbacks(epoch=stop))
     held = []
 
     def meanwhile(_: Data) -> None:
         held.append(Run.reopen(Path("runs/same")))
 
     with pytest.raises(TrainingError, match="runs/same, which is under way"):
-        run_job(small, recipe(), replace(places("same"), run_name="late"), Told(data=meanwhile))
+        run_job(small, recipe(), replace(places("same"), run_name="late"), TrainCallbacks(data=meanwhile))
     assert [path.name for path in Path("runs").iterdir()] == ["same"]
     held[0].release()
 
 
 def test_a_run_that_would_go_on_is_refused_as_well(small: Registry, recipe: Make, places: Put) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run_job(small, recipe(), places("same"), Told(epoch=stop))
+        run_job(small, recipe(), places("same"), TrainCallbacks(epoch=stop))
     refused = []
 
     def go_on(_: object) -> None:
         with pytest.raises(TrainingError, match="runs/other, which is under way"):
-            resume_job(small, *find_run("same"), Anew())
+            resume_job(small, *find_run("same"), ResumeOverrides())
         refused.append(True)
 
-    run_job(small, recipe(epochs=1), replace(places("same"), run_name="other"), Told(epoch=go_on)).path.unlink()
+    run_job(
+        small, recipe(epochs=1), replace(places("same"), run_name="other"), TrainCallbacks(epoch=go_on)
+    ).path.unlink()
     assert refused
-    resume_job(small, *find_run("same"), Anew())
+    resume_job(small, *find_run("same"), ResumeOverrides())

@@ -12,11 +12,11 @@ from zoo.registry.registry import Registry
 from zoo.training import job as job_module
 from zoo.training.checkpoint import storage_dtype as storage
 from zoo.training.job import run_job
-from zoo.training.prepare import Places
+from zoo.training.prepare import RunPaths
 from zoo.training.recipe.recipe import Recipe
 
 Make = Callable[..., Recipe]
-Put = Callable[..., Places]
+Put = Callable[..., RunPaths]
 
 
 def test_a_file_above_the_limit_is_half_as_large_and_read_back_as_float32(

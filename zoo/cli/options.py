@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from zoo.models.load import Fresh
+    from zoo.models.load import BuildArgs
 
 
 class Number(click.FloatRange):
@@ -48,10 +48,12 @@ channels_option = click.option("--channels", type=click.IntRange(1), help="1 for
 num_classes_option = click.option("--num-classes", type=click.IntRange(1), help="Classes of a fresh model.")
 
 
-def fresh(num_classes: int | None, channels: int | None, image_size: int | None, params: tuple[str, ...]) -> "Fresh":
+def fresh(
+    num_classes: int | None, channels: int | None, image_size: int | None, params: tuple[str, ...]
+) -> "BuildArgs":
     """How a bare architecture is to be built, from the options above. The texts of `params` are parsed later."""
     from zoo.contract.errors import UsageError
-    from zoo.models.load import Fresh
+    from zoo.models.load import BuildArgs
 
     pairs = {}
     for text in params:
@@ -59,4 +61,4 @@ def fresh(num_classes: int | None, channels: int | None, image_size: int | None,
         if not equals:
             raise UsageError(f"{text!r} is not of the form NAME=VALUE.", "Write for example: activation=relu")
         pairs[name] = value
-    return Fresh(num_classes=num_classes, channels=channels, image_size=image_size, params=pairs or None)
+    return BuildArgs(num_classes=num_classes, channels=channels, image_size=image_size, params=pairs or None)

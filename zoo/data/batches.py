@@ -13,7 +13,7 @@ from zoo.contract.errors import DataError, ZooError
 Batch = tuple[Tensor, Tensor]  # images uint8 [B, C, H, W], class indices int64 [B]
 
 
-class Labelled(Protocol):
+class MapDataset(Protocol):
     """A map-style data set of (image, class index)."""
 
     def __len__(self) -> int: ...
@@ -36,7 +36,7 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True)
-class Resident:
+class InMemorySplit:
     """A split held as one uint8 tensor `[N, C, H, W]` on the device."""
 
     images: Tensor
@@ -54,7 +54,7 @@ class Resident:
             yield self.images.index_select(0, chosen), self.labels.index_select(0, chosen)
 
 
-def read_item(dataset: Labelled, index: int) -> tuple[Any, int]:
+def read_item(dataset: MapDataset, index: int) -> tuple[Any, int]:
     """One image and its class index, as the data set gives them.
 
     Raises:

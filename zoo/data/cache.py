@@ -17,9 +17,9 @@ from torch import Tensor
 
 from zoo.contract.errors import OutputError, WeightsError
 from zoo.contract.preprocess import Preprocess
-from zoo.data.batches import Labelled
+from zoo.data.batches import MapDataset
 from zoo.data.fingerprint import fingerprint, geometry
-from zoo.data.scan import Moments, Survey
+from zoo.data.scan import Moments, Scan
 from zoo.files.atomic import replacing_file
 from zoo.files.folders import decoded_folder
 from zoo.files.header import TensorInfo, read_header
@@ -44,7 +44,7 @@ class Cache:
 
     @classmethod
     def of(
-        cls, source: str, dataset: Labelled, labels: Tensor | None, preprocess: Preprocess, *, with_images: bool
+        cls, source: str, dataset: MapDataset, labels: Tensor | None, preprocess: Preprocess, *, with_images: bool
     ) -> "Cache | None":
         """The cache of a split; `None` where the data set does not say which files it is made from.
 
@@ -58,7 +58,7 @@ class Cache:
         place = hashlib.sha256(json.dumps([source, with_images, *geometry(preprocess)]).encode()).hexdigest()[:32]
         return cls(decoded_folder() / f"{place}.safetensors", made_from)
 
-    def read(self, usable: Callable[[int], bool]) -> tuple[Survey, Tensor | None] | None:
+    def read(self, usable: Callable[[int], bool]) -> tuple[Scan, Tensor | None] | None:
         """What was stored, with images uint8 `[N, C, H, W]` if they are kept; `None` where nothing can be used.
 
         Args:
@@ -77,14 +77,14 @@ class Cache:
                 return None
             corrupt = {int(index): str(cause) for index, cause in said["corrupt"]}
             moments = Moments(int(said["pixels"]), tensors["sums"], tensors["squares"])
-            found = Survey(tensors["labels"], corrupt, moments, int(said["checksum"]))
+            found = Scan(tensors["labels"], corrupt, moments, int(said["checksum"]))
         except (WeightsError, OSError, ValueError, KeyError, TypeError):
             return None
         if any(map(usable, corrupt)):  # it was not to be had at the time, and is now
             return None
         return found, tensors.get("images")
 
-    def write(self, found: Survey, images: Tensor | None) -> str | None:
+    def write(self, found: Scan, images: Tensor | None) -> str | None:
         """Store what was found; why that failed, where it did. It may be said and is no error."""
         assert found.moments is not None
         tensors = {"labels": found.labels, "sums": found.moments.sums, "squares": found.moments.squares}

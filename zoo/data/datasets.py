@@ -12,9 +12,9 @@ from PIL import Image
 from zoo.contract.errors import DataError, ZooError
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Architecture, Dataset
-from zoo.data.batches import Batches, Labelled, read_item
+from zoo.data.batches import Batches, MapDataset, read_item
 from zoo.data.corrupt import counted, named, refuse_corrupt
-from zoo.data.fitting import ImageStats, Wanted, fit
+from zoo.data.fitting import ImageStats, InputOverrides, fit
 from zoo.data.images import picture
 from zoo.data.load_split import Reading, Split, hold
 from zoo.registry.refs import resolve
@@ -51,7 +51,7 @@ def open_data(
     root: Path,
     device: torch.device,
     *,
-    wanted: Wanted | None = None,
+    wanted: InputOverrides | None = None,
     download: bool = False,
     reading: Reading | None = None,
 ) -> Data:
@@ -64,7 +64,7 @@ def open_data(
     """
     train, test = (load_split(entry, root, split, download) for split in ("train", "test"))
     classes = class_names(entry, train)
-    preprocess = fit(architecture, _look(entry.spec, train), wanted or Wanted())
+    preprocess = fit(architecture, _look(entry.spec, train), wanted or InputOverrides())
     if len(classes) == 1:
         raise DataError(
             f"The data set {entry.spec.name} has only one class, {classes[0]}, so there is nothing to tell apart.",
@@ -99,7 +99,7 @@ def hold_split(
     entry: Entry[Dataset],
     root: Path,
     split: str,
-    data: Labelled,
+    data: MapDataset,
     preprocess: Preprocess,
     num_classes: int,
     device: torch.device,
@@ -115,13 +115,13 @@ def skipped_note(bad: Sequence[Split]) -> list[str]:
     return [f"warning: {counted(bad)} cannot be read and are left out: {named(bad)}"] if bad else []
 
 
-def load_split(entry: Entry[Dataset], root: Path, split: str, download: bool = False) -> Labelled:
+def load_split(entry: Entry[Dataset], root: Path, split: str, download: bool = False) -> MapDataset:
     """One split, as its plugin gives it.
 
     Raises:
         DataError: the files are missing or unsound, or the plugin's code raised.
     """
-    load: Callable[..., Labelled] = resolve(entry, entry.spec.load)
+    load: Callable[..., MapDataset] = resolve(entry, entry.spec.load)
     try:
         dataset = load(root, split, download)
         len(dataset)
@@ -136,7 +136,7 @@ def load_split(entry: Entry[Dataset], root: Path, split: str, download: bool = F
     return dataset
 
 
-def class_names(entry: Entry[Dataset], dataset: Labelled) -> tuple[str, ...]:
+def class_names(entry: Entry[Dataset], dataset: MapDataset) -> tuple[str, ...]:
     """The class names of a data set, from its spec or else from the loaded split.
 
     Raises:
@@ -148,12 +148,12 @@ def class_names(entry: Entry[Dataset], dataset: Labelled) -> tuple[str, ...]:
     return names
 
 
-def _own_notes(dataset: Labelled) -> tuple[str, ...]:
+def _own_notes(dataset: MapDataset) -> tuple[str, ...]:
     notes = getattr(dataset, "notes", ())
     return tuple(map(str, notes)) if isinstance(notes, tuple | list) else ()
 
 
-def _look(data: Dataset, train: Labelled) -> ImageStats:
+def _look(data: Dataset, train: MapDataset) -> ImageStats:
     shapes = {data.input_shape} if data.input_shape else set(_shapes(train))
     sides = {side for shape in shapes for side in shape[1:]}
     return ImageStats(
@@ -164,7 +164,7 @@ def _look(data: Dataset, train: Labelled) -> ImageStats:
     )
 
 
-def _shapes(data: Labelled) -> Iterator[tuple[int, int, int]]:
+def _shapes(data: MapDataset) -> Iterator[tuple[int, int, int]]:
     for index in range(0, len(data), -(-len(data) // SAMPLE) or 1):  # of all: they may lie class by class
         with suppress(ZooError):  # what cannot be read is named later, with all the others
             yield _shape(read_item(data, index)[0])

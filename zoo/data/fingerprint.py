@@ -12,11 +12,11 @@ from torch import Tensor
 
 from zoo.contract.preprocess import Preprocess
 from zoo.data import images
-from zoo.data.batches import Labelled
+from zoo.data.batches import MapDataset
 from zoo.version import __version__
 
 
-def fingerprint(dataset: Labelled, labels: Tensor | None, preprocess: Preprocess) -> str | None:
+def fingerprint(dataset: MapDataset, labels: Tensor | None, preprocess: Preprocess) -> str | None:
     """A digest of the files' names, sizes and times, the labels, the size asked for, and the code that reads them.
 
     Returns:
@@ -41,7 +41,7 @@ def geometry(preprocess: Preprocess) -> tuple[Any, ...]:
     return preprocess.channels, *preprocess.size, preprocess.shorter_side, preprocess.interpolation
 
 
-def _code(dataset: Labelled) -> tuple[str, ...]:
+def _code(dataset: MapDataset) -> tuple[str, ...]:
     kind = type(dataset)
     try:
         source = inspect.getsourcefile(kind)

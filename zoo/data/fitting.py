@@ -26,14 +26,14 @@ class ImageStats:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class InputOverrides:
     """What a user asks of the fit; `None` leaves it to the architecture and the data."""
 
     image_size: int | None = None
     channels: int | None = None
 
 
-def fit(architecture: Architecture, images: ImageStats, wanted: Wanted) -> Preprocess:
+def fit(architecture: Architecture, images: ImageStats, wanted: InputOverrides) -> Preprocess:
     """The data's own size and channels where the architecture takes them, else the architecture's.
 
     Raises:
@@ -53,7 +53,7 @@ def fit(architecture: Architecture, images: ImageStats, wanted: Wanted) -> Prepr
     )
 
 
-def fit_alone(architecture: Architecture, wanted: Wanted) -> Preprocess:
+def fit_alone(architecture: Architecture, wanted: InputOverrides) -> Preprocess:
     """The architecture's own preprocessing, for a model that no data set goes with.
 
     Raises:

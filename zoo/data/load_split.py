@@ -11,11 +11,11 @@ from torch import Tensor
 
 from zoo.contract.errors import DataError
 from zoo.contract.preprocess import Preprocess
-from zoo.data.batches import Batches, Labelled, Resident, check_labels
+from zoo.data.batches import Batches, InMemorySplit, MapDataset, check_labels
 from zoo.data.cache import Cache
 from zoo.data.reader import MOST_WORKERS, Reader, usable_cores
-from zoo.data.scan import BATCH, Moments, Survey, checksum, survey
-from zoo.data.streaming import Streamed
+from zoo.data.scan import BATCH, Moments, Scan, checksum, survey
+from zoo.data.streaming import StreamingSplit
 
 MEMORY_LIMIT = 4.0  # GiB of uint8 images of a split that may be held on the device
 FEW = 5000  # images that are read sooner than worker processes are started
@@ -74,7 +74,7 @@ class Split:
 
 
 def hold(
-    dataset: Labelled,
+    dataset: MapDataset,
     preprocess: Preprocess,
     num_classes: int,
     device: torch.device,
@@ -102,22 +102,22 @@ def hold(
     as_wanted = arrays is not None and arrays.shape[1:] == (*preprocess.size, preprocess.channels)
     if fits and as_wanted and labels is not None and arrays is not None:
         stacked = torch.from_numpy(np.ascontiguousarray(arrays.transpose(0, 3, 1, 2)))
-        return Split(name, Resident(stacked.to(device), labels.to(device)), n, partial(checksum, arrays, labels))
+        return Split(name, InMemorySplit(stacked.to(device), labels.to(device)), n, partial(checksum, arrays, labels))
     few = fits and n <= FEW
     workers = (0 if few else min(usable_cores(), MOST_WORKERS)) if reading.workers is None else reading.workers
     reader = Reader(dataset, preprocess, workers, pinned=not fits and device.type == "cuda")
     if not fits and arrays is not None and labels is not None:  # nothing in it can be damaged
-        return Split(name, Streamed(reader, labels, device), n, partial(checksum, arrays, labels))
+        return Split(name, StreamingSplit(reader, labels, device), n, partial(checksum, arrays, labels))
     cache = Cache.of(source, dataset, labels, preprocess, with_images=fits) if source and reading.cache else None
     found, images, note = _look_through(reader, cache, reading, name, fits=fits)
     check_labels(found.labels, num_classes)
     corrupt, notes = tuple(found.corrupt.values()), (note,) if note else ()
     batches: Batches
     if images is None:
-        batches = Streamed(reader, found.labels, device, found.index(n))
+        batches = StreamingSplit(reader, found.labels, device, found.index(n))
     else:
         reader.close()
-        batches = Resident(images.to(device), found.labels.to(device))
+        batches = InMemorySplit(images.to(device), found.labels.to(device))
     # of arrays, the same whether they are held or not
     in_memory = None if arrays is None or labels is None else partial(checksum, arrays, labels)
     seen = in_memory or (lambda: found.checksum)
@@ -138,7 +138,7 @@ def known_labels(dataset: Any) -> Tensor | None:
 
 def _look_through(
     reader: Reader, cache: Cache | None, reading: Reading, name: str, *, fits: bool
-) -> tuple[Survey, Tensor | None, str]:
+) -> tuple[Scan, Tensor | None, str]:
     stored = cache.read(reader.usable) if cache is not None else None
     if stored is not None and cache is not None:
         return *stored, f"{_what(fits)} read from {cache.path.parent}"

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, get_worker_info
 
 from zoo.contract.errors import DataError, ZooError
 from zoo.contract.preprocess import Preprocess
-from zoo.data.batches import Labelled, read_item
+from zoo.data.batches import MapDataset, read_item
 from zoo.data.images import fit_image
 
 MOST_WORKERS = 8  # where nobody says how many
@@ -39,7 +39,7 @@ class Reader:
         pinned: give batches in memory from which a GPU copies by itself.
     """
 
-    def __init__(self, dataset: Labelled, preprocess: Preprocess, workers: int, *, pinned: bool = False) -> None:
+    def __init__(self, dataset: MapDataset, preprocess: Preprocess, workers: int, *, pinned: bool = False) -> None:
         self.dataset, self.preprocess = dataset, preprocess
         self._workers, self._pinned = workers, pinned
         self._chunks = _Chunks()
@@ -144,7 +144,7 @@ class _Fitted:
     To gather images and then copy them twice takes time, and memory that glibc before 2.38 does not always use again.
     """
 
-    def __init__(self, dataset: Labelled, preprocess: Preprocess) -> None:
+    def __init__(self, dataset: MapDataset, preprocess: Preprocess) -> None:
         self.dataset, self.preprocess = dataset, preprocess
 
     def __getitems__(self, chosen: list[int]) -> Read | ZooError:

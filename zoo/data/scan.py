@@ -53,7 +53,7 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class Survey:
+class Scan:
     """What was found.
 
     Args:
@@ -77,7 +77,7 @@ class Survey:
         return good.nonzero().flatten()
 
 
-def survey(reader: Reader, into: Tensor | None, told: Callable[[int, int], None] = lambda done, n: None) -> Survey:
+def survey(reader: Reader, into: Tensor | None, told: Callable[[int, int], None] = lambda done, n: None) -> Scan:
     """Read every image once.
 
     Args:
@@ -100,7 +100,7 @@ def survey(reader: Reader, into: Tensor | None, told: Callable[[int, int], None]
         done += len(classes) + len(failed)
         told(done, n)
     labels = labels[:good].clone()
-    return Survey(labels, corrupt, moments, zlib.crc32(labels.numpy().data, seen))
+    return Scan(labels, corrupt, moments, zlib.crc32(labels.numpy().data, seen))
 
 
 def checksum(pixels: "np.ndarray[Any, Any]", labels: Tensor) -> int:

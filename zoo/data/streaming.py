@@ -12,7 +12,7 @@ from zoo.data.reader import Reader
 
 
 @dataclass(frozen=True)
-class Streamed:
+class StreamingSplit:
     """A split whose images are read, resized and cropped as they are asked for, ahead of the model.
 
     Args:

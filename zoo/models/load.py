@@ -10,7 +10,7 @@ from torch import nn
 from zoo.contract.errors import UnknownName, UsageError, WeightsError
 from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture
-from zoo.data.fitting import Wanted, fit_alone
+from zoo.data.fitting import InputOverrides, fit_alone
 from zoo.files.card import Card
 from zoo.files.folders import SUFFIX, find_weights
 from zoo.files.weights import load_into, load_weights
@@ -34,7 +34,7 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fresh:
+class BuildArgs:
     """How a bare architecture is built; `None` takes what its spec says."""
 
     num_classes: int | None = None
@@ -43,7 +43,7 @@ class Fresh:
     params: Mapping[str, Any] | None = None
 
 
-def open_model(registry: Registry, name: str, fresh: Fresh | None = None) -> Model:
+def open_model(registry: Registry, name: str, fresh: BuildArgs | None = None) -> Model:
     """Open `ARCH.TAG`, a path to a weights file, or a bare architecture (with fresh weights of seed 0).
 
     Raises:
@@ -51,13 +51,13 @@ def open_model(registry: Registry, name: str, fresh: Fresh | None = None) -> Mod
         UsageError: `fresh` says something, and the weights file has decided it already.
     """
     if is_weights(name):
-        if fresh is not None and fresh != Fresh():
+        if fresh is not None and fresh != BuildArgs():
             raise UsageError(
                 f"{name} is a weights file, which decides classes, channels, size and parameters.",
                 "Leave those options out.",
             )
         return _from_file(registry, find_weights(name))
-    return _fresh(registry, name, fresh or Fresh())
+    return _fresh(registry, name, fresh or BuildArgs())
 
 
 def is_weights(name: str) -> bool:
@@ -80,12 +80,12 @@ def _from_file(registry: Registry, path: Path) -> Model:
     return Model(path.name.removesuffix(SUFFIX), module, card, path)
 
 
-def _fresh(registry: Registry, name: str, fresh: Fresh) -> Model:
+def _fresh(registry: Registry, name: str, fresh: BuildArgs) -> Model:
     entry = registry.find(Architecture, name)
     num_classes = entry.spec.num_classes if fresh.num_classes is None else fresh.num_classes
     if num_classes < 1:
         raise UsageError(f"A model cannot have {num_classes} classes.", "Say --num-classes 1 or more.")
-    preprocess = fit_alone(entry.spec, Wanted(image_size=fresh.image_size, channels=fresh.channels))
+    preprocess = fit_alone(entry.spec, InputOverrides(image_size=fresh.image_size, channels=fresh.channels))
     params = check_params(entry.spec, fresh.params or {})
     module = build_model(entry, num_classes=num_classes, in_channels=preprocess.channels, params=params).eval()
     card = Card(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from zoo.contract.errors import UsageError, WeightsError
 from zoo.contract.specs import Architecture
 from zoo.data.datasets import Data
-from zoo.data.fitting import Wanted
+from zoo.data.fitting import InputOverrides
 from zoo.files.folders import find_weights
 from zoo.files.weights import Weights, load_into, load_weights
 from zoo.registry.registry import Entry
@@ -38,7 +38,7 @@ class Start:
         """The first digits of their digest, as a recipe records them."""
         return self.weights.card.digest.removeprefix("sha256:")[:DIGITS]
 
-    def wanted(self, recipe: Recipe) -> Wanted:
+    def wanted(self, recipe: Recipe) -> InputOverrides:
         """What images are to be like: what the recipe asks for, else what these weights saw.
 
         Raises:
@@ -51,7 +51,7 @@ class Start:
                 "Leave --channels out: images are converted.",
             )
         square = seen.size[0] if seen.size[0] == seen.size[1] else None
-        return Wanted(image_size=recipe.image_size or square, channels=seen.channels)
+        return InputOverrides(image_size=recipe.image_size or square, channels=seen.channels)
 
     def as_seen(self, data: Data) -> Data:
         """`data`, normalised as these weights saw theirs."""

@@ -25,14 +25,14 @@ from zoo.training.checkpoint.state import State
 from zoo.training.checkpoint.storage_dtype import as_stored
 from zoo.training.distributed.ddp import refuse_different, same_checkpoint
 from zoo.training.distributed.measure import measure
-from zoo.training.distributed.process_group import ALONE, Ranks, explaining
-from zoo.training.prepare import Job, Places, prepare
+from zoo.training.distributed.process_group import ALONE, ProcessGroup, explaining
+from zoo.training.prepare import Job, RunPaths, prepare
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.run.concurrent_runs import refuse_rival
 from zoo.training.run.folder import Run, refuse_taken
 from zoo.training.run.record import Record, look
 from zoo.training.signals import Signals
-from zoo.training.trainer import Diverged, Epoch, Step, Training
+from zoo.training.trainer import Diverged, Epoch, Step, Trainer
 
 CHECKPOINT_EVERY = 60.0  # seconds
 
@@ -55,7 +55,7 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class TrainCallbacks:
     """Who is told of what, and how often a checkpoint is written.
 
     Args:
@@ -76,7 +76,11 @@ class Told:
 
 
 def run_job(
-    registry: Registry, recipe: Recipe, places: Places, told: Told | None = None, ranks: Ranks = ALONE
+    registry: Registry,
+    recipe: Recipe,
+    places: RunPaths,
+    told: TrainCallbacks | None = None,
+    ranks: ProcessGroup = ALONE,
 ) -> Result:
     """Train what `recipe` says and store it.
 
@@ -89,10 +93,10 @@ def run_job(
             failed.
     """
     with enough_memory(places.device):
-        return _run_job(registry, recipe, places, told or Told(), ranks)
+        return _run_job(registry, recipe, places, told or TrainCallbacks(), ranks)
 
 
-def _run_job(registry: Registry, recipe: Recipe, places: Places, told: Told, ranks: Ranks) -> Result:
+def _run_job(registry: Registry, recipe: Recipe, places: RunPaths, told: TrainCallbacks, ranks: ProcessGroup) -> Result:
     if told.tensorboard:
         require_tensorboard()
     architecture = registry.find(Architecture, recipe.architecture).spec.name
@@ -119,7 +123,9 @@ def _run_job(registry: Registry, recipe: Recipe, places: Places, told: Told, ran
         run.release()
 
 
-def prepare_together(registry: Registry, recipe: Recipe, places: Places, path: Path, told: Told, ranks: Ranks) -> Job:
+def prepare_together(
+    registry: Registry, recipe: Recipe, places: RunPaths, path: Path, told: TrainCallbacks, ranks: ProcessGroup
+) -> Job:
     """`prepare` on every rank, which must come to the same; where data may be downloaded, one after another.
 
     Raises:
@@ -135,7 +141,7 @@ def prepare_together(registry: Registry, recipe: Recipe, places: Places, path: P
     return job
 
 
-def carry_out(job: Job, run: Run | None, told: Told, ranks: Ranks = ALONE) -> Result:
+def carry_out(job: Job, run: Run | None, told: TrainCallbacks, ranks: ProcessGroup = ALONE) -> Result:
     """Train from the run's checkpoint, or from the beginning where there is none, to the stored weights.
 
     Args:
@@ -158,7 +164,7 @@ def carry_out(job: Job, run: Run | None, told: Told, ranks: Ranks = ALONE) -> Re
         if run and state.rows:
             run.record(state.rows)
         told.start(f"goes on after step {state.step:,} of {job.plan.epochs * job.plan.steps:,}")
-    training = Training(state, job.plan, job.recipe, job.data, job.minimised, device, ranks, job.loss)
+    training = Trainer(state, job.plan, job.recipe, job.data, job.minimised, device, ranks, job.loss)
     lost = f"See what it said; then go on: {ranks.launcher} train --resume {where}"
     shown = told.tensorboard and ranks.leads
     agree = ranks.largest if ranks.world > 1 else None
@@ -186,7 +192,7 @@ def carry_out(job: Job, run: Run | None, told: Told, ranks: Ranks = ALONE) -> Re
     return result
 
 
-def _store(job: Job, run: Run | None, where: Path, state: State, ranks: Ranks) -> Result:
+def _store(job: Job, run: Run | None, where: Path, state: State, ranks: ProcessGroup) -> Result:
     """Measure the weights that the run came to on the test split, and put them where they belong."""
     tensors, stored_as = as_stored(state.measured.state_dict() if state.best is None else state.best.tensors)
     module = job.model()

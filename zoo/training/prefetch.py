@@ -4,17 +4,17 @@ from collections.abc import Iterator
 from itertools import islice
 
 from zoo.data.batches import Batch
-from zoo.training.augment.mix import Mixed
+from zoo.training.augment.mix import MixedBatch
 from zoo.training.augment.pipeline import Augmenter
-from zoo.training.step_rng import Draws
+from zoo.training.step_rng import StepRNG
 
 AT_ONCE = 2**20  # bytes of uint8 images at most, where they are more than a step's
 MOST_STEPS = 8
 
 
 def prepared(
-    batches: Iterator[Batch], augmenter: Augmenter, draws: Draws, step: int, accumulate: int
-) -> Iterator[list[Mixed]]:
+    batches: Iterator[Batch], augmenter: Augmenter, draws: StepRNG, step: int, accumulate: int
+) -> Iterator[list[MixedBatch]]:
     """The batches of each step, augmented and normalised.
 
     A model's step leaves the caches cold for the many small operations of augmentation, which after one another cost
@@ -26,7 +26,7 @@ def prepared(
     """
     together = 1
     while True:
-        steps = list[list[Mixed]]()
+        steps = list[list[MixedBatch]]()
         while len(steps) < together and (chosen := list(islice(batches, accumulate))):
             images, _ = chosen[0]
             together = max(1, min(MOST_STEPS, AT_ONCE // (accumulate * images.numel())))

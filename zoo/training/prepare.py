@@ -12,7 +12,7 @@ from zoo.contract.errors import UsageError
 from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture, Dataset, Loss
 from zoo.data.datasets import Data, open_data
-from zoo.data.fitting import Wanted
+from zoo.data.fitting import InputOverrides
 from zoo.data.load_split import MEMORY_LIMIT, Reading
 from zoo.files.card import Card
 from zoo.files.environment import versions
@@ -23,7 +23,7 @@ from zoo.models.losses import LossFunction, build_loss
 from zoo.registry.registry import Entry, Registry
 from zoo.training.balance import class_weights, weights_param
 from zoo.training.distributed.ddp import refuse_uneven
-from zoo.training.distributed.process_group import ALONE, Ranks
+from zoo.training.distributed.process_group import ALONE, ProcessGroup
 from zoo.training.initial_weights import Start, read_start, split_init
 from zoo.training.optim.head import head_names
 from zoo.training.plan import Plan, make_plan
@@ -34,7 +34,7 @@ WORTH_TELLING = 0.02  # share of the images that an epoch leaves out
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
+class RunPaths:
     """Where and how a job reads and writes. None of it changes the weights.
 
     Args:
@@ -71,7 +71,7 @@ class Job:
     """
 
     recipe: Recipe
-    places: Places
+    places: RunPaths
     architecture: Entry[Architecture]
     plugins: Mapping[str, str]
     data: Data
@@ -119,12 +119,12 @@ class Job:
 def prepare(
     registry: Registry,
     recipe: Recipe,
-    places: Places,
+    places: RunPaths,
     path: Path,
     on_data: Callable[[Data], None],
     on_start: Callable[[str], None] = lambda said: None,
     on_reading: Callable[[str, int, int], None] = lambda split, done, n: None,
-    ranks: Ranks = ALONE,
+    ranks: ProcessGroup = ALONE,
 ) -> Job:
     """Find and load everything that `recipe` names.
 
@@ -154,7 +154,9 @@ def prepare(
         architecture.spec,
         places.data_root,
         places.device,
-        wanted=start.wanted(recipe) if start else Wanted(image_size=recipe.image_size, channels=recipe.channels),
+        wanted=start.wanted(recipe)
+        if start
+        else InputOverrides(image_size=recipe.image_size, channels=recipe.channels),
         download=places.download,
         reading=Reading(
             workers=places.workers,

@@ -12,16 +12,16 @@ from zoo.models.devices import pick_device
 from zoo.models.memory import enough_memory
 from zoo.registry.registry import Registry
 from zoo.report.events import require_tensorboard
-from zoo.training.distributed.process_group import ALONE, Ranks, explaining
-from zoo.training.job import Result, Told, carry_out, prepare_together
-from zoo.training.prepare import Places
+from zoo.training.distributed.process_group import ALONE, ProcessGroup, explaining
+from zoo.training.job import Result, TrainCallbacks, carry_out, prepare_together
+from zoo.training.prepare import RunPaths
 from zoo.training.run.concurrent_runs import refuse_rival
 from zoo.training.run.folder import Run
 from zoo.training.run.record import Record, plugins_of, read_record, refuse_other_data
 
 
 @dataclass(frozen=True, kw_only=True)
-class Anew:
+class ResumeOverrides:
     """What may be said anew: it changes nothing of the result. `None` takes what the run was begun with."""
 
     data_root: Path | None = None
@@ -47,7 +47,12 @@ def find_run(name: str) -> tuple[Path, Record]:
 
 
 def resume_job(
-    registry: Registry, path: Path, record: Record, anew: Anew, told: Told | None = None, ranks: Ranks = ALONE
+    registry: Registry,
+    path: Path,
+    record: Record,
+    anew: ResumeOverrides,
+    told: TrainCallbacks | None = None,
+    ranks: ProcessGroup = ALONE,
 ) -> Result:
     """Train on from the checkpoint in the run folder `path`, or from the beginning where it has none yet.
 
@@ -57,7 +62,7 @@ def resume_job(
     Raises:
         ZooError: the run is finished, is running, or cannot go on as it began.
     """
-    told = told or Told()
+    told = told or TrainCallbacks()
     if told.tensorboard:
         require_tensorboard()
     run = Run.reopen(path) if ranks.leads else None
@@ -96,7 +101,7 @@ def _refuse_existing(weights: Path, force: bool) -> None:
         raise OutputError(error.cause, "Move it away, or say --force to replace it.") from None
 
 
-def _refuse_other_ranks(path: Path, record: Record, ranks: Ranks) -> None:
+def _refuse_other_ranks(path: Path, record: Record, ranks: ProcessGroup) -> None:
     """Each rank draws for its own images and has its own BatchNorm batches, so another number gives other weights."""
     before = int(record.environment.get("ranks", 1))
     if before != ranks.world:
@@ -108,7 +113,7 @@ def _refuse_other_ranks(path: Path, record: Record, ranks: Ranks) -> None:
         )
 
 
-def _places(record: Record, anew: Anew, ranks: Ranks) -> Places:
+def _places(record: Record, anew: ResumeOverrides, ranks: ProcessGroup) -> RunPaths:
     if ranks.device is not None and ranks.device.type != record.device:
         raise UsageError(
             f"The run was begun on {record.device}; on {ranks.device.type} it would come to other weights.",
@@ -126,7 +131,7 @@ def _places(record: Record, anew: Anew, ranks: Ranks) -> Places:
             f"{error.cause} The run was begun on it, and would come to other weights elsewhere.",
             "Resume it on a machine that has one, or train again.",
         ) from None
-    return Places(
+    return RunPaths(
         data_root=anew.data_root or Path(record.data_root),
         weights=_near(anew.weights or Path(record.weights)),
         tag=record.tag,

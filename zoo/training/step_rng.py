@@ -13,7 +13,7 @@ from torch import Tensor
 from zoo.training.balance import drawn_evenly
 
 
-class Draws:
+class StepRNG:
     """What a seed stands for.
 
     Args:

@@ -14,18 +14,18 @@ from torch.nn.utils import clip_grad_norm_
 from zoo.data.datasets import Data
 from zoo.evaluation.evaluate import Evaluation, check_logits, explained
 from zoo.models.losses import LossFunction
-from zoo.training.augment.mix import Mixed
+from zoo.training.augment.mix import MixedBatch
 from zoo.training.augment.pipeline import Augmenter
 from zoo.training.checkpoint.state import Best, State
-from zoo.training.distributed.ddp import Forward, share
+from zoo.training.distributed.ddp import DDPModel, share
 from zoo.training.distributed.measure import measure
-from zoo.training.distributed.process_group import ALONE, Ranks
+from zoo.training.distributed.process_group import ALONE, ProcessGroup
 from zoo.training.optim.optimizers import set_lr
 from zoo.training.plan import Plan
 from zoo.training.prefetch import prepared
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.signals import Signals
-from zoo.training.step_rng import Draws
+from zoo.training.step_rng import StepRNG
 
 LOOK_EVERY = 1.0  # seconds between looks at the loss; each look waits for the device
 
@@ -87,7 +87,7 @@ class Step:
     seconds_left: float
 
 
-class Training:
+class Trainer:
     """A run under way: everything that its steps need."""
 
     def __init__(
@@ -98,14 +98,14 @@ class Training:
         data: Data,
         loss: LossFunction,
         device: torch.device,
-        ranks: Ranks = ALONE,
+        ranks: ProcessGroup = ALONE,
         reported: LossFunction | None = None,
     ) -> None:
         """`loss` is minimised; `reported` is what is measured after each epoch, where that is another."""
         self.ranks, self._reported = ranks, reported or loss
         self.state, self.plan, self.recipe, self.data, self.loss, self.device = state, plan, recipe, data, loss, device
-        self._draws = Draws(recipe.seed, device, ranks.rank)
-        self._forward = Forward(state.module, ranks, accumulate=recipe.accumulate, compiled=recipe.compile)
+        self._draws = StepRNG(recipe.seed, device, ranks.rank)
+        self._forward = DDPModel(state.module, ranks, accumulate=recipe.accumulate, compiled=recipe.compile)
         self._autocast = device.type == "cuda" if recipe.amp is None else recipe.amp
         self._augmenter = Augmenter(plan, recipe, data.preprocess, device)
         self._parameters = [p for p in state.module.parameters() if p.requires_grad]
@@ -172,7 +172,7 @@ class Training:
             after_step()
             due = signals.settle(time.perf_counter() - looked > LOOK_EVERY)
 
-    def _step(self, batches: list[Mixed]) -> None:
+    def _step(self, batches: list[MixedBatch]) -> None:
         state = self.state
         self._draws.seed(state.step)
         for optimizer in state.optimizers:
@@ -202,7 +202,7 @@ class Training:
         state.sound += torch.isfinite(state.total)  # a sum is not finite from the first loss on that is not
 
     @staticmethod
-    def _share(loss: Tensor, batches: list[Mixed]) -> Tensor:
+    def _share(loss: Tensor, batches: list[MixedBatch]) -> Tensor:
         """What a batch's loss counts in that of a step of several."""
         return loss / len(batches) if len(batches) > 1 else loss
 

@@ -93,19 +93,19 @@ class Recorder(Interpreter):
 def evaluate(
     program: ExportedProgram, weights: Mapping[str, Tensor], images: Tensor
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
-    """The float64 values of a program, and the floor of each: its rounding in float32, as for logits."""
+    """The float64 values of a program, and the rounding error of each: its rounding in float32, as for logits."""
     truths = Recorder(program, torch.float64, weights).record(images)
-    floors = {name: EPS32 * float(truth.abs().max()) for name, truth in truths.items()}
+    rounding_errors = {name: EPS32 * float(truth.abs().max()) for name, truth in truths.items()}
     for seed in range(len(EVALUATIONS)):
         jitter = torch.Generator().manual_seed(seed) if seed else None
         for name, value in Recorder(program, torch.float32, weights, jitter).record(images).items():
-            floors[name] = max(floors[name], float((value.double() - truths[name]).abs().max()))
-    return truths, floors
+            rounding_errors[name] = max(rounding_errors[name], float((value.double() - truths[name]).abs().max()))
+    return truths, rounding_errors
 
 
-def leaves(value: npt.NDArray[np.float32], truth: npt.NDArray[np.float64], budget: float) -> bool:
+def leaves(value: npt.NDArray[np.float32], truth: npt.NDArray[np.float64], tolerance: float) -> bool:
     """Whether a value is further from truth than it may be, or not finite; one of another shape cannot be told."""
-    return value.shape == truth.shape and not np.abs(value - truth).max() <= budget
+    return value.shape == truth.shape and not np.abs(value - truth).max() <= tolerance
 
 
 def first_wrong_call(program: ExportedProgram, module: nn.Module, images: Tensor) -> Place | None:

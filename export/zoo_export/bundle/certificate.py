@@ -8,9 +8,9 @@ from zoo.contract.specs import ExportFormat
 from zoo.models.load import Model
 from zoo.registry.registry import Entry, Registry
 from zoo_export.bundle.provenance import architecture_of, environment, plugin_of, sha256, weights_of
-from zoo_export.parity.check import Check, watched
+from zoo_export.parity.check import Check, covered
 from zoo_export.parity.evidence import Evidence
-from zoo_export.parity.judge import BUDGET, Comparison
+from zoo_export.parity.judge import TOLERANCE_FACTOR, Comparison
 from zoo_export.probes import probe_recipe as recipe
 from zoo_export.probes import probe_weights
 
@@ -32,8 +32,8 @@ def build_certificate(
     certificate = {
         "verdict": evidence.verdict,
         "truth": "the untouched model, evaluated in float64",
-        "floor": f"largest deviation from truth of {arithmetic} evaluations that differ in rounding alone",
-        "k": BUDGET,
+        "rounding_error": f"largest deviation from truth of {arithmetic} evaluations that differ in rounding alone",
+        "k": TOLERANCE_FACTOR,
         "override": None if evidence.override is None else evidence.override.to_dict(),
         "weights": weights_of(model),
         "architecture": architecture_of(registry, model.card),
@@ -42,13 +42,16 @@ def build_certificate(
         "seed": recipe.SEED,
         "made_of": recipe.HOW,
         "probes": [_probe(model, evidence, index) for index in range(len(evidence.probes))],
-        "sensitivity": _sensitivity(evidence.checks) if evidence.checks else None,
+        "coverage": _coverage(evidence.checks) if evidence.checks else None,
         "artifacts": dict(artifacts),
     }
     if evidence.half is not None:
         certificate["float32"] = {
-            "what": "the same operators in float32, judged first and not kept; the sensitivity is theirs",
-            "probes": [{"name": told.probe.name, "floor": told.floor} for told in evidence.checks[0].references],
+            "what": "the same operators in float32, judged first and not kept; the coverage is theirs",
+            "probes": [
+                {"name": told.probe.name, "rounding_error": told.rounding_error}
+                for told in evidence.checks[0].references
+            ],
             "artifacts": {name: [comparison.to_dict() for comparison in found] for name, found in proof.items()},
         }
     return certificate
@@ -82,21 +85,25 @@ def _probe(model: Model, evidence: Evidence, index: int) -> dict[str, Any]:
     if evidence.own is None:
         return told
     reference = evidence.own.references[index]
-    told |= {"peak": reference.peak, "floor": reference.floor, "budget": BUDGET * reference.floor}
+    told |= {
+        "peak": reference.peak,
+        "rounding_error": reference.rounding_error,
+        "tolerance": TOLERANCE_FACTOR * reference.rounding_error,
+    }
     elsewhere = {
-        setting.provider: found[index].floor
+        setting.provider: found[index].rounding_error
         for setting, found in evidence.own.elsewhere.items()
         if setting.provider != "cpu"
     }
-    return {**told, "floors": elsewhere} if elsewhere else told
+    return {**told, "rounding_errors": elsewhere} if elsewhere else told
 
 
-def _sensitivity(checks: Sequence[Check]) -> dict[str, Any]:
-    seen = watched(checks)
+def _coverage(checks: Sequence[Check]) -> dict[str, Any]:
+    seen = covered(checks)
     return {
         "what": "share of the parameters of which a 1 % change would have been noticed",
         "share": seen.share,
-        "unwatched": list(seen.unwatched),
+        "uncovered": list(seen.uncovered),
         "probe_weights_seed": probe_weights.SEED if len(checks) > 1 else None,
-        **{check.weights: check.sensitivity.share for check in checks},
+        **{check.weights: check.coverage.share for check in checks},
     }

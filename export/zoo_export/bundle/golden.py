@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from zoo.contract.errors import DifferenceError, ExportError
-from zoo_export.parity.backend import Setting
+from zoo_export.parity.backend import Backend
 from zoo_export.parity.reference import Reference
 from zoo_export.probes.probes import Probe
 
@@ -25,7 +25,7 @@ def write_golden(path: Path, references: Sequence[Reference]) -> None:
 
 
 def read_golden(path: Path, certificate: Mapping[str, Any]) -> list[Reference]:
-    """Read what `write_golden` wrote; the floors, those on the CPU, come from the certificate.
+    """Read what `write_golden` wrote; the rounding errors, those on the CPU, come from the certificate.
 
     Raises:
         DifferenceError: a probe that the certificate names is not there, or malformed.
@@ -36,7 +36,7 @@ def read_golden(path: Path, certificate: Mapping[str, Any]) -> list[Reference]:
                 Reference(
                     Probe(probe["name"], np.asarray(arrays[f"{probe['name']}.input"], np.float32)),
                     np.asarray(arrays[f"{probe['name']}.truth"], np.float64),
-                    float(probe["floor"]),
+                    float(probe["rounding_error"]),
                 )
                 for probe in certificate["probes"]
             ]
@@ -46,8 +46,8 @@ def read_golden(path: Path, certificate: Mapping[str, Any]) -> list[Reference]:
         ) from None
 
 
-def stored_at(references: Sequence[Reference], certificate: Mapping[str, Any], setting: Setting) -> list[Reference]:
-    """The same references with the floors that the certificate has for `setting`.
+def stored_at(references: Sequence[Reference], certificate: Mapping[str, Any], setting: Backend) -> list[Reference]:
+    """The same references with the rounding errors that the certificate has for `setting`.
 
     Raises:
         ExportError: it has none, as the export was not judged there.
@@ -55,10 +55,13 @@ def stored_at(references: Sequence[Reference], certificate: Mapping[str, Any], s
     if setting.provider == "cpu":
         return list(references)
     try:
-        floors = [float(probe["floors"][setting.provider]) for probe in certificate["probes"]]
+        rounding_errors = [float(probe["rounding_errors"][setting.provider]) for probe in certificate["probes"]]
     except (KeyError, TypeError, ValueError):
         raise ExportError(
             f"The certificate does not say what PyTorch's own rounding error on {setting.provider} is.",
             "Say --strict too, which measures it with the weights, or export with that --provider.",
         ) from None
-    return [replace(reference, floor=floor) for reference, floor in zip(references, floors, strict=True)]
+    return [
+        replace(reference, rounding_error=rounding_error)
+        for reference, rounding_error in zip(references, rounding_errors, strict=True)
+    ]

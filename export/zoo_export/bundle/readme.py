@@ -7,13 +7,13 @@ from zoo_export.parity.coverage import ENOUGH
 from zoo_export.parity.judge import Comparison
 from zoo_export.parity.verdict import OVERRIDDEN, UNVERIFIED
 
-OVERRIDE = """> **OVERRIDDEN.** zoo's own budget was replaced by {atol:g} + {rtol:g} · |truth| for each logit.
+OVERRIDE = """> **OVERRIDDEN.** zoo's own tolerance was replaced by {atol:g} + {rtol:g} · |truth| for each logit.
 > By that (`--atol`, `--rtol`), and not by zoo's rule, these artifacts agree with the model. What they came to in units
-> of rounding error is below; `zoo verify . --strict` judges them by zoo's rule.{vacuous}
+> of rounding error is below; `zoo verify . --strict` judges them by zoo's rule.{inconclusive}
 
 """
-VACUOUS = """
-> **The check is vacuous:** a 1 % change of only {share:.0f} % of the parameters would exceed that tolerance."""
+INCONCLUSIVE = """
+> **The check is inconclusive:** a 1 % change of only {share:.0f} % of the parameters would exceed that tolerance."""
 UNPROVEN = """> **UNVERIFIED.** These artifacts were exported with `--no-verify`. Nothing was run or compared:
 > they may not compute what the model computes. `zoo verify . --strict` checks them.
 
@@ -25,9 +25,9 @@ Logits of {classes} classes from images of {shape}. Exported by zoo {version}.
 PROOF = """
 Every artifact here was run on {n} images in {probes} batches before this folder was published, and compared with
 the model in float64. The error is given in units of PyTorch's own {precision} rounding error on the same images; zoo's
-own budget is {k:g}.
+own tolerance is {k:g}.
 
-| artifact | verdict | worst error | of zoo's own budget |
+| artifact | verdict | worst error | of zoo's own tolerance |
 | --- | --- | --- | --- |
 {rows}
 
@@ -111,9 +111,9 @@ def _warning(manifest: Mapping[str, Any]) -> str:
         return UNPROVEN
     if manifest["verdict"] != OVERRIDDEN:
         return ""
-    share = manifest["certificate"]["sensitivity"]["share"]
-    vacuous = VACUOUS.format(share=100 * share) if share < ENOUGH else ""
-    return OVERRIDE.format(**manifest["certificate"]["override"], vacuous=vacuous)
+    share = manifest["certificate"]["coverage"]["share"]
+    inconclusive = INCONCLUSIVE.format(share=100 * share) if share < ENOUGH else ""
+    return OVERRIDE.format(**manifest["certificate"]["override"], inconclusive=inconclusive)
 
 
 def _proof(manifest: Mapping[str, Any], comparisons: Mapping[str, Sequence[Comparison]]) -> str:

@@ -17,7 +17,7 @@ from zoo.cli.options import (
 )
 from zoo.cli.output import print_json
 from zoo.cli.progress import progress
-from zoo_export.commands.messages import print_failure, vacuous_warning, warning
+from zoo_export.commands.messages import inconclusive_warning, print_failure, warning
 from zoo_export.commands.provider import named_providers, provider_option
 from zoo_export.parity.verdict import OVERRIDDEN, PASS, UNVERIFIED
 
@@ -48,7 +48,9 @@ HALF = (
     type=click.Path(path_type=Path),
     help="Folder to make.  [default: exports/MODEL]",
 )
-@click.option("--atol", type=float, metavar="A", help="Judge each logit by A + R · |truth|, not by the derived budget.")
+@click.option(
+    "--atol", type=float, metavar="A", help="Judge each logit by A + R · |truth|, not by the derived tolerance."
+)
 @click.option("--rtol", type=float, metavar="R", help="See --atol; what is not said is 0.")
 @click.option("--no-verify", is_flag=True, help="Run and compare nothing. The export is then marked unverified.")
 @click.option(
@@ -125,11 +127,11 @@ def command(
     override = None if atol is None and rtol is None else Override(atol or 0.0, rtol or 0.0)
     opened = open_model(lazy.registry, model, fresh(num_classes, channels, image_size, params))
 
-    from zoo_export.options import Terms
+    from zoo_export.options import ExportOptions
     from zoo_export.pipeline import export_model
     from zoo_export.probes.sizes import smallest_size
 
-    terms = Terms(
+    terms = ExportOptions(
         verify=not no_verify,
         override=override,
         save=save_failure,
@@ -161,8 +163,8 @@ def command(
             if as_json:
                 print_failure(error)
             raise
-        if vacuous := vacuous_warning(exported.manifest):
-            show.line(f"warning: {vacuous}")
+        if inconclusive := inconclusive_warning(exported.manifest):
+            show.line(f"warning: {inconclusive}")
     judged = exported.manifest["verdict"]
     certificate = exported.manifest["certificate"]
     if as_json:
@@ -174,8 +176,8 @@ def command(
                 "verdict": judged,
                 "precision": exported.manifest["precision"],
                 "override": certificate["override"],
-                "sensitivity": certificate["sensitivity"],
-                "warnings": [text for text in (warned, vacuous) if text],
+                "coverage": certificate["coverage"],
+                "warnings": [text for text in (warned, inconclusive) if text],
                 "artifacts": {
                     name: {
                         "file": str(exported.path / exported.manifest["artifacts"][name]),
@@ -192,9 +194,9 @@ def command(
         click.echo(f"{exported.path / exported.manifest['artifacts'][name]}: {verdict(found, judged)}")
     if "float32" in certificate:
         click.echo(HALF)
-    if certificate["sensitivity"] is not None:
-        click.echo(noticed(certificate["sensitivity"]))
-    for text in (warned, vacuous):
+    if certificate["coverage"] is not None:
+        click.echo(noticed(certificate["coverage"]))
+    for text in (warned, inconclusive):
         if text:
             click.echo(f"warning: {text}")
 
@@ -220,11 +222,9 @@ def verdict(found: "list[Comparison]", judged: str = PASS) -> str:
     if judged == UNVERIFIED or not found:
         return f"{UNVERIFIED}: nothing was run or compared"
     ratio = max(comparison.ratio for comparison in found)
-    floors = f"{ratio:.1f}× PyTorch's own rounding error at worst"
+    rounding_errors = f"{ratio:.1f}× PyTorch's own rounding error at worst"
     if judged == OVERRIDDEN:
-        return (
-            f"{OVERRIDDEN}: within the tolerances named in place of zoo's budget ({floors}, {len(found)} comparisons)"
-        )
+        return f"{OVERRIDDEN}: within the tolerances named in place of zoo's tolerance ({rounding_errors}, {len(found)} comparisons)"
     worst = max(found, key=lambda comparison: comparison.ratio)
-    allowed = f"{worst.budget / worst.floor:.0f}× allowed; " if worst.floor else ""
-    return f"computes what the model computes ({floors}, {allowed}{len(found)} comparisons)"
+    allowed = f"{worst.tolerance / worst.rounding_error:.0f}× allowed; " if worst.rounding_error else ""
+    return f"computes what the model computes ({rounding_errors}, {allowed}{len(found)} comparisons)"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli.output import print_json
-from zoo_export.parity.verdict import FAIL, NOT_VERIFIED, OVERRIDDEN, UNVERIFIED, VACUOUS
+from zoo_export.parity.verdict import FAIL, INCONCLUSIVE, NOT_VERIFIED, OVERRIDDEN, UNVERIFIED
 
 if TYPE_CHECKING:
     from zoo.contract.errors import DifferenceError
@@ -16,19 +16,19 @@ def warning(verdict: str, override: Mapping[str, float] | None) -> str:
         return f"{NOT_VERIFIED}."
     if override is not None:
         by = f"--atol {override['atol']:g} --rtol {override['rtol']:g}"
-        return f"{OVERRIDDEN.upper()}: judged by {by} in place of zoo's own budget."
+        return f"{OVERRIDDEN.upper()}: judged by {by} in place of zoo's own tolerance."
     return ""
 
 
-def vacuous_warning(manifest: Mapping[str, Any]) -> str:
+def inconclusive_warning(manifest: Mapping[str, Any]) -> str:
     """What to say loudly where an override leaves a check that would notice too little; empty where it does not."""
     from zoo_export.parity.coverage import ENOUGH  # loads torch
 
-    told = manifest["certificate"]["sensitivity"]
+    told = manifest["certificate"]["coverage"]
     if manifest["verdict"] != OVERRIDDEN or told["share"] >= ENOUGH:
         return ""
     return (
-        f"{VACUOUS.upper()}: by these tolerances a 1 % change of only {100 * told['share']:.0f} % of the parameters "
+        f"{INCONCLUSIVE.upper()}: by these tolerances a 1 % change of only {100 * told['share']:.0f} % of the parameters "
         "would have been noticed, so that the check proves too little."
     )
 

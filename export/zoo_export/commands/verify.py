@@ -7,7 +7,7 @@ import click
 
 from zoo.cli.options import data_root_option, json_option
 from zoo.cli.output import print_json
-from zoo_export.commands.messages import print_failure, vacuous_warning, warning
+from zoo_export.commands.messages import inconclusive_warning, print_failure, warning
 from zoo_export.commands.provider import named_providers, provider_option
 from zoo_export.parity.verdict import PASS
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("export", type=click.Path(path_type=Path))
 @click.option("--format", "-f", "formats", default="", help="Comma-separated.  [default: all that are there]")
 @click.option(
-    "--strict", is_flag=True, help="Compute truth afresh, from the weights file, and judge by the derived budget."
+    "--strict", is_flag=True, help="Compute truth afresh, from the weights file, and judge by the derived tolerance."
 )
 @click.option("--against", metavar="MODEL", help="The model that a file is said to be, or the weights for --strict.")
 @provider_option
@@ -77,11 +77,11 @@ def command(
         if as_json:
             print_failure(error)
         raise
-    manifest, warned, vacuous = verified.manifest, "", ""
+    manifest, warned, inconclusive = verified.manifest, "", ""
     if verified.verdict != PASS:
         warned = warning(verified.verdict, manifest["certificate"]["override"])
-        vacuous = vacuous_warning(manifest)
-    for text in (warned, vacuous):
+        inconclusive = inconclusive_warning(manifest)
+    for text in (warned, inconclusive):
         if text:
             click.echo(f"warning: {text}", err=True)
     if as_json:
@@ -91,7 +91,7 @@ def command(
                 "model": verified.manifest["name"],
                 "strict": strict,
                 "verdict": verified.verdict,
-                "warnings": [text for text in (warned, vacuous) if text],
+                "warnings": [text for text in (warned, inconclusive) if text],
                 "artifacts": {
                     name: {
                         "verdict": verified.verdict,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from zoo.contract.errors import DifferenceError
 from zoo_export.parity.check import PROBE
-from zoo_export.parity.coverage import Sensitivity
-from zoo_export.parity.judge import BUDGET, Comparison
+from zoo_export.parity.coverage import Coverage
+from zoo_export.parity.judge import TOLERANCE_FACTOR, Comparison
 from zoo_export.parity.override import Override
-from zoo_export.parity.verdict import FAIL, NOT_VERIFIED, UNVERIFIED, VACUOUS
+from zoo_export.parity.verdict import FAIL, INCONCLUSIVE, NOT_VERIFIED, UNVERIFIED
 
 
 def worst(found: Sequence[Comparison]) -> Comparison:
@@ -29,11 +29,11 @@ def difference(
         what = f"{at} {failed.reason}"
     else:
         image, index = failed.where or (0, 0)
-        allowed = f"{BUDGET:g} are allowed"
+        allowed = f"{TOLERANCE_FACTOR:g} are allowed"
         if override is not None and failed.excess is not None:
             allowed = (
-                f"{override} allows {failed.budget:.3g}, and the logit that exceeds that most is off by "
-                f"{failed.budget + failed.excess:.3g}"
+                f"{override} allows {failed.tolerance:.3g}, and the logit that exceeds that most is off by "
+                f"{failed.tolerance + failed.excess:.3g}"
             )
         what = (
             f"{at} it is off by {failed.error:.3g}, {failed.ratio:,.0f} times PyTorch's own "
@@ -53,20 +53,20 @@ def difference(
     )
 
 
-def vacuous(what: str, model: str, seen: Sensitivity, next_step: str) -> DifferenceError:
+def inconclusive(what: str, model: str, seen: Coverage, next_step: str) -> DifferenceError:
     """The error for `what`, a check that would notice too little of the model to prove anything."""
     return DifferenceError(
-        f"{what} would prove too little (verdict {VACUOUS}): {noticed(seen)}.",
+        f"{what} would prove too little (verdict {INCONCLUSIVE}): {noticed(seen)}.",
         next_step,
-        {"verdict": VACUOUS, "model": model, "share": seen.share, "unwatched": list(seen.unwatched)},
+        {"verdict": INCONCLUSIVE, "model": model, "share": seen.share, "uncovered": list(seen.uncovered)},
     )
 
 
-def noticed(seen: Sensitivity) -> str:
+def noticed(seen: Coverage) -> str:
     """How much a check that proves too little would notice, as a clause."""
     return (
         f"a 1 % change of only {100 * seen.share:.0f} % of the {seen.tensors} parameters would be noticed, and not of "
-        f"{seen.unwatched[0]}, for one"
+        f"{seen.uncovered[0]}, for one"
     )
 
 

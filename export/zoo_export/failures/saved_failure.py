@@ -34,13 +34,13 @@ except Exception as error:
 if given.dtype != np.float32 or given.shape != truth.shape:
     sys.exit(print(f"it gave {{given.dtype}} {{given.shape}}, not float32 {{truth.shape}}") or 3)
 off, allowed = np.abs(given.astype(np.float64) - truth), {atol!r} + {rtol!r} * np.abs(truth)
-print(f"largest difference {{off.max():.6g}} (PyTorch's own rounding: {floor:.6g}), allowed {{allowed.max():.6g}}")
+print(f"largest difference {{off.max():.6g}} (PyTorch's own rounding: {rounding_error:.6g}), allowed {{allowed.max():.6g}}")
 sys.exit(0 if (off <= allowed).all() else 3)
 """
 README = """# {artifact} does not compute what {name} computes
 
 - Verdict: fail, on the probe {probe} ({n} images{under}){reason}.
-- Floor {floor:.6g} (PyTorch's own rounding error), budget {budget:.6g}, error {error:.6g}.
+- Rounding error {rounding_error:.6g} (PyTorch's own rounding error), tolerance {tolerance:.6g}, error {error:.6g}.
 {blamed}- `input.npy` float32 `[N, C, H, W]` is the probe, `expected.npy` float64 `[N, K]` is the truth{given}.
 
 `python {script}` runs the artifact on the input with {needs}, prints the difference, and exits with 3 if there is one.
@@ -110,9 +110,11 @@ def _is_saved_failure(path: Path) -> bool:
 def _script(failure: Failure) -> tuple[str, str]:
     """The text of the script, and what it needs."""
     imports, setup, run, needs = _RUNS.get(failure.entry.spec.runner, _by_plugin)(failure)
-    override = failure.override or Override(atol=failure.comparison.budget)
-    floor, atol, rtol = failure.comparison.floor, override.atol, override.rtol
-    return SCRIPT.format(imports=imports, setup=setup, run=run, floor=floor, atol=atol, rtol=rtol), f"numpy and {needs}"
+    override = failure.override or Override(atol=failure.comparison.tolerance)
+    rounding_error, atol, rtol = failure.comparison.rounding_error, override.atol, override.rtol
+    return SCRIPT.format(
+        imports=imports, setup=setup, run=run, rounding_error=rounding_error, atol=atol, rtol=rtol
+    ), f"numpy and {needs}"
 
 
 Lines = tuple[str, str, str, str]  # imports, set-up, the expression that runs it, what it needs
@@ -166,8 +168,8 @@ def _readme(failure: Failure, needs: str, given: bool) -> str:
         n=told.n,
         under="".join(f", {text}" for text in (told.runner, told.weights) if text),
         reason=f": {without_paths(told.reason)}" if told.reason else "",
-        floor=told.floor,
-        budget=told.budget,
+        rounding_error=told.rounding_error,
+        tolerance=told.tolerance,
         error=told.error,
         blamed=f"- {without_paths(failure.blamed)}\n" if failure.blamed else "",
         given=", `given.npy` is what the artifact gave" if given else "",

@@ -8,12 +8,12 @@ import numpy.typing as npt
 import torch
 
 from zoo_export.capture import quiet
-from zoo_export.parity.backend import Setting
+from zoo_export.parity.backend import Backend
 
 Run = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 
-def torch_runner(module: Callable[..., Any], setting: Setting) -> Run:
+def torch_runner(module: Callable[..., Any], setting: Backend) -> Run:
     """A function from images, float32 `[N, C, H, W]`, to what `module` makes of them at `setting`, both numpy arrays.
 
     `module` must be on the device of `setting` already.
@@ -27,6 +27,6 @@ def torch_runner(module: Callable[..., Any], setting: Setting) -> Run:
     return run
 
 
-def named(setting: Setting, run: Run) -> Run | Mapping[str, Run]:
+def named(setting: Backend, run: Run) -> Run | Mapping[str, Run]:
     """A runner that says where it runs, unless that is the CPU, which goes without saying."""
     return run if setting.device.type == "cpu" else {f"PyTorch on {setting.provider}": run}

@@ -13,7 +13,7 @@ from zoo_export.formats.pt2.archive import refuse_unsafe
 from zoo_export.formats.torch_runner import Run, torch_runner
 from zoo_export.formats.torchscript import format as torchscript_format
 from zoo_export.parity.backend import CPU
-from zoo_export.parity.judge import BUDGET
+from zoo_export.parity.judge import TOLERANCE_FACTOR
 from zoo_export.parity.reference import Reference
 
 
@@ -34,15 +34,15 @@ def torchscript_hops(capture: Capture, path: Path, reference: Reference) -> Iter
 
 
 def _stored(capture: Capture, path: Path, reference: Reference) -> Place | None:
-    """The first value of a PT2 archive that leaves its budget, among those of names and modules that were captured."""
+    """The first value of a PT2 archive that leaves its tolerance, among those of names and modules that were captured."""
     refuse_unsafe(path)
     stored, images = torch.export.load(path), torch.from_numpy(reference.probe.images)
-    truths, floors = evaluate(capture.program, capture.module.state_dict(), images)
+    truths, rounding_errors = evaluate(capture.program, capture.module.state_dict(), images)
     ours = {node.name: place(node) for node in capture.program.graph.nodes}
     theirs = {node.name: place(node) for node in stored.graph.nodes}
     for name, value in Recorder(stored, torch.float32).record(images).items():
         known = name in truths and ours[name].module == theirs[name].module
-        if known and leaves(value.numpy(), truths[name].numpy(), BUDGET * floors[name]):
+        if known and leaves(value.numpy(), truths[name].numpy(), TOLERANCE_FACTOR * rounding_errors[name]):
             return ours[name]
     return None
 

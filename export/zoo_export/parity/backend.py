@@ -12,7 +12,7 @@ FLOAT32, FLOAT16 = "float32", "float16"  # precisions, as a manifest names them
 
 
 @dataclass(frozen=True)
-class Setting:
+class Backend:
     """How an evaluation is made.
 
     Args:
@@ -62,18 +62,18 @@ class Setting:
             matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
-CPU = Setting()
+CPU = Backend()
 
 
-def settings_of(providers: Sequence[str], dtype: torch.dtype = torch.float32) -> list[Setting]:
+def settings_of(providers: Sequence[str], dtype: torch.dtype = torch.float32) -> list[Backend]:
     """The settings that artifacts are judged at on `providers`: in float32, CUDA counts twice, without and with TF32.
 
     Onnxruntime and cuDNN round to TF32 where nobody forbids it. Its rounding is 8192 times float32's, and would hide
-    damage; so the artifact has to pass without it, by a floor in which it has no part.
+    damage; so the artifact has to pass without it, by a rounding error in which it has no part.
     """
     found = []
     for provider in providers:
-        found.append(Setting(provider, dtype))
+        found.append(Backend(provider, dtype))
         if provider == CUDA and dtype == torch.float32:
-            found.append(Setting(CUDA_TF32))
+            found.append(Backend(CUDA_TF32))
     return found

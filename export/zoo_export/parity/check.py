@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from zoo_export.parity.backend import CPU, Setting
-from zoo_export.parity.coverage import Sensitivity, sensitivity
+from zoo_export.parity.backend import CPU, Backend
+from zoo_export.parity.coverage import Coverage, coverage
 from zoo_export.parity.reference import Reference, at_setting, make_references
 from zoo_export.probes.probe_weights import draw_probe_weights
 from zoo_export.probes.probes import Probe
@@ -28,15 +28,15 @@ class Check:
     weights: str
     module: nn.Module
     references: tuple[Reference, ...]
-    sensitivity: Sensitivity
-    elsewhere: Mapping[Setting, tuple[Reference, ...]] = field(default_factory=dict)
+    coverage: Coverage
+    elsewhere: Mapping[Backend, tuple[Reference, ...]] = field(default_factory=dict)
 
-    def at(self, setting: Setting) -> tuple[Reference, ...]:
+    def at(self, setting: Backend) -> tuple[Reference, ...]:
         """What is known of its outputs at `setting`, which must be one that the check was made for."""
         return self.references if setting == CPU else self.elsewhere[setting]
 
 
-def make_checks(module: nn.Module, probes: list[Probe], settings: Sequence[Setting] = (CPU,)) -> list[Check]:
+def make_checks(module: nn.Module, probes: list[Probe], settings: Sequence[Backend] = (CPU,)) -> list[Check]:
     """The check with the model's own weights, and a second one with probe weights where it would notice too little.
 
     That is, where it watches too few tensors, or where one of them could be rounded to float16 unnoticed. Where both
@@ -49,7 +49,7 @@ def make_checks(module: nn.Module, probes: list[Probe], settings: Sequence[Setti
         ExportError: the model does not run on its probes, or gives no finite logits.
     """
     own = _check(OWN, module, probes, settings)
-    if own.sensitivity.enough and not own.sensitivity.too_coarse:
+    if own.coverage.enough and not own.coverage.too_coarse:
         return [own]
     noise = [probe for probe in probes if probe.name.startswith("noise")]
     sized = [probe for probe in probes if probe.name.startswith("size")]  # the rest was met by the model's own
@@ -59,19 +59,19 @@ def make_checks(module: nn.Module, probes: list[Probe], settings: Sequence[Setti
         draw_probe_weights(drawn, noise, louder)
         label = PROBE if len(checks) == 1 else f"{PROBE} {len(checks)}"
         checks.append(_check(label, drawn, [*noise, *sized], settings))
-        seen = watched(checks)
-        if seen.enough or louder == (louder := frozenset(seen.unwatched)):
+        seen = covered(checks)
+        if seen.enough or louder == (louder := frozenset(seen.uncovered)):
             break
     return checks
 
 
-def _check(weights: str, module: nn.Module, probes: list[Probe], settings: Sequence[Setting]) -> Check:
+def _check(weights: str, module: nn.Module, probes: list[Probe], settings: Sequence[Backend]) -> Check:
     references = tuple(make_references(module, probes, in_place=weights != OWN))
     elsewhere = {each: tuple(at_setting(module, references, each)) for each in settings if each != CPU}
-    return Check(weights, module, references, sensitivity(module, elsewhere.get(settings[0], references)), elsewhere)
+    return Check(weights, module, references, coverage(module, elsewhere.get(settings[0], references)), elsewhere)
 
 
-def watched(checks: Sequence[Check]) -> Sensitivity:
-    """The sensitivity of all checks together: a tensor is watched where one of them watches it."""
-    unwatched = set.intersection(*(set(check.sensitivity.unwatched) for check in checks))
-    return Sensitivity(checks[0].sensitivity.tensors, tuple(sorted(unwatched)))
+def covered(checks: Sequence[Check]) -> Coverage:
+    """The coverage of all checks together: a tensor is covered where one of them watches it."""
+    uncovered = set.intersection(*(set(check.coverage.uncovered) for check in checks))
+    return Coverage(checks[0].coverage.tensors, tuple(sorted(uncovered)))

@@ -1,7 +1,7 @@
-"""Sensitivity: could the check have noticed a small change of a parameter?
+"""Coverage: could the check have noticed a small change of a parameter?
 
 One backward pass gives, for every parameter tensor, the change of the logits that a 1 % change of it would make, to
-first order. A tensor is watched where that change exceeds the budget.
+first order. A tensor is covered where that change exceeds the tolerance.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,34 +11,34 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from zoo_export.parity.judge import BUDGET
+from zoo_export.parity.judge import TOLERANCE_FACTOR
 from zoo_export.parity.reference import Reference
 from zoo_export.probes.probes import Array
 
 CHANGE = 0.01
 DRAWS = 2
-HOPELESS = 0.5  # of the tensors; with fewer watched by the first draw, the exact share decides nothing
+HOPELESS = 0.5  # of the tensors; with fewer covered by the first draw, the exact share decides nothing
 ENOUGH = 0.9  # of the tensors; below it a check proves too little
 
 
 @dataclass(frozen=True)
-class Sensitivity:
+class Coverage:
     """What a check of these probes would notice.
 
     Args:
         tensors: how many parameter tensors the model has.
-        unwatched: the names of those whose 1 % change would stay within the budget.
-        too_coarse: the names of those that could be rounded to float16 within the budget.
+        uncovered: the names of those whose 1 % change would stay within the tolerance.
+        too_coarse: the names of those that could be rounded to float16 within the tolerance.
     """
 
     tensors: int
-    unwatched: tuple[str, ...]
+    uncovered: tuple[str, ...]
     too_coarse: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
         """The share of parameter tensors of which a 1 % change would be noticed, 0 to 1."""
-        return 1 - len(self.unwatched) / self.tensors if self.tensors else 1.0
+        return 1 - len(self.uncovered) / self.tensors if self.tensors else 1.0
 
     @property
     def enough(self) -> bool:
@@ -46,7 +46,7 @@ class Sensitivity:
         return self.share >= ENOUGH
 
 
-def sensitivity(module: nn.Module, references: Sequence[Reference]) -> Sensitivity:
+def coverage(module: nn.Module, references: Sequence[Reference]) -> Coverage:
     """Measure on the first images of the largest probe of noise or of a data set, one image for each draw.
 
     The logits `y [K]` of an image are summed with random signs v. For a change d of a parameter, `v · dy` has the
@@ -59,7 +59,9 @@ def sensitivity(module: nn.Module, references: Sequence[Reference]) -> Sensitivi
     fine = {name for name, value in named.items() if _rounding(value).any()}
     squares, rounded = dict.fromkeys(named, 0.0), dict.fromkeys(named, 0.0)
     with _requiring_grad(list(named.values())), torch.enable_grad():
-        once = (BUDGET * reference.floor) ** 2 * reference.truth.shape[1]  # what a draw has to exceed on average
+        once = (TOLERANCE_FACTOR * reference.rounding_error) ** 2 * reference.truth.shape[
+            1
+        ]  # what a draw has to exceed on average
         allowed = 0.0
         for gradients in _projected_gradients(module, reference.probe.images, list(named.values())):
             for (name, parameter), gradient in zip(named.items(), gradients, strict=True):
@@ -70,7 +72,7 @@ def sensitivity(module: nn.Module, references: Sequence[Reference]) -> Sensitivi
             allowed += once
             if sum(square > allowed for square in squares.values()) < HOPELESS * len(named):
                 break  # no further draw would make it enough
-    return Sensitivity(
+    return Coverage(
         len(named),
         tuple(name for name, square in squares.items() if not square > allowed),
         tuple(name for name, square in rounded.items() if name in fine and not square > allowed),

@@ -1,4 +1,4 @@
-"""What an export is judged by, gathered before anything is exported: probes, truth, floors, and what they notice."""
+"""What an export is judged by, gathered before anything is exported: probes, truth, rounding errors, and what they notice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,13 +10,13 @@ from zoo.contract.errors import ExportError
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
 from zoo_export.capture import Capture, first_line, quiet
-from zoo_export.failures.difference import vacuous
+from zoo_export.failures.difference import inconclusive
 from zoo_export.half import half_check
-from zoo_export.options import Terms
+from zoo_export.options import ExportOptions
 from zoo_export.parity.backend import settings_of
-from zoo_export.parity.check import Check, make_checks, watched
-from zoo_export.parity.coverage import ENOUGH, sensitivity
-from zoo_export.parity.judge import BUDGET
+from zoo_export.parity.check import Check, covered, make_checks
+from zoo_export.parity.coverage import ENOUGH, coverage
+from zoo_export.parity.judge import TOLERANCE_FACTOR
 from zoo_export.parity.override import Override
 from zoo_export.parity.verdict import OVERRIDDEN, PASS, UNVERIFIED
 from zoo_export.probes.probes import Probe, make_probes
@@ -30,7 +30,7 @@ class Evidence:
     Args:
         verdict: what an artifact that is not refused gets.
         probes: that artifacts are judged on, or would be.
-        checks: truth and floors, the model's own weights first; empty where nothing is to be judged. In float32.
+        checks: truth and rounding errors, the model's own weights first; empty where nothing is to be judged. In float32.
         real: the images of a data set among the probes.
         half: what a half artifact is judged by, if one is to be published.
     """
@@ -49,16 +49,16 @@ class Evidence:
 
 
 def gather_evidence(
-    registry: Registry, model: Model, data_root: Path, terms: Terms, sizes: Sequence[tuple[int, int]] = ()
+    registry: Registry, model: Model, data_root: Path, terms: ExportOptions, sizes: Sequence[tuple[int, int]] = ()
 ) -> Evidence:
-    """Truth, floors and sensitivity.
+    """Truth, rounding errors and coverage.
 
     Args:
         sizes: of images, besides the model's own, to judge with.
 
     Raises:
         DifferenceError: a check would prove too little. Under an override that is not refused: the caller says it.
-            A half artifact is proven in float32 by zoo's own budget all the same.
+            A half artifact is proven in float32 by zoo's own tolerance all the same.
         ExportError: the model does not run, gives other logits than its card names, or is none for half precision.
     """
     real = real_images(registry, model.card, data_root)
@@ -69,13 +69,15 @@ def gather_evidence(
     half = half_check(model.name, checks[0], terms.settings) if terms.half else None
     if override is not None and half is None:
         checks = [
-            replace(check, sensitivity=sensitivity(check.module, override.in_floors(check.references, BUDGET)))
+            replace(
+                check, coverage=coverage(check.module, override.in_rounding_errors(check.references, TOLERANCE_FACTOR))
+            )
             for check in checks
         ]
         return Evidence(OVERRIDDEN, probes, checks, real, override)
-    seen = watched(checks)
+    seen = covered(checks)
     if seen.share < ENOUGH:
-        raise vacuous(
+        raise inconclusive(
             f"A check of {model.name}",
             model.name,
             seen,

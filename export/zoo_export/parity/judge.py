@@ -12,7 +12,7 @@ from zoo.contract.errors import ZooError
 from zoo_export.parity.override import Override
 from zoo_export.parity.reference import Reference
 
-BUDGET = 20.0  # floors
+TOLERANCE_FACTOR = 20.0  # rounding errors
 Runner = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 
@@ -22,7 +22,7 @@ class Comparison:
 
     Args:
         error: the largest absolute difference from truth; infinite where there is nothing to compare.
-        floor, budget: what the error is measured in, and what it may be; under an override, what it may be at `where`.
+        rounding_error, tolerance: what the error is measured in, and what it may be; under an override, what it may be at `where`.
         where: `[image, class]` of the largest difference; under an override, of the one that exceeds its own allowance
             most.
         reason: why it fails, where the error alone does not say.
@@ -34,8 +34,8 @@ class Comparison:
     probe: str
     n: int
     error: float
-    floor: float
-    budget: float
+    rounding_error: float
+    tolerance: float
     where: tuple[int, int] | None = None
     reason: str = ""
     runner: str = ""
@@ -44,13 +44,13 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """The error in floors: 1 is as wrong as PyTorch itself."""
-        return self.error / self.floor if self.floor else (0.0 if self.error == 0 else float("inf"))
+        """The error in rounding errors: 1 is as wrong as PyTorch itself."""
+        return self.error / self.rounding_error if self.rounding_error else (0.0 if self.error == 0 else float("inf"))
 
     @property
     def passed(self) -> bool:
-        """Whether the error is within the budget."""
-        return not self.reason and (self.error <= self.budget if self.excess is None else self.excess <= 0)
+        """Whether the error is within the tolerance."""
+        return not self.reason and (self.error <= self.tolerance if self.excess is None else self.excess <= 0)
 
     @property
     def severity(self) -> tuple[bool, float]:
@@ -94,13 +94,15 @@ def judge(reference: Reference, output: object, override: Override | None = None
     """Compare what a runner gave (an array, or the error it raised) with truth.
 
     Args:
-        override: what each logit may be off by, in place of the derived budget.
+        override: what each logit may be off by, in place of the derived tolerance.
     """
-    truth, budget = reference.truth, BUDGET * reference.floor
+    truth, tolerance = reference.truth, TOLERANCE_FACTOR * reference.rounding_error
 
     def failed(reason: str) -> Comparison:
-        allowed = budget if override is None else float(override.allowance(truth).max(initial=0.0))
-        return Comparison(reference.probe.name, len(truth), float("inf"), reference.floor, allowed, reason=reason)
+        allowed = tolerance if override is None else float(override.allowance(truth).max(initial=0.0))
+        return Comparison(
+            reference.probe.name, len(truth), float("inf"), reference.rounding_error, allowed, reason=reason
+        )
 
     if isinstance(output, Exception):
         text = output.cause if isinstance(output, ZooError) else f"{type(output).__name__}: {output}"
@@ -112,14 +114,14 @@ def judge(reference: Reference, output: object, override: Override | None = None
     if not np.isfinite(output).all():
         return failed("it gave values that are not finite")
     difference = np.abs(output.astype(np.float64) - truth)
-    allowed = np.full_like(difference, budget) if override is None else override.allowance(truth)
+    allowed = np.full_like(difference, tolerance) if override is None else override.allowance(truth)
     excess = difference if override is None else difference - allowed
     image, index = np.unravel_index(int(excess.argmax()), excess.shape)
     return Comparison(
         reference.probe.name,
         len(truth),
         float(difference.max()),
-        reference.floor,
+        reference.rounding_error,
         float(allowed[image, index]),
         (int(image), int(index)),
         excess=None if override is None else float(excess[image, index]),

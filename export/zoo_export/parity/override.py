@@ -1,4 +1,4 @@
-"""An override: an absolute and a relative tolerance that replace the derived budget, because somebody said so."""
+"""An override: an absolute and a relative tolerance that replace the derived tolerance, because somebody said so."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,12 +41,14 @@ class Override:
         """Plain data for the certificate."""
         return {"atol": self.atol, "rtol": self.rtol}
 
-    def in_floors(self, references: Sequence[Reference], budget: float) -> list[Reference]:
-        """The references with floors such that `budget` floors are the largest allowance: what sensitivity reads.
+    def in_rounding_errors(self, references: Sequence[Reference], tolerance: float) -> list[Reference]:
+        """The references with rounding errors such that `tolerance` rounding errors are the largest allowance: what coverage reads.
 
         A change that exceeds the largest allowance is noticed for certain, so that no more is promised than holds.
         """
-        return [replace(told, floor=float(self.allowance(told.truth).max()) / budget) for told in references]
+        return [
+            replace(told, rounding_error=float(self.allowance(told.truth).max()) / tolerance) for told in references
+        ]
 
 
 def override_of(certificate: Mapping[str, Any]) -> Override | None:

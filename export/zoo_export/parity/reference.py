@@ -1,4 +1,4 @@
-"""Truth and floor: what the model computes, and how far PyTorch's own rounding is from it."""
+"""Truth and rounding error: what the model computes, and how far PyTorch's own rounding is from it."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from zoo.contract.errors import ExportError
 from zoo_export.capture import first_line, quiet
-from zoo_export.parity.backend import CPU, Setting
+from zoo_export.parity.backend import CPU, Backend
 from zoo_export.probes.probes import Probe
 
-Evaluate = Callable[[nn.Module, list[Tensor], int, Setting], list[Tensor]]
+Evaluate = Callable[[nn.Module, list[Tensor], int, Backend], list[Tensor]]
 EPS32 = float(np.finfo(np.float32).eps)
 OFFSETS = 1 << 16
 
@@ -27,13 +27,13 @@ class Reference:
 
     Args:
         truth: float64 `[N, K]`, the untouched model evaluated in float64, on the CPU.
-        floor: the largest deviation from truth of evaluations at a setting (float32 on the CPU where none is said)
+        rounding_error: the largest deviation from truth of evaluations at a setting (float32 on the CPU where none is said)
             that differ in rounding alone.
     """
 
     probe: Probe
     truth: npt.NDArray[np.float64]
-    floor: float
+    rounding_error: float
 
     @property
     def peak(self) -> float:
@@ -48,10 +48,10 @@ def make_references(
     *,
     in_place: bool = False,
 ) -> list[Reference]:
-    """Evaluate truth and floor for every probe. `module` (float32, evaluation mode, CPU) is left as it was.
+    """Evaluate truth and rounding error for every probe. `module` (float32, evaluation mode, CPU) is left as it was.
 
     The float32 evaluations are two: as it is; and with channels last, where the kernels are others, and each leaf
-    module's output moved by up to one unit in the last place at random (Monte-Carlo arithmetic, Parker 1997). The floor
+    module's output moved by up to one unit in the last place at random (Monte-Carlo arithmetic, Parker 1997). The rounding error
     is never below float32's epsilon times the largest absolute value of truth.
 
     Args:
@@ -68,7 +68,7 @@ def make_references(
         drawn = torch.random.get_rng_state()
         with _float64(twin), torch.inference_mode():
             truths = [np.asarray(twin(images.double()).numpy(), np.float64) for images in inputs]
-        floors = _floors(twin, probes, truths, CPU, on_stage)
+        rounding_errors = _rounding_errors(twin, probes, truths, CPU, on_stage)
     if not torch.equal(drawn, torch.random.get_rng_state()):
         raise ExportError(
             "The model draws random numbers in evaluation mode, so that its logits are not a function of its images.",
@@ -87,17 +87,17 @@ def make_references(
                 f"The model gives no finite logits [N, K] on the probe {probe.name}, even in float64.",
                 "An export of it could not be checked; train it, or correct its forward.",
             )
-    for probe, floor in zip(probes, floors, strict=True):
-        if not np.isfinite(floor):
+    for probe, rounding_error in zip(probes, rounding_errors, strict=True):
+        if not np.isfinite(rounding_error):
             raise ExportError(
                 f"The model gives logits that are not finite on the probe {probe.name} in float32, in which it runs.",
                 "Its values grow past what float32 holds; train it again, or correct its forward.",
             )
-    return [Reference(*told) for told in zip(probes, truths, floors, strict=True)]
+    return [Reference(*told) for told in zip(probes, truths, rounding_errors, strict=True)]
 
 
-def at_setting(module: nn.Module, references: Sequence[Reference], setting: Setting) -> list[Reference]:
-    """The same probes and truth, with the floor of another setting. `module` is left as it was, on the CPU.
+def at_setting(module: nn.Module, references: Sequence[Reference], setting: Backend) -> list[Reference]:
+    """The same probes and truth, with the rounding error of another setting. `module` is left as it was, on the CPU.
 
     Raises:
         ExportError: the model does not run at that setting, or gives logits there that are not finite.
@@ -105,33 +105,36 @@ def at_setting(module: nn.Module, references: Sequence[Reference], setting: Sett
     probes = [reference.probe for reference in references]
     with _explained(setting), quiet():
         there = copy.deepcopy(module).to(setting.device, setting.dtype)
-        floors = _floors(there, probes, [reference.truth for reference in references], setting)
-    for probe, floor in zip(probes, floors, strict=True):
-        if not np.isfinite(floor):
+        rounding_errors = _rounding_errors(there, probes, [reference.truth for reference in references], setting)
+    for probe, rounding_error in zip(probes, rounding_errors, strict=True):
+        if not np.isfinite(rounding_error):
             raise ExportError(
                 f"The model gives logits that are not finite on the probe {probe.name} in {setting.words}.",
                 "Its values grow past what that holds; export it at another precision, or train it again.",
             )
-    return [replace(reference, floor=floor) for reference, floor in zip(references, floors, strict=True)]
+    return [
+        replace(reference, rounding_error=rounding_error)
+        for reference, rounding_error in zip(references, rounding_errors, strict=True)
+    ]
 
 
-def _floors(
+def _rounding_errors(
     module: nn.Module,
     probes: Sequence[Probe],
     truths: Sequence[npt.NDArray[np.float64]],
-    setting: Setting,
+    setting: Backend,
     on_stage: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[float]:
-    """The floor of each probe; `module` is at `setting` already."""
+    """The rounding error of each probe; `module` is at `setting` already."""
     inputs = [torch.from_numpy(probe.images).to(setting.device, setting.dtype) for probe in probes]
-    floors = [setting.epsilon * float(np.abs(truth).max()) for truth in truths]
+    rounding_errors = [setting.epsilon * float(np.abs(truth).max()) for truth in truths]
     with setting.active(), torch.inference_mode():
         for done, evaluate in enumerate(EVALUATIONS, 1):
             for index, output in enumerate(evaluate(module, inputs, done, setting)):
                 deviation = np.abs(output.double().cpu().numpy() - truths[index]).max()
-                floors[index] = float(np.maximum(floors[index], deviation))  # keeps NaN
+                rounding_errors[index] = float(np.maximum(rounding_errors[index], deviation))  # keeps NaN
             on_stage(done, len(EVALUATIONS))
-    return floors
+    return rounding_errors
 
 
 @contextmanager
@@ -153,7 +156,7 @@ def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 @contextmanager
-def _explained(setting: Setting = CPU) -> Iterator[None]:
+def _explained(setting: Backend = CPU) -> Iterator[None]:
     where = "" if setting == CPU else f" in {setting.words}"
     try:
         yield
@@ -164,11 +167,11 @@ def _explained(setting: Setting = CPU) -> Iterator[None]:
         ) from error
 
 
-def _plain(module: nn.Module, inputs: list[Tensor], seed: int, setting: Setting) -> list[Tensor]:
+def _plain(module: nn.Module, inputs: list[Tensor], seed: int, setting: Backend) -> list[Tensor]:
     return [module(images.clone()) for images in inputs]  # some write into what they are given
 
 
-def _channels_last_and_jittered(module: nn.Module, inputs: list[Tensor], seed: int, setting: Setting) -> list[Tensor]:
+def _channels_last_and_jittered(module: nn.Module, inputs: list[Tensor], seed: int, setting: Backend) -> list[Tensor]:
     with _jitter(module, _Noise(seed, setting)):
         return [module(images.clone(memory_format=torch.channels_last)) for images in inputs]
 
@@ -179,7 +182,7 @@ EVALUATIONS: tuple[Evaluate, ...] = (_plain, _channels_last_and_jittered)
 class _Noise:
     """Random factors 1 ± epsilon in any number: slices of one pool, which is much cheaper than drawing each."""
 
-    def __init__(self, seed: int, setting: Setting = CPU) -> None:
+    def __init__(self, seed: int, setting: Backend = CPU) -> None:
         self.generator = torch.Generator().manual_seed(seed)
         self.setting = setting
         self.pool = torch.empty(0)

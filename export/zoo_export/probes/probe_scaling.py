@@ -14,7 +14,7 @@ CLIPS = {nn.functional.hardtanh, nn.functional.relu6}
 CLIPPED = 32  # channels, of which one is moved to where it is clipped: more of them would drown the others' errors
 
 
-class Awaken(TorchFunctionMode):
+class ScaleProbes(TorchFunctionMode):
     """Moves the bias of each of `layers` and `norms` at its first call, so that what follows lets damage through.
 
     In general each channel's mean gets barely positive: a ReLU behind it is neither dead nor the identity. Where an

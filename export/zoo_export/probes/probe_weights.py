@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from zoo_export.probes.probe_scaling import Awaken
+from zoo_export.probes.probe_scaling import ScaleProbes
 from zoo_export.probes.probes import Probe
 
 SEED = 20_210_301
@@ -59,7 +59,7 @@ def draw_probe_weights(module: nn.Module, probes: list[Probe], louder: Set[str] 
     noise = np.concatenate([probe.images for probe in probes if probe.name.startswith("noise")])
     settle = partial(_settle, changed)
     hooks = [norm.register_forward_pre_hook(settle) for norm in _norms(module)]
-    awaken = Awaken(layers, [norm for norm in _norms(module) if norm.bias in changed], generator)
+    awaken = ScaleProbes(layers, [norm for norm in _norms(module) if norm.bias in changed], generator)
     try:
         with awaken:
             module(torch.from_numpy(noise))  # all in one batch, so that every layer's signal fits them

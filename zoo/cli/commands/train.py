@@ -24,9 +24,9 @@ from zoo.cli.recipe_options import recipe_options
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
     from zoo.data.datasets import Data
-    from zoo.training.distributed.process_group import Ranks
-    from zoo.training.job import Result, Told
-    from zoo.training.prepare import Places
+    from zoo.training.distributed.process_group import ProcessGroup
+    from zoo.training.job import Result, TrainCallbacks
+    from zoo.training.prepare import RunPaths
     from zoo.training.recipe.recipe import Recipe
     from zoo.training.trainer import Epoch, Step
 
@@ -84,7 +84,9 @@ def command(lazy: "Lazy", /, as_json: bool, checkpoint_every: float, **options: 
         _tell_result(result, as_json)
 
 
-def _train(lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_every: float, ranks: "Ranks") -> "Result":
+def _train(
+    lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_every: float, ranks: "ProcessGroup"
+) -> "Result":
     from dataclasses import replace
 
     from zoo.training.job import run_job
@@ -99,13 +101,13 @@ def _train(lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_eve
     return run_job(lazy.registry, recipe, places, told, ranks)
 
 
-def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, Places]":
+def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, RunPaths]":
     from zoo.cli.recipe_cli import asked_recipe
     from zoo.contract.errors import UsageError
     from zoo.contract.specs import NAME, Dataset
     from zoo.files.folders import data_root
     from zoo.models.devices import pick_device
-    from zoo.training.prepare import Places
+    from zoo.training.prepare import RunPaths
 
     options = {name: value for name, value in options.items() if name not in UNASKED}
     tag, name = options.pop("tag"), options.pop("run_name")
@@ -115,7 +117,7 @@ def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, Places]":
         raise UsageError(f"The run name {name!r} is no plain name.", "Say --runs for another folder.")
     place = {key: options.pop(key) for key in (*ANEW, "runs")}
     recipe = asked_recipe(lazy.registry, options)
-    places = Places(
+    places = RunPaths(
         data_root=data_root(place.pop("data_root")),
         tag=lazy.registry.find(Dataset, recipe.data).spec.name if tag is None else tag,
         run_name=name,
@@ -127,11 +129,13 @@ def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, Places]":
     return recipe, places
 
 
-def _resume(lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_every: float, ranks: "Ranks") -> "Result":
+def _resume(
+    lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_every: float, ranks: "ProcessGroup"
+) -> "Result":
     from zoo.contract.errors import UsageError
     from zoo.files.environment import differences, versions
     from zoo.models.devices import describe, pick_device
-    from zoo.training.resume import Anew, find_run, resume_job
+    from zoo.training.resume import ResumeOverrides, find_run, resume_job
     from zoo.training.run.record import parse_record
 
     run = options.pop("resume")
@@ -158,16 +162,16 @@ def _resume(lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_ev
     if changed:
         show.line(f"warning: the weights may differ from those of a run that was not interrupted: {'; '.join(changed)}")
     told = _told(show, record.recipe, record.device, checkpoint_every, tensorboard, ranks)
-    return resume_job(lazy.registry, path, record, Anew(**anew), told, ranks)
+    return resume_job(lazy.registry, path, record, ResumeOverrides(**anew), told, ranks)
 
 
 def _told(
-    show: Progress, recipe: "Recipe", device: str, checkpoint_every: float, tensorboard: bool, ranks: "Ranks"
-) -> "Told":
-    from zoo.training.job import Told
+    show: Progress, recipe: "Recipe", device: str, checkpoint_every: float, tensorboard: bool, ranks: "ProcessGroup"
+) -> "TrainCallbacks":
+    from zoo.training.job import TrainCallbacks
 
     on = device if ranks.world == 1 else f"{ranks.world} ranks, each {device.partition(':')[0]}"
-    return Told(
+    return TrainCallbacks(
         reading=lambda split, done, n: show.update(f"reading {split} images", done, n),
         data=lambda data: _tell_data(show, recipe, on, data),
         start=show.line,
@@ -179,7 +183,7 @@ def _told(
     )
 
 
-def _tell_differences(show: Progress, like: str, places: "Places", ranks: "Ranks") -> None:
+def _tell_differences(show: Progress, like: str, places: "RunPaths", ranks: "ProcessGroup") -> None:
     from zoo.files.card import read_card
     from zoo.files.environment import PACKAGES, differences, versions
     from zoo.files.folders import find_weights

@@ -11,7 +11,7 @@ from zoo.models.losses import LossFunction
 
 
 @dataclass(frozen=True)
-class Mixed:
+class MixedBatch:
     """A batch, and what its images show.
 
     Args:
@@ -34,7 +34,7 @@ class Mixed:
         return torch.stack([share * loss(logits, labels) for share, labels in self.targets]).sum()
 
 
-def mix(images: Tensor, labels: Tensor, mixup: float, cutmix: float, generator: torch.Generator) -> Mixed:
+def mix(images: Tensor, labels: Tensor, mixup: float, cutmix: float, generator: torch.Generator) -> MixedBatch:
     """Mix each image of a batch in random order with the one before it.
 
     The share is drawn from Beta(alpha, alpha), one for the batch. Mixup adds the two images by their shares. CutMix
@@ -48,7 +48,7 @@ def mix(images: Tensor, labels: Tensor, mixup: float, cutmix: float, generator: 
         generator: on the CPU.
     """
     if not mixup and not cutmix:
-        return Mixed(images, ((1.0, labels),))
+        return MixedBatch(images, ((1.0, labels),))
     cut = not mixup or (bool(cutmix) and bool(torch.rand((), generator=generator) < 0.5))
     alpha = cutmix if cut else mixup
     seed = int(torch.randint(2**63 - 1, (), generator=generator))
@@ -63,7 +63,7 @@ def mix(images: Tensor, labels: Tensor, mixup: float, cutmix: float, generator: 
         share = 1 - (below - top) * (right - left) / (height * width)
     else:
         images = other.lerp(images, share)
-    return Mixed(images, ((share, labels), (1 - share, labels.roll(1, 0))))
+    return MixedBatch(images, ((share, labels), (1 - share, labels.roll(1, 0))))
 
 
 def _span(side: int, share: float, generator: torch.Generator) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zoo.contract.preprocess import Preprocess
 from zoo.training.augment.erase import erase
-from zoo.training.augment.mix import Mixed, mix
+from zoo.training.augment.mix import MixedBatch, mix
 from zoo.training.augment.shift import augment
 from zoo.training.plan import Plan
 from zoo.training.recipe.recipe import Recipe
@@ -37,7 +37,7 @@ class Augmenter:
 
             self._trivial = trivial_augment
 
-    def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Mixed:
+    def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> MixedBatch:
         """Augment a batch.
 
         Args:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zoo.contract.errors import TrainingError
-from zoo.training.optim.ema import Average
+from zoo.training.optim.ema import ModelEma
 from zoo.training.optim.freeze import freeze
 from zoo.training.optim.layer_decay import lr_scales
 from zoo.training.optim.optimizers import make_optimizers
@@ -42,7 +42,7 @@ class State:
 
     module: nn.Module
     optimizers: list[Optimizer]
-    average: Average | None
+    average: ModelEma | None
     total: Tensor
     sound: Tensor
     step: int = 0
@@ -68,7 +68,7 @@ class State:
             module=module,
             optimizers=make_optimizers(module, recipe, scales, head),
             still=still,
-            average=Average(module, recipe.ema) if recipe.ema else None,
+            average=ModelEma(module, recipe.ema) if recipe.ema else None,
             total=torch.zeros((), device=device),
             sound=torch.zeros((), dtype=torch.int64, device=device),
         )

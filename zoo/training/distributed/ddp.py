@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from zoo.contract.errors import TrainingError, UsageError
-from zoo.training.distributed.process_group import Ranks
+from zoo.training.distributed.process_group import ProcessGroup
 
 
-def refuse_uneven(batch_size: int, ranks: Ranks) -> None:
+def refuse_uneven(batch_size: int, ranks: ProcessGroup) -> None:
     """Raise `UsageError` where the ranks cannot have equal shares of a batch."""
     if batch_size % ranks.world:
         near = max(1, batch_size // ranks.world) * ranks.world
@@ -22,7 +22,7 @@ def refuse_uneven(batch_size: int, ranks: Ranks) -> None:
         )
 
 
-def refuse_different(said: Mapping[str, Any], ranks: Ranks) -> None:
+def refuse_different(said: Mapping[str, Any], ranks: ProcessGroup) -> None:
     """Raise `TrainingError` where the recipe or the data differs from rank 0's.
 
     Args:
@@ -36,7 +36,7 @@ def refuse_different(said: Mapping[str, Any], ranks: Ranks) -> None:
         raise TrainingError(f"{what}.", "Start every rank with the same command, weights and data.")
 
 
-def share(order: Tensor, batch_size: int, ranks: Ranks) -> Tensor:
+def share(order: Tensor, batch_size: int, ranks: ProcessGroup) -> Tensor:
     """Of the images in `order` (int64 `[M]`), those of this rank: the same part of each batch.
 
     Args:
@@ -47,13 +47,13 @@ def share(order: Tensor, batch_size: int, ranks: Ranks) -> Tensor:
     return order.view(-1, ranks.world, batch_size // ranks.world)[:, ranks.rank].flatten()
 
 
-class Forward:
+class DDPModel:
     """A model's forward pass in training, whose backward pass averages the gradients over the ranks.
 
     Of `accumulate` passes in a row, the last one averages: what the others left is in the gradients then.
     """
 
-    def __init__(self, module: nn.Module, ranks: Ranks, *, accumulate: int, compiled: bool) -> None:
+    def __init__(self, module: nn.Module, ranks: ProcessGroup, *, accumulate: int, compiled: bool) -> None:
         self._accumulate, self._count = accumulate, 0
         self._parallel: DistributedDataParallel | None = None
         if ranks.world > 1:
@@ -86,7 +86,7 @@ class _Spared(nn.Module):
 
 
 def same_checkpoint(
-    found: tuple[dict[str, Tensor], dict[str, Any]] | None, ranks: Ranks
+    found: tuple[dict[str, Tensor], dict[str, Any]] | None, ranks: ProcessGroup
 ) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """The checkpoint that rank 0 found, or `None`, on every rank; the others need not see the run folder."""
     if ranks.world == 1:

@@ -8,12 +8,12 @@ from zoo.data.datasets import Data
 from zoo.evaluation.calibration import Calibration
 from zoo.evaluation.evaluate import Evaluation, evaluate
 from zoo.models.losses import LossFunction
-from zoo.training.distributed.process_group import Ranks
+from zoo.training.distributed.process_group import ProcessGroup
 from zoo.training.hold_out import Subset
 
 
 def measure(
-    module: nn.Module, batches: Batches, data: Data, loss: LossFunction, device: torch.device, ranks: Ranks
+    module: nn.Module, batches: Batches, data: Data, loss: LossFunction, device: torch.device, ranks: ProcessGroup
 ) -> Evaluation:
     """`evaluate`, each rank a share of the images; counts are added up, so every rank gets the figures of the whole.
 
@@ -28,7 +28,7 @@ def measure(
     return _added(part, mine.n, classes, ranks)
 
 
-def _added(part: Evaluation | None, n: int, classes: int, ranks: Ranks) -> Evaluation:
+def _added(part: Evaluation | None, n: int, classes: int, ranks: ProcessGroup) -> Evaluation:
     nothing = torch.device("cpu")
     calibration = Calibration(nothing) if part is None else part.calibration
     confusion = torch.zeros(classes, classes, dtype=torch.int64) if part is None else part.confusion

@@ -16,7 +16,7 @@ from zoo.contract.errors import TrainingError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ranks:
+class ProcessGroup:
     """This process among those of a run. The default is a process of its own, for which all of this is nothing.
 
     Args:
@@ -114,7 +114,7 @@ class Ranks:
         return result
 
 
-ALONE = Ranks()
+ALONE = ProcessGroup()
 
 
 def is_lost(error: BaseException | None) -> bool:

@@ -11,14 +11,14 @@ import torch.distributed as dist
 
 from zoo.contract.errors import DeviceError, TrainingError, UsageError
 from zoo.models.devices import available, pick_device
-from zoo.training.distributed.process_group import ALONE, Ranks, explaining
+from zoo.training.distributed.process_group import ALONE, ProcessGroup, explaining
 
 PATIENCE = timedelta(minutes=30)  # that a rank waits for one that lives, and may be fetching or reading its data
 ADDRESS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what the rendezvous `env://` reads
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Ranks]:
+def joined(device: str) -> Iterator[ProcessGroup]:
     """Meet the other ranks where torchrun started this process, and part from them at the end.
 
     Args:
@@ -54,13 +54,13 @@ def joined(device: str) -> Iterator[Ranks]:
     dist.destroy_process_group()  # not after an error, where it would wait for ranks that are gone
 
 
-def _started() -> Ranks:
+def _started() -> ProcessGroup:
     if not all(name in os.environ for name in ADDRESS):
         return ALONE
     try:
         rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         local = int(os.environ.get("LOCAL_RANK", rank))
-        ranks = Ranks(rank=rank, world=world, local=local, locals=int(os.environ.get("LOCAL_WORLD_SIZE", world)))
+        ranks = ProcessGroup(rank=rank, world=world, local=local, locals=int(os.environ.get("LOCAL_WORLD_SIZE", world)))
     except ValueError as error:
         raise UsageError(f"A rank in the environment is no number: {error}.", "Start zoo with torchrun.") from None
     if not 0 <= rank < world or not 0 <= local < ranks.locals <= world:
@@ -68,7 +68,7 @@ def _started() -> Ranks:
     return ranks
 
 
-def _own_device(ranks: Ranks, told: str) -> torch.device:
+def _own_device(ranks: ProcessGroup, told: str) -> torch.device:
     kind = "cuda" if told == "auto" and "cuda" in available() else "cpu" if told == "auto" else told
     if kind not in ("cpu", "cuda"):
         raise UsageError(f"Several ranks cannot train on {told}.", "Say --device cuda, which gives each its own GPU.")

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
-class Average:
+class ModelEma:
     """An exponential moving average of the parameters and floating-point buffers of a model, as a model.
 
     BatchNorm's statistics are averaged along with the weights, so that they fit them; counters are copied. The decay

@@ -1,8 +1,8 @@
 """Blame: which step on the way to an artifact a difference comes from, and where in the model it begins.
 
 The way has hops, for ONNX: captured by torch.export, lowered, optimised and saved, then optimised by onnxruntime. The
-first after which the logits leave the budget is to blame. Inside it the values on the way are compared, in the order
-in which they are made, and the first that leaves its own budget is named.
+first after which the logits leave the tolerance is to blame. Inside it the values on the way are compared, in the order
+in which they are made, and the first that leaves its own tolerance is named.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +23,7 @@ from zoo_export.capture import INPUT, OUTPUT, Capture, quiet
 from zoo_export.formats.onnx.format import LEVELS, PROTOBUF_LIMIT
 from zoo_export.formats.onnx.lowering import lower
 from zoo_export.formats.torch_stages import pt2_hops, torchscript_hops
-from zoo_export.parity.judge import BUDGET, judge
+from zoo_export.parity.judge import TOLERANCE_FACTOR, judge
 from zoo_export.parity.reference import Reference
 
 HOPS = {  # by the function of the format
@@ -43,7 +43,7 @@ class Blame:
             single value could be found. A fused node counts as the last module that was fused into it.
         source: the line of the user's model, such as `torchvision/models/resnet.py:95`; empty where unknown.
         value: the name of the first wrong value; empty where none was found.
-        ratio: the error of the logits after this hop, in floors.
+        ratio: the error of the logits after this hop, in rounding errors.
     """
 
     hop: str
@@ -133,16 +133,16 @@ def _first_wrong_value(
     scratch: Path,
     ours: bool,
 ) -> Place | None:
-    """The first value of an ONNX file that leaves its budget, among those with the name of a node that was lowered.
+    """The first value of an ONNX file that leaves its tolerance, among those with the name of a node that was lowered.
 
     Truth is the decomposed program in float64.
     """
     program = lower(capture).exported_program
     assert program is not None  # it was lowered from one
-    truths, floors = evaluate(program, capture.module.state_dict(), torch.from_numpy(reference.probe.images))
+    truths, rounding_errors = evaluate(program, capture.module.state_dict(), torch.from_numpy(reference.probe.images))
     nodes = {node.name: node for node in program.graph.nodes}
     (logits,) = program.graph_signature.user_outputs
-    nodes[OUTPUT], truths[OUTPUT], floors[OUTPUT] = nodes[logits], truths[logits], floors[logits]
+    nodes[OUTPUT], truths[OUTPUT], rounding_errors[OUTPUT] = nodes[logits], truths[logits], rounding_errors[logits]
     known = set(truths) if ours else {OUTPUT, *_named_alike(_load(path), {name: nodes[name] for name in truths})}
 
     def wrong(*names: str) -> list[str]:
@@ -150,7 +150,11 @@ def _first_wrong_value(
         made, exposed = _expose(model, set(names)), scratch / "exposed.onnx"
         _save(model, exposed)
         given = zip(made, _run(exposed, level, reference.probe.images, made), strict=True)
-        return [name for name, value in given if leaves(value, truths[name].numpy(), BUDGET * floors[name])]
+        return [
+            name
+            for name, value in given
+            if leaves(value, truths[name].numpy(), TOLERANCE_FACTOR * rounding_errors[name])
+        ]
 
     first = next(iter(wrong(*known)), None) or _first_alone(_load(path), known, wrong)
     if first is None or (not ours and first == OUTPUT):  # anything before it may be wrong

@@ -12,7 +12,7 @@ from zoo.contract.errors import ExportError
 from zoo_export.capture import Capture, first_line, quiet
 from zoo_export.formats.pt2.archive import refuse_unsafe
 from zoo_export.formats.torch_runner import Run, named, torch_runner
-from zoo_export.parity.backend import Setting
+from zoo_export.parity.backend import Backend
 
 PRIVATE = ("stack_trace", "from_node", "source_fn_stack")  # of a node; the first holds paths
 
@@ -50,7 +50,7 @@ def runner(path: Path, *, provider: str = "cpu") -> Run | Mapping[str, Run]:
         ExportError: PyTorch does not load it, or it asks for more than tensors and operators.
     """
     refuse_unsafe(path)
-    setting = Setting(provider)
+    setting = Backend(provider)
     try:
         with quiet():
             program = torch.export.load(path)

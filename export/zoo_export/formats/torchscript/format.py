@@ -10,7 +10,7 @@ import torch
 from zoo.contract.errors import ExportError
 from zoo_export.capture import Capture, first_line, quiet
 from zoo_export.formats.torch_runner import Run, named, torch_runner
-from zoo_export.parity.backend import Setting
+from zoo_export.parity.backend import Backend
 
 _JIT: Any = torch.jit  # untyped, in part
 
@@ -45,7 +45,7 @@ def runner(path: Path, *, provider: str = "cpu") -> Run | Mapping[str, Run]:
     Raises:
         ExportError: PyTorch does not load it.
     """
-    setting = Setting(provider)
+    setting = Backend(provider)
     try:
         with quiet():
             module = _JIT.load(path, map_location=setting.device).eval()
