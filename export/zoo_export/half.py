@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from zoo.contract.errors import ExportError
+from zoo.contract.evidence import Probe
 from zoo_export.capture import Capture, first_line, quiet
 from zoo_export.parity.backend import Backend
 from zoo_export.parity.check import Check
-from zoo_export.parity.judge import TOLERANCE_FACTOR
-from zoo_export.parity.reference import Reference, at_setting
+from zoo_export.parity.reference import at_backend
 
 HALF = Backend(dtype=torch.float16)
 CASTS = {"aten.to.dtype", "aten._to_copy.default", "aten._assert_tensor_metadata.default"}
@@ -65,19 +65,19 @@ def half_check(name: str, check: Check, settings: Sequence[Backend]) -> Check:
         ExportError: the model does not run in half precision, its values grow past what that holds, or its rounding
             there is so large that an artifact that gives the same logits for every image would pass.
     """
-    refuse_overflow(name, check.module, check.references)
-    found = {each: tuple(at_setting(check.module, check.references, each)) for each in {HALF, *settings}}
-    if any(constant_passes(references) for references in found.values()):
+    refuse_overflow(name, check.module, check.probes)
+    found = {each: tuple(at_backend(check.module, check.probes, each)) for each in {HALF, *settings}}
+    if any(constant_passes(probes) for probes in found.values()):
         raise ExportError(
             f"Half precision is too coarse for {name}: within 20 of its rounding errors, one and the same answer for "
             "every image would pass.",
             OTHERWISE,
         )
-    return replace(check, references=found[HALF], elsewhere=found)
+    return replace(check, probes=found[HALF], elsewhere=found)
 
 
 @torch.inference_mode()
-def refuse_overflow(name: str, module: nn.Module, references: Sequence[Reference]) -> None:
+def refuse_overflow(name: str, module: nn.Module, probes: Sequence[Probe]) -> None:
     """Refuse a model that does not run in half precision, or whose values are not finite there.
 
     Raises:
@@ -93,29 +93,24 @@ def refuse_overflow(name: str, module: nn.Module, references: Sequence[Reference
     for layer, part in half.model.named_modules():
         if not any(part.children()):
             part.register_forward_hook(lambda _, given, output, layer=layer: look(layer, output))
-    for reference in references:
+    for probe in probes:
         try:
             with quiet():
-                look("its own forward", half(torch.from_numpy(reference.probe.images)))
+                look("its own forward", half(torch.from_numpy(probe.images)))
         except Exception as error:
             raise ExportError(f"{name} does not run in half precision: {first_line(error)}", OTHERWISE) from error
         if overflown:
             raise ExportError(
                 f"{name} overflows in half precision, which holds numbers up to 65504: {overflown[0] or 'the model'} "
-                f"gives values that are not finite on the probe {reference.probe.name}.",
+                f"gives values that are not finite on the probe {probe.name}.",
                 OTHERWISE,
             )
 
 
-def constant_passes(references: Sequence[Reference]) -> bool:
+def constant_passes(probes: Sequence[Probe]) -> bool:
     """Whether an artifact that gives the same logits for every image could pass."""
-    tolerances = [TOLERANCE_FACTOR * reference.rounding_error for reference in references]
-    least = np.max(
-        [(told.truth - tolerance).max(0) for told, tolerance in zip(references, tolerances, strict=True)], axis=0
-    )
-    most = np.min(
-        [(told.truth + tolerance).min(0) for told, tolerance in zip(references, tolerances, strict=True)], axis=0
-    )
+    least = np.max([(probe.truth - probe.tolerance).max(0) for probe in probes], axis=0)
+    most = np.min([(probe.truth + probe.tolerance).min(0) for probe in probes], axis=0)
     return bool((least <= most).all())
 
 

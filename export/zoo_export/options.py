@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
+from zoo.contract.evidence import Override
 from zoo_export.parity.backend import FLOAT16, FLOAT32, Backend, settings_of
-from zoo_export.parity.override import Override
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class ExportOptions:
 
     Args:
         verify: whether it is judged at all.
-        override: tolerances in place of the derived tolerance.
+        override: tolerances in place of the default tolerance.
         save: the folder to make where an artifact fails its check.
         force: whether `save` may be replaced.
         providers: of onnxruntime, in short, that artifacts are judged on; `check_providers` says whether they work.

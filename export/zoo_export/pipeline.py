@@ -2,20 +2,20 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import zoo_runtime
 from zoo.contract.errors import DifferenceError, ExportError, OutputError, ZooError
+from zoo.contract.evidence import Artifact, ArtifactRecord, Comparison, Export
 from zoo.contract.specs import ExportFormat
 from zoo.files.atomic import is_of_writing, new_folder
 from zoo.models.load import Model
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry, Registry
 from zoo_export.bundle import golden, manifest
-from zoo_export.bundle.certificate import build_certificate, describe_artifact
+from zoo_export.bundle.certificate import build_certificate, describe_artifact, files_by_role
 from zoo_export.bundle.readme import readme
 from zoo_export.capture import Capture, first_line
 from zoo_export.failures.difference import difference, worst
@@ -26,18 +26,9 @@ from zoo_export.options import STANDARD, ExportOptions
 from zoo_export.parity.backend import FLOAT32
 from zoo_export.parity.check import Check
 from zoo_export.parity.evidence import gather_evidence, no_evidence
-from zoo_export.parity.judge import Comparison, passed
+from zoo_export.parity.judge import passed
 from zoo_export.probes.sizes import all_sizes, captured_from
 from zoo_export.runners import judge_artifact, takes_provider
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What an export came to: the folder, the manifest in it, and what was judged for each format."""
-
-    path: Path
-    manifest: dict[str, Any]
-    comparisons: dict[str, list[Comparison]]
 
 
 def export_model(
@@ -50,7 +41,7 @@ def export_model(
     force: bool = False,
     terms: ExportOptions = STANDARD,
     on_stage: Callable[[str], None] = lambda stage: None,
-) -> Exported:
+) -> Export:
     """Export `model` to the new folder `output` and prove that every artifact computes what it computes.
 
     Raises:
@@ -68,19 +59,18 @@ def export_model(
         if terms.verify:
             on_stage("evaluating the model in float64, and its rounding")
             evidence = gather_evidence(registry, model, data_root, terms, sizes)
-            golden.write_golden(folder / golden.NAME, evidence.checks[0].references)
+            golden.write_golden(folder / golden.NAME, evidence.checks[0].probes)
         else:
             evidence = no_evidence(model, capture, sizes)
         captures = [capture, *(capture.variant(check.module) for check in evidence.checks[1:])]
         published = half_capture(capture) if terms.half else capture
-        artifacts: dict[str, str] = {}
-        described: dict[str, Any] = {}
+        artifacts: dict[str, Artifact] = {}
+        described: dict[str, ArtifactRecord] = {}
         comparisons: dict[str, list[Comparison]] = {}
         proof: dict[str, list[Comparison]] = {}
         for entry in formats:
             name = entry.spec.name
-            artifacts[name] = f"model{entry.spec.suffix}"
-            path = folder / artifacts[name]
+            path = folder / f"model{entry.spec.suffix}"
             if evidence.half is not None:
                 on_stage(f"proving {name} in float32 first{_where(entry, terms)}")
                 proof[name] = _prove(entry, captures, evidence.checks, path.name, terms)
@@ -92,16 +82,14 @@ def export_model(
                 comparisons[name] = _check(entry, [published], [evidence.half], path, terms)
             else:
                 comparisons[name] = _check(entry, captures, evidence.checks, path, terms)
+            artifacts[name] = Artifact(files_by_role(path), registry.full_name(entry))
             described[name] = describe_artifact(entry, path, evidence.verdict, comparisons[name])
         shutil.copyfile(zoo_runtime.__file__, folder / "zoo_runtime.py")
         certificate = build_certificate(registry, model, evidence, described, proof)
-        content = manifest.build_manifest(published, terms.precision, artifacts, certificate)
-        content["formats"] = {entry.spec.name: registry.full_name(entry) for entry in formats}
-        if smallest is not None:
-            content["input"]["smallest"] = smallest
+        content = manifest.build_manifest(published, terms.precision, artifacts, certificate, smallest)
         (folder / "README.md").write_text(readme(content, comparisons), encoding="utf-8")
-        manifest.write_manifest(folder, content)
-    return Exported(output, content, comparisons)
+        content = manifest.write_manifest(folder, content)
+    return Export(output, content, comparisons)
 
 
 def _refuse_same_file(formats: Sequence[Entry[ExportFormat]]) -> None:
@@ -200,11 +188,11 @@ def _failed(
     blamed = _blamed(entry, capture, check, artifact, found)
     error = difference(capture.name, artifact.name, found, blamed, terms.override)
     failed = worst(found)
-    told = next((reference for reference in check.references if reference.probe.name == failed.probe), None)
-    if terms.save is None or told is None:
+    probe = next((probe for probe in check.probes if probe.name == failed.probe), None)
+    if terms.save is None or probe is None:
         return error
     output = next(output for comparison, output in outputs if comparison is failed)
-    failure = Failure(capture.name, entry, artifact, failed, output, told, terms.override, blamed)
+    failure = Failure(capture.name, entry, artifact, failed, output, probe, terms.override, blamed)
     try:
         save_failure(terms.save, failure, force=terms.force)
     except OutputError as unsaved:  # the difference matters more
@@ -222,5 +210,5 @@ def _blamed(
     from zoo_export.formats.onnx.stages import sentence  # only where it is needed: it loads onnxruntime
 
     failed = worst(found)
-    told = next(reference for reference in check.references if reference.probe.name == failed.probe)
-    return sentence(entry.spec.export, capture, artifact, told)
+    probe = next(probe for probe in check.probes if probe.name == failed.probe)
+    return sentence(entry.spec.export, capture, artifact, probe)

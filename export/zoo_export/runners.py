@@ -5,14 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from zoo.contract.errors import ExportError, ZooError
+from zoo.contract.evidence import Comparison, Override, Probe
 from zoo.contract.specs import ExportFormat
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
 from zoo_export.capture import first_line
 from zoo_export.parity.backend import Backend
-from zoo_export.parity.judge import Comparison, Runner, run_and_judge
-from zoo_export.parity.override import Override
-from zoo_export.parity.reference import Reference
+from zoo_export.parity.judge import Runner, run_and_judge
 
 
 def takes_provider(entry: Entry[ExportFormat]) -> bool:
@@ -47,16 +46,17 @@ def load_runner(entry: Entry[ExportFormat], path: Path, provider: str = "cpu") -
 def judge_artifact(
     entry: Entry[ExportFormat],
     path: Path,
-    at: Callable[[Backend], Sequence[Reference]],
+    at: Callable[[Backend], Sequence[Probe]],
     settings: Sequence[Backend],
     weights: str,
     override: Override | None = None,
     on_judged: Callable[[Comparison, object], None] = lambda comparison, output: None,
 ) -> list[Comparison]:
-    """Run the artifact at each setting, or on the CPU if its format knows no other, and judge each by its own rounding error.
+    """Run the artifact at each setting, or on the CPU if its format knows no other, and judge it by the rounding error
+    there.
 
     Args:
-        at: what is known of the model's outputs at a setting.
+        at: the probes with the rounding error at a setting.
         override, on_judged: as for `run_and_judge`.
 
     Raises:

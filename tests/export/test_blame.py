@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.fx import Node
 
 from zoo.contract.errors import DifferenceError
+from zoo.contract.evidence import Probe
 from zoo.models.load import BuildArgs, Model, open_model
 from zoo_export.blame.hops import ALL, BASIC, CAPTURED, FILE, LOWERED
 from zoo_export.capture import Capture
@@ -22,7 +23,6 @@ from zoo_export.formats.onnx import lowering
 from zoo_export.formats.onnx import stages as blaming
 from zoo_export.formats.onnx.stages import blame
 from zoo_export.parity.check import make_checks
-from zoo_export.parity.reference import Reference
 from zoo_export.probes.probes import make_probes
 
 ATEN = torch.ops.aten
@@ -64,7 +64,7 @@ class Subject:
 
     model: Model
     module: nn.Module
-    reference: Reference
+    reference: Probe
     whole: Capture  # with no fault in it
 
     def capture(self) -> Capture:
@@ -94,7 +94,7 @@ def _subject(registry, name: str) -> Subject:
             model = Model("attentive", Attentive().eval(), card, None)
     check = make_checks(model.module, make_probes(model.card.preprocess)[:2])[-1]
     capture = Capture(model.name, check.module, model.card)
-    return Subject(model, check.module, check.references[-1], capture)
+    return Subject(model, check.module, check.probes[-1], capture)
 
 
 def _eight(registry):

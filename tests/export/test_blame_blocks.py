@@ -18,6 +18,7 @@ from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 from torchvision.models.mobilenetv3 import InvertedResidualConfig, MobileNetV3
 from torchvision.models.vision_transformer import VisionTransformer
 
+from zoo.contract.evidence import Probe
 from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card
 from zoo_classic.lenet import LeNet5
@@ -28,7 +29,6 @@ from zoo_export.formats.onnx import format as onnx_format
 from zoo_export.formats.onnx import lowering
 from zoo_export.formats.onnx.stages import blame
 from zoo_export.parity.check import make_checks
-from zoo_export.parity.reference import Reference
 from zoo_export.probes.probes import make_probes
 
 CLASSES = 5
@@ -54,7 +54,7 @@ class Subject:
 
     module: nn.Module
     card: Card
-    reference: Reference
+    reference: Probe
     whole: Capture
     file: Path
 
@@ -87,7 +87,7 @@ def _subject(name: str, path: Path) -> Subject:
     check = make_checks(module, make_probes(preprocess)[:2])[-1]
     capture = Capture("net", check.module, card)
     onnx_format.export(capture, path)
-    return Subject(check.module, card, check.references[-1], capture, path)
+    return Subject(check.module, card, check.probes[-1], capture, path)
 
 
 each_network = pytest.mark.parametrize("name", NETWORKS)

@@ -153,9 +153,12 @@ def test_a_third_partys_format_is_exported_checked_and_verified_like_our_own(
 
     registry = make_registry(good_export, good_runner, requires=("torch",))
     made = try_export(make_model(), "torchscript", "planted", registry=registry)
-    assert made.manifest["artifacts"] == {"torchscript": "model.torchscript", "planted": "model.planted"}
+    assert {name: artifact.file for name, artifact in made.manifest.artifacts.items()} == {
+        "torchscript": "model.torchscript",
+        "planted": "model.planted",
+    }
     assert "model.planted" in (made.path / "README.md").read_text()
-    assert "model.planted" in made.manifest["files"]
+    assert "model.planted" in made.manifest.to_dict()["files"]
     assert set(verify_folder(registry, made.path).comparisons) == {"torchscript", "planted"}
     assert set(verify_folder(registry, made.path, ["planted"]).comparisons) == {"planted"}
 
@@ -166,7 +169,9 @@ def test_a_format_may_write_a_second_file_and_it_is_hashed_too(make_model, make_
         path.with_name(path.name + ".data").write_bytes(b"tensors")
 
     made = try_export(make_model(), "planted", registry=make_registry(in_two, good_runner))
-    assert "model.planted.data" in made.manifest["files"]
+    assert made.manifest.artifacts["planted"].files == {"model": "model.planted", "data": "model.planted.data"}
+    assert "model.planted.data" in made.manifest.files
+    assert set(made.certificate.artifacts["planted"].sha256) == {"model.planted", "model.planted.data"}
 
 
 def test_a_ref_that_points_nowhere_is_the_plugins_error(make_model, registry, try_export, tmp_path) -> None:
@@ -254,7 +259,7 @@ def test_the_manifest_hashes_every_file_and_itself(exported) -> None:
 
 def test_the_manifest_is_what_was_returned_and_says_what_the_card_says(exported, make_model) -> None:
     manifest = json.loads((exported.path / "manifest.json").read_text(encoding="utf-8"))
-    assert manifest == json.loads(json.dumps(exported.manifest))
+    assert manifest == json.loads(json.dumps(exported.manifest.to_dict()))
     card = make_model().card
     assert manifest["labels"] == list(card.classes)
     assert manifest["card"] == json.loads(json.dumps(card.to_dict()))
@@ -262,11 +267,14 @@ def test_the_manifest_is_what_was_returned_and_says_what_the_card_says(exported,
 
 
 def test_the_certificate_shows_every_probe_of_every_artifact_within_its_tolerance(exported) -> None:
-    certificate = exported.manifest["certificate"]
+    certificate = exported.manifest.to_dict()["certificate"]
     probes = [(probe["name"], probe["n"]) for probe in certificate["probes"]]
     assert probes == [("noise-2", 2), ("dark-1", 1), ("bright-1", 1)]
     for probe in certificate["probes"]:
-        assert probe["rounding_error"] > 0 and probe["tolerance"] == certificate["k"] * probe["rounding_error"]
+        assert (
+            probe["rounding_error"] > 0
+            and probe["tolerance"] == certificate["tolerance_factor"] * probe["rounding_error"]
+        )
     for artifact in certificate["artifacts"].values():
         found = artifact["comparisons"]
         runners = dict.fromkeys(one["runner"] for one in found)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import zoo_runtime
 from zoo.contract.errors import DifferenceError, ExportError
 from zoo_export.bundle import golden
+from zoo_export.bundle.folder import read_folder
 from zoo_export.capture import Capture
 from zoo_export.formats.onnx.format import runner
 from zoo_export.formats.torchscript import format as torchscript_format
@@ -48,7 +49,7 @@ def test_every_format_is_verified_again_also_strictly_and_by_the_runtime(registr
         found = verify_folder(registry, digits, strict=strict).comparisons
         assert set(found) == {"onnx", "torchscript", "pt2"}
     report = zoo_runtime.verify(digits)
-    assert report.passed and report.k == 20
+    assert report.passed and report.tolerance_factor == 20
 
 
 def test_the_certificate_states_both_proofs(digits: Path) -> None:
@@ -56,13 +57,15 @@ def test_the_certificate_states_both_proofs(digits: Path) -> None:
     assert manifest["precision"] == HALF
     assert manifest["input"]["dtype"] == manifest["output"]["dtype"] == SINGLE
     certificate = manifest["certificate"]
-    for half, single in zip(certificate["probes"], certificate["float32"]["probes"], strict=True):
-        assert half["name"] == single["name"] and half["rounding_error"] > 100 * single["rounding_error"]
+    prior = certificate["prior_check"]
+    assert prior["precision"] == SINGLE
+    for half, (name, single) in zip(certificate["probes"], prior["rounding_errors"].items(), strict=True):
+        assert half["name"] == name and half["rounding_error"] > 100 * single
         assert half["rounding_error"] >= 2.0**-10 * half["peak"]
-    for name, found in certificate["float32"]["artifacts"].items():
+    for name, found in prior["comparisons"].items():
         assert len(found) > len(certificate["artifacts"][name]["comparisons"]) > 0  # with probe weights too
-        rounding_errors = {one["rounding_error"] for one in found if one["weights"] == "own weights"}
-        assert rounding_errors == {one["rounding_error"] for one in certificate["float32"]["probes"]}
+        rounding_errors = {one["rounding_error"] for one in found if one["weights"] == "own_weights"}
+        assert rounding_errors == set(prior["rounding_errors"].values())
 
 
 def test_weights_are_half_and_the_edges_are_not(digits: Path) -> None:
@@ -95,14 +98,14 @@ def swapped(weights: np.ndarray) -> np.ndarray:
 def test_damage_to_the_half_artifact_is_noticed(
     digits: Path, tmp_path: Path, layer: str, change: Callable[[np.ndarray], np.ndarray]
 ) -> None:
-    references = golden.read_golden(digits / golden.NAME, manifest_of(digits)["certificate"])
+    probes = golden.read_golden(digits / golden.NAME, read_folder(digits).certificate.probes)
     model = onnx.load(digits / "model.onnx")
-    assert passed(run_and_judge(runner(digits / "model.onnx"), references))
+    assert passed(run_and_judge(runner(digits / "model.onnx"), probes))
     (weights,) = [value for value in model.graph.initializer if value.name.endswith(f"{layer}.weight")]
     changed = change(numpy_helper.to_array(weights).copy())
     weights.CopyFrom(numpy_helper.from_array(changed, weights.name))
     onnx.save(model, tmp_path / "model.onnx")
-    found = run_and_judge(runner(tmp_path / "model.onnx"), references)
+    found = run_and_judge(runner(tmp_path / "model.onnx"), probes)
     assert {one.runner for one in found if not one.passed} == {one.runner for one in found}
 
 
@@ -237,15 +240,13 @@ def test_the_model_itself_stays_in_float32(make_model) -> None:
 
 
 def test_one_answer_for_all_images_is_found_to_pass_or_not(digits: Path) -> None:
-    references = golden.read_golden(digits / golden.NAME, manifest_of(digits)["certificate"])
-    assert not constant_passes(references)
-    spread = max(float(np.ptp(told.truth)) for told in references)
-    coarse = [type(told)(told.probe, told.truth, spread) for told in references]
-    assert constant_passes(coarse)
+    probes = golden.read_golden(digits / golden.NAME, read_folder(digits).certificate.probes)
+    assert not constant_passes(probes)
+    spread = max(float(np.ptp(probe.truth)) for probe in probes)
+    assert constant_passes([probe.at(spread) for probe in probes])
 
 
 def test_an_ordinary_export_says_that_it_is_float32(exported) -> None:
-    assert exported.manifest["precision"] == SINGLE
-    assert "float32" not in exported.manifest["certificate"]
+    assert exported.manifest.precision == SINGLE and exported.certificate.prior_check is None
     session = onnxruntime.InferenceSession(exported.path / "model.onnx", providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].type == "tensor(float)"

@@ -1,72 +1,86 @@
-"""The certificate: what was exported from what, what it was compared with and how, and what came out."""
+"""Build the certificate of an export from what it was judged by and what was found."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from zoo.contract.evidence import (
+    TOLERANCE_FACTOR,
+    ArtifactRecord,
+    Certificate,
+    Comparison,
+    PriorCheck,
+    Probe,
+    Verdict,
+)
+from zoo.contract.evidence.manifest import MODEL
 from zoo.contract.specs import ExportFormat
 from zoo.models.load import Model
 from zoo.registry.registry import Entry, Registry
 from zoo_export.bundle.provenance import architecture_of, environment, plugin_of, sha256, weights_of
-from zoo_export.parity.check import Check, covered
+from zoo_export.parity.backend import FLOAT16, FLOAT32
+from zoo_export.parity.check import covered
 from zoo_export.parity.evidence import Evidence
-from zoo_export.parity.judge import TOLERANCE_FACTOR, Comparison
-from zoo_export.probes import probe_recipe as recipe
-from zoo_export.probes import probe_weights
+from zoo_export.probes.probe_recipe import PROBE_RECIPE, described
+from zoo_export.probes.probes import SEED
+
+PRIOR_NOTE = "the same operators in float32, judged first and not kept; the coverage is that of this check"
 
 
 def build_certificate(
     registry: Registry,
     model: Model,
     evidence: Evidence,
-    artifacts: Mapping[str, Any],
+    artifacts: Mapping[str, ArtifactRecord],
     proof: Mapping[str, Sequence[Comparison]],
-) -> dict[str, Any]:
-    """Plain data for the manifest.
+) -> Certificate:
+    """The certificate for the manifest.
 
     Args:
-        artifacts: format name to what `describe_artifact` gives.
-        proof: for half artifacts, format name to what was judged in float32 first.
+        artifacts: format name to what `describe_artifact` returns.
+        proof: for half-precision artifacts, format name to what was judged in float32 first.
     """
-    arithmetic = "float32" if evidence.half is None else "float16"
-    certificate = {
-        "verdict": evidence.verdict,
-        "truth": "the untouched model, evaluated in float64",
-        "rounding_error": f"largest deviation from truth of {arithmetic} evaluations that differ in rounding alone",
-        "k": TOLERANCE_FACTOR,
-        "override": None if evidence.override is None else evidence.override.to_dict(),
-        "weights": weights_of(model),
-        "architecture": architecture_of(registry, model.card),
-        "environment": environment(),
-        "real_images": evidence.real.whence,
-        "seed": recipe.SEED,
-        "made_of": recipe.HOW,
-        "probes": [_probe(model, evidence, index) for index in range(len(evidence.probes))],
-        "coverage": _coverage(evidence.checks) if evidence.checks else None,
-        "artifacts": dict(artifacts),
-    }
+    prior = None
     if evidence.half is not None:
-        certificate["float32"] = {
-            "what": "the same operators in float32, judged first and not kept; the coverage is theirs",
-            "probes": [
-                {"name": told.probe.name, "rounding_error": told.rounding_error}
-                for told in evidence.checks[0].references
-            ],
-            "artifacts": {name: [comparison.to_dict() for comparison in found] for name, found in proof.items()},
-        }
-    return certificate
+        prior = PriorCheck(
+            FLOAT32,
+            PRIOR_NOTE,
+            {probe.name: probe.rounding_error for probe in evidence.checks[0].probes},
+            {name: tuple(comparisons) for name, comparisons in proof.items()},
+        )
+    return Certificate(
+        verdict=evidence.verdict,
+        definitions=definitions(FLOAT32 if evidence.half is None else FLOAT16),
+        override=evidence.override,
+        weights=weights_of(model),
+        architecture=architecture_of(registry, model.card),
+        environment=environment(),
+        real_images=evidence.real.source,
+        seed=SEED,
+        probe_recipe=PROBE_RECIPE,
+        probes=tuple(_probes(model, evidence)),
+        coverage=covered(evidence.checks) if evidence.checks else None,
+        artifacts=dict(artifacts),
+        prior_check=prior,
+    )
+
+
+def definitions(precision: str) -> dict[str, str]:
+    """What the words of the certificate mean."""
+    return {
+        "truth": "logits of the unmodified model, evaluated in float64",
+        "rounding_error": f"largest deviation from truth among {precision} evaluations that differ in rounding alone",
+        "tolerance": f"{TOLERANCE_FACTOR:g} rounding errors, unless overridden",
+        "coverage": "fraction of the parameter tensors in which an error of 1 % would have failed the check",
+    }
 
 
 def describe_artifact(
-    entry: Entry[ExportFormat], path: Path, verdict: str, comparisons: Sequence[Comparison]
-) -> dict[str, Any]:
-    """One artifact: its verdict, its hashes (tensors may lie in a second file), its plugin, what was compared."""
-    return {
-        "verdict": verdict,
-        "sha256": {part.name: sha256(part) for part in parts(path)},
-        "format": plugin_of(entry),
-        "comparisons": [comparison.to_dict() for comparison in comparisons],
-    }
+    entry: Entry[ExportFormat], path: Path, verdict: Verdict, comparisons: Sequence[Comparison]
+) -> ArtifactRecord:
+    """One artifact: its verdict, the hashes of its files, the plugin of its format, and what was compared."""
+    hashes = {part.name: sha256(part) for part in parts(path)}
+    return ArtifactRecord(verdict, hashes, plugin_of(entry), tuple(comparisons))
 
 
 def parts(path: Path) -> list[Path]:
@@ -74,36 +88,20 @@ def parts(path: Path) -> list[Path]:
     return sorted(file for file in path.parent.iterdir() if file == path or file.name.startswith(f"{path.name}."))
 
 
-def _probe(model: Model, evidence: Evidence, index: int) -> dict[str, Any]:
-    probe = evidence.probes[index]
-    told = {
-        "name": probe.name,
-        "n": len(probe.images),
-        "images": recipe.describe(probe, model.card.preprocess, evidence.real.words),
-        "sha256": recipe.input_digest(probe),
-    }
-    if evidence.own is None:
-        return told
-    reference = evidence.own.references[index]
-    told |= {
-        "peak": reference.peak,
-        "rounding_error": reference.rounding_error,
-        "tolerance": TOLERANCE_FACTOR * reference.rounding_error,
-    }
-    elsewhere = {
-        setting.provider: found[index].rounding_error
-        for setting, found in evidence.own.elsewhere.items()
-        if setting.provider != "cpu"
-    }
-    return {**told, "rounding_errors": elsewhere} if elsewhere else told
+def files_by_role(path: Path) -> dict[str, str]:
+    """The names of an artifact's files: `model` is itself, the others go by their further suffix, such as `data`."""
+    return {file.name.removeprefix(f"{path.name}.") if file != path else MODEL: file.name for file in parts(path)}
 
 
-def _coverage(checks: Sequence[Check]) -> dict[str, Any]:
-    seen = covered(checks)
-    return {
-        "what": "share of the parameters of which a 1 % change would have been noticed",
-        "share": seen.share,
-        "uncovered": list(seen.uncovered),
-        "probe_weights_seed": probe_weights.SEED if len(checks) > 1 else None,
-        **{check.weights: check.coverage.share for check in checks},
-    }
+def _probes(model: Model, evidence: Evidence) -> list[Probe]:
+    """The probes as the certificate stores them, with the rounding errors on every provider."""
+    own = evidence.own
+    elsewhere = {} if own is None else {each.provider: known for each, known in own.elsewhere.items()}
+    elsewhere.pop("cpu", None)
+    return [
+        replace(
+            described(probe, model.card.preprocess, evidence.real.names),
+            rounding_errors={provider: known[index].rounding_error for provider, known in elsewhere.items()},
+        )
+        for index, probe in enumerate(evidence.probes if own is None else own.probes)
+    ]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from zoo.cli.main import Lazy
+    from zoo.contract.evidence import Manifest
     from zoo.contract.preprocess import Preprocess
     from zoo_runtime import Prediction
 
@@ -48,14 +49,15 @@ def _folder(lazy: "Lazy", folder: Path) -> "Classify":
     """With onnxruntime alone where the folder holds ONNX, so that torch need not be loaded."""
     import zoo_runtime
     from zoo_export.bundle.folder import explained, read_folder
+    from zoo_export.bundle.format_1 import upgraded
 
     manifest = read_folder(folder)
-    if warned := warning(manifest["verdict"], manifest["certificate"]["override"]):
-        click.echo(f"warning: {warned}", err=True)
-    if "onnx" in manifest["artifacts"]:
+    if text := warning(manifest.verdict, manifest.certificate.override):
+        click.echo(f"warning: {text}", err=True)
+    if "onnx" in manifest.artifacts:
         with explained(folder), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it is said above
-            model = zoo_runtime.Model(folder)
+            warnings.simplefilter("ignore")  # it is shown above
+            model = zoo_runtime.Model(folder, upgrade=upgraded)
 
         def classify(path: Path, top: int) -> "list[Prediction]":
             with explained(folder):
@@ -65,16 +67,15 @@ def _folder(lazy: "Lazy", folder: Path) -> "Classify":
     return _by_runner(lazy, folder, manifest)
 
 
-def _by_runner(lazy: "Lazy", folder: Path, manifest: dict[str, Any]) -> "Classify":
-    from zoo.contract.preprocess import Preprocess
+def _by_runner(lazy: "Lazy", folder: Path, manifest: "Manifest") -> "Classify":
     from zoo.contract.specs import ExportFormat
     from zoo_export.runners import load_runner
 
-    name, file = next(iter(manifest["artifacts"].items()))
-    entry = lazy.registry.find(ExportFormat, manifest.get("formats", {}).get(name, name))
-    loaded = load_runner(entry, folder / file)
+    artifact = next(iter(manifest.artifacts.values()))
+    entry = lazy.registry.find(ExportFormat, artifact.format)
+    loaded = load_runner(entry, folder / artifact.file)
     run = next(iter(loaded.values())) if isinstance(loaded, Mapping) else loaded
-    return _ranked(run, Preprocess.from_dict(manifest["preprocess"]), manifest["labels"])
+    return _ranked(run, manifest.preprocess, list(manifest.labels))
 
 
 def _model(lazy: "Lazy", name: str) -> "Classify":
@@ -96,9 +97,8 @@ def _model(lazy: "Lazy", name: str) -> "Classify":
 
 def _ranked(run: "Callable[[npt.NDArray[np.float32]], Any]", preprocess: "Preprocess", labels: list[str]) -> "Classify":
     import zoo_runtime
-    from zoo.data.images import fit_image, open_image
+    from zoo.data.images import fit_image, normalise_array, open_image
     from zoo_export.bundle.folder import explained
-    from zoo_export.probes.probes import normalise_array
 
     def classify(path: Path, top: int) -> "list[Prediction]":
         batch = normalise_array(fit_image(open_image(path), preprocess)[None], preprocess)

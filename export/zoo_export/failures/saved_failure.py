@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from zoo.contract.errors import OutputError
+from zoo.contract.evidence import Comparison, Override, Probe
 from zoo.contract.specs import ExportFormat
 from zoo.files.atomic import new_folder, refuse_existing, refuse_unwritable
 from zoo.registry.registry import Entry
 from zoo_export.bundle.certificate import parts
-from zoo_export.parity.judge import Comparison
-from zoo_export.parity.override import Override
-from zoo_export.parity.reference import Reference
 
 NAME = "repro.py"
 SCRIPT = """# Runs the artifact on the input that it failed on; exits with 3 where it still differs.
@@ -34,7 +32,7 @@ except Exception as error:
 if given.dtype != np.float32 or given.shape != truth.shape:
     sys.exit(print(f"it gave {{given.dtype}} {{given.shape}}, not float32 {{truth.shape}}") or 3)
 off, allowed = np.abs(given.astype(np.float64) - truth), {atol!r} + {rtol!r} * np.abs(truth)
-print(f"largest difference {{off.max():.6g}} (PyTorch's own rounding: {rounding_error:.6g}), allowed {{allowed.max():.6g}}")
+print(f"largest difference {{off.max():.6g}} (rounding error {rounding_error:.6g}), allowed {{allowed.max():.6g}}")
 sys.exit(0 if (off <= allowed).all() else 3)
 """
 README = """# {artifact} does not compute what {name} computes
@@ -64,7 +62,7 @@ class Failure:
     path: Path
     comparison: Comparison
     output: object
-    reference: Reference
+    probe: Probe
     override: Override | None
     blamed: str
 
@@ -92,8 +90,8 @@ def save_failure(place: Path, failure: Failure, *, force: bool = False) -> None:
         OutputError: it exists and `force` is not set, or cannot be written.
     """
     with new_folder(place, force=force, replaceable=_is_saved_failure) as folder:
-        np.save(folder / "input.npy", failure.reference.probe.images, allow_pickle=False)
-        np.save(folder / "expected.npy", failure.reference.truth, allow_pickle=False)
+        np.save(folder / "input.npy", failure.probe.images, allow_pickle=False)
+        np.save(folder / "expected.npy", failure.probe.truth, allow_pickle=False)
         if isinstance(failure.output, np.ndarray) and not failure.output.dtype.hasobject:
             np.save(folder / "given.npy", failure.output, allow_pickle=False)
         for part in parts(failure.path):

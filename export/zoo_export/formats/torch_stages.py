@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from zoo.contract.evidence import TOLERANCE_FACTOR, Probe
 from zoo_export.blame.hops import FILE, TRACED, Array, Hop, captured
 from zoo_export.blame.intermediates import Place, Recorder, evaluate, leaves, place
 from zoo_export.capture import Capture
@@ -13,30 +14,28 @@ from zoo_export.formats.pt2.archive import refuse_unsafe
 from zoo_export.formats.torch_runner import Run, torch_runner
 from zoo_export.formats.torchscript import format as torchscript_format
 from zoo_export.parity.backend import CPU
-from zoo_export.parity.judge import TOLERANCE_FACTOR
-from zoo_export.parity.reference import Reference
 
 
-def pt2_hops(capture: Capture, path: Path, reference: Reference) -> Iterator[Hop]:
+def pt2_hops(capture: Capture, path: Path, probe: Probe) -> Iterator[Hop]:
     """Captured by torch.export, then stored."""
-    yield captured(capture, reference)
-    yield FILE, lambda: _run(pt2_format.runner(path), reference), lambda: _stored(capture, path, reference)
+    yield captured(capture, probe)
+    yield FILE, lambda: _run(pt2_format.runner(path), probe), lambda: _stored(capture, path, probe)
 
 
-def torchscript_hops(capture: Capture, path: Path, reference: Reference) -> Iterator[Hop]:
+def torchscript_hops(capture: Capture, path: Path, probe: Probe) -> Iterator[Hop]:
     """Traced, then frozen and stored. What a trace computes on the way cannot be told, so that no module is named."""
 
     def traced() -> Array:
-        return torch_runner(torchscript_format.traced(capture), CPU)(_images(reference))
+        return torch_runner(torchscript_format.traced(capture), CPU)(_images(probe))
 
     yield TRACED, traced, lambda: None
-    yield FILE, lambda: _run(torchscript_format.runner(path), reference), lambda: None
+    yield FILE, lambda: _run(torchscript_format.runner(path), probe), lambda: None
 
 
-def _stored(capture: Capture, path: Path, reference: Reference) -> Place | None:
-    """The first value of a PT2 archive that leaves its tolerance, among those of names and modules that were captured."""
+def _stored(capture: Capture, path: Path, probe: Probe) -> Place | None:
+    """The first value of a PT2 archive that exceeds its tolerance, among those whose name and module were captured."""
     refuse_unsafe(path)
-    stored, images = torch.export.load(path), torch.from_numpy(reference.probe.images)
+    stored, images = torch.export.load(path), torch.from_numpy(probe.images)
     truths, rounding_errors = evaluate(capture.program, capture.module.state_dict(), images)
     ours = {node.name: place(node) for node in capture.program.graph.nodes}
     theirs = {node.name: place(node) for node in stored.graph.nodes}
@@ -47,10 +46,10 @@ def _stored(capture: Capture, path: Path, reference: Reference) -> Place | None:
     return None
 
 
-def _run(runner: Run | Mapping[str, Run], reference: Reference) -> Array:
+def _run(runner: Run | Mapping[str, Run], probe: Probe) -> Array:
     assert not isinstance(runner, Mapping)  # it has a name only on a GPU
-    return runner(_images(reference))
+    return runner(_images(probe))
 
 
-def _images(reference: Reference) -> Array:
-    return reference.probe.images.copy()  # some write into what they are given
+def _images(probe: Probe) -> Array:
+    return probe.images.copy()  # some write into what they are given

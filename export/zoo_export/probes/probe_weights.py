@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from zoo.contract.evidence import Probe
 from zoo_export.probes.probe_scaling import ScaleProbes
-from zoo_export.probes.probes import Probe
 
 SEED = 20_210_301
 TINY = 0.3  # of the scale at which signal is kept; below it a parameter is drawn afresh

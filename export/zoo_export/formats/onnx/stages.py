@@ -17,14 +17,14 @@ import onnxruntime
 import torch
 from torch.fx import Node
 
+from zoo.contract.evidence import TOLERANCE_FACTOR, Probe
 from zoo_export.blame.hops import ALL, BASIC, CAPTURED, FILE, LOWERED, TRACED, Array, Hop, captured
 from zoo_export.blame.intermediates import Place, evaluate, leaves, place
 from zoo_export.capture import INPUT, OUTPUT, Capture, quiet
 from zoo_export.formats.onnx.format import LEVELS, PROTOBUF_LIMIT
 from zoo_export.formats.onnx.lowering import lower
 from zoo_export.formats.torch_stages import pt2_hops, torchscript_hops
-from zoo_export.parity.judge import TOLERANCE_FACTOR, judge
-from zoo_export.parity.reference import Reference
+from zoo_export.parity.judge import judge
 
 HOPS = {  # by the function of the format
     "zoo_export.formats.onnx.format:export": "onnx",
@@ -59,7 +59,7 @@ class Blame:
         return f"The fault is in {self.hop}, first at {at}."
 
 
-def blame(capture: Capture, path: Path, reference: Reference, kind: str = "onnx", *, ours: bool = True) -> Blame | None:
+def blame(capture: Capture, path: Path, probe: Probe, kind: str = "onnx", *, ours: bool = True) -> Blame | None:
     """Find what is to blame for the error of the artifact at `path` on the probe of `reference`.
 
     Args:
@@ -73,14 +73,14 @@ def blame(capture: Capture, path: Path, reference: Reference, kind: str = "onnx"
     """
     with TemporaryDirectory() as scratch, quiet():
         ways = {
-            "onnx": lambda: _onnx_hops(capture, path, reference, Path(scratch), ours),
-            "pt2": lambda: pt2_hops(capture, path, reference),
-            "torchscript": lambda: torchscript_hops(capture, path, reference),
+            "onnx": lambda: _onnx_hops(capture, path, probe, Path(scratch), ours),
+            "pt2": lambda: pt2_hops(capture, path, probe),
+            "torchscript": lambda: torchscript_hops(capture, path, probe),
         }
         for hop, run, locate in ways[kind]():
             if not ours and hop in (CAPTURED, TRACED, LOWERED):
                 continue
-            found = judge(reference, _attempt(run))
+            found = judge(probe, _attempt(run))
             if found.passed:
                 continue
             where = None
@@ -92,7 +92,7 @@ def blame(capture: Capture, path: Path, reference: Reference, kind: str = "onnx"
     return None
 
 
-def sentence(export: str, capture: Capture, path: Path, reference: Reference, *, ours: bool = True) -> str:
+def sentence(export: str, capture: Capture, path: Path, probe: Probe, *, ours: bool = True) -> str:
     """What `blame` finds, in one sentence; empty where it finds nothing or fails: it must never hide a difference.
 
     Args:
@@ -101,27 +101,27 @@ def sentence(export: str, capture: Capture, path: Path, reference: Reference, *,
     if export not in HOPS:
         return ""
     try:
-        return str(blame(capture, path, reference, HOPS[export], ours=ours) or "")
+        return str(blame(capture, path, probe, HOPS[export], ours=ours) or "")
     except Exception:
         return ""
 
 
-def _onnx_hops(capture: Capture, path: Path, reference: Reference, scratch: Path, ours: bool) -> Iterator[Hop]:
+def _onnx_hops(capture: Capture, path: Path, probe: Probe, scratch: Path, ours: bool) -> Iterator[Hop]:
     """Each hop with how to get its logits, and how to find the first wrong value in it."""
-    yield captured(capture, reference)
+    yield captured(capture, probe)
     off, basic, everything = LEVELS.values()
     lowered = scratch / "lowered.onnx"
 
     def lower_and_run() -> Array:
         _save(lower(capture).model, lowered)
-        return _run(lowered, off, reference.probe.images)[0]
+        return _run(lowered, off, probe.images)[0]
 
-    yield LOWERED, lower_and_run, lambda: _first_wrong_value(capture, lowered, off, reference, scratch, ours)
+    yield LOWERED, lower_and_run, lambda: _first_wrong_value(capture, lowered, off, probe, scratch, ours)
     for hop, level in ((FILE, off), (BASIC, basic), (ALL, everything)):
         yield (
             hop,
-            lambda level=level: _run(path, level, reference.probe.images)[0],  # type: ignore[misc]
-            lambda level=level: _first_wrong_value(capture, path, level, reference, scratch, ours),  # type: ignore[misc]
+            lambda level=level: _run(path, level, probe.images)[0],  # type: ignore[misc]
+            lambda level=level: _first_wrong_value(capture, path, level, probe, scratch, ours),  # type: ignore[misc]
         )
 
 
@@ -129,7 +129,7 @@ def _first_wrong_value(
     capture: Capture,
     path: Path,
     level: onnxruntime.GraphOptimizationLevel,
-    reference: Reference,
+    probe: Probe,
     scratch: Path,
     ours: bool,
 ) -> Place | None:
@@ -139,7 +139,7 @@ def _first_wrong_value(
     """
     program = lower(capture).exported_program
     assert program is not None  # it was lowered from one
-    truths, rounding_errors = evaluate(program, capture.module.state_dict(), torch.from_numpy(reference.probe.images))
+    truths, rounding_errors = evaluate(program, capture.module.state_dict(), torch.from_numpy(probe.images))
     nodes = {node.name: node for node in program.graph.nodes}
     (logits,) = program.graph_signature.user_outputs
     nodes[OUTPUT], truths[OUTPUT], rounding_errors[OUTPUT] = nodes[logits], truths[logits], rounding_errors[logits]
@@ -149,7 +149,7 @@ def _first_wrong_value(
         model = _load(path)
         made, exposed = _expose(model, set(names)), scratch / "exposed.onnx"
         _save(model, exposed)
-        given = zip(made, _run(exposed, level, reference.probe.images, made), strict=True)
+        given = zip(made, _run(exposed, level, probe.images, made), strict=True)
         return [
             name
             for name, value in given
