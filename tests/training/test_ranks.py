@@ -15,7 +15,7 @@ from torch import nn
 from zoo.contract.errors import PluginError, TrainingError, UsageError
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import InMemorySplit
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.evaluation.evaluate import evaluate
 from zoo.training import signals as signals_module
 from zoo.training.distributed.ddp import refuse_different, refuse_uneven, same_checkpoint, share
@@ -120,7 +120,7 @@ def test_what_ranks_measure_in_shares_is_what_one_measures_of_the_whole(n: int) 
     images = torch.randint(0, 256, (n, 1, 8, 8), dtype=torch.uint8)
     held = InMemorySplit(images, torch.randint(0, 7, (n,)))
     preprocess = Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,))
-    data = Data("noise", tuple("abcdefg"), preprocess, held, held)
+    data = LoadedDataset("noise", tuple("abcdefg"), preprocess, held, held)
     loss = nn.CrossEntropyLoss()
 
     def model(rank: int) -> nn.Module:

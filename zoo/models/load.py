@@ -10,7 +10,7 @@ from torch import nn
 from zoo.contract.errors import UnknownName, UsageError, WeightsError
 from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture
-from zoo.data.fitting import InputOverrides, fit_alone
+from zoo.data.fitting import InputOverrides, default_preprocess
 from zoo.files.card import Card
 from zoo.files.folders import SUFFIX, find_weights
 from zoo.files.weights import load_into, load_weights
@@ -85,7 +85,7 @@ def _fresh(registry: Registry, name: str, fresh: BuildArgs) -> Model:
     num_classes = entry.spec.num_classes if fresh.num_classes is None else fresh.num_classes
     if num_classes < 1:
         raise UsageError(f"A model cannot have {num_classes} classes.", "Say --num-classes 1 or more.")
-    preprocess = fit_alone(entry.spec, InputOverrides(image_size=fresh.image_size, channels=fresh.channels))
+    preprocess = default_preprocess(entry.spec, InputOverrides(image_size=fresh.image_size, channels=fresh.channels))
     params = check_params(entry.spec, fresh.params or {})
     module = build_model(entry, num_classes=num_classes, in_channels=preprocess.channels, params=params).eval()
     card = Card(

@@ -10,7 +10,7 @@ from torch import Tensor
 from zoo.contract.errors import TrainingError, WeightsError
 from zoo.contract.specs import Architecture
 from zoo.data.batches import label_counts
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.evaluation.evaluate import Evaluation
 from zoo.files.atomic import refuse_existing, refuse_unwritable
 from zoo.files.card import Card, read_card
@@ -66,7 +66,7 @@ class TrainCallbacks:
     """
 
     reading: Callable[[str, int, int], None] = lambda split, done, n: None
-    data: Callable[[Data], None] = lambda data: None
+    data: Callable[[LoadedDataset], None] = lambda data: None
     start: Callable[[str], None] = lambda said: None
     step: Callable[[Step], None] = lambda step: None
     epoch: Callable[[Epoch], None] = lambda epoch: None

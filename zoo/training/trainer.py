@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.evaluation.evaluate import Evaluation, check_logits, explained
 from zoo.models.losses import LossFunction
 from zoo.training.augment.mix import MixedBatch
@@ -95,7 +95,7 @@ class Trainer:
         state: State,
         plan: Plan,
         recipe: Recipe,
-        data: Data,
+        data: LoadedDataset,
         loss: LossFunction,
         device: torch.device,
         ranks: ProcessGroup = ALONE,

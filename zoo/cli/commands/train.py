@@ -23,7 +23,7 @@ from zoo.cli.recipe_options import recipe_options
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
-    from zoo.data.datasets import Data
+    from zoo.data.datasets import LoadedDataset
     from zoo.training.distributed.process_group import ProcessGroup
     from zoo.training.job import Result, TrainCallbacks
     from zoo.training.prepare import RunPaths
@@ -199,7 +199,7 @@ def _tell_differences(show: Progress, like: str, places: "RunPaths", ranks: "Pro
         show.line(f"warning: the weights may differ from {like}: {'; '.join(changed)}")
 
 
-def _tell_data(show: Progress, recipe: "Recipe", device: str, data: "Data") -> None:
+def _tell_data(show: Progress, recipe: "Recipe", device: str, data: "LoadedDataset") -> None:
     from zoo.data.batches import label_counts
 
     shape = "×".join(map(str, data.preprocess.input_shape))
