@@ -15,7 +15,7 @@ from zoo.registry.registry import Registry
 from zoo.training.checkpoint import saver as saver_module
 from zoo.training.checkpoint.file import read_checkpoint
 from zoo.training.checkpoint.saver import Saver
-from zoo.training.distributed.measure import measure
+from zoo.training.distributed.evaluate import evaluate_distributed
 from zoo.training.job import TrainCallbacks, run_job
 from zoo.training.prepare import RunPaths
 from zoo.training.recipe.recipe import Recipe
@@ -234,7 +234,10 @@ def test_a_loss_that_is_not_finite_in_the_evaluation_names_step_and_checkpoint(
     small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epochs = iter((1.0, float("nan")))
-    monkeypatch.setattr("zoo.training.trainer.measure", lambda *given: replace(measure(*given), loss=next(epochs)))
+    monkeypatch.setattr(
+        "zoo.training.trainer.evaluate_distributed",
+        lambda *args: replace(evaluate_distributed(*args), loss=next(epochs)),
+    )
     with pytest.raises(TrainingError, match=r"no longer finite at step 4 of epoch 2.* is of step 4\."):
         run_job(small, recipe(), places("same"))
 

@@ -22,8 +22,8 @@ from zoo.models.devices import describe
 from zoo.models.losses import LossFunction, build_loss
 from zoo.registry.registry import Entry, Registry
 from zoo.training.balance import class_weights, weights_param
-from zoo.training.distributed.ddp import refuse_uneven
-from zoo.training.distributed.process_group import ALONE, ProcessGroup
+from zoo.training.distributed.ddp import check_batch_size
+from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from zoo.training.initial_weights import Start, read_start, split_init
 from zoo.training.optim.head import head_names
 from zoo.training.plan import Plan, make_plan
@@ -124,7 +124,7 @@ def prepare(
     on_data: Callable[[Data], None],
     on_start: Callable[[str], None] = lambda said: None,
     on_reading: Callable[[str, int, int], None] = lambda split, done, n: None,
-    ranks: ProcessGroup = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Job:
     """Find and load everything that `recipe` names.
 
@@ -132,7 +132,7 @@ def prepare(
         path: where the weights will be.
         on_start: told what is held out, and what is taken over from the weights that the recipe begins from, if any.
         on_reading: told how many of how many images of a split have been read.
-        ranks: that train together.
+        group: that train together.
 
     Raises:
         ZooError: something that is asked for is missing or unsound, or does not go together.
@@ -182,7 +182,7 @@ def prepare(
         weights = class_weights(plan.train.labels, len(data.classes))
         minimised = build_loss(losses, {**recipe.loss_params, weighted: weights}, places.device)
     plugins = plugins_of(registry, recipe)
-    took_part = {**_versions(plugins), **describe(places.device), **ranks.described()}
+    took_part = {**_versions(plugins), **describe(places.device), **group.describe()}
     job = Job(
         recipe=recipe,
         places=places,
@@ -196,7 +196,7 @@ def prepare(
         path=path,
         start=start,
     ).with_head()
-    refuse_uneven(job.plan.batch_size, ranks)
+    check_batch_size(job.plan.batch_size, group)
     if start is not None:
         job.first_model()  # refused now rather than when a run folder is there
         on_start(start.said(recipe, job.head, data))
