@@ -24,7 +24,7 @@ PLAIN = (
     "2",
     "-b",
     "64",
-    "--accumulate",
+    "--grad-accum-steps",
     "2",
     "--crop",
     "0",
@@ -33,8 +33,8 @@ PLAIN = (
 )
 # BatchNorm, a moving average, several batches a step, a hold-out, and random shifts.
 FULL = (
-    *("resnet20", "--data", "digits", "--image-size", "16", "--epochs", "4", "-b", "64", "--accumulate", "2"),
-    *("--hold-out", "0.5", "--ema", "0.9", "--device", "cpu", "--tag", "full", "--checkpoint-every", "0"),
+    *("resnet20", "--data", "digits", "--img-size", "16", "--epochs", "4", "-b", "64", "--grad-accum-steps", "2"),
+    *("--hold-out", "0.5", "--model-ema-decay", "0.9", "--device", "cpu", "--tag", "full", "--checkpoint-every", "0"),
 )
 
 

@@ -66,5 +66,5 @@ def test_the_limit_is_thirty_megabytes_and_such_a_file_can_be_begun_from(
     assert storage.as_stored(at)[1] == "" and storage.as_stored({**at, "b": torch.zeros(1)})[1] == "bfloat16"
     monkeypatch.setattr(storage, "LIMIT", 0)
     first = run_job(small, recipe(epochs=1), places("first"))
-    second = run_job(small, recipe(epochs=1, init=str(first.path)), places("second"))
+    second = run_job(small, recipe(epochs=1, initial_checkpoint=str(first.path)), places("second"))
     assert second.card.stored_as == "bfloat16"

@@ -241,5 +241,5 @@ def _diverged(error: Diverged, job: Job, run: Run | None, saver: Saver) -> Train
     return TrainingError(
         f"The loss is no longer finite at step {step + 1:,} of epoch {epoch + 1}, at a learning rate of "
         f"{job.plan.lr(error.step):.2g}.{kept}",
-        "Try a lower --lr, more --warmup-epochs, or --clip 1.",
+        "Try a lower --lr, more --warmup-epochs, or --clip-grad 1.",
     )

@@ -104,7 +104,7 @@ class Job:
         Raises:
             PluginError: the head cannot be told apart.
         """
-        if self.start is None and self.recipe.layer_decay == 1 and self.recipe.optimizer != "muon":
+        if self.start is None and self.recipe.layer_decay == 1 and self.recipe.opt != "muon":
             return self
         return replace(self, head=head_names(self.architecture, self.model(), **self._build()))
 
@@ -142,7 +142,7 @@ def prepare(
     losses = registry.find(Loss, recipe.loss)
     loss = build_loss(losses, recipe.loss_params, places.device)
     weighted = weights_param(losses.spec, recipe.loss_params) if recipe.balance == "weights" else None
-    start = read_start(recipe.init, architecture, places.init) if recipe.init else None
+    start = read_start(recipe.initial_checkpoint, architecture, places.init) if recipe.initial_checkpoint else None
     if start is not None and path.exists() and path.samefile(start.path):
         raise UsageError(
             f"The weights {path} would be replaced by those that begin from them, and a run that was interrupted could "
@@ -154,9 +154,7 @@ def prepare(
         architecture.spec,
         places.data_root,
         places.device,
-        wanted=start.wanted(recipe)
-        if start
-        else InputOverrides(image_size=recipe.image_size, channels=recipe.channels),
+        wanted=start.wanted(recipe) if start else InputOverrides(image_size=recipe.img_size, channels=recipe.channels),
         download=places.download,
         reading=Reading(
             workers=places.workers,
@@ -168,14 +166,14 @@ def prepare(
     )
     if start is not None:
         data = start.as_seen(data)
-        recipe = replace(recipe, init=f"{split_init(recipe.init)[0]}@{start.digits}")
+        recipe = replace(recipe, initial_checkpoint=f"{split_init(recipe.initial_checkpoint)[0]}@{start.digits}")
     on_data(data)
     plan = make_plan(recipe, data, dataset.spec.hflip)
     if recipe.hold_out:
         on_start(f"of the training images, {plan.train.n:,} are trained on and {plan.judged.n:,} are held out")
     if recipe.batch_size > plan.train.n:
         on_start(f"the {plan.train.n:,} training images are one batch: they are fewer than {recipe.batch_size:,}")
-    elif (left := plan.train.n - plan.steps * plan.batch_size * plan.accumulate) > plan.train.n * WORTH_TELLING:
+    elif (left := plan.train.n - plan.steps * plan.batch_size * plan.grad_accum_steps) > plan.train.n * WORTH_TELLING:
         on_start(f"each epoch leaves {left:,} of {plan.train.n:,} training images out, which fill no whole step")
     minimised = loss
     if weighted is not None:

@@ -105,7 +105,7 @@ class Trainer:
         self.group, self._reported = group, reported or loss
         self.state, self.plan, self.recipe, self.data, self.loss, self.device = state, plan, recipe, data, loss, device
         self._draws = StepRNG(recipe.seed, device, group.rank)
-        self._forward = DDPModel(state.module, group, grad_accum_steps=recipe.accumulate, compiled=recipe.compile)
+        self._forward = DDPModel(state.module, group, grad_accum_steps=recipe.grad_accum_steps, compiled=recipe.torchcompile)
         self._autocast = device.type == "cuda" if recipe.amp is None else recipe.amp
         self._augmenter = Augmenter(plan, recipe, data.preprocess, device)
         self._parameters = [p for p in state.module.parameters() if p.requires_grad]
@@ -150,11 +150,11 @@ class Trainer:
         state, plan = self.state, self.plan
         state.train()
         before = (number - 1) * plan.steps
-        used = plan.batch_size * plan.accumulate
+        used = plan.batch_size * plan.grad_accum_steps
         order = self._draws.order(plan.train.n, number, plan.evenly)[: plan.steps * used]
         mine = shard(order[(state.step - before) * used :], plan.batch_size, self.group)
         batches = plan.train.epoch(plan.batch_size // self.group.world_size, mine)
-        steps = prepared(batches, self._augmenter, self._draws, state.step, plan.accumulate)
+        steps = prepared(batches, self._augmenter, self._draws, state.step, plan.grad_accum_steps)
         spent, started, looked, due = state.seconds, time.perf_counter(), 0.0, True
         while state.step < before + plan.steps:
             chosen = next(steps)
@@ -191,8 +191,8 @@ class Trainer:
             if self._reported is not self.loss:
                 told = self._share(mixed.loss(self._reported, logits.detach()), batches)
             value = told if value is None else value + told
-        if self.recipe.clip:
-            clip_grad_norm_(self._parameters, self.recipe.clip)
+        if self.recipe.clip_grad:
+            clip_grad_norm_(self._parameters, self.recipe.clip_grad)
         set_lr(state.optimizers, self.plan.lr(state.step))
         for optimizer in state.optimizers:
             optimizer.step()
@@ -219,7 +219,7 @@ class Trainer:
             state.best = Best(epoch.number, measured.top1, measured.loss, tensors)
 
     def _rate(self, done: int) -> float:
-        return done * self.plan.batch_size * self.plan.accumulate / max(self.state.seconds, 1e-9)
+        return done * self.plan.batch_size * self.plan.grad_accum_steps / max(self.state.seconds, 1e-9)
 
     def _left(self, done: int) -> float:
         return self.state.seconds / max(done, 1) * (self.plan.epochs * self.plan.steps - self.state.step)

@@ -143,7 +143,7 @@ def _resume(
     tensorboard = options.pop("tensorboard")
     said = [name for name, value in options.items() if value not in (None, ())]
     if said:
-        words = {"architecture": "ARCHITECTURE", "run_name": "--name", "optimizer": "--opt", "schedule": "--sched"}
+        words = {"architecture": "ARCHITECTURE", "run_name": "--name"}
         words |= {"params": "--param", "loss_params": "--loss-param"}
         flag = words.get(said[0], f"--{said[0].replace('_', '-')}")
         raise UsageError(
