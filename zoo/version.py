@@ -1,3 +1,3 @@
-"""The version of zoo, as its distribution has it."""
+"""The version of zoo, which the distribution takes from here."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
