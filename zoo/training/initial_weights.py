@@ -104,10 +104,10 @@ def read_start(init: str, entry: Entry[Architecture], place: Path | None = None)
     path = place if place is not None and place.is_file() else find_weights(name)
     start = Start(path, load_weights(path))
     card = start.weights.card
-    theirs, ours = f"{card.plugin}:{card.architecture}", f"{entry.plugin.distribution}:{entry.spec.name}"
-    if theirs != ours:
+    ours = entry.full_name if card.entry_point else entry.qualified
+    if card.architecture_name != ours:
         raise WeightsError(
-            f"The weights {path} are of {theirs}, and {ours} is to be trained.",
+            f"The weights {path} are of {card.architecture_name}, and {ours} is to be trained.",
             f"Train {card.architecture}, or begin from weights of {entry.spec.name}.",
         )
     if not card.digest.removeprefix("sha256:").startswith(digits):

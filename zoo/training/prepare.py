@@ -140,6 +140,12 @@ def prepare(
     architecture = registry.find(Architecture, recipe.architecture)
     dataset = registry.find(Dataset, recipe.data)
     losses = registry.find(Loss, recipe.loss)
+    recipe = replace(
+        recipe,
+        architecture=registry.recorded_name(Architecture, recipe.architecture),
+        data=registry.recorded_name(Dataset, recipe.data),
+        loss=registry.recorded_name(Loss, recipe.loss),
+    )
     loss = build_loss(losses, recipe.loss_params, places.device)
     weighted = weights_param(losses.spec, recipe.loss_params) if recipe.balance == "weights" else None
     start = read_start(recipe.initial_checkpoint, architecture, places.init) if recipe.initial_checkpoint else None
@@ -212,6 +218,7 @@ def _card(
     return Card(
         architecture=architecture.spec.name,
         plugin=architecture.plugin.distribution,
+        entry_point=architecture.plugin.name,
         plugin_version=architecture.plugin.version,
         params=check_params(architecture.spec, recipe.params),
         classes=data.classes,
