@@ -20,7 +20,7 @@ from zoo.training.checkpoint.state import Best, State
 from zoo.training.distributed.ddp import DDPModel, share
 from zoo.training.distributed.measure import measure
 from zoo.training.distributed.process_group import ALONE, ProcessGroup
-from zoo.training.optim.optimizers import set_lr
+from zoo.training.optim.param_groups import set_lr
 from zoo.training.plan import Plan
 from zoo.training.prefetch import prepared
 from zoo.training.recipe.recipe import Recipe
