@@ -20,7 +20,7 @@ from zoo.training.checkpoint.state import Best, State
 from zoo.training.distributed.ddp import DDPModel, shard
 from zoo.training.distributed.evaluate import evaluate_distributed
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
-from zoo.training.optim.optimizers import set_lr
+from zoo.training.optim.param_groups import set_lr
 from zoo.training.plan import Plan
 from zoo.training.prefetch import prepared
 from zoo.training.recipe.recipe import Recipe
