@@ -51,7 +51,7 @@ class Start:
                 "Leave --channels out: images are converted.",
             )
         square = seen.size[0] if seen.size[0] == seen.size[1] else None
-        return InputOverrides(image_size=recipe.image_size or square, channels=seen.channels)
+        return InputOverrides(image_size=recipe.img_size or square, channels=seen.channels)
 
     def as_seen(self, data: Data) -> Data:
         """`data`, normalised as these weights saw theirs."""
@@ -114,6 +114,6 @@ def read_start(init: str, entry: Entry[Architecture], place: Path | None = None)
         raise WeightsError(
             f"The weights {path} are not those that the recipe begins from: their digest begins with {start.digits}, "
             f"and it says {digits}.",
-            f"Put those back, or begin anew with these: --init {name}",
+            f"Put those back, or begin anew with these: --initial-checkpoint {name}",
         )
     return start
