@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from zoo.data.datasets import LoadedDataset
-from zoo.evaluation.evaluate import Evaluation, check_logits, explained
+from zoo.evaluation.evaluate import Evaluation
+from zoo.models.forward import check_logits, explained
 from zoo.models.losses import LossFunction
 from zoo.training.augment.mix import MixedBatch
 from zoo.training.augment.pipeline import Augmenter
