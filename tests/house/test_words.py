@@ -36,70 +36,27 @@ READERS_OF_0_1_0 = {
     "zoo/contract/evidence/format1.py",
 }
 
+
+def words(text: str) -> set[str]:
+    return set(text.split())
+
+
 # Names of classes, functions, fields, arguments and variables that are used nowhere, whatever they are of.
-NAMES = set(
-    [
-        "Told",
-        "Anew",
-        "Places",
-        "Wanted",
-        "Fresh",
-        "Terms",
-        "Setting",
-        "Ranks",
-        "Resident",
-        "Streamed",
-        "Labelled",
-        "PathList",
-        "Draws",
-        "Forward",
-        "Average",
-        "Mixed",
-        "minimised",
-        "judged",
-        "evenly",
-        "SEAL",
-        "OF_SCHEDULES",
-        "stored_as",
-        "made_of",
-        "whence",
-        "told",
-        "said",
-        "given",
-        "asked",
-        "found",
-        "wanted",
-        "vacuous",
-        "watched",
-        "unwatched",
-        "budget",
-    ]
+NAMES = words(
+    "Told Anew Places Wanted Fresh Terms Setting Ranks Resident Streamed Labelled PathList Draws Forward Average Mixed "
+    "minimised judged evenly SEAL OF_SCHEDULES stored_as made_of whence told said given asked found wanted "
+    "vacuous watched unwatched budget"
 )
-ATTRIBUTES = set(["leads", "one_by_one", "torn", "sound", "variant"])  # and these, as attributes
+ATTRIBUTES = words("leads one_by_one torn sound variant")  # and these, as attributes
 # Words that are fine elsewhere: not as members of these classes.
 MEMBERS = {
-    "ProcessGroup": set(["leads", "world", "locals", "told", "give", "each", "largest", "total", "one_by_one"]),
-    "State": set(["still", "torn", "sound", "total", "rows"]),
-    "Capture": {"once", "variant"},
+    "ProcessGroup": words("leads world locals told give each largest total one_by_one"),
+    "State": words("still torn sound total rows"),
+    "Capture": words("once variant"),
 }
-EXPORT_NAMES = {"floor", "share", "sensitivity"}  # in the export layer: rounding_error, coverage
-MODULES = set(
-    [
-        "rivals",
-        "said",
-        "asked_recipe",
-        "hold",
-        "survey",
-        "awaken",
-        "refusal",
-        "prepared",
-        "draws",
-        "still",
-        "upload",
-        "source",
-    ]
-)
-KEYS = {"floor", "budget", "vacuous", "watched", "unwatched", "share"}  # in JSON
+EXPORT_NAMES = words("floor share sensitivity")  # in the export layer: rounding_error, coverage
+MODULES = words("rivals said asked_recipe hold survey awaken refusal prepared draws still upload source")
+KEYS = words("floor budget vacuous watched unwatched share")  # in JSON
 
 # Sentences, in the few words that tell them; spaces and line breaks are alike, and case is not looked at.
 SENTENCES = (
@@ -123,21 +80,11 @@ SENTENCES = (
 WORDS = re.compile(r"\b(vacuous(?:ly)?|budgets?|watched|watches|unwatched)\b", re.IGNORECASE)
 FLOOR = re.compile(r"\bfloors?\b", re.IGNORECASE)
 OF_THE_HOUSE = {"ARCHITECTURE.md", "CONTRIBUTING.md", HISTORY}  # where floors are folders
-OLD_FLAGS = [
-    "--clip",
-    "--accumulate",
-    "--erase",
-    "--ema",
-    "--image-size",
-    "--init",
-    "--trivial-augment",
-    "--no-trivial-augment",
-    "--compile",
-    "--no-compile",
-    "--milestones",
-    "--gamma",
-]
-FLAG = re.compile(rf"(?<![\w-])({'|'.join(OLD_FLAGS)})(?![\w-])")
+OLD_FLAGS = words(
+    "--clip --accumulate --erase --ema --image-size --init --trivial-augment --no-trivial-augment --compile "
+    "--no-compile --milestones --gamma"
+)
+FLAG = re.compile(rf"(?<![\w-])({'|'.join(sorted(OLD_FLAGS))})(?![\w-])")
 
 
 def squeezed(text: str) -> str:
@@ -218,8 +165,8 @@ def wrong_prose(name: str, texts: Iterable[tuple[int, str]], *, export: bool) ->
         yield from (f"{name}:{line}: {sentence!r}" for sentence in SENTENCES if sentence in plain)
         if " " not in text:  # a name or a key, not prose
             continue
-        words = list(WORDS.findall(text)) + (FLOOR.findall(text) if export else [])
-        yield from (f"{name}:{line}: the word {word!r}" for word in words)
+        old = list(WORDS.findall(text)) + (FLOOR.findall(text) if export else [])
+        yield from (f"{name}:{line}: the word {word!r}" for word in old)
 
 
 def wrong_flags(name: str, texts: Iterable[tuple[int, str]]) -> Iterator[str]:
