@@ -17,7 +17,7 @@ Explained = Callable[..., str]
 
 def train(run_zoo: Run, root: Path, *more: str) -> Any:
     places = ("--data", "folder", "--data-root", str(root))
-    return run_zoo("train", "lenet5", *places, "--epochs", "1", "-b", "4", "--image-size", "32", *more)
+    return run_zoo("train", "lenet5", *places, "--epochs", "1", "-b", "4", "--img-size", "32", *more)
 
 
 def cut(path: Path) -> Path:

@@ -45,14 +45,14 @@ GIVEN = st.fixed_dictionaries(
 )
 WARMUP = st.just(0.0) | RATES
 SCHEDULES = st.one_of(
-    st.fixed_dictionaries({"schedule": st.sampled_from(["cosine", "constant"]), "warmup_epochs": WARMUP}),
-    st.fixed_dictionaries({"schedule": st.just("one_cycle")}),
+    st.fixed_dictionaries({"sched": st.sampled_from(["cosine", "constant"]), "warmup_epochs": WARMUP}),
+    st.fixed_dictionaries({"sched": st.just("one_cycle")}),
     st.fixed_dictionaries(
         {
-            "schedule": st.just("step"),
+            "sched": st.just("step"),
             "warmup_epochs": WARMUP,
-            "milestones": st.lists(st.floats(0.001, 0.999), max_size=4, unique=True).map(sorted).map(tuple),
-            "gamma": st.floats(0.001, 1),
+            "decay_milestones": st.lists(st.floats(0.001, 0.999), max_size=4, unique=True).map(sorted).map(tuple),
+            "decay_rate": st.floats(0.001, 1),
         }
     ),
 )
@@ -62,30 +62,30 @@ RECIPES = st.builds(
     architecture=st.sampled_from(["net", "kit:net"]),
     data=st.sampled_from(["pets", "kit:pets"]),
     params=GIVEN,
-    image_size=st.none() | st.integers(1, 512),
+    img_size=st.none() | st.integers(1, 512),
     channels=st.none() | st.sampled_from([1, 3]),
     loss=st.sampled_from(["cross_entropy", "focal"]),
     loss_params=GIVEN,
     layer_decay=st.just(1.0) | st.floats(0.1, 0.99),
     epochs=st.integers(1, 500),
     batch_size=st.integers(1, 4096),
-    accumulate=st.integers(1, 64),
-    optimizer=st.sampled_from(["adamw", "sgd", "muon"]),
+    grad_accum_steps=st.integers(1, 64),
+    opt=st.sampled_from(["adamw", "sgd", "muon"]),
     lr=st.none() | RATES,
     weight_decay=st.none() | st.just(0.0) | RATES,
     momentum=st.none() | st.floats(0, 0.999),
-    clip=st.just(0.0) | RATES,
-    ema=st.just(0.0) | st.floats(0.1, 0.9999),
+    clip_grad=st.just(0.0) | RATES,
+    model_ema_decay=st.just(0.0) | st.floats(0.1, 0.9999),
     hold_out=st.floats(0.01, 0.9),
     patience=st.integers(0, 50),
     crop=st.none() | st.integers(0, 64),
     hflip=st.none() | st.booleans(),
-    trivial_augment=st.booleans(),
-    erase=st.just(0.0) | st.floats(0.001, 1),
+    aa=st.sampled_from(["", "trivial"]),
+    reprob=st.just(0.0) | st.floats(0.001, 1),
     mixup=st.just(0.0) | st.floats(0.001, 100),
     cutmix=st.just(0.0) | st.floats(0.001, 100),
     amp=st.none() | st.booleans(),
-    compile=st.booleans(),
+    torchcompile=st.booleans(),
     seed=st.integers(0, 2**63 - 1),
 )
 
@@ -119,7 +119,7 @@ def test_every_field_of_a_recipe_can_be_asked_for_on_the_command_line() -> None:
 
 
 def test_what_the_card_records_has_every_default_filled_in() -> None:
-    recorded = Recipe(architecture="net", data="pets", optimizer="sgd").to_dict()
+    recorded = Recipe(architecture="net", data="pets", opt="sgd").to_dict()
     assert (recorded["lr"], recorded["weight_decay"]) == (0.05, 0.0005)
     assert Recipe(architecture="net", data="pets").to_dict()["lr"] == 0.001
     assert recorded.keys() - {"version"} == asdict(Recipe(architecture="net", data="pets")).keys()
@@ -138,28 +138,28 @@ def test_what_the_card_records_has_every_default_filled_in() -> None:
         ("warmup_epochs", -1.0),
         ("warmup_epochs", float("nan")),
         ("crop", -1),
-        ("optimizer", "adam"),
-        ("schedule", "poly"),
-        ("accumulate", 0),
+        ("opt", "adam"),
+        ("sched", "poly"),
+        ("grad_accum_steps", 0),
         ("momentum", 1.0),
         ("momentum", -0.1),
-        ("clip", -1.0),
-        ("clip", float("nan")),
-        ("milestones", (0.5, 0.5)),
-        ("milestones", (0.0,)),
-        ("milestones", (0.5, 1.0)),
-        ("gamma", 0.0),
-        ("gamma", 1.1),
-        ("ema", 1.0),
-        ("ema", -0.1),
+        ("clip_grad", -1.0),
+        ("clip_grad", float("nan")),
+        ("decay_milestones", (0.5, 0.5)),
+        ("decay_milestones", (0.0,)),
+        ("decay_milestones", (0.5, 1.0)),
+        ("decay_rate", 0.0),
+        ("decay_rate", 1.1),
+        ("model_ema_decay", 1.0),
+        ("model_ema_decay", -0.1),
         ("hold_out", 1.0),
         ("hold_out", -0.1),
         ("patience", -1),
         ("layer_decay", 0.0),
         ("layer_decay", 1.1),
-        ("erase", -0.1),
-        ("erase", 1.1),
-        ("erase", float("nan")),
+        ("reprob", -0.1),
+        ("reprob", 1.1),
+        ("reprob", float("nan")),
         ("mixup", -0.1),
         ("mixup", float("inf")),
         ("cutmix", -0.1),
@@ -179,7 +179,7 @@ def test_an_early_end_needs_a_hold_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["--milestones 0.3", "--gamma 0.5 --sched constant", "--warmup-epochs 3 --sched one_cycle"]
+    "words", ["--decay-milestones 0.3", "--decay-rate 0.5 --sched constant", "--warmup-epochs 3 --sched one_cycle"]
 )
 def test_what_does_nothing_with_the_schedule_is_refused(words: str) -> None:
     with pytest.raises(UsageError, match=r"does nothing where the schedule is (cosine|constant|one_cycle)"):
@@ -192,16 +192,16 @@ def test_no_rise_at_all_goes_with_every_schedule() -> None:
 
 def test_a_schedule_on_the_command_line_takes_the_place_of_a_files_with_all_that_is_its_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text('schedule = "step"\nmilestones = [0.3]\ngamma = 0.5\nwarmup_epochs = 3\nepochs = 4')
+    path.write_text('sched = "step"\ndecay_milestones = [0.3]\ndecay_rate = 0.5\nwarmup_epochs = 3\nepochs = 4')
     start = f"zoo train net --data pets --recipe {path}"
-    assert asked(start).milestones == (0.3,)
+    assert asked(start).decay_milestones == (0.3,)
     assert asked(f"{start} --sched cosine") == Recipe(architecture="net", data="pets", epochs=4, warmup_epochs=3)
     assert asked(f"{start} --sched one_cycle").warmup_epochs == Recipe.warmup_epochs
-    with pytest.raises(UsageError, match="milestones = "):
-        asked(f"{start} --sched cosine --milestones 0.2")
-    path.write_text("milestones = [0.3]")
-    assert asked(f"{start} --sched step").milestones == (0.3,)
-    with pytest.raises(UsageError, match="milestones = "):
+    with pytest.raises(UsageError, match="decay_milestones = "):
+        asked(f"{start} --sched cosine --decay-milestones 0.2")
+    path.write_text("decay_milestones = [0.3]")
+    assert asked(f"{start} --sched step").decay_milestones == (0.3,)
+    with pytest.raises(UsageError, match="decay_milestones = "):
         asked(start)
 
 
@@ -210,12 +210,12 @@ def test_an_optimizer_or_a_loss_on_the_command_line_takes_the_place_of_a_files_w
 ) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(
-        'optimizer = "sgd"\nlr = 0.3\nweight_decay = 0.1\nmomentum = 0.5\nloss = "focal"\n[loss_params]\nscales = [1.0]'
+        'opt = "sgd"\nlr = 0.3\nweight_decay = 0.1\nmomentum = 0.5\nloss = "focal"\n[loss_params]\nscales = [1.0]'
     )
     start = f"zoo train net --data pets --recipe {path}"
     assert (asked(start).lr, asked(start).momentum) == (0.3, 0.5) and asked(start).loss_params["scales"] == (1.0,)
     assert asked(f"{start} --opt sgd --loss kit:focal") == replace(asked(start), loss="kit:focal")
-    plain = Recipe(architecture="net", data="pets", optimizer="muon")
+    plain = Recipe(architecture="net", data="pets", opt="muon")
     other = asked(f"{start} --opt muon --weight-decay 0.2 --loss cross_entropy")
     assert (other.lr, other.momentum, other.weight_decay) == (plain.lr, plain.momentum, 0.2)
     assert "scales" not in other.loss_params
@@ -224,6 +224,6 @@ def test_an_optimizer_or_a_loss_on_the_command_line_takes_the_place_of_a_files_w
 
 
 def test_a_command_line_out_of_range_is_wrong_usage() -> None:
-    for words in ("--epochs 0", "--opt adam", "--hflip=1", "--seed -1", "--milestones a,b"):
+    for words in ("--epochs 0", "--opt adam", "--hflip=1", "--seed -1", "--decay-milestones a,b"):
         with pytest.raises(click.UsageError):
             asked(f"zoo train net --data pets {words}")

@@ -67,7 +67,14 @@ def test_the_page_tells_what_of_the_recipe_did_something_and_which_epoch_is_stor
     history = read_history(tmp_path / "history.csv")
     assert stored_row(history)["epoch"] == 3
     recipe = {"loss": "focal", "loss_params": {"gamma": 1.5, "class_weights": ()}, "epochs": 30, "hold_out": 0.1}
-    recipe |= {"accumulate": 2, "layer_decay": 1.0, "mixup": 0.0, "ema": 0.9, "schedule": "cosine", "gamma": 0.1}
+    recipe |= {
+        "grad_accum_steps": 2,
+        "layer_decay": 1.0,
+        "mixup": 0.0,
+        "model_ema_decay": 0.9,
+        "sched": "cosine",
+        "decay_rate": 0.1,
+    }
     images = InMemorySplit(torch.zeros(1, 3, 2, 3, dtype=torch.uint8), torch.tensor([0]))
     measured = evaluate(Fixed(), images, RGB, cross_entropy, num_classes=4, device=torch.device("cpu"))
     made = replace(card, classes=CLASSES, recipe=recipe, metrics=measured.metrics("pets", "test"))
@@ -78,13 +85,13 @@ def test_the_page_tells_what_of_the_recipe_did_something_and_which_epoch_is_stor
     )
     told = {row.split(" | ")[0].strip("| "): row.split(" | ")[1].strip("| ") for row in rows}
     assert "| loss | focal (gamma=1.5) |" in rows
-    assert (told["accumulate"], told["ema"], told["schedule"]) == ("2", "0.9", "cosine")
-    assert not {"layer decay", "mixup", "gamma", "loss params"} & set(told)
+    assert (told["grad accum steps"], told["model ema decay"], told["sched"]) == ("2", "0.9", "cosine")
+    assert not {"layer decay", "mixup", "decay rate", "loss params"} & set(told)
     none = {"crop": 0, "hflip": False, "weight_decay": 0.0, "momentum": 0.0, "amp": None}
     page = write_page(replace(made, recipe=recipe | none), measured, (), {}, (), history)
     assert all(f"| {row} |" in page for row in ("crop | 0", "hflip | False", "weight decay | 0.0", "momentum | 0.0"))
     assert "| amp |" not in page
-    rises = {"warmup_epochs": 1.0, "schedule": "cosine"}, {"warmup_epochs": 1.0, "schedule": "one_cycle"}
+    rises = {"warmup_epochs": 1.0, "sched": "cosine"}, {"warmup_epochs": 1.0, "sched": "one_cycle"}
     pages = [write_page(replace(made, recipe=recipe | each), measured, (), {}, (), history) for each in rises]
     assert ["warmup epochs" in page for page in pages] == [True, False]
 

@@ -35,10 +35,10 @@ META = torch.device("meta")
 PREPROCESS = Preprocess(size=(16, 16), mean=(0.5,) * 3, std=(0.2,) * 3)
 RECIPES: dict[str, dict[str, Any]] = {
     "plain": {"crop": 0, "hflip": False},
-    "sgd": {"optimizer": "sgd", "clip": 0.5, "accumulate": 2, "schedule": "step"},
-    "muon": {"optimizer": "muon", "schedule": "one_cycle", "ema": 0.9},
+    "sgd": {"opt": "sgd", "clip_grad": 0.5, "grad_accum_steps": 2, "sched": "step"},
+    "muon": {"opt": "muon", "sched": "one_cycle", "model_ema_decay": 0.9},
     "mixup": {"mixup": 0.3},
-    "cutmix": {"cutmix": 1.0, "trivial_augment": True, "erase": 0.5},
+    "cutmix": {"cutmix": 1.0, "aa": "trivial", "reprob": 0.5},
     "sampler": {"balance": "sampler", "hold_out": 0.2},
 }
 
@@ -75,10 +75,10 @@ def taken(recipe: Recipe, loss: str, **params: object) -> State:
     run = Trainer(state, plan, recipe, data, built, META)
     state.train()
     order = run._draws.order(plan.train.n, 1, plan.evenly)
-    batches = there.epoch(plan.batch_size, order[: plan.steps * plan.batch_size * plan.accumulate])
+    batches = there.epoch(plan.batch_size, order[: plan.steps * plan.batch_size * plan.grad_accum_steps])
     batches = iter(list(batches))
     with OnlyThere():
-        for chosen in prepared(batches, run._augmenter, run._draws, 0, plan.accumulate):
+        for chosen in prepared(batches, run._augmenter, run._draws, 0, plan.grad_accum_steps):
             run._step(chosen)
     assert state.step == plan.steps
     return state

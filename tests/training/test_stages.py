@@ -96,7 +96,7 @@ def test_published_architectures_have_the_stages_that_one_would_count(
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon"])
 def test_the_rate_of_each_parameter_falls_by_stage_and_what_is_not_decayed_stays_so(optimizer: str) -> None:
     module = Network(2)
-    recipe = Recipe(architecture="a", data="b", optimizer=optimizer, layer_decay=0.5)
+    recipe = Recipe(architecture="a", data="b", opt=optimizer, layer_decay=0.5)
     head = frozenset({"head.weight", "head.bias"})
     made = make_optimizers(module, recipe, lr_scales(module, head, 0.5))
     set_lr(made, 0.1)

@@ -43,7 +43,7 @@ force_option = click.option("--force", is_flag=True, help="Replace what is there
 param_option = click.option(
     "--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the architecture."
 )
-image_size_option = click.option("--image-size", type=click.IntRange(1), help="Height and width in pixels.")
+image_size_option = click.option("--img-size", "image_size", type=click.IntRange(1), help="Height and width in pixels.")
 channels_option = click.option("--channels", type=click.IntRange(1), help="1 for grey, 3 for RGB.")
 num_classes_option = click.option("--num-classes", type=click.IntRange(1), help="Classes of a fresh model.")
 

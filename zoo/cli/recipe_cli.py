@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 GOES_WITH = {  # what a recipe says of its own choice, and means nothing beside another
     "architecture": ("params",),
     "loss": ("loss_params",),
-    "optimizer": ("lr", "weight_decay", "momentum"),
+    "opt": ("lr", "weight_decay", "momentum"),
 }
 
 
@@ -40,8 +40,10 @@ def asked_recipe(registry: "Registry", options: dict[str, Any]) -> "Recipe":
         if name not in fields:
             raise UsageError(f"The {name} to train is not said.", f"Say {flag}, or a --recipe that names it.")
     registry.find(Dataset, fields["data"])
-    if fields.get("init") and "params" not in fields:
-        fields["params"] = _params_of(fields["init"], registry.find(Architecture, fields["architecture"]).spec.name)
+    if fields.get("initial_checkpoint") and "params" not in fields:
+        fields["params"] = _params_of(
+            fields["initial_checkpoint"], registry.find(Architecture, fields["architecture"]).spec.name
+        )
     for name, spec in (
         ("params", registry.find(Architecture, fields["architecture"]).spec),
         ("loss_params", registry.find(Loss, fields.get("loss", Recipe.loss)).spec),
@@ -71,8 +73,8 @@ def _without_others(given: dict[str, Any], said: Mapping[str, Any]) -> dict[str,
         return said[name] is not None and _bare(given.get(name, said[name])) != _bare(said[name])
 
     gone = {name for choice, names in GOES_WITH.items() if differs(choice) for name in names}
-    if differs("schedule"):
-        gone |= {name for name, schedules in OF_SCHEDULES.items() if said["schedule"] not in schedules}
+    if differs("sched"):
+        gone |= {name for name, schedules in OF_SCHEDULES.items() if said["sched"] not in schedules}
     return {name: value for name, value in given.items() if name not in gone}
 
 

@@ -5,8 +5,8 @@ from typing import Any, get_args
 
 import click
 
-from zoo.cli.options import channels_option, image_size_option, param_option
-from zoo.training.recipe.recipe import LR, MOMENTUM, WEIGHT_DECAY, Balance, Optimizer, Schedule
+from zoo.cli.options import channels_option, param_option
+from zoo.training.recipe.recipe import LR, MOMENTUM, WEIGHT_DECAY, AutoAugment, Balance, Optimizer, Schedule
 
 
 def _numbers(context: click.Context, option: click.Parameter, value: str | None) -> tuple[float, ...] | None:
@@ -33,22 +33,28 @@ _OPTIONS = (
         "--loss-param", "loss_params", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the loss."
     ),
     param_option,
-    click.option("--init", metavar="WEIGHTS", help="Weights to begin from, ARCH.TAG or a path; the head is fitted."),
+    click.option(
+        "--initial-checkpoint", metavar="WEIGHTS", help="Weights to begin from, ARCH.TAG or a path; the head is fitted."
+    ),
     click.option("--freeze/--no-freeze", default=None, help="Train the head alone.  [default: no-freeze]"),
     click.option("--layer-decay", type=float, help="Factor of the learning rate a stage below the head.  [default: 1]"),
     click.option("--epochs", type=WHOLE, help="[default: 10]"),
     click.option("--batch-size", "-b", type=WHOLE, help="Images at once.  [default: 128]"),
-    click.option("--accumulate", type=WHOLE, help="Batches whose gradients make a step.  [default: 1]"),
-    click.option("--opt", "optimizer", type=click.Choice(get_args(Optimizer)), help="[default: adamw]"),
+    click.option("--grad-accum-steps", type=WHOLE, help="Batches whose gradients make a step.  [default: 1]"),
+    click.option("--opt", type=click.Choice(get_args(Optimizer)), help="[default: adamw]"),
     click.option("--lr", type=float, help=f"Highest learning rate.  {_defaults(LR)}"),
     click.option("--weight-decay", type=float, help=_defaults(WEIGHT_DECAY)),
     click.option("--momentum", type=float, help=f"First beta for adamw.  {_defaults(MOMENTUM)}"),
-    click.option("--clip", type=float, help="Largest norm of the gradients; 0 for any.  [default: 0]"),
-    click.option("--sched", "schedule", type=click.Choice(get_args(Schedule)), help="[default: cosine]"),
-    click.option("--milestones", callback=_numbers, help="Shares of the run where `step` steps.  [default: 0.5,0.75]"),
-    click.option("--gamma", type=float, help="What `step` multiplies by.  [default: 0.1]"),
+    click.option("--clip-grad", type=float, help="Largest norm of the gradients; 0 for any.  [default: 0]"),
+    click.option("--sched", type=click.Choice(get_args(Schedule)), help="[default: cosine]"),
+    click.option(
+        "--decay-milestones", callback=_numbers, help="Shares of the run where `step` steps.  [default: 0.5,0.75]"
+    ),
+    click.option("--decay-rate", type=float, help="What `step` multiplies by.  [default: 0.1]"),
     click.option("--warmup-epochs", type=float, help="Linear rise of the learning rate.  [default: 1]"),
-    click.option("--ema", type=float, help="Decay of a moving average, which is stored; 0 for none.  [default: 0]"),
+    click.option(
+        "--model-ema-decay", type=float, help="Decay of a moving average, which is stored; 0 for none.  [default: 0]"
+    ),
     click.option(
         "--hold-out", type=float, help="Share of the training split to choose the best epoch by.  [default: 0]"
     ),
@@ -58,11 +64,11 @@ _OPTIONS = (
     click.option("--crop", type=click.IntRange(0), help="Pixels of random shift.  [default: an eighth of the side]"),
     click.option("--hflip/--no-hflip", default=None, help="Random mirror images.  [default: what the data set says]"),
     click.option(
-        "--trivial-augment/--no-trivial-augment",
-        default=None,
-        help="One random operation an image.  [default: no-trivial-augment]",
+        "--aa",
+        type=click.Choice(get_args(AutoAugment)),
+        help="One random operation an image.",
     ),
-    click.option("--erase", type=float, help="Probability that a rectangle is painted over.  [default: 0]"),
+    click.option("--reprob", type=float, help="Probability that a rectangle is painted over.  [default: 0]"),
     click.option("--mixup", type=float, help="Alpha of mixing images in pairs; 0 for none.  [default: 0]"),
     click.option("--cutmix", type=float, help="Alpha of pasting one into another; 0 for none.  [default: 0]"),
     click.option(
@@ -75,10 +81,12 @@ _OPTIONS = (
         default=None,
         help="Leave out images that cannot be read.  [default: they are an error]",
     ),
-    image_size_option,
+    click.option("--img-size", type=WHOLE, help="Height and width in pixels."),
     channels_option,
     click.option("--amp/--no-amp", default=None, help="bf16 autocast.  [default: on CUDA]"),
-    click.option("--compile/--no-compile", default=None, help="Use torch.compile.  [default: no-compile]"),
+    click.option(
+        "--torchcompile/--no-torchcompile", default=None, help="Use torch.compile.  [default: no-torchcompile]"
+    ),
     click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="[default: 0]"),
 )
 

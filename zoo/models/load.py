@@ -12,9 +12,10 @@ from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture
 from zoo.data.fitting import InputOverrides, fit_alone
 from zoo.files.card import Card
-from zoo.files.folders import SUFFIX, find_weights
+from zoo.files.folders import SUFFIX, find_weights, is_weights
 from zoo.files.weights import load_into, load_weights
 from zoo.models.build import build_model
+from zoo.models.identity import architecture_of
 from zoo.registry.registry import Registry
 
 
@@ -60,17 +61,12 @@ def open_model(registry: Registry, name: str, fresh: BuildArgs | None = None) ->
     return _fresh(registry, name, fresh or BuildArgs())
 
 
-def is_weights(name: str) -> bool:
-    """Whether `name` is written as `ARCH.TAG` or as a path, rather than as a bare architecture."""
-    return "." in name.rpartition(":")[2] or "/" in name
-
-
 def _from_file(registry: Registry, path: Path) -> Model:
     weights = load_weights(path)
     card = weights.card
     made = f"It was made with {card.plugin} {card.plugin_version}; use that, where you trust it, or train again."
     try:
-        entry = registry.find(Architecture, f"{card.plugin}:{card.architecture}")
+        entry = architecture_of(registry, card)
         module = build_model(
             entry, num_classes=len(card.classes), in_channels=card.preprocess.channels, params=card.params
         ).eval()
@@ -91,6 +87,7 @@ def _fresh(registry: Registry, name: str, fresh: BuildArgs) -> Model:
     card = Card(
         architecture=entry.spec.name,
         plugin=entry.plugin.distribution,
+        entry_point=entry.plugin.name,
         plugin_version=entry.plugin.version,
         params=params,
         classes=tuple(str(index) for index in range(num_classes)),

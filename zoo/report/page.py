@@ -11,14 +11,16 @@ from zoo.report.names import markdown, one_line
 
 ELSEWHERE = {
     *("version", "architecture", "data", "params", "loss", "loss_params", "epochs", "lr", "skip_corrupt", "seed"),
-    *("image_size", "channels"),
+    *("img_size", "channels"),
 }
 OFF = {  # what of a recipe does nothing at these values, or at 0, "" or False where none is given
-    **dict.fromkeys(("init", "freeze", "clip", "ema", "hold_out", "patience", "trivial_augment", "erase"), None),
-    **dict.fromkeys(("mixup", "cutmix", "compile"), None),
+    **dict.fromkeys(
+        ("initial_checkpoint", "freeze", "clip_grad", "model_ema_decay", "hold_out", "patience", "aa", "reprob"), None
+    ),
+    **dict.fromkeys(("mixup", "cutmix", "torchcompile"), None),
     "balance": "none",
     "layer_decay": 1.0,
-    "accumulate": 1,
+    "grad_accum_steps": 1,
 }
 Pictures = Mapping[tuple[int, int], Sequence[str]]  # true and predicted class to paths of pictures
 
@@ -112,8 +114,8 @@ def _epochs(recipe: Mapping[str, Any], history: History) -> object:
 
 def _tells(name: str, value: object, recipe: Mapping[str, Any]) -> bool:
     """Whether a field of the recipe deserves a row of its own: it is not told elsewhere, and does something."""
-    schedule = recipe.get("schedule")
-    if name in ELSEWHERE or (name in ("milestones", "gamma") and schedule != "step"):
+    schedule = recipe.get("sched")
+    if name in ELSEWHERE or (name in ("decay_milestones", "decay_rate") and schedule != "step"):
         return False
     if name == "warmup_epochs" and schedule == "one_cycle":  # it has a rise of its own
         return False

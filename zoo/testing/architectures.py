@@ -41,6 +41,7 @@ def check_architecture(name: str, registry: Registry | None = None) -> None:
         card = Card(
             architecture=name,
             plugin=entry.plugin.distribution,
+            entry_point=entry.plugin.name,
             plugin_version=entry.plugin.version,
             classes=("a", "b", "c"),
             preprocess=preprocess,

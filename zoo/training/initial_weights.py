@@ -51,7 +51,7 @@ class Start:
                 "Leave --channels out: images are converted.",
             )
         square = seen.size[0] if seen.size[0] == seen.size[1] else None
-        return InputOverrides(image_size=recipe.image_size or square, channels=seen.channels)
+        return InputOverrides(image_size=recipe.img_size or square, channels=seen.channels)
 
     def as_seen(self, data: Data) -> Data:
         """`data`, normalised as these weights saw theirs."""
@@ -104,16 +104,16 @@ def read_start(init: str, entry: Entry[Architecture], place: Path | None = None)
     path = place if place is not None and place.is_file() else find_weights(name)
     start = Start(path, load_weights(path))
     card = start.weights.card
-    theirs, ours = f"{card.plugin}:{card.architecture}", f"{entry.plugin.distribution}:{entry.spec.name}"
-    if theirs != ours:
+    ours = entry.full_name if card.entry_point else entry.qualified
+    if card.architecture_name != ours:
         raise WeightsError(
-            f"The weights {path} are of {theirs}, and {ours} is to be trained.",
+            f"The weights {path} are of {card.architecture_name}, and {ours} is to be trained.",
             f"Train {card.architecture}, or begin from weights of {entry.spec.name}.",
         )
     if not card.digest.removeprefix("sha256:").startswith(digits):
         raise WeightsError(
             f"The weights {path} are not those that the recipe begins from: their digest begins with {start.digits}, "
             f"and it says {digits}.",
-            f"Put those back, or begin anew with these: --init {name}",
+            f"Put those back, or begin anew with these: --initial-checkpoint {name}",
         )
     return start

@@ -62,8 +62,9 @@ def command(
     from zoo.data.load_split import Reading
     from zoo.evaluation.evaluate import evaluate
     from zoo.files import folders
+    from zoo.files.folders import is_weights
     from zoo.models.devices import pick_device
-    from zoo.models.load import is_weights, open_model
+    from zoo.models.load import open_model
     from zoo.models.losses import build_loss
     from zoo.models.memory import enough_memory
 
@@ -77,7 +78,7 @@ def command(
     card = opened.card
     if not (data or card.dataset):
         raise UsageError(f"{model} does not say which data set it was trained on.", "Name one with --data.")
-    entry = lazy.registry.find(Dataset, data or card.dataset)
+    entry = lazy.registry.find(Dataset, data or card.dataset_name)
     root = folders.data_root(data_root)
     images = load_split(entry, root, split, download)
     classes = class_names(entry, images)

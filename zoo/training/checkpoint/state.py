@@ -68,7 +68,7 @@ class State:
             module=module,
             optimizers=make_optimizers(module, recipe, scales, head),
             still=still,
-            average=ModelEma(module, recipe.ema) if recipe.ema else None,
+            average=ModelEma(module, recipe.model_ema_decay) if recipe.model_ema_decay else None,
             total=torch.zeros((), device=device),
             sound=torch.zeros((), dtype=torch.int64, device=device),
         )

@@ -37,7 +37,7 @@ def make_optimizers(
     trained = list(named.values())
     wide = weights(named)
     decayed = {id(parameter) for parameter in wide}
-    hidden = _hidden(named, wide, head) if recipe.optimizer == "muon" else []
+    hidden = _hidden(named, wide, head) if recipe.opt == "muon" else []
     taken = {id(parameter) for parameter in hidden}
     groups: list[dict[str, Any]] = [
         {"params": [p for p in wide if id(p) not in taken], "weight_decay": recipe.weight_decay},
@@ -45,10 +45,10 @@ def make_optimizers(
     ]
     groups = [scaled for group in groups for scaled in _scaled(group, scales)]
     fused = all(p.device.type in FUSED and p.is_floating_point() for p in trained)
-    if recipe.optimizer == "sgd":
+    if recipe.opt == "sgd":
         nesterov = recipe.momentum > 0
         return [SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, fused=fused)]
-    beta = recipe.momentum if recipe.optimizer == "adamw" else 0.9
+    beta = recipe.momentum if recipe.opt == "adamw" else 0.9
     made: list[TorchOptimizer] = [AdamW(groups, lr=recipe.lr, betas=(beta, 0.999), fused=fused)] if groups else []
     if hidden:
         for group in made[0].param_groups if made else ():

@@ -19,17 +19,17 @@ def make_schedule(recipe: Recipe, steps: int, warmup: int) -> Callable[[int], fl
         steps: of the whole run.
         warmup: steps of linear rise before; `one_cycle` has its own. A run that is shorter ends within it.
     """
-    if recipe.schedule == "one_cycle":
+    if recipe.sched == "one_cycle":
         return lambda step: _one_cycle(step, steps)
 
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / (warmup + 1)
-        if recipe.schedule == "cosine":
+        if recipe.sched == "cosine":
             return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-        if recipe.schedule == "step":
-            passed = sum(step >= round(share * steps) for share in recipe.milestones)
-            return float(recipe.gamma**passed)
+        if recipe.sched == "step":
+            passed = sum(step >= round(share * steps) for share in recipe.decay_milestones)
+            return float(recipe.decay_rate**passed)
         return 1.0
 
     return factor

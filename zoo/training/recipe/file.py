@@ -9,8 +9,22 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from zoo.contract.errors import UsageError, WeightsError
-from zoo.training.recipe.command import FLAGS
 from zoo.training.recipe.recipe import VERSION, Recipe
+
+OLD_NAMES = {  # of fields, in recipes of versions 1 and 2
+    "image_size": "img_size",
+    "init": "initial_checkpoint",
+    "accumulate": "grad_accum_steps",
+    "optimizer": "opt",
+    "clip": "clip_grad",
+    "schedule": "sched",
+    "milestones": "decay_milestones",
+    "gamma": "decay_rate",
+    "ema": "model_ema_decay",
+    "trivial_augment": "aa",
+    "erase": "reprob",
+    "compile": "torchcompile",
+}
 
 
 def read_recipe_file(path: Path) -> dict[str, Any]:
@@ -59,15 +73,17 @@ def check_fields(given: Mapping[str, Any], where: str) -> dict[str, Any]:
             f"{where} has a recipe of version {version!r}, and this zoo knows versions up to {VERSION}.",
             "Use the release of zoo-kit that it was written for.",
         )
+    if version < 3:
+        given = renamed(given)
     hints = get_type_hints(Recipe)
     checked = {}
     for name, value in given.items():
         if name == "version":
             continue
         if name not in hints:
-            fields_of = {flag.strip("-").replace("-", "_"): field for field, flag in FLAGS.items()}
-            said = fields_of.get(name.replace("-", "_"))  # as on the command line
-            close = [said] if said else get_close_matches(name, hints, n=1)
+            bare = name.replace("-", "_")  # as on the command line
+            bare = OLD_NAMES.get(bare, bare)
+            close = [bare] if bare in hints else get_close_matches(name, hints, n=1)
             raise UsageError(
                 f"{where} names {name!r}, which is no field of a recipe.",
                 f"Did you mean {close[0]}?" if close else f"The fields are: {', '.join(hints)}.",
@@ -78,6 +94,14 @@ def check_fields(given: Mapping[str, Any], where: str) -> dict[str, Any]:
     if version == 1 and checked.get("amp"):
         checked["amp"] = None
     return checked
+
+
+def renamed(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe of version 1 or 2 under the names that its fields have now. A recipe of today is left as it is."""
+    fields_now = {OLD_NAMES.get(name, name): value for name, value in recipe.items()}
+    if isinstance(fields_now.get("aa"), bool):
+        fields_now["aa"] = "trivial" if fields_now["aa"] else ""
+    return fields_now
 
 
 def to_recipe(given: Mapping[str, Any], where: str) -> Recipe:
