@@ -51,7 +51,7 @@ def verify_file(
     real = real_images(registry, model.card, data_root)
     probes = make_references(model.module, make_probes(model.card.preprocess, real.images))
     known = {CPU: probes, **{each: at_backend(model.module, probes, each) for each in backends if each != CPU}}
-    entry = registry.find(ExportFormat, entries[0].qualified)
+    entry = registry.find(ExportFormat, registry.short_name(entries[0]))
     comparisons = judge_artifact(entry, path, known.__getitem__, backends, OWN)
     if not passed(comparisons):
         from zoo_export.formats.onnx.stages import sentence  # only where it is needed: it loads onnxruntime

@@ -82,7 +82,7 @@ def export_model(
                 comparisons[name] = _check(entry, [published], [evidence.half], path, terms)
             else:
                 comparisons[name] = _check(entry, captures, evidence.checks, path, terms)
-            artifacts[name] = Artifact(files_by_role(path), registry.full_name(entry))
+            artifacts[name] = Artifact(files_by_role(path), registry.short_name(entry))
             described[name] = describe_artifact(entry, path, evidence.verdict, comparisons[name])
         shutil.copyfile(zoo_runtime.__file__, folder / "zoo_runtime.py")
         certificate = build_certificate(registry, model, evidence, described, proof)
