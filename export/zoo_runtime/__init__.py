@@ -368,10 +368,10 @@ def _command(arguments: Sequence[str] | None) -> None:
         return
     model, results = Model(options.folder), []
     for path in options.images:
-        found = model.predict(path, options.top)
-        results.append({"image": path, "predictions": [asdict(best) for best in found]})
+        best = model.predict(path, options.top)
+        results.append({"image": path, "predictions": [asdict(each) for each in best]})
         if not options.json:
-            lines = (f"\n{best.probability:8.2%}  {_plain(best.label)}" for best in found)
+            lines = (f"\n{each.probability:8.2%}  {_plain(each.label)}" for each in best)
             sys.stdout.write(f"{_plain(path)}{''.join(lines)}\n")
     sys.stdout.write(f"{json.dumps(results, indent=2)}\n" if options.json else "")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import zoo_runtime
 from zoo.contract.errors import DifferenceError, ExportError, UsageError
 from zoo.contract.evidence import Manifest
-from zoo_export.bundle.format_1 import upgraded
+from zoo.contract.evidence.format1 import upgraded
 
 
 @contextmanager

@@ -48,8 +48,8 @@ def command(lazy: "Lazy", model: str, images: tuple[Path, ...], top: int, as_jso
 def _folder(lazy: "Lazy", folder: Path) -> "Classify":
     """With onnxruntime alone where the folder holds ONNX, so that torch need not be loaded."""
     import zoo_runtime
+    from zoo.contract.evidence.format1 import upgraded
     from zoo_export.bundle.folder import explained, read_folder
-    from zoo_export.bundle.format_1 import upgraded
 
     manifest = read_folder(folder)
     if text := warning(manifest.verdict, manifest.certificate.override):

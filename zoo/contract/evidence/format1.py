@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.contract.evidence import Certificate, Manifest
-from zoo.contract.evidence.manifest import MODEL
+from zoo.contract.evidence.certificate import Certificate
+from zoo.contract.evidence.manifest import MODEL, Manifest
 
 OLD = 1
-WHAT_IS_NOT_WEIGHTS = ("what", "share", "unwatched", "probe_weights_seed")
+NOT_WEIGHTS = ("what", "share", "unwatched", "probe_weights_seed")
 
 
 def upgraded(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -41,6 +41,7 @@ def _roles(file: str, files: Mapping[str, Any]) -> dict[str, str]:
 
 def _certificate(old: Mapping[str, Any]) -> dict[str, Any]:
     single = old.get("float32")
+    names = {"images": "image_names", "floor": "rounding_error", "budget": "tolerance", "floors": "rounding_errors"}
     return {
         "version": Certificate.VERSION,
         "verdict": old["verdict"],
@@ -53,31 +54,22 @@ def _certificate(old: Mapping[str, Any]) -> dict[str, Any]:
         "real_images": old["real_images"],
         "seed": old["seed"],
         "probe_recipe": old["made_of"],
-        "probes": [
-            _renamed(
-                probe,
-                {
-                    "images": "image_names",
-                    "floor": "rounding_error",
-                    "budget": "tolerance",
-                    "floors": "rounding_errors",
-                },
-            )
-            for probe in old["probes"]
-        ],
+        "probes": [_renamed(probe, names) for probe in old["probes"]],
         "coverage": None if old["sensitivity"] is None else _coverage(old["sensitivity"]),
         "artifacts": {
             name: {**record, "comparisons": _comparisons(record["comparisons"])}
             for name, record in old["artifacts"].items()
         },
-        "prior_check": None
-        if single is None
-        else {
-            "precision": "float32",
-            "note": single["what"],
-            "rounding_errors": {probe["name"]: probe["floor"] for probe in single["probes"]},
-            "comparisons": {name: _comparisons(rows) for name, rows in single["artifacts"].items()},
-        },
+        "prior_check": None if single is None else _prior_check(single),
+    }
+
+
+def _prior_check(old: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "precision": "float32",
+        "note": old["what"],
+        "rounding_errors": {probe["name"]: probe["floor"] for probe in old["probes"]},
+        "comparisons": {name: _comparisons(rows) for name, rows in old["artifacts"].items()},
     }
 
 
@@ -87,7 +79,7 @@ def _coverage(old: Mapping[str, Any]) -> dict[str, Any]:
         "fraction": fraction,
         "tensors": round(len(uncovered) / (1 - fraction)) if uncovered else None,
         "uncovered": uncovered,
-        "by_weights": {_weights(name): share for name, share in old.items() if name not in WHAT_IS_NOT_WEIGHTS},
+        "by_weights": {_weights(name): share for name, share in old.items() if name not in NOT_WEIGHTS},
         "probe_weights_seed": old["probe_weights_seed"],
     }
 
