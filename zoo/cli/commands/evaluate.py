@@ -152,7 +152,7 @@ def _figures(measured: "Evaluation", classes: tuple[str, ...]) -> dict[str, Any]
                 "class": name,
                 "support": score.support,
                 "predicted": score.predicted,
-                "right": score.right,
+                "correct": score.correct,
                 "precision": score.precision,
                 "recall": score.recall,
                 "f1": score.f1,
@@ -180,9 +180,9 @@ def _tell_classes(measured: "Evaluation", classes: tuple[str, ...]) -> None:
 
     scores = class_scores(measured.confusion)
     print_table(
-        ["class", "images", "right", "precision", "recall", "F1"],
+        ["class", "images", "correct", "precision", "recall", "F1"],
         [
-            [name, score.support, score.right, share(score.precision), share(score.recall), share(score.f1)]
+            [name, score.support, score.correct, share(score.precision), share(score.recall), share(score.f1)]
             for name, score in zip(classes, scores, strict=True)
         ],
     )
