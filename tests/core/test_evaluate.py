@@ -14,7 +14,8 @@ from zoo.contract.errors import PluginError
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import InMemorySplit
 from zoo.evaluation.calibration import BINS
-from zoo.evaluation.evaluate import Evaluation, check_logits, evaluate
+from zoo.evaluation.evaluate import Evaluation, evaluate
+from zoo.models.forward import check_logits
 
 GREY = Preprocess(size=(1, 1), mean=(0.0,), std=(1.0,))
 CPU = torch.device("cpu")

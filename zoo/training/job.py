@@ -28,6 +28,7 @@ from zoo.training.distributed.evaluate import evaluate_distributed
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup, explain_lost_rank
 from zoo.training.prepare import Job, RunPaths, prepare
 from zoo.training.recipe.recipe import Recipe
+from zoo.training.recipe.table import recipe_rows
 from zoo.training.run.concurrent_runs import refuse_rival
 from zoo.training.run.folder import Run, refuse_taken
 from zoo.training.run.record import Record, look
@@ -188,7 +189,7 @@ def carry_out(job: Job, run: Run | None, told: TrainCallbacks, group: ProcessGro
             if saver.saved is not None:
                 told.stopped(where)
             raise
-        events.picture(result.run / "confusion.png", result.epochs)
+        events.image(result.run / "confusion.png", result.epochs)
     return result
 
 
@@ -203,7 +204,7 @@ def _store(job: Job, run: Run | None, where: Path, state: State, group: ProcessG
     if run is not None:
         card = save_weights(job.path, tensors, card, force=job.places.force or _is_there(job.path, tensors))
         trained_on = label_counts(job.plan.train, len(job.data.classes))
-        write_report(where, card, final, module, job.data.test, trained_on)
+        write_report(where, card, final, module, job.data.test, trained_on, recipe_rows(card.recipe))
         run.finish(job.path, card.digest)  # until then the run can be gone on with, to the same weights
     epochs = len(state.rows)
     return Result(job.path, card, where, final, epochs, epochs if state.best is None else state.best.epoch)
