@@ -7,6 +7,8 @@ from typing import Protocol
 
 import click
 
+from zoo.api.progress import duration as duration
+
 
 class Progress(Protocol):
     """Shows how far long work is."""
@@ -33,16 +35,6 @@ class Plain(Silent):
 
     def line(self, text: str) -> None:
         click.echo(text, err=True)
-
-
-def duration(seconds: float) -> str:
-    """A span of time in its two largest units: `42 s`, `3 min 5 s`, `2 h 10 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60} min"
 
 
 @contextmanager

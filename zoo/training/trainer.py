@@ -106,7 +106,9 @@ class Trainer:
         self.group, self._reported = group, reported or loss
         self.state, self.plan, self.recipe, self.data, self.loss, self.device = state, plan, recipe, data, loss, device
         self._draws = StepRNG(recipe.seed, device, group.rank)
-        self._forward = DDPModel(state.module, group, grad_accum_steps=recipe.grad_accum_steps, compiled=recipe.torchcompile)
+        self._forward = DDPModel(
+            state.module, group, grad_accum_steps=recipe.grad_accum_steps, compiled=recipe.torchcompile
+        )
         self._autocast = device.type == "cuda" if recipe.amp is None else recipe.amp
         self._augmenter = Augmenter(plan, recipe, data.preprocess, device)
         self._parameters = [p for p in state.module.parameters() if p.requires_grad]
