@@ -61,8 +61,8 @@ def seal(tmp_path: Path, weights: Weights) -> Callable[..., Path]:
 
 def refused(run_zoo: Run, explained: Explained, here: Path, path: Path, named: str) -> None:
     for arguments in commands(path):
-        said = explained(run_zoo(*arguments), 1)
-        assert named in said, said
+        message = explained(run_zoo(*arguments), 1)
+        assert named in message, message
     assert [entry.name for entry in here.iterdir()] == ["image.png"]
 
 

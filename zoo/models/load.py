@@ -16,7 +16,7 @@ from zoo.contract.params import check_params
 from zoo.contract.prediction import Prediction
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Architecture
-from zoo.data.fitting import InputOverrides, fit_alone
+from zoo.data.fitting import InputOverrides, default_preprocess
 from zoo.files.card import Card
 from zoo.files.folders import SUFFIX, find_weights, is_weights
 from zoo.files.weights import load_into, load_weights
@@ -151,7 +151,7 @@ def _fresh(registry: Registry, name: str, fresh: BuildArgs) -> Model:
     num_classes = entry.spec.num_classes if fresh.num_classes is None else fresh.num_classes
     if num_classes < 1:
         raise UsageError(f"A model cannot have {num_classes} classes.", "Use 1 or more.")
-    preprocess = fit_alone(entry.spec, InputOverrides(image_size=fresh.image_size, channels=fresh.channels))
+    preprocess = default_preprocess(entry.spec, InputOverrides(image_size=fresh.image_size, channels=fresh.channels))
     params = check_params(entry.spec, fresh.params or {})
     module = build_model(entry, num_classes=num_classes, in_channels=preprocess.channels, params=params).eval()
     card = Card(

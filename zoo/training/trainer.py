@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.evaluation.evaluate import Evaluation
 from zoo.models.forward import check_logits, explained
 from zoo.models.losses import LossFunction
@@ -21,7 +21,7 @@ from zoo.training.checkpoint.state import Best, State
 from zoo.training.distributed.ddp import DDPModel, shard
 from zoo.training.distributed.evaluate import evaluate_distributed
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
-from zoo.training.optim.optimizers import set_lr
+from zoo.training.optim.param_groups import set_lr
 from zoo.training.plan import Plan
 from zoo.training.prefetch import prepared
 from zoo.training.recipe.recipe import Recipe
@@ -96,7 +96,7 @@ class Trainer:
         state: State,
         plan: Plan,
         recipe: Recipe,
-        data: Data,
+        data: LoadedDataset,
         loss: LossFunction,
         device: torch.device,
         group: ProcessGroup = SINGLE_PROCESS,
