@@ -17,9 +17,9 @@ from zoo.api.progress import reporting
 from zoo.contract.callback import Callback
 from zoo.contract.errors import DataError, UsageError, WeightsError
 from zoo.contract.specs import Dataset, Loss
-from zoo.data.corrupt import refuse_corrupt
-from zoo.data.datasets import class_names, hold_split, load_split, skipped_note
-from zoo.data.load_split import MEMORY_LIMIT, Reading
+from zoo.data.corrupt import corrupt_warning, refuse_corrupt
+from zoo.data.datasets import class_names, load_dataset, open_split
+from zoo.data.load_split import MEMORY_LIMIT, ReadOptions
 from zoo.evaluation.evaluate import Evaluation
 from zoo.evaluation.evaluate import evaluate as measure
 from zoo.files import folders
@@ -99,7 +99,7 @@ def evaluate(
         raise UsageError(f"{loaded.name} does not record a training data set.", "Name a data set with `--data`.")
     entry = registry.find(Dataset, name)
     root = folders.data_root(None if data_root is None else Path(data_root))
-    images = load_split(entry, root, split, download)
+    images = load_dataset(entry, root, split, download)
     classes = class_names(entry, images)
     if classes != loaded.labels:
         raise DataError(
@@ -109,17 +109,17 @@ def evaluate(
         )
     loss = build_loss(registry.find(Loss, "cross_entropy"))
     with reporting(progress, callback) as report:
-        reading = Reading(
+        options = ReadOptions(
             workers=workers,
             memory_limit=memory_limit,
             cache=cache,
             skip_corrupt=skip_corrupt,
-            told=lambda split, done, n: report.on_progress(f"reading {split} images", done, n),
+            on_progress=lambda split, done, n: report.on_progress(f"reading {split} images", done, n),
         )
         with enough_memory(target):
-            held = hold_split(entry, root, split, images, loaded.preprocess, len(classes), target, reading)
+            held = open_split(entry, root, split, images, loaded.preprocess, len(classes), target, options)
         refuse_corrupt([held], skip=skip_corrupt)
-        for note in (*held.notes, *(skipped_note([held]) if held.corrupt else ())):
+        for note in (*held.notes, *corrupt_warning([held])):
             report.on_message(note.removeprefix("warning: "), warning=note.startswith("warning: "))
     with _moved(loaded.module, target) as module:
         measured = measure(

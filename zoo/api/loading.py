@@ -10,7 +10,7 @@ from torch import nn
 from zoo.api.installed import installed_registry
 from zoo.contract.errors import UnknownName, UsageError, WeightsError
 from zoo.contract.specs import Architecture
-from zoo.data.fitting import InputOverrides, fit_alone
+from zoo.data.fitting import InputOverrides, default_preprocess
 from zoo.files.card import read_card
 from zoo.files.folders import find_weights, is_weights, weights_files
 from zoo.files.weights import Weights, load_into, load_weights
@@ -95,7 +95,7 @@ def create_model(
     if is_weights(model):
         return _pretrained(registry, model, num_classes, in_channels, img_size, params, seed)
     entry = registry.find(Architecture, model)
-    fit_alone(entry.spec, InputOverrides(image_size=img_size))
+    default_preprocess(entry.spec, InputOverrides(image_size=img_size))
     return build_model(
         entry,
         num_classes=entry.spec.num_classes if num_classes is None else num_classes,
@@ -121,7 +121,7 @@ def _pretrained(
         raise UsageError(f"The weights {name} take {channels} channels, not {in_channels}.", "Leave in_channels out.")
     if params and dict(params) != dict(card.params):
         raise UsageError(f"The weights {name} fix the parameters {dict(card.params)}.", "Leave other parameters out.")
-    fit_alone(architecture_of(registry, card).spec, InputOverrides(image_size=img_size))
+    default_preprocess(architecture_of(registry, card).spec, InputOverrides(image_size=img_size))
     if num_classes in (None, len(card.classes)):
         return open_model(registry, name).module.train()
     return _with_new_head(registry, path, num_classes, seed)

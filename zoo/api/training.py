@@ -27,7 +27,7 @@ from zoo.training.initial_weights import split_init
 from zoo.training.job import CHECKPOINT_EVERY, TrainCallbacks, run_job
 from zoo.training.prepare import RunPaths
 from zoo.training.recipe.file import to_recipe
-from zoo.training.recipe.recipe import AutoAugment, Balance, Optimizer, Recipe, Schedule
+from zoo.training.recipe.recipe import Recipe
 from zoo.training.resume import ResumeOverrides, find_run, resume_job
 from zoo.training.run.record import Record, parse_record
 
@@ -46,12 +46,12 @@ class RecipeFields(TypedDict, total=False):
     epochs: int
     batch_size: int
     grad_accum_steps: int
-    opt: Optimizer
+    opt: str
     lr: float | None
     weight_decay: float | None
     momentum: float | None
     clip_grad: float
-    sched: Schedule
+    sched: str
     decay_milestones: tuple[float, ...]
     decay_rate: float
     warmup_epochs: float
@@ -60,11 +60,11 @@ class RecipeFields(TypedDict, total=False):
     patience: int
     crop: int | None
     hflip: bool | None
-    aa: AutoAugment
+    aa: str
     reprob: float
     mixup: float
     cutmix: float
-    balance: Balance
+    balance: str
     skip_corrupt: bool
     amp: bool | None
     torchcompile: bool
