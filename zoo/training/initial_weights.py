@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from zoo.contract.errors import UsageError, WeightsError
 from zoo.contract.specs import Architecture
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.data.fitting import InputOverrides
 from zoo.files.folders import find_weights
 from zoo.files.weights import Weights, load_into, load_weights
@@ -53,7 +53,7 @@ class Start:
         square = seen.size[0] if seen.size[0] == seen.size[1] else None
         return InputOverrides(image_size=recipe.img_size or square, channels=seen.channels)
 
-    def as_seen(self, data: Data) -> Data:
+    def as_seen(self, data: LoadedDataset) -> LoadedDataset:
         """`data`, normalised as these weights saw theirs."""
         seen = self.weights.card.preprocess
         return replace(data, preprocess=replace(data.preprocess, mean=seen.mean, std=seen.std))
@@ -74,7 +74,7 @@ class Start:
             tensors = {**{name: value for name, value in tensors.items() if name not in head}, **fresh}
         load_into(module, Weights(self.weights.card, tensors), self.path)
 
-    def said(self, recipe: Recipe, head: frozenset[str], data: Data) -> str:
+    def said(self, recipe: Recipe, head: frozenset[str], data: LoadedDataset) -> str:
         """One line on what is taken over."""
         kept = self.keeps_head(data.classes)
         names = sorted(head)

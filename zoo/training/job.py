@@ -10,7 +10,7 @@ from torch import Tensor
 from zoo.contract.errors import TrainingError, WeightsError
 from zoo.contract.specs import Architecture
 from zoo.data.batches import label_counts
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.evaluation.evaluate import Evaluation
 from zoo.files.atomic import refuse_existing, refuse_unwritable
 from zoo.files.card import Card, read_card
@@ -28,6 +28,7 @@ from zoo.training.distributed.evaluate import evaluate_distributed
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup, explain_lost_rank
 from zoo.training.prepare import Job, RunPaths, prepare
 from zoo.training.recipe.recipe import Recipe
+from zoo.training.recipe.table import recipe_rows
 from zoo.training.run.concurrent_runs import refuse_rival
 from zoo.training.run.folder import Run, refuse_taken
 from zoo.training.run.record import Record, look
@@ -66,7 +67,7 @@ class TrainCallbacks:
     """
 
     reading: Callable[[str, int, int], None] = lambda split, done, n: None
-    data: Callable[[Data], None] = lambda data: None
+    data: Callable[[LoadedDataset], None] = lambda data: None
     start: Callable[[str], None] = lambda said: None
     step: Callable[[Step], None] = lambda step: None
     epoch: Callable[[Epoch], None] = lambda epoch: None
@@ -203,7 +204,7 @@ def _store(job: Job, run: Run | None, where: Path, state: State, group: ProcessG
     if run is not None:
         card = save_weights(job.path, tensors, card, force=job.places.force or _is_there(job.path, tensors))
         trained_on = label_counts(job.plan.train, len(job.data.classes))
-        write_report(where, card, final, module, job.data.test, trained_on)
+        write_report(where, card, final, module, job.data.test, trained_on, recipe_rows(card.recipe))
         run.finish(job.path, card.digest)  # until then the run can be gone on with, to the same weights
     epochs = len(state.rows)
     return Result(job.path, card, where, final, epochs, epochs if state.best is None else state.best.epoch)

@@ -11,9 +11,9 @@ from torch import nn
 from zoo.contract.errors import UsageError
 from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture, Dataset, Loss
-from zoo.data.datasets import Data, open_data
+from zoo.data.datasets import LoadedDataset, open_dataset
 from zoo.data.fitting import InputOverrides
-from zoo.data.load_split import MEMORY_LIMIT, Reading
+from zoo.data.load_split import MEMORY_LIMIT, ReadOptions
 from zoo.files.card import Card
 from zoo.files.environment import versions
 from zoo.files.folders import weights_name
@@ -39,7 +39,7 @@ class RunPaths:
 
     Args:
         init: where the weights to begin from lie, where that is known; else the recipe's name for them is looked up.
-        workers, memory_limit, cache: as in `zoo.data.load_split.Reading`.
+        workers, memory_limit, cache: as in `zoo.data.load_split.ReadOptions`.
     """
 
     data_root: Path
@@ -74,7 +74,7 @@ class Job:
     places: RunPaths
     architecture: Entry[Architecture]
     plugins: Mapping[str, str]
-    data: Data
+    data: LoadedDataset
     loss: LossFunction
     minimised: LossFunction
     plan: Plan
@@ -121,7 +121,7 @@ def prepare(
     recipe: Recipe,
     places: RunPaths,
     path: Path,
-    on_data: Callable[[Data], None],
+    on_data: Callable[[LoadedDataset], None],
     on_start: Callable[[str], None] = lambda said: None,
     on_reading: Callable[[str, int, int], None] = lambda split, done, n: None,
     group: ProcessGroup = SINGLE_PROCESS,
@@ -155,19 +155,21 @@ def prepare(
             "not go on.",
             "Say another --tag.",
         )
-    data = open_data(
+    data = open_dataset(
         dataset,
         architecture.spec,
         places.data_root,
         places.device,
-        wanted=start.wanted(recipe) if start else InputOverrides(image_size=recipe.img_size, channels=recipe.channels),
+        overrides=start.wanted(recipe)
+        if start
+        else InputOverrides(image_size=recipe.img_size, channels=recipe.channels),
         download=places.download,
-        reading=Reading(
+        options=ReadOptions(
             workers=places.workers,
             memory_limit=places.memory_limit,
             cache=places.cache,
             skip_corrupt=recipe.skip_corrupt,
-            told=on_reading,
+            on_progress=on_reading,
         ),
     )
     if start is not None:
@@ -210,7 +212,7 @@ def prepare(
 def _card(
     architecture: Entry[Architecture],
     dataset: Entry[Dataset],
-    data: Data,
+    data: LoadedDataset,
     recipe: Recipe,
     tag: str,
     took_part: Mapping[str, str],

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from zoo.data.datasets import Data
-from zoo.evaluation.evaluate import Evaluation, check_logits, explained
+from zoo.data.datasets import LoadedDataset
+from zoo.evaluation.evaluate import Evaluation
+from zoo.models.forward import check_logits, explained
 from zoo.models.losses import LossFunction
 from zoo.training.augment.mix import MixedBatch
 from zoo.training.augment.pipeline import Augmenter
@@ -20,7 +21,7 @@ from zoo.training.checkpoint.state import Best, State
 from zoo.training.distributed.ddp import DDPModel, shard
 from zoo.training.distributed.evaluate import evaluate_distributed
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
-from zoo.training.optim.optimizers import set_lr
+from zoo.training.optim.param_groups import set_lr
 from zoo.training.plan import Plan
 from zoo.training.prefetch import prepared
 from zoo.training.recipe.recipe import Recipe
@@ -95,7 +96,7 @@ class Trainer:
         state: State,
         plan: Plan,
         recipe: Recipe,
-        data: Data,
+        data: LoadedDataset,
         loss: LossFunction,
         device: torch.device,
         group: ProcessGroup = SINGLE_PROCESS,
@@ -105,7 +106,9 @@ class Trainer:
         self.group, self._reported = group, reported or loss
         self.state, self.plan, self.recipe, self.data, self.loss, self.device = state, plan, recipe, data, loss, device
         self._draws = StepRNG(recipe.seed, device, group.rank)
-        self._forward = DDPModel(state.module, group, grad_accum_steps=recipe.grad_accum_steps, compiled=recipe.torchcompile)
+        self._forward = DDPModel(
+            state.module, group, grad_accum_steps=recipe.grad_accum_steps, compiled=recipe.torchcompile
+        )
         self._autocast = device.type == "cuda" if recipe.amp is None else recipe.amp
         self._augmenter = Augmenter(plan, recipe, data.preprocess, device)
         self._parameters = [p for p in state.module.parameters() if p.requires_grad]

@@ -57,9 +57,9 @@ def command(
     """Measure MODEL, an ARCH.TAG or a path to a weights file: accuracy, loss, calibration, every class, confusions."""
     from zoo.contract.errors import DataError, UsageError, WeightsError
     from zoo.contract.specs import Dataset, Loss
-    from zoo.data.corrupt import refuse_corrupt
-    from zoo.data.datasets import class_names, hold_split, load_split, skipped_note
-    from zoo.data.load_split import Reading
+    from zoo.data.corrupt import corrupt_warning, refuse_corrupt
+    from zoo.data.datasets import class_names, load_dataset, open_split
+    from zoo.data.load_split import ReadOptions
     from zoo.evaluation.evaluate import evaluate
     from zoo.files import folders
     from zoo.files.folders import is_weights
@@ -80,7 +80,7 @@ def command(
         raise UsageError(f"{model} does not say which data set it was trained on.", "Name one with --data.")
     entry = lazy.registry.find(Dataset, data or card.dataset_name)
     root = folders.data_root(data_root)
-    images = load_split(entry, root, split, download)
+    images = load_dataset(entry, root, split, download)
     classes = class_names(entry, images)
     if classes != card.classes:
         raise DataError(
@@ -90,17 +90,17 @@ def command(
         )
     loss = build_loss(lazy.registry.find(Loss, "cross_entropy"))
     with progress() as show:
-        reading = Reading(
+        options = ReadOptions(
             workers=workers,
             memory_limit=memory_limit,
             cache=cache,
             skip_corrupt=skip_corrupt,
-            told=lambda split, done, n: show.update(f"reading {split} images", done, n),
+            on_progress=lambda split, done, n: show.update(f"reading {split} images", done, n),
         )
         with enough_memory(where):
-            held = hold_split(entry, root, split, images, card.preprocess, len(classes), where, reading)
+            held = open_split(entry, root, split, images, card.preprocess, len(classes), where, options)
         refuse_corrupt([held], skip=skip_corrupt)
-        for note in (*held.notes, *(skipped_note([held]) if held.corrupt else ())):
+        for note in (*held.notes, *corrupt_warning([held])):
             show.line(plain(note))
     measured = evaluate(
         opened.module.to(where),

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from zoo.data.batches import Batches
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.evaluation.calibration import Calibration
 from zoo.evaluation.evaluate import Evaluation, evaluate
 from zoo.models.losses import LossFunction
@@ -13,7 +13,12 @@ from zoo.training.hold_out import Subset
 
 
 def evaluate_distributed(
-    module: nn.Module, batches: Batches, data: Data, loss: LossFunction, device: torch.device, group: ProcessGroup
+    module: nn.Module,
+    batches: Batches,
+    data: LoadedDataset,
+    loss: LossFunction,
+    device: torch.device,
+    group: ProcessGroup,
 ) -> Evaluation:
     """`evaluate` over all ranks: each evaluates a part of the images, and every rank gets the result of the whole.
 
