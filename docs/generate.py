@@ -62,11 +62,13 @@ def sections(docstring: str) -> tuple[str, dict[str, dict[str, str]]]:
     for line in inspect.cleandoc(docstring).splitlines():
         heading = SECTION.match(line)
         if heading:
-            part = parts.setdefault(heading[1], {})
+            part, names = parts.setdefault(heading[1], {}), []
         elif part is None:
             prose.append(line)
         elif heading is None and list(parts)[-1] == "Example":
             part[""] = f"{part.get('', '')}{line.removeprefix('    ')}\n"
+        elif part is parts.get("Returns"):
+            part[""] = f"{part.get('', '')} {line.strip()}".strip()
         elif entry := re.match(r"    (\*{0,2}\w[\w., *]*): (.*)", line):
             names = [name.strip() for name in entry[1].split(",")]
             part.update(dict.fromkeys(names, entry[2]))
@@ -78,9 +80,12 @@ def sections(docstring: str) -> tuple[str, dict[str, dict[str, str]]]:
 
 
 def written(value: Any) -> str:
-    """A type or default as a reader would write it."""
+    """A type as a reader would write it."""
     text = value if isinstance(value, str) else inspect.formatannotation(value)
-    return re.sub(r"\b(?:zoo|typing|collections\.abc|pathlib|torch\.nn\.modules\.module)\.(?:\w+\.)*", "", text)
+    text = re.sub(
+        r"numpy\.ndarray\[tuple\[.*?\], numpy\.dtype\[.*?\]\]", "ndarray", text.replace("'", "").replace('"', "")
+    )
+    return re.sub(r"\b(?:zoo|typing|collections\.abc|pathlib|os|torch\.nn\.modules\.module)\.(?:\w+\.)*", "", text)
 
 
 def default_of(each: "Field[Any]") -> str:
@@ -112,7 +117,7 @@ def of_fields(name: str, without: tuple[str, ...] = ()) -> str:
     for each in reversed(kind.__mro__):
         if is_dataclass(each) and each.__doc__:
             described |= sections(each.__doc__)[1].get("Args", {})
-    shown = [each for each in fields(kind) if each.name not in without]
+    shown = [each for each in fields(kind) if each.name not in without and each.repr]
     missing = [each.name for each in shown if each.name not in described]
     if missing:
         raise ValueError(f"{name} does not document {', '.join(missing)}")
@@ -133,10 +138,7 @@ def of_members(name: str) -> str:
                 continue
             function = getattr(value, "fget", None) or getattr(value, "func", None) or value
             result = written(inspect.signature(function).return_annotation)
-            if attribute:
-                shown = f"{member}: {result}".replace("'", "").replace('"', "")
-            else:
-                shown = f"{member}{_signature(function, drop_self=True)}"
+            shown = f"{member}: {result}" if attribute else f"{member}{_signature(function, drop_self=True)}"
             yield f"`{shown}`", sections(function.__doc__ or "")[0]
 
     return table(("member", "what it is"), rows())
@@ -161,14 +163,27 @@ def of_errors() -> str:
     return table(("error", "exit code", "raised when"), rows())
 
 
+def _parameters(function: Callable[..., Any], *, drop_self: bool = False) -> Iterator[str]:
+    """The parameters of a function as a reader would write them, `*` included."""
+    keyword_only = False
+    for each in inspect.signature(function).parameters.values():
+        if drop_self and each.name == "self":
+            continue
+        if each.kind is each.KEYWORD_ONLY and not keyword_only:
+            keyword_only = True
+            yield "*"
+        if each.kind is each.VAR_KEYWORD:
+            yield f"**{each.name}"
+            continue
+        kind = "" if each.annotation is each.empty else f": {written(each.annotation)}"
+        default = "" if each.default is each.empty else f"{' = ' if kind else '='}{each.default!r}"
+        yield f"{each.name}{kind}{default}"
+
+
 def _signature(function: Callable[..., Any], *, drop_self: bool = False) -> str:
-    signature = inspect.signature(function)
-    parameters = [
-        each.replace(annotation=inspect.Parameter.empty) if each.annotation is inspect.Parameter.empty else each
-        for each in signature.parameters.values()
-        if not (drop_self and each.name == "self")
-    ]
-    return written(str(signature.replace(parameters=parameters))).replace("'", "")
+    result = inspect.signature(function).return_annotation
+    arrow = "" if result is inspect.Signature.empty else f" -> {written(result)}"
+    return f"({', '.join(_parameters(function, drop_self=drop_self))}){arrow}"
 
 
 def of_api(name: str) -> str:
@@ -180,9 +195,10 @@ def of_api(name: str) -> str:
     text = f"```text\n{_wrapped(title, subject)}\n```\n\n{prose}\n"
     if arguments := parts.get("Args"):
         text += "\n" + "\n".join(f"- `{key}`: {' '.join(value.split())}" for key, value in arguments.items()) + "\n"
-    for heading in ("Returns", "Raises"):
-        for key, value in parts.get(heading, {}).items():
-            text += f"\n{heading} {f'`{key}`: {value}' if key else value}\n"
+    if returns := parts.get("Returns"):
+        text += f"\nReturns: {returns['']}\n"
+    if raises := parts.get("Raises"):
+        text += "\nRaises:\n\n" + "".join(f"- `{key}`: {value}\n" for key, value in raises.items())
     return text
 
 
@@ -191,16 +207,9 @@ def _wrapped(title: str, subject: Any) -> str:
     whole = f"{title}{_signature(subject)}"
     if len(whole) <= WIDTH:
         return whole
-    signature = inspect.signature(subject)
-    inner: list[str] = []
-    keyword_only = False
-    for each in signature.parameters.values():
-        if each.kind is each.KEYWORD_ONLY and not keyword_only:
-            keyword_only = True
-            inner.append("*")
-        inner.append(written(str(each)).replace("'", ""))
-    result = "" if signature.return_annotation is signature.empty else f" -> {written(signature.return_annotation)}"
-    return f"{title}(\n" + "".join(f"    {line},\n" for line in inner) + f"){result}".replace("'", "")
+    _, arrow, result = whole.rpartition(" -> ")
+    inner = "".join(f"    {line},\n" for line in _parameters(subject))
+    return f"{title}(\n{inner}){arrow}{result}"
 
 
 def of_checks() -> str:
