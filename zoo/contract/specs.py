@@ -224,6 +224,8 @@ class Command(Spec):
 
     Args:
         run: ref to a `click.Command`. It is imported when the command is run or its help is shown.
+        call: ref to the Python function that the command is the command line of, for a command with a counterpart in
+            the Python API: `zoo.export` and `zoo.verify` call those of the commands `export` and `verify`.
     """
 
     kind: ClassVar[str] = "command"
@@ -231,6 +233,12 @@ class Command(Spec):
     refs: ClassVar[tuple[str, ...]] = ("run",)
 
     run: str
+    call: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.call and not REF.fullmatch(self.call):
+            raise ValueError(f"command {self.name}: call={self.call!r} is not 'package.module:attribute'")
 
 
 def _check_shape(spec: Architecture | Dataset, shape: tuple[int, int, int]) -> None:
