@@ -4,9 +4,11 @@ This module is what a plugin imports. It stays light: neither torch nor numpy is
 """
 
 from zoo.contract.errors import ZooError
+from zoo.contract.formats import ExportFormat
 from zoo.contract.hooks import hookimpl
+from zoo.contract.precisions import Precision
 from zoo.contract.preprocess import Preprocess
-from zoo.contract.specs import Architecture, Command, Dataset, ExportFormat, Loss, Param, Spec
+from zoo.contract.specs import Architecture, Command, Dataset, Loss, Param, Spec
 from zoo.version import __version__
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "ExportFormat",
     "Loss",
     "Param",
+    "Precision",
     "Preprocess",
     "Spec",
     "ZooError",
