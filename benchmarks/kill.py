@@ -17,8 +17,8 @@ from pathlib import Path
 
 ZOO = [sys.executable, "-c", "from zoo.cli.main import main; main()"]
 RECIPE = ["train", "lenet5", "--data", "digits", "-b", "128", "--epochs", "4", "--device", "cpu"]
-RECIPE += ["--ema", "0.99", "--hold-out", "0.1", "--clip", "1"]
-RECIPE += ["--trivial-augment", "--erase", "0.3", "--mixup", "0.2", "--cutmix", "1"]
+RECIPE += ["--model-ema-decay", "0.99", "--hold-out", "0.1", "--clip-grad", "1"]
+RECIPE += ["--aa", "trivial", "--reprob", "0.3", "--mixup", "0.2", "--cutmix", "1"]
 EVERY = ["--checkpoint-every", "0"]
 WEIGHTS, RUN = Path("weights/lenet5.digits.safetensors"), Path("runs/lenet5.digits")
 MOMENTS = ("starting", "any", "writing", "writing")

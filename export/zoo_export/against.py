@@ -43,11 +43,11 @@ def verify_file(
     if not path.is_file():
         raise ExportError(f"There is no file {path}.", "Check the path.")
     every = registry.entries(ExportFormat)
-    qualified = next((entry.qualified for entry in every if entry.spec.paths_of(path) is not None), None)
-    if qualified is None:
+    name = next((registry.short_name(entry) for entry in every if entry.spec.paths_of(path) is not None), None)
+    if name is None:
         suffixes = ", ".join(next(iter(entry.spec.suffixes.values())) for entry in every)
         raise ExportError(f"No format writes files that end in {path.suffix!r}.", f"Those known end in {suffixes}.")
-    entry = registry.find(ExportFormat, qualified)
+    entry = registry.find(ExportFormat, name)
     paths = artifact_paths(entry, path)
     check_devices([entry], devices)
     precision = PrecisionInUse()

@@ -7,13 +7,13 @@ from pathlib import Path
 from zoo.contract.errors import ExportError, ZooError
 from zoo.contract.formats import Capture, ExportFormat, Paths
 from zoo.files.atomic import is_of_writing
-from zoo.registry.registry import Entry
+from zoo.registry.registry import Entry, Registry
 from zoo_export.capture import first_line
 
 
-def chosen_formats(entries: Sequence[Entry[ExportFormat]]) -> list[str]:
+def default_formats(registry: Registry) -> list[str]:
     """The names of the formats that are exported where none is named."""
-    return [entry.qualified for entry in entries if entry.spec.default]
+    return [registry.short_name(entry) for entry in registry.entries(ExportFormat) if entry.spec.default]
 
 
 def refuse_same_files(entries: Sequence[Entry[ExportFormat]]) -> None:

@@ -38,11 +38,11 @@ def check_devices(entries: Sequence[Entry[ExportFormat]], devices: Sequence[str]
     Raises:
         DeviceError: no format knows a device, or it does not work here.
     """
-    known = {entry.qualified: devices_of(entry) for entry in entries}
+    known = [devices_of(entry) for entry in entries]
     for device in devices if entries else ():
-        checks = [checks[device] for checks in known.values() if device in checks]
+        checks = [checks[device] for checks in known if device in checks]
         if not checks:
-            names = ", ".join(dict.fromkeys(name for checks in known.values() for name in checks)) or "none"
+            names = ", ".join(dict.fromkeys(name for checks in known for name in checks)) or "none"
             formats = ", ".join(entry.spec.name for entry in entries)
             raise DeviceError(f"No format of {formats} runs on the device {device!r}.", f"They run on: {names}.")
         why = next((why for check in checks if (why := check())), "")

@@ -113,7 +113,7 @@ def export_model(
         certificate = build_certificate(registry, model, evidence, described, proof, precision.rules)
         packages = [package for entry in formats for package in entry.spec.requires]
         content = manifest.build_manifest(published, artifacts, certificate, packages)
-        content["formats"] = {entry.spec.name: registry.full_name(entry) for entry in formats}
+        content["formats"] = {entry.spec.name: registry.short_name(entry) for entry in formats}
         if smallest is not None:
             content["input"]["smallest"] = smallest
         text = readme(content, comparisons, sections, precision.rules)

@@ -11,7 +11,8 @@ import numpy as np
 from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.formats import ExportFormat
 from zoo.files.card import Card
-from zoo.models.load import BuildArgs, Model, is_weights, open_model
+from zoo.files.folders import is_weights
+from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.registry import Registry
 from zoo_export.artifacts import artifact_paths
 from zoo_export.bundle import golden

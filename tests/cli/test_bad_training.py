@@ -1,4 +1,4 @@
-"""What cannot be trained, gone on with or begun from is said before anything is made, with what to do."""
+"""Invalid training options, and runs that cannot be resumed, are refused before anything is written."""
 
 import json
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def stopped(run_zoo: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("words", "flag"),
     [
         (("resnet20",), "ARCHITECTURE"),
-        (("--init", "lenet5.digits"), "--init"),
+        (("--initial-checkpoint", "lenet5.digits"), "--initial-checkpoint"),
         (("--no-freeze",), "--freeze"),
         (("--layer-decay", "0.5"), "--layer-decay"),
         (("--recipe", "mine.toml"), "--recipe"),
@@ -41,7 +41,7 @@ def test_a_run_goes_on_as_it_was_begun_and_not_as_another(
     run_zoo: Run, stopped: Path, explained: Explained, tree: Tree, words: tuple[str, ...], flag: str
 ) -> None:
     before = tree(stopped)
-    assert f"so {flag} cannot be said" in explained(run_zoo("train", "--resume", str(stopped), *words), 2)
+    assert f"so {flag} cannot be message" in explained(run_zoo("train", "--resume", str(stopped), *words), 2)
     assert tree(stopped) == before
 
 
@@ -67,14 +67,19 @@ def test_a_run_folder_of_another_release_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("field", "close"), [("freze = true", "freeze"), ("layer_deacy = 0.5", "layer_decay"), ("inti = 'a.b'", "init")]
+    ("field", "close"),
+    [
+        ("freze = true", "freeze"),
+        ("layer_deacy = 0.5", "layer_decay"),
+        ("inital_checkpoint = 'a.b'", "initial_checkpoint"),
+    ],
 )
 def test_a_field_that_is_misspelt_in_a_recipe_is_named_with_the_one_that_is_near(
     run_zoo: Run, explained: Explained, here: Path, field: str, close: str
 ) -> None:
     (here / "mine.toml").write_text(f'architecture = "lenet5"\ndata = "digits"\n{field}\n')
-    said = explained(run_zoo("train", "--recipe", "mine.toml"), 2)
-    assert f"names {field.split()[0]!r}, which is no field" in said and f"Did you mean {close}?" in said
+    message = explained(run_zoo("train", "--recipe", "mine.toml"), 2)
+    assert f"names {field.split()[0]!r}, which is no field" in message and f"Did you mean {close}?" in message
     assert [path.name for path in here.iterdir()] == ["mine.toml"]
 
 
@@ -92,23 +97,23 @@ def test_weights_that_cannot_be_begun_from_are_refused(
     }.items():
         path = tmp_path / f"lenet5.{name}.safetensors"
         path.write_bytes(content)
-        assert str(path) in explained(run_zoo(*TRAIN, "--init", str(path)), 1)
+        assert str(path) in explained(run_zoo(*TRAIN, "--initial-checkpoint", str(path)), 1)
     foreign = tmp_path / "foreign.safetensors"
     safetensors.torch.save_file({"a": torch.zeros(1)}, foreign)
-    assert "without a zoo card" in explained(run_zoo(*TRAIN, "--init", str(foreign)), 1)
-    said = explained(run_zoo("train", "resnet20", *TRAIN[2:], "--init", str(trained)), 1)
-    assert "are of zoo-kit:lenet5, and zoo-kit:resnet20 is to be trained" in said
-    assert "is missing" not in said
-    assert "There is no weights file at" in explained(run_zoo(*TRAIN, "--init", "./none.safetensors"), 1)
-    assert "no weights named 'lenet5.none'" in explained(run_zoo(*TRAIN, "--init", "lenet5.none"), 1)
-    assert "--init WEIGHTS" in explained(run_zoo(*TRAIN, "--freeze"), 2)
+    assert "without a zoo card" in explained(run_zoo(*TRAIN, "--initial-checkpoint", str(foreign)), 1)
+    message = explained(run_zoo("train", "resnet20", *TRAIN[2:], "--initial-checkpoint", str(trained)), 1)
+    assert "are of zoo-kit:lenet5, and zoo-kit:resnet20 is to be trained" in message
+    assert "is missing" not in message
+    assert "There is no weights file at" in explained(run_zoo(*TRAIN, "--initial-checkpoint", "./none.safetensors"), 1)
+    assert "no weights named 'lenet5.none'" in explained(run_zoo(*TRAIN, "--initial-checkpoint", "lenet5.none"), 1)
+    assert "--initial-checkpoint WEIGHTS" in explained(run_zoo(*TRAIN, "--freeze"), 2)
     explained(run_zoo(*TRAIN, "--layer-decay", "0"), 2)
     assert not tree(here)
 
 
 def test_fine_tuning_follows_the_weights_parameters_and_the_cards_command_does_it_again(run_zoo: Run) -> None:
     assert run_zoo(*TRAIN, "-p", "activation=relu", "--tag", "relu").code == 0
-    first = run_zoo(*TRAIN, "--init", "lenet5.relu", "--freeze", "--tag", "tuned", "--json")
+    first = run_zoo(*TRAIN, "--initial-checkpoint", "lenet5.relu", "--freeze", "--tag", "tuned", "--json")
     assert first.code == 0 and "the head alone is trained" in first.err
     told = json.loads(first.out)
     from zoo.files.card import read_card

@@ -125,7 +125,7 @@ def _runs(group: int) -> bool:
 
 def test_while_training_before_the_first_epoch_is_over(start_zoo: Start, here: Path) -> None:
     """An epoch of this one takes minutes; what is left, if anything, is a run that can be gone on with."""
-    options = ("--data", "digits", "--image-size", "224", "--epochs", "3", "-b", "64")
+    options = ("--data", "digits", "--img-size", "224", "--epochs", "3", "-b", "64")
     process = start_zoo("train", "resnet20", *options)
     err = stop(process, "training and", signal.SIGINT)
     ended(process, err, signal.SIGINT)

@@ -49,7 +49,7 @@ def test_the_totals_are_those_of_the_module(run_zoo: Run, registry: Registry, na
 
 
 def test_options_decide_a_fresh_model(run_zoo: Run) -> None:
-    told = summary(run_zoo, "resnet20", "--channels", "1", "--image-size", "48", "-b", "3", "--num-classes", "4")
+    told = summary(run_zoo, "resnet20", "--channels", "1", "--img-size", "48", "-b", "3", "--num-classes", "4")
     assert told["layers"][0]["output_shape"] == [3, 4]
     assert next(layer for layer in told["layers"] if layer["type"] == "Conv2d")["output_shape"] == [3, 16, 48, 48]
     relu = summary(run_zoo, "lenet5", "-p", "activation=relu")

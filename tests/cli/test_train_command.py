@@ -65,11 +65,12 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(run_zoo: R
 @pytest.mark.parametrize(
     "options",
     [
-        ("-p", "activation=relu", "--crop", "0", "--hflip", "--warmup-epochs", "0.5", "--image-size", "28"),
+        ("-p", "activation=relu", "--crop", "0", "--hflip", "--warmup-epochs", "0.5", "--img-size", "28"),
         ("--loss", "focal", "--loss-param", "gamma=1.5", "--opt", "sgd", "--sched", "constant", "--weight-decay", "0"),
         (
-            "--trivial-augment",
-            "--erase",
+            "--aa",
+            "trivial",
+            "--reprob",
             "0.3",
             "--mixup",
             "0.2",
@@ -140,7 +141,7 @@ def test_options_out_of_range_are_refused_before_anything_is_made(
         ("--lr", "-1"),
         ("--warmup-epochs", "inf"),
         ("--crop", "33"),
-        ("--image-size", "8"),
+        ("--img-size", "8"),
         ("--channels", "2"),
         ("--tag", "No Name"),
         ("--tag", ""),

@@ -94,7 +94,7 @@ def test_a_recipe_file_says_it_all_and_flags_win(run_zoo: Run) -> None:
     ran = run_zoo("train", "--recipe", "mine.toml", "-b", "256", "--loss-param", "gamma=3", "--device", "cpu", "--json")
     assert ran.code == 0, ran.err
     recipe = read_card(Path(json.loads(ran.out)["weights"]))[0].recipe
-    assert (recipe["batch_size"], recipe["epochs"], recipe["loss"], recipe["version"]) == (256, 1, "focal", 2)
+    assert (recipe["batch_size"], recipe["epochs"], recipe["loss"], recipe["version"]) == (256, 1, "focal", 3)
     assert recipe["params"] == {"activation": "relu"} and recipe["loss_params"] == {"gamma": 3.0}
 
 
@@ -124,14 +124,14 @@ def test_training_like_weights_gives_the_same_weights(run_zoo: Run, trained: Pat
 
 def test_training_like_weights_augments_as_they_were(run_zoo: Run) -> None:
     """And from a card of before there was such augmentation, there is none."""
-    words = ("--trivial-augment", "--erase", "0.3", "--mixup", "0.2", "--cutmix", "1", "--tag", "mixed")
+    words = ("--aa", "trivial", "--reprob", "0.3", "--mixup", "0.2", "--cutmix", "1", "--tag", "mixed")
     assert run_zoo(*TRAIN, *words).code == 0
     path = Path("weights/lenet5.mixed.safetensors")
     before = path.read_bytes()
     assert run_zoo("train", "--like", str(path), "--tag", "mixed", "--device", "cpu", "--force").code == 0
     assert path.read_bytes() == before
     weights = load_weights(path)
-    added = {"trivial_augment", "erase", "mixup", "cutmix"}
+    added = {"aa", "reprob", "mixup", "cutmix"}
     old = {name: value for name, value in weights.card.recipe.items() if name not in added}
     save_weights(Path("old.safetensors"), weights.tensors, replace(weights.card, recipe=old))
     assert run_zoo("train", "--like", "old.safetensors", "--tag", "old", "--device", "cpu").code == 0
@@ -158,8 +158,19 @@ def test_training_like_weights_of_another_machine_says_what_differs(
 @pytest.mark.parametrize(
     "options",
     [
-        ("--opt", "muon", "--sched", "one_cycle", "--ema", "0.9", "--clip", "1"),
-        ("--opt", "sgd", "--momentum", "0.8", "--sched", "step", "--milestones", "0.5", "--accumulate", "2"),
+        ("--opt", "muon", "--sched", "one_cycle", "--model-ema-decay", "0.9", "--clip-grad", "1"),
+        (
+            "--opt",
+            "sgd",
+            "--momentum",
+            "0.8",
+            "--sched",
+            "step",
+            "--decay-milestones",
+            "0.5",
+            "--grad-accum-steps",
+            "2",
+        ),
         ("--hold-out", "0.2", "--patience", "3"),
     ],
     ids=["muon", "sgd", "hold-out"],

@@ -24,7 +24,7 @@ PLAIN = (
     "2",
     "-b",
     "64",
-    "--accumulate",
+    "--grad-accum-steps",
     "2",
     "--crop",
     "0",
@@ -33,8 +33,8 @@ PLAIN = (
 )
 # BatchNorm, a moving average, several batches a step, a hold-out, and random shifts.
 FULL = (
-    *("resnet20", "--data", "digits", "--image-size", "16", "--epochs", "4", "-b", "64", "--accumulate", "2"),
-    *("--hold-out", "0.5", "--ema", "0.9", "--device", "cpu", "--tag", "full", "--checkpoint-every", "0"),
+    *("resnet20", "--data", "digits", "--img-size", "16", "--epochs", "4", "-b", "64", "--grad-accum-steps", "2"),
+    *("--hold-out", "0.5", "--model-ema-decay", "0.9", "--device", "cpu", "--tag", "full", "--checkpoint-every", "0"),
 )
 
 
@@ -108,7 +108,7 @@ def test_a_killed_rank_ends_the_others_and_the_run_goes_on_to_the_same_bytes(
     monkeypatch.chdir(folder)
     capsys.readouterr()
     assert run(["train", "--resume", RUN]) == 1
-    assert "begun on 2 ranks, and here are 1" in capsys.readouterr().err
+    assert "world size 2" in capsys.readouterr().err
     launched(folder, "train", "--resume", RUN)
     expected, found = (path / "weights" / "resnet20.full.safetensors" for path in (alone, folder))
     assert found.read_bytes() == expected.read_bytes()
@@ -127,7 +127,7 @@ def killed(folder: Path, victim: int, *words: str) -> None:
         _, said = process.communicate(timeout=60)
         assert process.returncode != 0
     go_on = f"torchrun --nproc-per-node 2 -m zoo train --resume {RUN}"
-    assert "error: Another rank of this run has ended, or does not answer.\n" in said
+    assert "error: Another rank" in said
     assert f"  next: See what it said; then go on: {go_on}\n" in said
     assert "Traceback" not in said.partition("torch/distributed/elastic")[0]  # what comes after is torchrun's own
     assert not (folder / "weights").exists() and checkpoint.exists()

@@ -20,9 +20,10 @@ FLOORS = {
     "report": 6,
     "training": 7,
     "testing": 8,
-    "cli": 9,
-    "__main__": 10,  # `python -m zoo`
-    "": 10,  # zoo/__init__.py, the face of the package
+    "api": 9,
+    "cli": 10,
+    "__main__": 11,  # `python -m zoo`
+    "": 11,  # zoo/__init__.py, the face of the package
 }
 WITH_TENSORS = 3  # folders below know neither torch nor numpy, but for the files named here
 READS_TENSORS = {"files/weights.py"}
@@ -58,7 +59,7 @@ def imported(path: Path, *, for_types: bool = True) -> Iterator[str]:
 class Executed(ast.NodeTransformer):
     """Leaves out `if TYPE_CHECKING:`."""
 
-    def visit_If(self, node: ast.If) -> ast.AST | None:  # noqa: N802, ast's own name
+    def visit_If(self, node: ast.If) -> ast.AST | None:
         return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
 
 

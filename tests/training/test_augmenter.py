@@ -25,11 +25,11 @@ Make = Callable[..., Recipe]
 Put = Callable[..., RunPaths]
 CPU = torch.device("cpu")
 ON: dict[str, dict[str, Any]] = {
-    "trivial_augment": {"trivial_augment": True},
-    "erase": {"erase": 0.5},
+    "aa": {"aa": "trivial"},
+    "reprob": {"reprob": 0.5},
     "mixup": {"mixup": 0.4},
     "cutmix": {"cutmix": 1.0},
-    "all": {"trivial_augment": True, "erase": 0.5, "mixup": 0.4, "cutmix": 1.0},
+    "all": {"aa": "trivial", "reprob": 0.5, "mixup": 0.4, "cutmix": 1.0},
 }
 
 
@@ -99,7 +99,7 @@ def test_the_order_is_shift_operation_erasing_normalisation_mixture(digits: Any)
 
 
 def test_what_is_erased_is_the_mean_and_so_about_zero_to_the_model(digits: Any) -> None:
-    augmenter, images, labels = digits(crop=0, hflip=False, erase=1.0)
+    augmenter, images, labels = digits(crop=0, hflip=False, reprob=1.0)
     plain, _, _ = digits(crop=0, hflip=False)
     erased = augmenter(images, labels, drawn(0, 0)).images
     changed = erased[erased != plain(images, labels, drawn(0, 0)).images]

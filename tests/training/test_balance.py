@@ -94,7 +94,7 @@ def test_the_losses_of_history_and_card_are_without_weights(
     result = run_job(small, recipe(balance="weights", epochs=1), places("same"))
     with (result.run / "history.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
-    still = {"optimizer": "sgd", "lr": 1e-12, "crop": 0, "hflip": False, "batch_size": 150, "warmup_epochs": 0.0}
+    still = {"opt": "sgd", "lr": 1e-12, "crop": 0, "hflip": False, "batch_size": 150, "warmup_epochs": 0.0}
     losses = []
     for name, balance in (("with", "weights"), ("without", "none")):
         run = run_job(small, recipe(balance=balance, epochs=1, **still), places(name)).run

@@ -1,4 +1,4 @@
-"""`--compile`: a compiled run is stored like any other and goes on like any other."""
+"""`--torchcompile`: a compiled run is stored like any other and goes on like any other."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_a_compiled_run_learns_the_same_resumes_and_keeps_plain_names(
     compiled = []
     compile_ = torch.compile
     monkeypatch.setattr(torch, "compile", lambda module: compiled.append(module) or compile_(module))
-    made = recipe(epochs=1, compile=True, params={"width": 2})
+    made = recipe(epochs=1, torchcompile=True, params={"width": 2})
     done = run_job(small, made, places("same"))
     assert len(compiled) == 1
     expected = done.path.read_bytes()

@@ -87,5 +87,5 @@ def test_too_few_images_for_a_step_are_refused(
     small: Registry, recipe: Callable[..., Recipe], places: Callable[..., RunPaths]
 ) -> None:
     with pytest.raises(UsageError, match="takes 9 batches of 32 images, and there are 150"):
-        run_job(small, recipe(accumulate=9), places("same"))
+        run_job(small, recipe(grad_accum_steps=9), places("same"))
     assert not places("same").runs.exists()

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Loss
 from zoo.data.batches import Batch, InMemorySplit
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.evaluation.evaluate import evaluate
 from zoo.models.losses import build_loss
 from zoo.registry.discovery import discover
@@ -35,10 +35,10 @@ META = torch.device("meta")
 PREPROCESS = Preprocess(size=(16, 16), mean=(0.5,) * 3, std=(0.2,) * 3)
 RECIPES: dict[str, dict[str, Any]] = {
     "plain": {"crop": 0, "hflip": False},
-    "sgd": {"optimizer": "sgd", "clip": 0.5, "accumulate": 2, "schedule": "step"},
-    "muon": {"optimizer": "muon", "schedule": "one_cycle", "ema": 0.9},
+    "sgd": {"opt": "sgd", "clip_grad": 0.5, "grad_accum_steps": 2, "sched": "step"},
+    "muon": {"opt": "muon", "sched": "one_cycle", "model_ema_decay": 0.9},
     "mixup": {"mixup": 0.3},
-    "cutmix": {"cutmix": 1.0, "trivial_augment": True, "erase": 0.5},
+    "cutmix": {"cutmix": 1.0, "aa": "trivial", "reprob": 0.5},
     "sampler": {"balance": "sampler", "hold_out": 0.2},
 }
 
@@ -67,7 +67,7 @@ def taken(recipe: Recipe, loss: str, **params: object) -> State:
     labels = torch.arange(160) % 10
     images = torch.empty(160, 3, 16, 16, dtype=torch.uint8)
     here, there = InMemorySplit(images, labels), InMemorySplit(images.to(META), labels.to(META))
-    data = Data(name="grey", classes=tuple("abcdefghij"), preprocess=PREPROCESS, train=here, test=here)
+    data = LoadedDataset(name="grey", classes=tuple("abcdefghij"), preprocess=PREPROCESS, train=here, test=here)
     with META:
         state = State.fresh(CifarResNet(num_classes=10, in_channels=3, depth=8), recipe, META)
     plan = make_plan(recipe, data, True)
@@ -75,10 +75,10 @@ def taken(recipe: Recipe, loss: str, **params: object) -> State:
     run = Trainer(state, plan, recipe, data, built, META)
     state.train()
     order = run._draws.order(plan.train.n, 1, plan.evenly)
-    batches = there.epoch(plan.batch_size, order[: plan.steps * plan.batch_size * plan.accumulate])
+    batches = there.epoch(plan.batch_size, order[: plan.steps * plan.batch_size * plan.grad_accum_steps])
     batches = iter(list(batches))
     with OnlyThere():
-        for chosen in prepared(batches, run._augmenter, run._draws, 0, plan.accumulate):
+        for chosen in prepared(batches, run._augmenter, run._draws, 0, plan.grad_accum_steps):
             run._step(chosen)
     assert state.step == plan.steps
     return state

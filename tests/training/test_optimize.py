@@ -9,7 +9,7 @@ from torch.optim import Muon
 from zoo.contract.errors import UsageError
 from zoo.training.optim.ema import ModelEma
 from zoo.training.optim.muon import WholeMuon
-from zoo.training.optim.optimizers import make_optimizers, set_lr
+from zoo.training.optim.param_groups import make_optimizers, set_lr
 from zoo.training.recipe.recipe import Recipe
 
 
@@ -27,7 +27,7 @@ def recipe(**fields: object) -> Recipe:
 @pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
 def test_every_parameter_is_trained_once_and_biases_are_not_decayed(name: str) -> None:
     module = net()
-    optimizers = make_optimizers(module, recipe(optimizer=name))
+    optimizers = make_optimizers(module, recipe(opt=name))
     if name == "muon":  # views of the same memory
         assert [tuple(view.shape) for view in optimizers[1].param_groups[0]["params"]] == [(8, 36)]
     seen = [p.data_ptr() for o in optimizers for group in o.param_groups for p in group["params"]]
@@ -54,7 +54,7 @@ class Added(nn.Module):
 @pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
 def test_what_is_added_to_values_or_scales_them_is_not_decayed_nor_hidden(name: str) -> None:
     module = Added()
-    optimizers = make_optimizers(module, recipe(optimizer=name))
+    optimizers = make_optimizers(module, recipe(opt=name))
     names = {parameter.data_ptr(): name for name, parameter in module.named_parameters()}
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     decayed = {names[p.data_ptr()] for group in groups if group["weight_decay"] > 0 for p in group["params"]}
@@ -76,7 +76,7 @@ class HeadFirst(nn.Module):
 
 def test_muon_takes_what_is_hidden_wherever_the_head_is_registered() -> None:
     module = HeadFirst()
-    made = make_optimizers(module, recipe(optimizer="muon"), head=frozenset({"head.weight", "head.bias"}))
+    made = make_optimizers(module, recipe(opt="muon"), head=frozenset({"head.weight", "head.bias"}))
     (hidden,) = made[1].param_groups[0]["params"]
     assert hidden.data_ptr() == module.middle.weight.data_ptr()
     assert {group["scale"] for group in made[0].param_groups} == {0.05}
@@ -84,14 +84,14 @@ def test_muon_takes_what_is_hidden_wherever_the_head_is_registered() -> None:
 
 def test_muon_is_refused_where_nothing_is_hidden() -> None:
     for module in (nn.Linear(4, 3), nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3))):
-        with pytest.raises(UsageError, match="this model has none between the image and the logits"):
-            make_optimizers(module, recipe(optimizer="muon"))
+        with pytest.raises(UsageError, match="hidden weights"):
+            make_optimizers(module, recipe(opt="muon"))
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
 def test_they_learn(name: str) -> None:
     module, images, labels = net(), torch.randn(30, 1, 8, 8), torch.arange(30) % 3
-    optimizers = make_optimizers(module, recipe(optimizer=name))
+    optimizers = make_optimizers(module, recipe(opt=name))
     set_lr(optimizers, 0.02)
     losses = []
     for _ in range(30):

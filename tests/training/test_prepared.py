@@ -22,7 +22,7 @@ def steps(first: int, accumulate: int = 1, size: int = SIZE) -> list[list[Tensor
     """The images of the steps from `first` on, of 4 images each."""
     torch.manual_seed(0)
     split = InMemorySplit(torch.randint(0, 256, (N, 3, size, size), dtype=torch.uint8), torch.arange(N) % 10)
-    recipe = Recipe(architecture="a", data="b", trivial_augment=True, erase=0.5, mixup=0.4, cutmix=1.0)
+    recipe = Recipe(architecture="a", data="b", aa="trivial", reprob=0.5, mixup=0.4, cutmix=1.0)
     plan: Any = type("Plan", (), {"crop": 2, "hflip": True})
     augmenter = Augmenter(plan, recipe, Preprocess(size=(size, size), mean=(0.4,) * 3, std=(0.2,) * 3), CPU)
     order = torch.arange(N).flip(0)[first * 4 * accumulate :]

@@ -15,7 +15,7 @@ from zoo.registry.registry import Registry
 from zoo.training.checkpoint import saver as saver_module
 from zoo.training.checkpoint.file import read_checkpoint
 from zoo.training.checkpoint.saver import Saver
-from zoo.training.distributed.measure import measure
+from zoo.training.distributed.evaluate import evaluate_distributed
 from zoo.training.job import TrainCallbacks, run_job
 from zoo.training.prepare import RunPaths
 from zoo.training.recipe.recipe import Recipe
@@ -26,21 +26,21 @@ Make = Callable[..., Recipe]
 Put = Callable[..., RunPaths]
 RECIPES: dict[str, dict[str, Any]] = {
     "adamw": {},
-    "sgd": {"optimizer": "sgd", "clip": 0.5, "accumulate": 2, "schedule": "step", "epochs": 4, "batch_size": 16},
-    "muon": {"optimizer": "muon", "schedule": "one_cycle", "ema": 0.9},
-    "hold-out": {"hold_out": 0.2, "ema": 0.9, "momentum": 0.8, "epochs": 4, "batch_size": 16},
+    "sgd": {"opt": "sgd", "clip_grad": 0.5, "grad_accum_steps": 2, "sched": "step", "epochs": 4, "batch_size": 16},
+    "muon": {"opt": "muon", "sched": "one_cycle", "model_ema_decay": 0.9},
+    "hold-out": {"hold_out": 0.2, "model_ema_decay": 0.9, "momentum": 0.8, "epochs": 4, "batch_size": 16},
     "early end": {"hold_out": 0.2, "patience": 2, "epochs": 30, "lr": 0.05, "warmup_epochs": 0.0},
     "augmented": {
-        "trivial_augment": True,
-        "erase": 0.5,
+        "aa": "trivial",
+        "reprob": 0.5,
         "mixup": 0.3,
         "cutmix": 1.0,
-        "accumulate": 2,
+        "grad_accum_steps": 2,
         "batch_size": 16,
     },
     "sampler": {"balance": "sampler", "hold_out": 0.2, "epochs": 4, "batch_size": 16},
     "weights": {"balance": "weights"},
-    "no momentum": {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant", "crop": 0, "hflip": False},
+    "no momentum": {"opt": "sgd", "momentum": 0.0, "sched": "constant", "crop": 0, "hflip": False},
 }
 
 
@@ -93,7 +93,7 @@ def test_a_plugin_of_its_own_distribution_is_told_among_the_versions(
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"batch_size": 40, "accumulate": 2}, "each epoch leaves 70 of 150 training images out"),
+        ({"batch_size": 40, "grad_accum_steps": 2}, "each epoch leaves 70 of 150 training images out"),
         ({"batch_size": 140, "hold_out": 0.2}, "training images are one batch: they are fewer than 140"),
         ({"batch_size": 30}, ""),
     ],
@@ -234,7 +234,10 @@ def test_a_loss_that_is_not_finite_in_the_evaluation_names_step_and_checkpoint(
     small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epochs = iter((1.0, float("nan")))
-    monkeypatch.setattr("zoo.training.trainer.measure", lambda *given: replace(measure(*given), loss=next(epochs)))
+    monkeypatch.setattr(
+        "zoo.training.trainer.evaluate_distributed",
+        lambda *args: replace(evaluate_distributed(*args), loss=next(epochs)),
+    )
     with pytest.raises(TrainingError, match=r"no longer finite at step 4 of epoch 2.* is of step 4\."):
         run_job(small, recipe(), places("same"))
 
@@ -400,12 +403,12 @@ def test_a_loss_that_is_not_finite_names_step_rate_and_checkpoint(
     monkeypatch.setattr(Trainer, "_step", broken)
     with pytest.raises(TrainingError) as raised:
         run_job(
-            small, recipe(schedule="constant", warmup_epochs=0.0), places("same"), TrainCallbacks(checkpoint_every=0.0)
+            small, recipe(sched="constant", warmup_epochs=0.0), places("same"), TrainCallbacks(checkpoint_every=0.0)
         )
     assert "at step 3 of epoch 2, at a learning rate of 0.001." in raised.value.cause
     assert "checkpoint.safetensors, is of step 6" in raised.value.cause
     tensors, facts = read_checkpoint(Path("runs/same/checkpoint.safetensors"))
     assert facts["step"] == 6 and all(bool(tensor.isfinite().all()) for tensor in tensors.values())
     with pytest.raises(TrainingError):
-        run_job(small, recipe(seed=1, lr=1e30, optimizer="sgd"), places("other"))
+        run_job(small, recipe(seed=1, lr=1e30, opt="sgd"), places("other"))
     assert not Path("runs/other").exists()

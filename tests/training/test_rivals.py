@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zoo.contract.errors import TrainingError
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.registry.registry import Registry
 from zoo.training.job import TrainCallbacks, run_job
 from zoo.training.prepare import RunPaths
@@ -52,7 +52,7 @@ def test_one_that_began_while_the_data_was_read_is_found_too(small: Registry, re
         run_job(small, recipe(), places("same"), TrainCallbacks(epoch=stop))
     held = []
 
-    def meanwhile(_: Data) -> None:
+    def meanwhile(_: LoadedDataset) -> None:
         held.append(Run.reopen(Path("runs/same")))
 
     with pytest.raises(TrainingError, match="runs/same, which is under way"):

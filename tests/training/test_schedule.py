@@ -12,7 +12,7 @@ from zoo.training.recipe.recipe import Recipe
 
 
 def schedule(name: str, steps: int, warmup: int = 0, **fields: object) -> list[float]:
-    recipe = Recipe(**{"architecture": "a", "data": "b", "schedule": name, **fields})
+    recipe = Recipe(**{"architecture": "a", "data": "b", "sched": name, **fields})
     factor = make_schedule(recipe, steps, warmup)
     return [factor(step) for step in range(steps)]
 
@@ -31,7 +31,7 @@ def test_one_cycle_is_pytorchs(steps: int) -> None:
 
 
 def test_step_falls_at_its_shares_of_the_run() -> None:
-    rates = schedule("step", 20, milestones=(0.25, 0.5), gamma=0.1)
+    rates = schedule("step", 20, decay_milestones=(0.25, 0.5), decay_rate=0.1)
     assert rates == pytest.approx([1.0] * 5 + [0.1] * 5 + [0.01] * 10)
 
 

@@ -42,14 +42,14 @@ def test_what_the_card_says_was_measured_on_the_weights_as_stored(
     small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    measure = job_module.measure
+    evaluate = job_module.evaluate_distributed
 
     def watch(module: torch.nn.Module, *rest: object, **more: object) -> object:
         seen.append({name: value.clone() for name, value in module.state_dict().items()})
-        return measure(module, *rest, **more)
+        return evaluate(module, *rest, **more)
 
     monkeypatch.setattr(storage, "LIMIT", 0)
-    monkeypatch.setattr(job_module, "measure", watch)
+    monkeypatch.setattr(job_module, "evaluate_distributed", watch)
     done = run_job(small, recipe(epochs=1), places("half"))
     (measured,) = seen
     assert all(
@@ -66,5 +66,5 @@ def test_the_limit_is_thirty_megabytes_and_such_a_file_can_be_begun_from(
     assert storage.as_stored(at)[1] == "" and storage.as_stored({**at, "b": torch.zeros(1)})[1] == "bfloat16"
     monkeypatch.setattr(storage, "LIMIT", 0)
     first = run_job(small, recipe(epochs=1), places("first"))
-    second = run_job(small, recipe(epochs=1, init=str(first.path)), places("second"))
+    second = run_job(small, recipe(epochs=1, initial_checkpoint=str(first.path)), places("second"))
     assert second.card.stored_as == "bfloat16"

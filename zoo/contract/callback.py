@@ -1,4 +1,4 @@
-"""What long work reports while it runs: progress, messages, epochs. One protocol for training, export and evaluation."""
+"""What long work reports while it runs: messages, progress, epochs. Training, export and evaluation share it."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ from typing import Any
 class Callback:
     """Hears of the progress of long work. Every method does nothing; override those that you want to hear.
 
-    `zoo.train`, `zoo.evaluate`, `zoo.export` and `zoo.verify` take one. All calls come from the thread that called them.
+    `zoo.train`, `zoo.evaluate`, `zoo.export` and `zoo.verify` take one. Methods run in the thread that called these.
     """
 
     def on_message(self, text: str, *, warning: bool = False) -> None:

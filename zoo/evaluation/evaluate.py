@@ -1,21 +1,18 @@
 """Measure a model on a split."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from zoo.contract.errors import PluginError, ZooError
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches
 from zoo.data.images import normalise
 from zoo.evaluation.calibration import Calibration
 from zoo.evaluation.scores import wilson
 from zoo.files.card import Metric
+from zoo.models.forward import check_logits, explained
 from zoo.models.losses import LossFunction
-from zoo.models.memory import enough_memory
 
 
 @dataclass(frozen=True)
@@ -96,46 +93,4 @@ def evaluate(
         float(among_five) / batches.n,
         float(total) / batches.n,
         calibration,
-    )
-
-
-@contextmanager
-def explained(device: torch.device, what: str = "The model") -> Iterator[None]:
-    """Around a model's own code: what it raises becomes an error that a person can act on.
-
-    Args:
-        what: raises, in the words of that error.
-
-    Raises:
-        DeviceError: there was not enough memory.
-        PluginError: it raised anything else.
-    """
-    try:
-        with enough_memory(device):
-            yield
-    except ZooError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"{what} raised {type(error).__name__}: {error}",
-            "Check that the model takes images of this size, or correct its code.",
-        ) from error
-
-
-def check_logits(logits: object, n: int, num_classes: int) -> Tensor:
-    """`logits`, if they are what the contract says: float `[N, K]`.
-
-    Raises:
-        PluginError: they are not.
-    """
-    if isinstance(logits, Tensor) and tuple(logits.shape) == (n, num_classes) and logits.is_floating_point():
-        return logits
-    what = (
-        f"a tensor {tuple(logits.shape)} of {logits.dtype}"
-        if isinstance(logits, Tensor)
-        else f"a {type(logits).__name__}"
-    )
-    raise PluginError(
-        f"The model gave {what} where logits ({n}, {num_classes}) are asked for.",
-        "Correct its forward: images [N, C, H, W] in, logits [N, num_classes] out.",
     )

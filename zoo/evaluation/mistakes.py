@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches
 from zoo.data.images import normalise
-from zoo.evaluation.evaluate import check_logits, explained
+from zoo.models.forward import check_logits, explained
 
 Pair = tuple[int, int]  # true class, predicted class
 

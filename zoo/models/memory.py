@@ -21,6 +21,6 @@ def enough_memory(device: torch.device) -> Iterator[None]:
         if isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error):
             raise DeviceError(
                 f"There was not enough memory on {device}.",
-                "Say a smaller --batch-size, --image-size or --memory-limit.",
+                "Say a smaller --batch-size, --img-size or --memory-limit.",
             ) from error
         raise

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from zoo.contract.errors import UsageError, WeightsError
 from zoo.contract.specs import Architecture
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.data.fitting import InputOverrides
 from zoo.files.folders import find_weights
 from zoo.files.weights import Weights, load_into, load_weights
@@ -51,9 +51,9 @@ class Start:
                 "Leave --channels out: images are converted.",
             )
         square = seen.size[0] if seen.size[0] == seen.size[1] else None
-        return InputOverrides(image_size=recipe.image_size or square, channels=seen.channels)
+        return InputOverrides(image_size=recipe.img_size or square, channels=seen.channels)
 
-    def as_seen(self, data: Data) -> Data:
+    def as_seen(self, data: LoadedDataset) -> LoadedDataset:
         """`data`, normalised as these weights saw theirs."""
         seen = self.weights.card.preprocess
         return replace(data, preprocess=replace(data.preprocess, mean=seen.mean, std=seen.std))
@@ -74,7 +74,7 @@ class Start:
             tensors = {**{name: value for name, value in tensors.items() if name not in head}, **fresh}
         load_into(module, Weights(self.weights.card, tensors), self.path)
 
-    def said(self, recipe: Recipe, head: frozenset[str], data: Data) -> str:
+    def said(self, recipe: Recipe, head: frozenset[str], data: LoadedDataset) -> str:
         """One line on what is taken over."""
         kept = self.keeps_head(data.classes)
         names = sorted(head)
@@ -104,16 +104,16 @@ def read_start(init: str, entry: Entry[Architecture], place: Path | None = None)
     path = place if place is not None and place.is_file() else find_weights(name)
     start = Start(path, load_weights(path))
     card = start.weights.card
-    theirs, ours = f"{card.plugin}:{card.architecture}", f"{entry.plugin.distribution}:{entry.spec.name}"
-    if theirs != ours:
+    ours = entry.full_name if card.entry_point else entry.qualified
+    if card.architecture_name != ours:
         raise WeightsError(
-            f"The weights {path} are of {theirs}, and {ours} is to be trained.",
+            f"The weights {path} are of {card.architecture_name}, and {ours} is to be trained.",
             f"Train {card.architecture}, or begin from weights of {entry.spec.name}.",
         )
     if not card.digest.removeprefix("sha256:").startswith(digits):
         raise WeightsError(
             f"The weights {path} are not those that the recipe begins from: their digest begins with {start.digits}, "
             f"and it says {digits}.",
-            f"Put those back, or begin anew with these: --init {name}",
+            f"Put those back, or begin anew with these: --initial-checkpoint {name}",
         )
     return start

@@ -10,7 +10,7 @@ from torch import Tensor
 from zoo.contract.errors import TrainingError, WeightsError
 from zoo.contract.specs import Architecture
 from zoo.data.batches import label_counts
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.evaluation.evaluate import Evaluation
 from zoo.files.atomic import refuse_existing, refuse_unwritable
 from zoo.files.card import Card, read_card
@@ -23,11 +23,12 @@ from zoo.training.checkpoint.file import read_checkpoint
 from zoo.training.checkpoint.saver import Saver
 from zoo.training.checkpoint.state import State
 from zoo.training.checkpoint.storage_dtype import as_stored
-from zoo.training.distributed.ddp import refuse_different, same_checkpoint
-from zoo.training.distributed.measure import measure
-from zoo.training.distributed.process_group import ALONE, ProcessGroup, explaining
+from zoo.training.distributed.ddp import broadcast_checkpoint, check_same_on_all_ranks
+from zoo.training.distributed.evaluate import evaluate_distributed
+from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup, explain_lost_rank
 from zoo.training.prepare import Job, RunPaths, prepare
 from zoo.training.recipe.recipe import Recipe
+from zoo.training.recipe.table import recipe_rows
 from zoo.training.run.concurrent_runs import refuse_rival
 from zoo.training.run.folder import Run, refuse_taken
 from zoo.training.run.record import Record, look
@@ -66,7 +67,7 @@ class TrainCallbacks:
     """
 
     reading: Callable[[str, int, int], None] = lambda split, done, n: None
-    data: Callable[[Data], None] = lambda data: None
+    data: Callable[[LoadedDataset], None] = lambda data: None
     start: Callable[[str], None] = lambda said: None
     step: Callable[[Step], None] = lambda step: None
     epoch: Callable[[Epoch], None] = lambda epoch: None
@@ -80,12 +81,12 @@ def run_job(
     recipe: Recipe,
     places: RunPaths,
     told: TrainCallbacks | None = None,
-    ranks: ProcessGroup = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Result:
     """Train what `recipe` says and store it.
 
     Args:
-        ranks: that train together; all of them call this, and rank 0 alone writes and is told.
+        group: that train together; all of them call this, and rank 0 alone writes and is told.
 
     Raises:
         ZooError: anything that is asked for is missing or unsound, or training cannot go on. Nothing is left
@@ -93,30 +94,30 @@ def run_job(
             failed.
     """
     with enough_memory(places.device):
-        return _run_job(registry, recipe, places, told or TrainCallbacks(), ranks)
+        return _run_job(registry, recipe, places, told or TrainCallbacks(), group)
 
 
-def _run_job(registry: Registry, recipe: Recipe, places: RunPaths, told: TrainCallbacks, ranks: ProcessGroup) -> Result:
+def _run_job(registry: Registry, recipe: Recipe, places: RunPaths, told: TrainCallbacks, group: ProcessGroup) -> Result:
     if told.tensorboard:
         require_tensorboard()
     architecture = registry.find(Architecture, recipe.architecture).spec.name
     path = places.weights_file(architecture)
-    if ranks.leads:
+    if group.is_main:
         refuse_existing(path, places.force)
         refuse_unwritable(path)
         if places.run_name is not None:
             refuse_taken(places.runs / places.run_name)
         if not places.force:
             refuse_rival(places.runs, path)
-    job = prepare_together(registry, recipe, places, path, told, ranks)
-    if not ranks.leads:
-        return carry_out(job, None, told, ranks)
+    job = prepare_together(registry, recipe, places, path, told, group)
+    if not group.is_main:
+        return carry_out(job, None, told, group)
     name = places.run_name or f"{architecture}.{places.tag}"
     run = Run.start(places.runs, name, _record(job), numbered=places.run_name is None)
     try:
         if not places.force:
             refuse_rival(places.runs, path, run.path)  # which has begun since
-        return carry_out(job, run, told, ranks)
+        return carry_out(job, run, told, group)
     finally:
         if not (run.checkpoint.exists() or run.result.exists()):
             run.discard()
@@ -124,7 +125,7 @@ def _run_job(registry: Registry, recipe: Recipe, places: RunPaths, told: TrainCa
 
 
 def prepare_together(
-    registry: Registry, recipe: Recipe, places: RunPaths, path: Path, told: TrainCallbacks, ranks: ProcessGroup
+    registry: Registry, recipe: Recipe, places: RunPaths, path: Path, told: TrainCallbacks, group: ProcessGroup
 ) -> Job:
     """`prepare` on every rank, which must come to the same; where data may be downloaded, one after another.
 
@@ -133,15 +134,15 @@ def prepare_together(
     """
 
     def work() -> Job:
-        return prepare(registry, recipe, places, path, told.data, told.start, told.reading, ranks)
+        return prepare(registry, recipe, places, path, told.data, told.start, told.reading, group)
 
-    job: Job = ranks.one_by_one(work) if places.download else work()
-    if ranks.world > 1:
-        refuse_different({"recipe": job.recipe.to_dict(), "data set": look(job.data)}, ranks)
+    job: Job = group.main_first(work) if places.download else work()
+    if group.world_size > 1:
+        check_same_on_all_ranks({"recipe": job.recipe.to_dict(), "data set": look(job.data)}, group)
     return job
 
 
-def carry_out(job: Job, run: Run | None, told: TrainCallbacks, ranks: ProcessGroup = ALONE) -> Result:
+def carry_out(job: Job, run: Run | None, told: TrainCallbacks, group: ProcessGroup = SINGLE_PROCESS) -> Result:
     """Train from the run's checkpoint, or from the beginning where there is none, to the stored weights.
 
     Args:
@@ -153,24 +154,24 @@ def carry_out(job: Job, run: Run | None, told: TrainCallbacks, ranks: ProcessGro
     device = job.places.device
     if run is not None and not run.locked:
         told.start(f"warning: there are no locks on this file system; let no other process go on with {run.path}")
-    where = Path(ranks.told(str(run.path).encode() if run else b"").decode())
+    where = Path(group.broadcast_bytes(str(run.path).encode() if run else b"").decode())
     module = job.first_model().to(device)
     if device.type != "mps":
         module.to(memory_format=torch.channels_last)
     state = State.fresh(module, job.recipe, device, job.head)
-    begun = same_checkpoint(read_checkpoint(run.checkpoint) if run and run.checkpoint.exists() else None, ranks)
+    begun = broadcast_checkpoint(read_checkpoint(run.checkpoint) if run and run.checkpoint.exists() else None, group)
     if begun is not None:
         state.restore(*begun)
         if run and state.rows:
             run.record(state.rows)
         told.start(f"goes on after step {state.step:,} of {job.plan.epochs * job.plan.steps:,}")
-    training = Trainer(state, job.plan, job.recipe, job.data, job.minimised, device, ranks, job.loss)
-    lost = f"See what it said; then go on: {ranks.launcher} train --resume {where}"
-    shown = told.tensorboard and ranks.leads
-    agree = ranks.largest if ranks.world > 1 else None
-    with explaining(lost), Signals(agree) as signals, open_events(where, shown) as events:
+    training = Trainer(state, job.plan, job.recipe, job.data, job.minimised, device, group, job.loss)
+    lost = f"See what it said; then go on: {group.launcher} train --resume {where}"
+    shown = told.tensorboard and group.is_main
+    agree = group.all_reduce_max if group.world_size > 1 else None
+    with explain_lost_rank(lost), Signals(agree) as signals, open_events(where, shown) as events:
         saved = state.step if begun and run else None
-        saver = Saver(run, state, signals, told.checkpoint_every, saved, ranks.launcher)
+        saver = Saver(run, state, signals, told.checkpoint_every, saved, group.launcher)
         try:
             for epoch in training.epochs(signals, on_step=told.step, after_step=saver.save_if_due):
                 if run is not None:
@@ -180,7 +181,7 @@ def carry_out(job: Job, run: Run | None, told: TrainCallbacks, ranks: ProcessGro
                 saver.save()
                 events.epoch(epoch.number, epoch.row())
                 told.epoch(epoch)
-            result = _store(job, run, where, state, ranks)
+            result = _store(job, run, where, state, group)
         except Diverged as error:
             raise _diverged(error, job, run, saver) from None
         except BaseException as error:
@@ -192,18 +193,18 @@ def carry_out(job: Job, run: Run | None, told: TrainCallbacks, ranks: ProcessGro
     return result
 
 
-def _store(job: Job, run: Run | None, where: Path, state: State, ranks: ProcessGroup) -> Result:
+def _store(job: Job, run: Run | None, where: Path, state: State, group: ProcessGroup) -> Result:
     """Measure the weights that the run came to on the test split, and put them where they belong."""
     tensors, stored_as = as_stored(state.measured.state_dict() if state.best is None else state.best.tensors)
     module = job.model()
     module.load_state_dict(tensors)
     device = job.places.device
-    final = measure(module.to(device), job.data.test, job.data, job.loss, device, ranks)
+    final = evaluate_distributed(module.to(device), job.data.test, job.data, job.loss, device, group)
     card = replace(job.card, metrics=final.metrics(job.data.name, "test"), stored_as=stored_as)
     if run is not None:
         card = save_weights(job.path, tensors, card, force=job.places.force or _is_there(job.path, tensors))
         trained_on = label_counts(job.plan.train, len(job.data.classes))
-        write_report(where, card, final, module, job.data.test, trained_on)
+        write_report(where, card, final, module, job.data.test, trained_on, recipe_rows(card.recipe))
         run.finish(job.path, card.digest)  # until then the run can be gone on with, to the same weights
     epochs = len(state.rows)
     return Result(job.path, card, where, final, epochs, epochs if state.best is None else state.best.epoch)
@@ -241,5 +242,5 @@ def _diverged(error: Diverged, job: Job, run: Run | None, saver: Saver) -> Train
     return TrainingError(
         f"The loss is no longer finite at step {step + 1:,} of epoch {epoch + 1}, at a learning rate of "
         f"{job.plan.lr(error.step):.2g}.{kept}",
-        "Try a lower --lr, more --warmup-epochs, or --clip 1.",
+        "Try a lower --lr, more --warmup-epochs, or --clip-grad 1.",
     )

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from zoo.contract.errors import UsageError
 from zoo.data.batches import Batches
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.training.checkpoint.state import Best
 from zoo.training.hold_out import hold_out
 from zoo.training.optim.schedules import make_schedule
@@ -21,7 +21,7 @@ class Plan:
     Args:
         train: what is trained on.
         judged: what is measured after each epoch, and `split` its name: `test`, or `hold_out` where there is one.
-        batch_size: images that go through the model at once; `accumulate` such batches are a step.
+        batch_size: images that go through the model at once; `grad_accum_steps` such batches are a step.
         steps: of an epoch; images that fill no whole step are left out, as BatchNorm may not take a small batch.
         evenly: labels of `train`, on the CPU, where each class is to be drawn as often; else `None`.
         crop, hflip: of augmentation.
@@ -33,7 +33,7 @@ class Plan:
     judged: Batches
     split: str
     batch_size: int
-    accumulate: int
+    grad_accum_steps: int
     steps: int
     epochs: int
     crop: int
@@ -48,7 +48,7 @@ class Plan:
         return rows >= self.epochs or bool(self.patience and waited >= self.patience)
 
 
-def make_plan(recipe: Recipe, data: Data, hflip: bool) -> Plan:
+def make_plan(recipe: Recipe, data: LoadedDataset, hflip: bool) -> Plan:
     """Decide a run.
 
     Args:
@@ -66,11 +66,11 @@ def make_plan(recipe: Recipe, data: Data, hflip: bool) -> Plan:
         train, judged = hold_out(data.train, recipe.hold_out, recipe.seed)
         split = "hold_out"
     batch_size = min(recipe.batch_size, train.n)
-    steps = train.n // batch_size // recipe.accumulate
+    steps = train.n // batch_size // recipe.grad_accum_steps
     if not steps:
         raise UsageError(
-            f"A step takes {recipe.accumulate} batches of {batch_size} images, and there are {train.n}.",
-            "Say a smaller --accumulate or --batch-size.",
+            f"A step takes {recipe.grad_accum_steps} batches of {batch_size} images, and there are {train.n}.",
+            "Say a smaller --grad-accum-steps or --batch-size.",
         )
     factor = make_schedule(recipe, recipe.epochs * steps, round(recipe.warmup_epochs * steps))
     peak = recipe.lr or 0.0
@@ -79,7 +79,7 @@ def make_plan(recipe: Recipe, data: Data, hflip: bool) -> Plan:
         judged=judged,
         split=split,
         batch_size=batch_size,
-        accumulate=recipe.accumulate,
+        grad_accum_steps=recipe.grad_accum_steps,
         steps=steps,
         epochs=recipe.epochs,
         crop=crop,

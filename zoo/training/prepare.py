@@ -11,9 +11,9 @@ from torch import nn
 from zoo.contract.errors import UsageError
 from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture, Dataset, Loss
-from zoo.data.datasets import Data, open_data
+from zoo.data.datasets import LoadedDataset, open_dataset
 from zoo.data.fitting import InputOverrides
-from zoo.data.load_split import MEMORY_LIMIT, Reading
+from zoo.data.load_split import MEMORY_LIMIT, ReadOptions
 from zoo.files.card import Card
 from zoo.files.environment import versions
 from zoo.files.folders import weights_name
@@ -22,8 +22,8 @@ from zoo.models.devices import describe
 from zoo.models.losses import LossFunction, build_loss
 from zoo.registry.registry import Entry, Registry
 from zoo.training.balance import class_weights, weights_param
-from zoo.training.distributed.ddp import refuse_uneven
-from zoo.training.distributed.process_group import ALONE, ProcessGroup
+from zoo.training.distributed.ddp import check_batch_size
+from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from zoo.training.initial_weights import Start, read_start, split_init
 from zoo.training.optim.head import head_names
 from zoo.training.plan import Plan, make_plan
@@ -39,7 +39,7 @@ class RunPaths:
 
     Args:
         init: where the weights to begin from lie, where that is known; else the recipe's name for them is looked up.
-        workers, memory_limit, cache: as in `zoo.data.load_split.Reading`.
+        workers, memory_limit, cache: as in `zoo.data.load_split.ReadOptions`.
     """
 
     data_root: Path
@@ -74,7 +74,7 @@ class Job:
     places: RunPaths
     architecture: Entry[Architecture]
     plugins: Mapping[str, str]
-    data: Data
+    data: LoadedDataset
     loss: LossFunction
     minimised: LossFunction
     plan: Plan
@@ -104,7 +104,7 @@ class Job:
         Raises:
             PluginError: the head cannot be told apart.
         """
-        if self.start is None and self.recipe.layer_decay == 1 and self.recipe.optimizer != "muon":
+        if self.start is None and self.recipe.layer_decay == 1 and self.recipe.opt != "muon":
             return self
         return replace(self, head=head_names(self.architecture, self.model(), **self._build()))
 
@@ -121,10 +121,10 @@ def prepare(
     recipe: Recipe,
     places: RunPaths,
     path: Path,
-    on_data: Callable[[Data], None],
+    on_data: Callable[[LoadedDataset], None],
     on_start: Callable[[str], None] = lambda said: None,
     on_reading: Callable[[str, int, int], None] = lambda split, done, n: None,
-    ranks: ProcessGroup = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Job:
     """Find and load everything that `recipe` names.
 
@@ -132,7 +132,7 @@ def prepare(
         path: where the weights will be.
         on_start: told what is held out, and what is taken over from the weights that the recipe begins from, if any.
         on_reading: told how many of how many images of a split have been read.
-        ranks: that train together.
+        group: that train together.
 
     Raises:
         ZooError: something that is asked for is missing or unsound, or does not go together.
@@ -140,49 +140,55 @@ def prepare(
     architecture = registry.find(Architecture, recipe.architecture)
     dataset = registry.find(Dataset, recipe.data)
     losses = registry.find(Loss, recipe.loss)
+    recipe = replace(
+        recipe,
+        architecture=registry.recorded_name(Architecture, recipe.architecture),
+        data=registry.recorded_name(Dataset, recipe.data),
+        loss=registry.recorded_name(Loss, recipe.loss),
+    )
     loss = build_loss(losses, recipe.loss_params, places.device)
     weighted = weights_param(losses.spec, recipe.loss_params) if recipe.balance == "weights" else None
-    start = read_start(recipe.init, architecture, places.init) if recipe.init else None
+    start = read_start(recipe.initial_checkpoint, architecture, places.init) if recipe.initial_checkpoint else None
     if start is not None and path.exists() and path.samefile(start.path):
         raise UsageError(
             f"The weights {path} would be replaced by those that begin from them, and a run that was interrupted could "
             "not go on.",
             "Say another --tag.",
         )
-    data = open_data(
+    data = open_dataset(
         dataset,
         architecture.spec,
         places.data_root,
         places.device,
-        wanted=start.wanted(recipe)
+        overrides=start.wanted(recipe)
         if start
-        else InputOverrides(image_size=recipe.image_size, channels=recipe.channels),
+        else InputOverrides(image_size=recipe.img_size, channels=recipe.channels),
         download=places.download,
-        reading=Reading(
+        options=ReadOptions(
             workers=places.workers,
             memory_limit=places.memory_limit,
             cache=places.cache,
             skip_corrupt=recipe.skip_corrupt,
-            told=on_reading,
+            on_progress=on_reading,
         ),
     )
     if start is not None:
         data = start.as_seen(data)
-        recipe = replace(recipe, init=f"{split_init(recipe.init)[0]}@{start.digits}")
+        recipe = replace(recipe, initial_checkpoint=f"{split_init(recipe.initial_checkpoint)[0]}@{start.digits}")
     on_data(data)
     plan = make_plan(recipe, data, dataset.spec.hflip)
     if recipe.hold_out:
         on_start(f"of the training images, {plan.train.n:,} are trained on and {plan.judged.n:,} are held out")
     if recipe.batch_size > plan.train.n:
         on_start(f"the {plan.train.n:,} training images are one batch: they are fewer than {recipe.batch_size:,}")
-    elif (left := plan.train.n - plan.steps * plan.batch_size * plan.accumulate) > plan.train.n * WORTH_TELLING:
+    elif (left := plan.train.n - plan.steps * plan.batch_size * plan.grad_accum_steps) > plan.train.n * WORTH_TELLING:
         on_start(f"each epoch leaves {left:,} of {plan.train.n:,} training images out, which fill no whole step")
     minimised = loss
     if weighted is not None:
         weights = class_weights(plan.train.labels, len(data.classes))
         minimised = build_loss(losses, {**recipe.loss_params, weighted: weights}, places.device)
     plugins = plugins_of(registry, recipe)
-    took_part = {**_versions(plugins), **describe(places.device), **ranks.described()}
+    took_part = {**_versions(plugins), **describe(places.device), **group.describe()}
     job = Job(
         recipe=recipe,
         places=places,
@@ -196,7 +202,7 @@ def prepare(
         path=path,
         start=start,
     ).with_head()
-    refuse_uneven(job.plan.batch_size, ranks)
+    check_batch_size(job.plan.batch_size, group)
     if start is not None:
         job.first_model()  # refused now rather than when a run folder is there
         on_start(start.said(recipe, job.head, data))
@@ -206,7 +212,7 @@ def prepare(
 def _card(
     architecture: Entry[Architecture],
     dataset: Entry[Dataset],
-    data: Data,
+    data: LoadedDataset,
     recipe: Recipe,
     tag: str,
     took_part: Mapping[str, str],
@@ -214,6 +220,7 @@ def _card(
     return Card(
         architecture=architecture.spec.name,
         plugin=architecture.plugin.distribution,
+        entry_point=architecture.plugin.name,
         plugin_version=architecture.plugin.version,
         params=check_params(architecture.spec, recipe.params),
         classes=data.classes,

@@ -12,7 +12,7 @@ from zoo.models.devices import pick_device
 from zoo.models.memory import enough_memory
 from zoo.registry.registry import Registry
 from zoo.report.events import require_tensorboard
-from zoo.training.distributed.process_group import ALONE, ProcessGroup, explaining
+from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup, explain_lost_rank
 from zoo.training.job import Result, TrainCallbacks, carry_out, prepare_together
 from zoo.training.prepare import RunPaths
 from zoo.training.run.concurrent_runs import refuse_rival
@@ -52,12 +52,12 @@ def resume_job(
     record: Record,
     anew: ResumeOverrides,
     told: TrainCallbacks | None = None,
-    ranks: ProcessGroup = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Result:
     """Train on from the checkpoint in the run folder `path`, or from the beginning where it has none yet.
 
     Args:
-        ranks: as many as the run was begun with; rank 0 alone needs the folder.
+        group: as many as the run was begun with; rank 0 alone needs the folder.
 
     Raises:
         ZooError: the run is finished, is running, or cannot go on as it began.
@@ -65,10 +65,10 @@ def resume_job(
     told = told or TrainCallbacks()
     if told.tensorboard:
         require_tensorboard()
-    run = Run.reopen(path) if ranks.leads else None
+    run = Run.reopen(path) if group.is_main else None
     try:
-        _refuse_other_ranks(path, record, ranks)
-        places = _places(record, anew, ranks)
+        _refuse_other_ranks(path, record, group)
+        places = _places(record, anew, group)
         entry = registry.find(Architecture, record.recipe.architecture)
         for kind, here in plugins_of(registry, record.recipe).items():
             if here != (before := record.plugins.get(kind)):
@@ -77,18 +77,18 @@ def resume_job(
                     "Install that version, or train again.",
                 )
         weights = places.weights_file(entry.spec.name)
-        if ranks.leads:
+        if group.is_main:
             _refuse_existing(weights, places.force or _ours(weights, record))
             refuse_unwritable(weights)
             if not places.force:
                 refuse_rival(path.parent, weights, path)
         if run is not None and not run.checkpoint.exists():
             told.start("there is no checkpoint, so it begins at the first step")
-        go_on = f"See what it said; then go on: {ranks.launcher} train --resume {path}"
-        with explaining(go_on), enough_memory(places.device):
-            job = prepare_together(registry, record.recipe, places, weights, told, ranks)
+        go_on = f"See what it said; then go on: {group.launcher} train --resume {path}"
+        with explain_lost_rank(go_on), enough_memory(places.device):
+            job = prepare_together(registry, record.recipe, places, weights, told, group)
             refuse_other_data(record, job.data)
-            return carry_out(job, run, told, ranks)
+            return carry_out(job, run, told, group)
     finally:
         if run is not None:
             run.release()
@@ -101,22 +101,21 @@ def _refuse_existing(weights: Path, force: bool) -> None:
         raise OutputError(error.cause, "Move it away, or say --force to replace it.") from None
 
 
-def _refuse_other_ranks(path: Path, record: Record, ranks: ProcessGroup) -> None:
+def _refuse_other_ranks(path: Path, record: Record, group: ProcessGroup) -> None:
     """Each rank draws for its own images and has its own BatchNorm batches, so another number gives other weights."""
     before = int(record.environment.get("ranks", 1))
-    if before != ranks.world:
+    if before != group.world_size:
         again = f"torchrun --nproc-per-node {before} -m zoo" if before > 1 else "zoo"
         raise TrainingError(
-            f"The run {path} was begun on {before} rank{'s' * (before > 1)}, and here are {ranks.world}: it would come "
-            "to other weights.",
-            f"Go on with as many, such as by: {again} train --resume {path}",
+            f"The run {path} was started with world size {before}, not {group.world_size}: its weights would differ.",
+            f"Resume with the same world size: {again} train --resume {path}",
         )
 
 
-def _places(record: Record, anew: ResumeOverrides, ranks: ProcessGroup) -> RunPaths:
-    if ranks.device is not None and ranks.device.type != record.device:
+def _places(record: Record, anew: ResumeOverrides, group: ProcessGroup) -> RunPaths:
+    if group.device is not None and group.device.type != record.device:
         raise UsageError(
-            f"The run was begun on {record.device}; on {ranks.device.type} it would come to other weights.",
+            f"The run was begun on {record.device}; on {group.device.type} it would come to other weights.",
             f"Say --device {record.device}.",
         )
     if anew.device not in ("auto", record.device):
@@ -125,7 +124,7 @@ def _places(record: Record, anew: ResumeOverrides, ranks: ProcessGroup) -> RunPa
             "Leave --device out.",
         )
     try:
-        device = ranks.device or pick_device(record.device)
+        device = group.device or pick_device(record.device)
     except DeviceError as error:
         raise DeviceError(
             f"{error.cause} The run was begun on it, and would come to other weights elsewhere.",

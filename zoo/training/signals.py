@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from zoo.training.distributed.process_group import is_lost
+from zoo.training.distributed.process_group import is_lost_rank
 
 SOON = 20.0  # seconds in which ranks agree; torchrun kills those that go on for 30
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -47,7 +47,7 @@ class Signals:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if is_lost(error):  # the launcher ends those who are left, who end by themselves and have to say why first
+        if is_lost_rank(error):  # the launcher ends those who are left, who end by themselves and have to say why first
             return
         for number, before in self._before.items():
             signal.signal(number, before)

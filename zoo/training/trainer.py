@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from zoo.data.datasets import Data
-from zoo.evaluation.evaluate import Evaluation, check_logits, explained
+from zoo.data.datasets import LoadedDataset
+from zoo.evaluation.evaluate import Evaluation
+from zoo.models.forward import check_logits, explained
 from zoo.models.losses import LossFunction
 from zoo.training.augment.mix import MixedBatch
 from zoo.training.augment.pipeline import Augmenter
 from zoo.training.checkpoint.state import Best, State
-from zoo.training.distributed.ddp import DDPModel, share
-from zoo.training.distributed.measure import measure
-from zoo.training.distributed.process_group import ALONE, ProcessGroup
-from zoo.training.optim.optimizers import set_lr
+from zoo.training.distributed.ddp import DDPModel, shard
+from zoo.training.distributed.evaluate import evaluate_distributed
+from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
+from zoo.training.optim.param_groups import set_lr
 from zoo.training.plan import Plan
 from zoo.training.prefetch import prepared
 from zoo.training.recipe.recipe import Recipe
@@ -95,17 +96,19 @@ class Trainer:
         state: State,
         plan: Plan,
         recipe: Recipe,
-        data: Data,
+        data: LoadedDataset,
         loss: LossFunction,
         device: torch.device,
-        ranks: ProcessGroup = ALONE,
+        group: ProcessGroup = SINGLE_PROCESS,
         reported: LossFunction | None = None,
     ) -> None:
         """`loss` is minimised; `reported` is what is measured after each epoch, where that is another."""
-        self.ranks, self._reported = ranks, reported or loss
+        self.group, self._reported = group, reported or loss
         self.state, self.plan, self.recipe, self.data, self.loss, self.device = state, plan, recipe, data, loss, device
-        self._draws = StepRNG(recipe.seed, device, ranks.rank)
-        self._forward = DDPModel(state.module, ranks, accumulate=recipe.accumulate, compiled=recipe.compile)
+        self._draws = StepRNG(recipe.seed, device, group.rank)
+        self._forward = DDPModel(
+            state.module, group, grad_accum_steps=recipe.grad_accum_steps, compiled=recipe.torchcompile
+        )
         self._autocast = device.type == "cuda" if recipe.amp is None else recipe.amp
         self._augmenter = Augmenter(plan, recipe, data.preprocess, device)
         self._parameters = [p for p in state.module.parameters() if p.requires_grad]
@@ -131,7 +134,9 @@ class Trainer:
             number = len(state.rows) + 1
             self._steps(number, signals, on_step, after_step)
             rate = self._rate(plan.steps)
-            measured = measure(state.measured, plan.judged, self.data, self._reported, self.device, self.ranks)
+            measured = evaluate_distributed(
+                state.measured, plan.judged, self.data, self._reported, self.device, self.group
+            )
             if not math.isfinite(measured.loss):
                 raise Diverged(state.step - 1)
             lr = plan.lr((number - 1) * plan.steps)
@@ -148,11 +153,11 @@ class Trainer:
         state, plan = self.state, self.plan
         state.train()
         before = (number - 1) * plan.steps
-        used = plan.batch_size * plan.accumulate
+        used = plan.batch_size * plan.grad_accum_steps
         order = self._draws.order(plan.train.n, number, plan.evenly)[: plan.steps * used]
-        mine = share(order[(state.step - before) * used :], plan.batch_size, self.ranks)
-        batches = plan.train.epoch(plan.batch_size // self.ranks.world, mine)
-        steps = prepared(batches, self._augmenter, self._draws, state.step, plan.accumulate)
+        mine = shard(order[(state.step - before) * used :], plan.batch_size, self.group)
+        batches = plan.train.epoch(plan.batch_size // self.group.world_size, mine)
+        steps = prepared(batches, self._augmenter, self._draws, state.step, plan.grad_accum_steps)
         spent, started, looked, due = state.seconds, time.perf_counter(), 0.0, True
         while state.step < before + plan.steps:
             chosen = next(steps)
@@ -189,8 +194,8 @@ class Trainer:
             if self._reported is not self.loss:
                 told = self._share(mixed.loss(self._reported, logits.detach()), batches)
             value = told if value is None else value + told
-        if self.recipe.clip:
-            clip_grad_norm_(self._parameters, self.recipe.clip)
+        if self.recipe.clip_grad:
+            clip_grad_norm_(self._parameters, self.recipe.clip_grad)
         set_lr(state.optimizers, self.plan.lr(state.step))
         for optimizer in state.optimizers:
             optimizer.step()
@@ -198,7 +203,7 @@ class Trainer:
         if state.average is not None:
             state.average.update(state.step)
         assert value is not None
-        state.total += self.ranks.mean(value)
+        state.total += self.group.all_reduce_mean(value)
         state.sound += torch.isfinite(state.total)  # a sum is not finite from the first loss on that is not
 
     @staticmethod
@@ -217,7 +222,7 @@ class Trainer:
             state.best = Best(epoch.number, measured.top1, measured.loss, tensors)
 
     def _rate(self, done: int) -> float:
-        return done * self.plan.batch_size * self.plan.accumulate / max(self.state.seconds, 1e-9)
+        return done * self.plan.batch_size * self.plan.grad_accum_steps / max(self.state.seconds, 1e-9)
 
     def _left(self, done: int) -> float:
         return self.state.seconds / max(done, 1) * (self.plan.epochs * self.plan.steps - self.state.step)

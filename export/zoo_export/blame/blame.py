@@ -89,7 +89,7 @@ def blame_sentence(
     *,
     own: bool = True,
 ) -> str:
-    """What `find_blame` finds, in a sentence; empty where it finds nothing or fails, as it must not hide a difference."""
+    """What `find_blame` finds, as a sentence; empty if it finds nothing or fails: it must not hide a difference."""
     try:
         return str(find_blame(entry, capture, paths, reference, rules, own=own) or "")
     except Exception:

@@ -65,7 +65,7 @@ def _runs_on(registry: "Registry", entry: "Entry[ExportFormat]") -> dict[str, st
     from zoo_export.devices import devices_of
 
     try:
-        registry.find(ExportFormat, registry.full_name(entry))
+        registry.find(ExportFormat, registry.short_name(entry))
         return {name: check() or "works" for name, check in devices_of(entry).items()}
     except ZooError as error:
         return {"cpu": error.cause}

@@ -109,22 +109,23 @@ def command(
     """
     from zoo.contract.errors import DifferenceError, UsageError
     from zoo.contract.formats import ExportFormat
+    from zoo.contract.names import bare_name
     from zoo.contract.precisions import Precision
     from zoo.files.atomic import refuse_existing
-    from zoo.files.folders import SUFFIX
+    from zoo.files.folders import SUFFIX, is_weights
     from zoo.files.folders import data_root as root
-    from zoo.models.load import is_weights, open_model
-    from zoo_export.artifacts import chosen_formats
+    from zoo.models.load import open_model
+    from zoo_export.artifacts import default_formats
     from zoo_export.devices import check_devices, parse_devices
     from zoo_export.parity.override import Override
 
     names = list(dict.fromkeys(name.strip() for name in formats.split(",") if name.strip()))
-    names = names or chosen_formats(lazy.registry.entries(ExportFormat))
+    names = names or default_formats(lazy.registry)
     if (formats and formats.strip(" ,") == "") or not names:
         raise UsageError("--format names no format.", "See `zoo list formats`.")
     entries = [lazy.registry.find(ExportFormat, name) for name in names]
     lazy.registry.find(Precision, precision)
-    bare = Path(model).name.removesuffix(SUFFIX) if is_weights(model) else model.rpartition(":")[2]
+    bare = Path(model).name.removesuffix(SUFFIX) if is_weights(model) else bare_name(model)
     devices = parse_devices(provider)
     check_devices(entries, devices)
     if no_verify and (atol is not None or rtol is not None or save_failure is not None or devices != ("cpu",)):

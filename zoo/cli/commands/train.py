@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.class_counts import class_counts
+from zoo.cli.grouped_options import GroupedCommand
 from zoo.cli.options import (
     Number,
     cache_option,
@@ -19,11 +20,11 @@ from zoo.cli.options import (
 )
 from zoo.cli.output import plain, print_json
 from zoo.cli.progress import Progress, duration, progress
-from zoo.cli.recipe_options import recipe_options
+from zoo.cli.recipe_options import recipe_options, recipe_sections
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
-    from zoo.data.datasets import Data
+    from zoo.data.datasets import LoadedDataset
     from zoo.training.distributed.process_group import ProcessGroup
     from zoo.training.job import Result, TrainCallbacks
     from zoo.training.prepare import RunPaths
@@ -33,10 +34,18 @@ if TYPE_CHECKING:
 FOLDER = click.Path(path_type=Path, file_okay=False)
 READING = ("data_root", "download", "workers", "memory_limit", "cache")
 ANEW = (*READING, "device", "weights", "force")  # may go with --resume
+RECIPE = recipe_sections()
+SECTIONS = {
+    "Recipe and resuming": ("recipe", "like", "resume"),
+    **RECIPE,
+    "Data": (*RECIPE["Data"], "data_root", "download", "workers", "memory_limit", "cache"),
+    "Execution": ("device", *RECIPE["Execution"]),
+    "Output": ("tag", "weights", "runs", "run_name", "tensorboard", "checkpoint_every", "force", "as_json"),
+}
 UNASKED = ("resume", "as_json", "checkpoint_every", "tensorboard")  # no part of a recipe or of its places
 
 
-@click.command("train", short_help="Train an architecture")
+@click.command("train", cls=GroupedCommand, sections=SECTIONS, short_help="Train an architecture")
 @click.argument("architecture", required=False)
 @recipe_options
 @click.option("--recipe", type=click.Path(path_type=Path, dir_okay=False), help="TOML file of the same; flags win.")
@@ -69,23 +78,23 @@ def command(lazy: "Lazy", /, as_json: bool, checkpoint_every: float, **options: 
     The result is WEIGHTS/ARCH.TAG.safetensors and a run folder with the recipe, the history and a report. A run that
     was interrupted or killed goes on from its last checkpoint: zoo train --resume runs/NAME.
     """
-    from zoo.training.distributed.rendezvous import joined
+    from zoo.training.distributed.rendezvous import init_process_group
 
-    with joined(options["device"]) as ranks, progress(ranks.leads) as show:
+    with init_process_group(options["device"]) as group, progress(group.is_main) as show:
         if options["resume"] is not None:
-            result = _resume(lazy, options, show, checkpoint_every, ranks)
+            result = _resume(lazy, options, show, checkpoint_every, group)
         else:
-            result = _train(lazy, options, show, checkpoint_every, ranks)
+            result = _train(lazy, options, show, checkpoint_every, group)
         if result.stored != result.epochs:
             show.line(
                 f"after {result.epochs} epochs, the weights of epoch {result.stored} are stored: no other did better"
             )
-    if ranks.leads:
+    if group.is_main:
         _tell_result(result, as_json)
 
 
 def _train(
-    lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_every: float, ranks: "ProcessGroup"
+    lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_every: float, group: "ProcessGroup"
 ) -> "Result":
     from dataclasses import replace
 
@@ -93,16 +102,16 @@ def _train(
 
     like = options["like"]
     recipe, places = _asked(lazy, options)
-    if ranks.device is not None:
-        places = replace(places, device=ranks.device)
+    if group.device is not None:
+        places = replace(places, device=group.device)
     if like is not None:
-        _tell_differences(show, like, places, ranks)
-    told = _told(show, recipe, str(places.device), checkpoint_every, options["tensorboard"], ranks)
-    return run_job(lazy.registry, recipe, places, told, ranks)
+        _tell_differences(show, like, places, group)
+    told = _told(show, recipe, str(places.device), checkpoint_every, options["tensorboard"], group)
+    return run_job(lazy.registry, recipe, places, told, group)
 
 
 def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, RunPaths]":
-    from zoo.cli.recipe_cli import asked_recipe
+    from zoo.cli.recipe_cli import recipe_from_options
     from zoo.contract.errors import UsageError
     from zoo.contract.specs import NAME, Dataset
     from zoo.files.folders import data_root
@@ -116,7 +125,7 @@ def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, RunPaths]":
     if name is not None and (not name or Path(name).name != name or name == ".."):
         raise UsageError(f"The run name {name!r} is no plain name.", "Say --runs for another folder.")
     place = {key: options.pop(key) for key in (*ANEW, "runs")}
-    recipe = asked_recipe(lazy.registry, options)
+    recipe = recipe_from_options(lazy.registry, options)
     places = RunPaths(
         data_root=data_root(place.pop("data_root")),
         tag=lazy.registry.find(Dataset, recipe.data).spec.name if tag is None else tag,
@@ -130,7 +139,7 @@ def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, RunPaths]":
 
 
 def _resume(
-    lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_every: float, ranks: "ProcessGroup"
+    lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_every: float, group: "ProcessGroup"
 ) -> "Result":
     from zoo.contract.errors import UsageError
     from zoo.files.environment import differences, versions
@@ -143,7 +152,7 @@ def _resume(
     tensorboard = options.pop("tensorboard")
     said = [name for name, value in options.items() if value not in (None, ())]
     if said:
-        words = {"architecture": "ARCHITECTURE", "run_name": "--name", "optimizer": "--opt", "schedule": "--sched"}
+        words = {"architecture": "ARCHITECTURE", "run_name": "--name"}
         words |= {"params": "--param", "loss_params": "--loss-param"}
         flag = words.get(said[0], f"--{said[0].replace('_', '-')}")
         raise UsageError(
@@ -151,39 +160,39 @@ def _resume(
             f"Leave it out, or begin another run, without --resume {run}.",
         )
     path = Path(run)
-    if ranks.leads:
+    if group.is_main:
         path, record = find_run(run)
-        ranks.told(record.to_json())
+        group.broadcast_bytes(record.to_json())
     else:
-        record = parse_record(ranks.told(b""), path)
+        record = parse_record(group.broadcast_bytes(b""), path)
     here = {**versions(), **describe(pick_device("cpu"))}
     changed = differences({name: record.environment[name] for name in here if name in record.environment}, here)
     changed = [line for line in changed if not line.startswith("device ")]
     if changed:
         show.line(f"warning: the weights may differ from those of a run that was not interrupted: {'; '.join(changed)}")
-    told = _told(show, record.recipe, record.device, checkpoint_every, tensorboard, ranks)
-    return resume_job(lazy.registry, path, record, ResumeOverrides(**anew), told, ranks)
+    told = _told(show, record.recipe, record.device, checkpoint_every, tensorboard, group)
+    return resume_job(lazy.registry, path, record, ResumeOverrides(**anew), told, group)
 
 
 def _told(
-    show: Progress, recipe: "Recipe", device: str, checkpoint_every: float, tensorboard: bool, ranks: "ProcessGroup"
+    show: Progress, recipe: "Recipe", device: str, checkpoint_every: float, tensorboard: bool, group: "ProcessGroup"
 ) -> "TrainCallbacks":
     from zoo.training.job import TrainCallbacks
 
-    on = device if ranks.world == 1 else f"{ranks.world} ranks, each {device.partition(':')[0]}"
+    on = device if group.world_size == 1 else f"{group.world_size} ranks, each {device.partition(':')[0]}"
     return TrainCallbacks(
-        reading=lambda split, done, n: show.update(f"reading {split} images", done, n),
+        reading=lambda split, done, n: show.on_progress(f"reading {split} images", done, n),
         data=lambda data: _tell_data(show, recipe, on, data),
         start=show.line,
         step=lambda step: _tell_step(show, recipe, step),
         epoch=lambda epoch: _tell_epoch(show, recipe, epoch),
-        stopped=lambda run: show.line(f"stopped; to go on: {ranks.launcher} train --resume {run}"),
+        stopped=lambda run: show.line(f"stopped; to go on: {group.launcher} train --resume {run}"),
         checkpoint_every=checkpoint_every,
         tensorboard=tensorboard,
     )
 
 
-def _tell_differences(show: Progress, like: str, places: "RunPaths", ranks: "ProcessGroup") -> None:
+def _tell_differences(show: Progress, like: str, places: "RunPaths", group: "ProcessGroup") -> None:
     from zoo.files.card import read_card
     from zoo.files.environment import PACKAGES, differences, versions
     from zoo.files.folders import find_weights
@@ -191,7 +200,7 @@ def _tell_differences(show: Progress, like: str, places: "RunPaths", ranks: "Pro
 
     card, _ = read_card(find_weights(like))
     packages = (*PACKAGES, *(name for name in card.versions if name not in PACKAGES))
-    here = {**versions(packages), **describe(places.device), "ranks": str(ranks.world)}
+    here = {**versions(packages), **describe(places.device), "ranks": str(group.world_size)}
     changed = differences({"ranks": "1", **card.versions}, here)
     if "version" not in card.recipe:
         changed.append("an earlier zoo then, which drew its random numbers in another way")
@@ -199,7 +208,7 @@ def _tell_differences(show: Progress, like: str, places: "RunPaths", ranks: "Pro
         show.line(f"warning: the weights may differ from {like}: {'; '.join(changed)}")
 
 
-def _tell_data(show: Progress, recipe: "Recipe", device: str, data: "Data") -> None:
+def _tell_data(show: Progress, recipe: "Recipe", device: str, data: "LoadedDataset") -> None:
     from zoo.data.batches import label_counts
 
     shape = "×".join(map(str, data.preprocess.input_shape))
@@ -215,7 +224,7 @@ def _tell_data(show: Progress, recipe: "Recipe", device: str, data: "Data") -> N
 def _tell_step(show: Progress, recipe: "Recipe", step: "Step") -> None:
     label = f"epoch {step.epoch}/{recipe.epochs}"
     detail = f"{step.images_per_second:,.0f} images/s, {duration(step.seconds_left)} to go in all"
-    show.update(label, step.done, step.total, detail)
+    show.on_progress(label, step.done, step.total, detail)
 
 
 def _tell_epoch(show: Progress, recipe: "Recipe", epoch: "Epoch") -> None:

@@ -32,7 +32,7 @@ class Augmenter:
         self._layout = torch.contiguous_format if self.device.type == "mps" else torch.channels_last
         self._mean, self._std = self._image(self.preprocess.mean), self._image(self.preprocess.std)
         self._fill = (self._mean[0, :, 0, 0] * 255).round().clamp(0, 255).to(torch.uint8)
-        if self.recipe.trivial_augment:
+        if self.recipe.aa == "trivial":
             from zoo.training.augment.trivial import trivial_augment  # imports torchvision, which takes seconds
 
             self._trivial = trivial_augment
@@ -48,7 +48,7 @@ class Augmenter:
         images = augment(images, self.plan.crop, self.plan.hflip, generator)
         if self._trivial is not None:
             images = self._trivial(images, generator)
-        images = erase(images, self.recipe.erase, self._fill, generator)
+        images = erase(images, self.recipe.reprob, self._fill, generator)
         images = images.contiguous(memory_format=self._layout).float()  # laid out while a pixel is a byte
         images = images.div_(255).sub_(self._mean).div_(self._std)
         mixed = mix(images, labels, self.recipe.mixup, self.recipe.cutmix, generator)

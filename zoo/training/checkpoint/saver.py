@@ -5,7 +5,7 @@ import time
 from zoo.contract.errors import DataError, OutputError
 from zoo.training.checkpoint.file import write_checkpoint
 from zoo.training.checkpoint.state import State
-from zoo.training.distributed.process_group import is_lost
+from zoo.training.distributed.process_group import is_lost_rank
 from zoo.training.run.folder import Run
 from zoo.training.signals import Signals
 from zoo.training.trainer import Diverged
@@ -63,6 +63,6 @@ class Saver:
 
     def save_at_end(self, error: BaseException) -> None:
         """Write one because `error` ends the run, if what there is now is sound and is more than what is stored."""
-        stopped = isinstance(error, DataError) or not isinstance(error, Exception) or is_lost(error)
+        stopped = isinstance(error, DataError) or not isinstance(error, Exception) or is_lost_rank(error)
         if stopped and not self._state.torn and self._state.step > (self.saved or 0) and self._state.finite():
             self.save()

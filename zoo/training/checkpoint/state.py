@@ -12,7 +12,7 @@ from zoo.contract.errors import TrainingError
 from zoo.training.optim.ema import ModelEma
 from zoo.training.optim.freeze import freeze
 from zoo.training.optim.layer_decay import lr_scales
-from zoo.training.optim.optimizers import make_optimizers
+from zoo.training.optim.param_groups import make_optimizers
 from zoo.training.recipe.recipe import Recipe
 
 
@@ -68,7 +68,7 @@ class State:
             module=module,
             optimizers=make_optimizers(module, recipe, scales, head),
             still=still,
-            average=ModelEma(module, recipe.ema) if recipe.ema else None,
+            average=ModelEma(module, recipe.model_ema_decay) if recipe.model_ema_decay else None,
             total=torch.zeros((), device=device),
             sound=torch.zeros((), dtype=torch.int64, device=device),
         )

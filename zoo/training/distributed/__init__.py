@@ -1,1 +1,1 @@
-"""Several processes that train one model."""
+"""Several processes that train one model: process group, data parallelism, evaluation."""

@@ -1,4 +1,4 @@
-"""What the ranks of a run do together: share out images, average gradients, and begin from one checkpoint."""
+"""Data-parallel training: shard each batch, average the gradients, start every rank from one checkpoint."""
 
 import json
 from collections.abc import Mapping
@@ -12,91 +12,94 @@ from zoo.contract.errors import TrainingError, UsageError
 from zoo.training.distributed.process_group import ProcessGroup
 
 
-def refuse_uneven(batch_size: int, ranks: ProcessGroup) -> None:
-    """Raise `UsageError` where the ranks cannot have equal shares of a batch."""
-    if batch_size % ranks.world:
-        near = max(1, batch_size // ranks.world) * ranks.world
+def check_batch_size(batch_size: int, group: ProcessGroup) -> None:
+    """Raise `UsageError` where the global batch size is not a multiple of the world size."""
+    if batch_size % group.world_size:
+        suggestion = max(1, batch_size // group.world_size) * group.world_size
         raise UsageError(
-            f"A batch of {batch_size} images cannot be shared out evenly to {ranks.world} ranks.",
-            f"Say for example --batch-size {near}; it is of all ranks together.",
+            f"The batch size {batch_size} is not divisible by the world size {group.world_size}.",
+            f"Use for example --batch-size {suggestion}: it is the global batch size, of all ranks together.",
         )
 
 
-def refuse_different(said: Mapping[str, Any], ranks: ProcessGroup) -> None:
-    """Raise `TrainingError` where the recipe or the data differs from rank 0's.
+def check_same_on_all_ranks(values: Mapping[str, Any], group: ProcessGroup) -> None:
+    """Raise `TrainingError` on every rank where a value differs from that of rank 0.
 
     Args:
-        said: plain data, by name.
+        values: plain data by name, such as the recipe.
     """
-    mine = json.loads(json.dumps(said))
-    theirs = json.loads(ranks.told(json.dumps(said).encode()))
-    differ = [name for name in mine if mine[name] != theirs.get(name)]
-    if any(ranks.largest(bool(differ))):
-        what = f"Rank {ranks.rank} has another {differ[0]} than rank 0" if differ else "A rank differs from rank 0"
-        raise TrainingError(f"{what}.", "Start every rank with the same command, weights and data.")
+    own = json.loads(json.dumps(values))
+    main = json.loads(group.broadcast_bytes(json.dumps(values).encode()))
+    differing = [name for name in own if own[name] != main.get(name)]
+    if any(group.all_reduce_max(bool(differing))):
+        cause = f"The {differing[0]} of rank {group.rank} differs" if differing else "Another rank differs"
+        raise TrainingError(
+            f"{cause} from that of rank 0.", "Start every rank with the same command, weights and data."
+        )
 
 
-def share(order: Tensor, batch_size: int, ranks: ProcessGroup) -> Tensor:
-    """Of the images in `order` (int64 `[M]`), those of this rank: the same part of each batch.
+def shard(order: Tensor, batch_size: int, group: ProcessGroup) -> Tensor:
+    """The indices of `order` (int64 `[M]`) that this rank trains on: the same part of each batch.
 
     Args:
-        batch_size: of all ranks together, which divides M and is divided by the number of ranks.
+        batch_size: the global one; it divides M and is divisible by the world size.
     """
-    if ranks.world == 1:
+    if group.world_size == 1:
         return order
-    return order.view(-1, ranks.world, batch_size // ranks.world)[:, ranks.rank].flatten()
+    return order.view(-1, group.world_size, batch_size // group.world_size)[:, group.rank].flatten()
 
 
 class DDPModel:
-    """A model's forward pass in training, whose backward pass averages the gradients over the ranks.
+    """The forward pass of a model in training. Its backward pass averages the gradients over the ranks.
 
-    Of `accumulate` passes in a row, the last one averages: what the others left is in the gradients then.
+    With gradient accumulation, only the backward pass of the last of `grad_accum_steps` batches communicates.
     """
 
-    def __init__(self, module: nn.Module, ranks: ProcessGroup, *, accumulate: int, compiled: bool) -> None:
-        self._accumulate, self._count = accumulate, 0
-        self._parallel: DistributedDataParallel | None = None
-        if ranks.world > 1:
+    def __init__(self, module: nn.Module, group: ProcessGroup, *, grad_accum_steps: int, compiled: bool) -> None:
+        self._grad_accum_steps, self._calls = grad_accum_steps, 0
+        self._ddp: DistributedDataParallel | None = None
+        if group.world_size > 1:
             device = next(module.parameters()).device
-            # That some are unused is allowed, and it keeps the buckets, and so the order of sums, as they are: rebuilt
-            # ones would let a resumed run of three ranks round in another way.
-            gpus = [device] if device.type == "cuda" else None
-            self._parallel = module = DistributedDataParallel(
-                _Spared(module, device), device_ids=gpus, find_unused_parameters=True
+            # find_unused_parameters also keeps the gradient buckets as they are first built. Rebuilt buckets would
+            # add in another order, and a resumed run of three ranks would round differently.
+            device_ids = [device] if device.type == "cuda" else None
+            self._ddp = module = DistributedDataParallel(
+                _WithUnusedParameter(module, device), device_ids=device_ids, find_unused_parameters=True
             )
         self._forward = torch.compile(module) if compiled else module
 
     def __call__(self, images: Tensor) -> Any:
         """The logits, float `[N, K]`, of float32 images `[N, C, H, W]`."""
-        self._count += 1
-        if self._parallel is not None:
-            self._parallel.require_backward_grad_sync = self._count % self._accumulate == 0
+        self._calls += 1
+        if self._ddp is not None:
+            self._ddp.require_backward_grad_sync = self._calls % self._grad_accum_steps == 0
         return self._forward(images)
 
 
-class _Spared(nn.Module):
-    """A model beside a parameter that is never used: where all are, PyTorch warns of it at every start."""
+class _WithUnusedParameter(nn.Module):
+    """A model and one parameter that is never used: without any, find_unused_parameters warns at every start."""
 
     def __init__(self, module: nn.Module, device: torch.device) -> None:
         super().__init__()
-        self.module, self.spare = module, nn.Parameter(torch.zeros(1, device=device))
+        self.module, self.unused = module, nn.Parameter(torch.zeros(1, device=device))
 
     def forward(self, images: Tensor) -> Any:
         return self.module(images)
 
 
-def same_checkpoint(
-    found: tuple[dict[str, Tensor], dict[str, Any]] | None, ranks: ProcessGroup
+def broadcast_checkpoint(
+    checkpoint: tuple[dict[str, Tensor], dict[str, Any]] | None, group: ProcessGroup
 ) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """The checkpoint that rank 0 found, or `None`, on every rank; the others need not see the run folder."""
-    if ranks.world == 1:
-        return found
-    tensors, facts = found or ({}, {})
+    """The checkpoint that rank 0 read, or `None`, on every rank; the other ranks need no access to the run folder."""
+    if group.world_size == 1:
+        return checkpoint
+    tensors, metadata = checkpoint or ({}, {})
     shapes = [[name, str(value.dtype).removeprefix("torch."), list(value.shape)] for name, value in tensors.items()]
-    said = json.loads(ranks.told(json.dumps({"any": found is not None, "facts": facts, "tensors": shapes}).encode()))
-    if not said["any"]:
+    content = {"exists": checkpoint is not None, "metadata": metadata, "tensors": shapes}
+    received = json.loads(group.broadcast_bytes(json.dumps(content).encode()))
+    if not received["exists"]:
         return None
-    if not ranks.leads:
-        tensors = {name: torch.empty(shape, dtype=getattr(torch, dtype)) for name, dtype, shape in said["tensors"]}
-    ranks.give(list(tensors.values()))
-    return tensors, said["facts"]
+    if not group.is_main:
+        tensors = {name: torch.empty(shape, dtype=getattr(torch, dtype)) for name, dtype, shape in received["tensors"]}
+    group.broadcast(list(tensors.values()))
+    return tensors, received["metadata"]

@@ -1,6 +1,6 @@
-"""The processes that train one model together, as torchrun starts them, and what they tell each other.
+"""The processes that train one model together, as torchrun starts them, and the collectives that zoo needs.
 
-Nothing that they send is pickled: numbers travel as tensors, and the rest as JSON.
+Nothing is pickled: numbers travel as tensors, everything else as JSON.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,108 +17,115 @@ from zoo.contract.errors import TrainingError
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessGroup:
-    """This process among those of a run. The default is a process of its own, for which all of this is nothing.
+    """This process among those of a run. The default is a single process, for which every collective is a no-op.
 
     Args:
-        rank: of this process, from 0; rank 0 leads: it alone writes.
-        world: how many there are.
-        local, locals: the same two on this machine.
-        device: of this process; `None` for a process of its own, which picks it itself.
-        control: of processes, for words on the CPU where the others travel between GPUs; `None` for the same.
+        rank: of this process, from 0. Rank 0 is the main process: it alone writes files and reports progress.
+        world_size: number of processes of the run.
+        local_rank, local_world_size: the same two, counted on this machine.
+        device: of this process; `None` for a single process, which picks its own.
+        cpu_group: the group for tensors on the CPU where the default group is NCCL; `None` for the default group.
     """
 
     rank: int = 0
-    world: int = 1
-    local: int = 0
-    locals: int = 1
+    world_size: int = 1
+    local_rank: int = 0
+    local_world_size: int = 1
     device: torch.device | None = None
-    control: Any = None
+    cpu_group: Any = None
 
     @property
-    def leads(self) -> bool:
-        """Whether this process is the one that writes."""
+    def is_main(self) -> bool:
+        """Whether this is rank 0."""
         return self.rank == 0
 
     @property
     def launcher(self) -> str:
-        """How zoo is started on as many ranks again."""
-        if self.world == 1:
+        """The command that starts zoo with the same world size."""
+        if self.world_size == 1:
             return "zoo"
-        nodes = f"--nnodes {self.world // self.locals} ... " if self.world > self.locals else ""
-        return f"torchrun {nodes}--nproc-per-node {self.locals} -m zoo"
+        nodes = f"--nnodes {self.world_size // self.local_world_size} ... "
+        return (
+            f"torchrun {nodes if self.world_size > self.local_world_size else ''}"
+            f"--nproc-per-node {self.local_world_size} -m zoo"
+        )
 
-    def described(self) -> dict[str, str]:
-        """What a card says of it among the versions; nothing for a process of its own."""
-        return {"ranks": str(self.world)} if self.world > 1 else {}
+    def describe(self) -> dict[str, str]:
+        """The world size as a card's `versions` record it; empty for a single process."""
+        return {"ranks": str(self.world_size)} if self.world_size > 1 else {}
 
-    def mean(self, value: Tensor) -> Tensor:
-        """The mean of a tensor over the ranks, on its device; it need not wait for the device."""
-        if self.world > 1:
+    def all_reduce_mean(self, value: Tensor) -> Tensor:
+        """Average a tensor over the ranks in place, on its device, without waiting for the device."""
+        if self.world_size > 1:
             dist.all_reduce(value)
-            value /= self.world
+            value /= self.world_size
         return value
 
-    def largest(self, *numbers: int) -> tuple[int, ...]:
-        """Each number at its largest over the ranks."""
-        if self.world > 1:
-            told = torch.tensor(numbers)
-            dist.all_reduce(told, dist.ReduceOp.MAX, group=self.control)
-            return tuple(told.tolist())
+    def all_reduce_max(self, *numbers: int) -> tuple[int, ...]:
+        """The maximum of each number over the ranks."""
+        if self.world_size > 1:
+            tensor = torch.tensor(numbers)
+            dist.all_reduce(tensor, dist.ReduceOp.MAX, group=self.cpu_group)
+            return tuple(tensor.tolist())
         return numbers
 
-    def total(self, counts: Tensor) -> Tensor:
-        """The sum of int64 counts over the ranks, on the CPU."""
+    def all_reduce_sum(self, counts: Tensor) -> Tensor:
+        """The sum of an int64 tensor over the ranks, as a new tensor on the CPU."""
         counts = counts.cpu().clone()
-        if self.world > 1:
-            dist.all_reduce(counts, group=self.control)
+        if self.world_size > 1:
+            dist.all_reduce(counts, group=self.cpu_group)
         return counts
 
-    def each(self, values: Tensor) -> list[Tensor]:
-        """Values of every rank, in the order of the ranks, on the CPU; all of one shape and dtype."""
+    def all_gather(self, values: Tensor) -> list[Tensor]:
+        """The tensors of all ranks in rank order, on the CPU. All must have the same shape and dtype."""
         values = values.cpu()
-        if self.world == 1:
+        if self.world_size == 1:
             return [values]
-        found = [torch.empty_like(values) for _ in range(self.world)]
-        dist.all_gather(found, values, group=self.control)
-        return found
+        gathered = [torch.empty_like(values) for _ in range(self.world_size)]
+        dist.all_gather(gathered, values, group=self.cpu_group)
+        return gathered
 
-    def told(self, said: bytes) -> bytes:
-        """What rank 0 says; what the others pass is not looked at."""
-        if self.world == 1:
-            return said
-        length = torch.tensor([len(said)])
-        dist.broadcast(length, 0, group=self.control)
-        content = torch.frombuffer(bytearray(said), dtype=torch.uint8) if self.leads and said else None
-        if content is None:
-            content = torch.empty(int(length), dtype=torch.uint8)
-        dist.broadcast(content, 0, group=self.control)
-        return content.numpy().tobytes()
+    def broadcast_bytes(self, content: bytes) -> bytes:
+        """The `content` that rank 0 passes; that of the other ranks is ignored."""
+        if self.world_size == 1:
+            return content
+        length = torch.tensor([len(content)])
+        dist.broadcast(length, 0, group=self.cpu_group)
+        if self.is_main and content:
+            tensor = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        else:
+            tensor = torch.empty(int(length), dtype=torch.uint8)
+        dist.broadcast(tensor, 0, group=self.cpu_group)
+        return tensor.numpy().tobytes()
 
-    def give(self, tensors: Sequence[Tensor]) -> None:
-        """Overwrite tensors, on their device, by those of rank 0."""
-        if self.world > 1:
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrite tensors in place with those of rank 0."""
+        if self.world_size > 1:
             for tensor in tensors:
-                plain = tensor.detach().contiguous()
-                group = self.control if plain.device.type == "cpu" else None
-                dist.broadcast(plain.reshape(-1).view(torch.uint8), 0, group=group)  # bytes, whatever the dtype
-                tensor.detach().copy_(plain)
+                contiguous = tensor.detach().contiguous()
+                group = self.cpu_group if contiguous.device.type == "cpu" else None
+                dist.broadcast(contiguous.reshape(-1).view(torch.uint8), 0, group=group)  # bytes suit every dtype
+                tensor.detach().copy_(contiguous)
 
-    def one_by_one(self, work: Callable[[], Any]) -> Any:
-        """Let rank 0 do something first, then one rank on each other machine, then the rest, who find it done."""
-        turn = 0 if self.leads else 1 if self.local == 0 else 2
+    def main_first(self, work: Callable[[], Any]) -> Any:
+        """Call `work` on rank 0 first, then on one rank of each other machine, then on the rest.
+
+        A download is then done once on each machine, and the other ranks find the files.
+        """
+        turn = 0 if self.is_main else 1 if self.local_rank == 0 else 2
         result = None
-        for now in range(3 if self.world > 1 else 1):
-            if now == turn:
+        for current in range(3 if self.world_size > 1 else 1):
+            if current == turn:
                 result = work()
-            self.largest(0)
+            self.all_reduce_max(0)  # a barrier
         return result
 
 
-ALONE = ProcessGroup()
+SINGLE_PROCESS = ProcessGroup()
 
 
-def is_lost(error: BaseException | None) -> bool:
-    """Whether an error comes of another rank that has ended or does not answer."""
+def is_lost_rank(error: BaseException | None) -> bool:
+    """Whether an error was caused by another rank that ended or does not answer."""
     while error is not None:
         text = str(error)
         if isinstance(error, getattr(dist, "DistError", ())):
@@ -130,8 +137,8 @@ def is_lost(error: BaseException | None) -> bool:
 
 
 @contextmanager
-def explaining(next_step: str) -> Iterator[None]:
-    """Turn the loss of another rank into an error that says so.
+def explain_lost_rank(next_step: str) -> Iterator[None]:
+    """Turn the failure of another rank into an error that says so.
 
     Raises:
         TrainingError: another rank has ended or does not answer.
@@ -139,6 +146,6 @@ def explaining(next_step: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, TrainingError) or not is_lost(error):
+        if isinstance(error, TrainingError) or not is_lost_rank(error):
             raise
-        raise TrainingError("Another rank of this run has ended, or does not answer.", next_step) from error
+        raise TrainingError("Another rank of this run has ended or does not answer.", next_step) from error

@@ -1,4 +1,4 @@
-"""How the ranks of a run find each other: by what torchrun puts into the environment, and which device each has."""
+"""Join the processes that torchrun starts, and give each its device."""
 
 import os
 from collections.abc import Iterator
@@ -11,76 +11,83 @@ import torch.distributed as dist
 
 from zoo.contract.errors import DeviceError, TrainingError, UsageError
 from zoo.models.devices import available, pick_device
-from zoo.training.distributed.process_group import ALONE, ProcessGroup, explaining
+from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup, explain_lost_rank
 
-PATIENCE = timedelta(minutes=30)  # that a rank waits for one that lives, and may be fetching or reading its data
-ADDRESS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what the rendezvous `env://` reads
+TIMEOUT = timedelta(minutes=30)  # for a rank that is alive and downloads or reads its data
+ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what the rendezvous `env://` reads
 
 
 @contextmanager
-def joined(device: str) -> Iterator[ProcessGroup]:
-    """Meet the other ranks where torchrun started this process, and part from them at the end.
+def init_process_group(device: str) -> Iterator[ProcessGroup]:
+    """Join the other ranks where torchrun started this process, and leave them at the end.
 
     Args:
-        device: as on the command line. On CUDA each rank has the GPU of its number on its machine.
+        device: as on the command line. On CUDA each rank uses the GPU of its local rank.
 
     Raises:
-        UsageError: the device or what torchrun says does not make sense.
-        DeviceError: there are fewer GPUs here than ranks.
-        TrainingError: the others could not be met, or one was lost meanwhile.
+        UsageError: the device or the environment that torchrun sets does not make sense.
+        DeviceError: this machine has fewer GPUs than ranks.
+        TrainingError: the other ranks cannot be reached, or one was lost during the block.
     """
-    ranks = _started()
-    if ranks.world == 1:
-        yield ranks
+    group = _from_environment()
+    if group.world_size == 1:
+        yield group
         return
-    own = _own_device(ranks, device)
-    ranks = replace(ranks, device=own)
+    own = _device_of_rank(group, device)
+    group = replace(group, device=own)
     cuda = own.type == "cuda"
     if cuda:
         torch.cuda.set_device(own)
     try:
-        dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE, device_id=own if cuda else None)
+        dist.init_process_group("nccl" if cuda else "gloo", timeout=TIMEOUT, device_id=own if cuda else None)
         if cuda:
-            ranks = replace(ranks, control=dist.new_group(backend="gloo", timeout=PATIENCE))
-        ranks.largest(0)
+            group = replace(group, cpu_group=dist.new_group(backend="gloo", timeout=TIMEOUT))
+        group.all_reduce_max(0)  # a barrier
     except (RuntimeError, ValueError) as error:
-        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise TrainingError(
-            f"Rank {ranks.rank} of {ranks.world} did not meet the others at {where}: {_first_line(error)}",
-            "Start all of them with torchrun, with the same --nnodes and --nproc-per-node and an address all reach.",
+            f"Rank {group.rank} of {group.world_size} cannot reach the other ranks at {address}: {_first_line(error)}",
+            "Start all ranks with torchrun, with the same --nnodes and --nproc-per-node and an address all can reach.",
         ) from error
-    with explaining("See what it said, correct that, and start all of them again."):
-        yield ranks
-    dist.destroy_process_group()  # not after an error, where it would wait for ranks that are gone
+    with explain_lost_rank("See the error of that rank, correct it, and start all ranks again."):
+        yield group
+    dist.destroy_process_group()  # not after an error: it would wait for ranks that have ended
 
 
-def _started() -> ProcessGroup:
-    if not all(name in os.environ for name in ADDRESS):
-        return ALONE
+def _from_environment() -> ProcessGroup:
+    if not all(name in os.environ for name in ENVIRONMENT):
+        return SINGLE_PROCESS
     try:
-        rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-        local = int(os.environ.get("LOCAL_RANK", rank))
-        ranks = ProcessGroup(rank=rank, world=world, local=local, locals=int(os.environ.get("LOCAL_WORLD_SIZE", world)))
+        rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        local_rank = int(os.environ.get("LOCAL_RANK", rank))
+        local_world_size = int(os.environ.get("LOCAL_WORLD_SIZE", world_size))
     except ValueError as error:
-        raise UsageError(f"A rank in the environment is no number: {error}.", "Start zoo with torchrun.") from None
-    if not 0 <= rank < world or not 0 <= local < ranks.locals <= world:
-        raise UsageError(f"There is no rank {rank} of {world} in the environment.", "Start zoo with torchrun.")
-    return ranks
+        raise UsageError(f"The environment of this rank is invalid: {error}.", "Start zoo with torchrun.") from None
+    if not 0 <= rank < world_size or not 0 <= local_rank < local_world_size <= world_size:
+        raise UsageError(
+            f"The environment of this rank is invalid: RANK={rank}, WORLD_SIZE={world_size}, LOCAL_RANK={local_rank}, "
+            f"LOCAL_WORLD_SIZE={local_world_size}.",
+            "Start zoo with torchrun.",
+        )
+    return ProcessGroup(rank=rank, world_size=world_size, local_rank=local_rank, local_world_size=local_world_size)
 
 
-def _own_device(ranks: ProcessGroup, told: str) -> torch.device:
-    kind = "cuda" if told == "auto" and "cuda" in available() else "cpu" if told == "auto" else told
+def _device_of_rank(group: ProcessGroup, device: str) -> torch.device:
+    kind = ("cuda" if "cuda" in available() else "cpu") if device == "auto" else device
     if kind not in ("cpu", "cuda"):
-        raise UsageError(f"Several ranks cannot train on {told}.", "Say --device cuda, which gives each its own GPU.")
+        raise UsageError(
+            f"Several ranks cannot train on --device {device}.", "Use --device cuda: each rank gets its own GPU."
+        )
     if kind == "cpu":
         return torch.device("cpu")
     pick_device("cuda")
-    if ranks.local >= torch.cuda.device_count():
+    count = torch.cuda.device_count()
+    if group.local_rank >= count:
         raise DeviceError(
-            f"Rank {ranks.rank} has no GPU: there are {torch.cuda.device_count()} here, for {ranks.locals} ranks.",
-            f"Say --nproc-per-node {torch.cuda.device_count()}.",
+            f"Rank {group.rank} has no GPU: this machine has {count}, for {group.local_world_size} ranks.",
+            f"Use --nproc-per-node {count}.",
         )
-    return torch.device("cuda", ranks.local)
+    return torch.device("cuda", group.local_rank)
 
 
 def _first_line(error: BaseException) -> str:

@@ -28,6 +28,7 @@ def head_names(
     if not found & {name for name, _ in module.named_parameters()}:
         raise PluginError(
             f"No parameter of {entry.spec.name} depends on the number of classes, so its head cannot be told apart.",
-            f"Correct what {entry.spec.build} does with num_classes, or train without --init, --layer-decay and muon.",
+            f"Correct what {entry.spec.build} does with num_classes, or train without --initial-checkpoint, "
+            "--layer-decay and muon.",
         )
     return found

@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo.contract.errors import TrainingError, ZooError
 from zoo.contract.specs import Architecture, Dataset, Loss
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.files.folders import weights_name
 from zoo.registry.registry import Registry
 from zoo.training.recipe.file import to_recipe
@@ -100,7 +100,7 @@ def parse_record(content: bytes, path: Path) -> Record:
         raise TrainingError(f"{path} is damaged ({error}).", "Train again, under another --name.") from None
 
 
-def look(data: Data) -> dict[str, Any]:
+def look(data: LoadedDataset) -> dict[str, Any]:
     """What tells whether data is the same as it was: classes, preprocessing, counts, and checksums of the splits."""
     return {
         "classes": list(data.classes),
@@ -124,7 +124,7 @@ def plugins_of(registry: Registry, recipe: Recipe) -> dict[str, str]:
     return {kind: f"{plugin.distribution} {plugin.version}" for kind, plugin in found.items()}
 
 
-def refuse_other_data(record: Record, data: Data) -> None:
+def refuse_other_data(record: Record, data: LoadedDataset) -> None:
     """Raise `TrainingError` where `data` is not what the run was begun with."""
     now = look(data)
     words = {"classes": "has {} classes", "train": "has {} training images", "test": "has {} test images"}
