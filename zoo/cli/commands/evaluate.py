@@ -84,7 +84,7 @@ def _metrics(measured: "DatasetEvaluation") -> dict[str, Any]:
                 "class": name,
                 "support": score.support,
                 "predicted": score.predicted,
-                "right": score.right,
+                "correct": score.correct,
                 "precision": score.precision,
                 "recall": score.recall,
                 "f1": score.f1,
@@ -112,9 +112,9 @@ def _print_classes(measured: "DatasetEvaluation") -> None:
 
     scores = class_scores(measured.confusion)
     print_table(
-        ["class", "images", "right", "precision", "recall", "F1"],
+        ["class", "images", "correct", "precision", "recall", "F1"],
         [
-            [name, score.support, score.right, share(score.precision), share(score.recall), share(score.f1)]
+            [name, score.support, score.correct, share(score.precision), share(score.recall), share(score.f1)]
             for name, score in zip(measured.classes, scores, strict=True)
         ],
     )
