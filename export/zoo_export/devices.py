@@ -16,8 +16,8 @@ def devices_of(entry: Entry[ExportFormat]) -> Mapping[str, Callable[[], str]]:
     """
     if not entry.spec.devices:
         return {"cpu": lambda: ""}
-    found: Mapping[str, Callable[[], str]] = resolve(entry, entry.spec.devices)()
-    return found
+    checks: Mapping[str, Callable[[], str]] = resolve(entry, entry.spec.devices)()
+    return checks
 
 
 def parse_devices(text: str) -> tuple[str, ...]:

@@ -165,7 +165,7 @@ def _check(
                 precision.backends(options.devices),
                 check.weights,
                 options.override,
-                lambda *judged: outputs.append(judged),
+                lambda *row: outputs.append(row),
                 precision.rules,
             )
             if not passed(comparisons):  # while the artifact is still there
@@ -193,14 +193,14 @@ def _failed(
     comparisons = [comparison for comparison, _, _ in outputs]
     failed = worst(comparisons)
     reference = next((each for each in check.references if each.name == failed.probe), None)
-    judged = next(((output, backend) for comparison, output, backend in outputs if comparison is failed), None)
+    ran = next(((output, backend) for comparison, output, backend in outputs if comparison is failed), None)
     blamed = ""
     if reference is not None:
         blamed = blame_sentence(entry, capture, paths, reference, precision.rules)
     error = difference(capture.name, paths.main.name, comparisons, blamed, options.override, precision.rules)
-    if options.save is None or reference is None or judged is None:
+    if options.save is None or reference is None or ran is None:
         return error
-    output, backend = judged
+    output, backend = ran
     failure = Failure(
         capture.name, entry, paths, failed, output, reference, options.override, precision, backend, blamed
     )

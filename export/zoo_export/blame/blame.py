@@ -68,15 +68,15 @@ def find_blame(
     images = reference.probe.images
     with quiet():
         for stage in resolve(entry, entry.spec.stages)(capture, paths, own):
-            judged = judge(reference, _attempt(stage.run, images.copy()), rules=rules)
-            if judged.passed:
+            comparison = judge(reference, _attempt(stage.run, images.copy()), rules=rules)
+            if comparison.passed:
                 continue
             where = None
             with suppress(Exception):  # the stage is known, and worth reporting alone
                 where = stage.locate(images.copy())
             if where is None:
-                return Blame(stage.name, None, "", "", judged.ratio)
-            return Blame(stage.name, where.module, where.source, where.value, judged.ratio)
+                return Blame(stage.name, None, "", "", comparison.ratio)
+            return Blame(stage.name, where.module, where.source, where.value, comparison.ratio)
     return None
 
 

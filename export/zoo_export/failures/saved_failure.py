@@ -47,7 +47,7 @@ README = """# {artifact} does not compute what {name} computes
 
 - Verdict: fail, on the probe {probe} ({n} images{under}){reason}.
 - {rule}
-{blamed}- `input.npy` float32 `[N, C, H, W]` is the probe, `expected.npy` float64 `[N, K]` is the truth{given}.
+{blamed}- `input.npy` float32 `[N, C, H, W]` is the probe, `expected.npy` float64 `[N, K]` is the truth{output}.
 
 `python {script}` runs the artifact on the input with {needs}, prints the difference, and exits with 3 if there is one.
 """
@@ -174,7 +174,7 @@ def _readme(failure: Failure, needs: str, has_output: bool) -> str:
         reason=f": {without_paths(failed.reason)}" if failed.reason else "",
         rule=rule,
         blamed=f"- {without_paths(failure.blamed)}\n" if failure.blamed else "",
-        given=", `given.npy` is what the artifact returned" if has_output else "",
+        output=", `given.npy` is what the artifact returned" if has_output else "",
         needs=needs,
         script=NAME,
     )

@@ -31,12 +31,12 @@ class PrecisionInUse:
         damage. So the artifact has to pass without it too, by a rounding error in which it has no part.
         """
         dtype: torch.dtype = getattr(torch, self.rules.dtype)
-        found = []
+        backends = []
         for device in devices:
-            found.append(Backend(device, self.name, dtype=dtype))
+            backends.append(Backend(device, self.name, dtype=dtype))
             if device == CUDA and dtype == torch.float32:
-                found.append(Backend(device, self.name, tf32=True))
-        return found
+                backends.append(Backend(device, self.name, tf32=True))
+        return backends
 
     def references(
         self, model: str, module: nn.Module, references: Sequence[Reference], backends: Sequence[Backend]
