@@ -1,30 +1,30 @@
 """Repeat the check of an export folder, where it now is."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.evidence import PASS, UNVERIFIED, Comparison, Manifest, Override, Probe, Verdict, Verification
-from zoo.contract.specs import ExportFormat
+from zoo.contract.formats import ExportFormat
 from zoo.files.card import Card
 from zoo.files.folders import is_weights
 from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.registry import Registry
+from zoo_export.artifacts import artifact_paths
 from zoo_export.bundle import golden
 from zoo_export.bundle.folder import read_folder
+from zoo_export.devices import check_devices
 from zoo_export.failures.difference import difference, inconclusive
 from zoo_export.failures.unverified import unverified
-from zoo_export.formats.onnx.providers import check_providers
-from zoo_export.half import HALF
-from zoo_export.parity.backend import CPU, FLOAT16, Backend, settings_of
+from zoo_export.parity.backend import Backend
 from zoo_export.parity.check import OWN
 from zoo_export.parity.coverage import coverage
 from zoo_export.parity.judge import passed
-from zoo_export.parity.reference import at_backend, make_references
+from zoo_export.parity.reference import make_references
+from zoo_export.precisions.in_use import find_precision
 from zoo_export.probes.probe_recipe import input_digest
 from zoo_export.probes.probes import make_probes
 from zoo_export.runners import judge_artifact
@@ -37,7 +37,7 @@ def verify_folder(
     *,
     strict: bool = False,
     against: str | None = None,
-    providers: Sequence[str] = ("cpu",),
+    devices: Sequence[str] = ("cpu",),
 ) -> Verification:
     """Check every file of an export folder, and run its artifacts on the golden vectors.
 
@@ -45,39 +45,46 @@ def verify_folder(
         names: formats to run; by default all that are there.
         strict: compute truth and rounding error again, from the weights that the manifest names or from `against`,
             and use the default tolerance, whatever override the export has.
-        providers: of onnxruntime, by short name, that the artifacts are run on.
+        devices: that the artifacts are run on.
 
     Raises:
-        DeviceError: a provider does not work here.
+        DeviceError: a device does not work here.
         DifferenceError: a file was changed, an artifact does not compute what the model computes, or the export was
             never verified and `strict` is not set.
         ExportError: it is not an export folder, or it does not hold a format or a rounding error that is needed.
     """
-    check_providers(providers)
     manifest = read_folder(folder)
-    half = manifest.precision == FLOAT16
-    backends = settings_of(providers, torch.float16 if half else torch.float32)
     missing = [name for name in names if name not in manifest.artifacts]
     if missing:
         raise ExportError(f"{folder} holds no {missing[0]} artifact.", f"It holds {', '.join(manifest.artifacts)}.")
+    entries = {
+        name: registry.find(ExportFormat, manifest.artifacts[name].format) for name in names or manifest.artifacts
+    }
+    check_devices(list(entries.values()), devices)
+    precision = find_precision(registry, manifest.precision)
+    backends = precision.backends(dict.fromkeys(("cpu", *devices)))
     override: Override | None = None
     verdict: Verdict = PASS
+    known: Mapping[Backend, Sequence[Probe]]
     if strict:
-        probes = _computed(_opened(registry, manifest, against), folder, manifest, HALF if half else CPU, backends)
+        model = _opened(registry, manifest, against)
+        probes = _first_time(model, manifest) if manifest.verdict == UNVERIFIED else _again(model, folder, manifest)
+        known = precision.probes(model.name, model.module, probes, backends)
     elif manifest.verdict == UNVERIFIED:
         raise unverified(folder, manifest.name)
     else:
         stored = golden.read_golden(folder / golden.NAME, manifest.certificate.probes)
         override, verdict = manifest.certificate.override, manifest.verdict
-        probes = {HALF if half else CPU: stored, **{each: golden.stored_at(stored, each) for each in backends}}
+        known = {each: golden.stored_at(stored, each) for each in backends}
+    judged_on = [backend for backend in backends if backend.device in devices]
     comparisons: dict[str, list[Comparison]] = {}
-    for name in names or manifest.artifacts:
-        artifact = manifest.artifacts[name]
-        entry = registry.find(ExportFormat, artifact.format)
-        path = folder / artifact.file
-        comparisons[name] = judge_artifact(entry, path, probes.__getitem__, backends, OWN, override)
+    for name, entry in entries.items():
+        path = folder / manifest.artifacts[name].file
+        comparisons[name] = judge_artifact(
+            entry, artifact_paths(entry, path), known.__getitem__, judged_on, OWN, override, rules=precision.rules
+        )
         if not passed(comparisons[name]):
-            raise difference(manifest.name, str(path), comparisons[name], override=override)
+            raise difference(manifest.name, str(path), comparisons[name], override=override, rules=precision.rules)
     if not comparisons:
         raise DifferenceError(f"{folder} holds no artifact, so nothing was checked.", "Export the model again.")
     return Verification(folder, manifest.name, verdict, comparisons, strict, manifest)
@@ -99,14 +106,6 @@ def _opened(registry: Registry, manifest: Manifest, against: str | None) -> Mode
             "Name the right ones with --against, or export again.",
         )
     return model
-
-
-def _computed(
-    model: Model, folder: Path, manifest: Manifest, usual: Backend, backends: Sequence[Backend]
-) -> dict[Backend, list[Probe]]:
-    """The probes with truth and rounding error computed from `model`, on each backend."""
-    known = _first_time(model, manifest) if manifest.verdict == UNVERIFIED else _again(model, folder, manifest)
-    return {CPU: known, **{each: at_backend(model.module, known, each) for each in {usual, *backends} - {CPU}}}
 
 
 def _again(model: Model, folder: Path, manifest: Manifest) -> list[Probe]:

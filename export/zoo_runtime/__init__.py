@@ -26,6 +26,7 @@ except ModuleNotFoundError as absent:
         raise
     sys.exit("error: numpy is not installed.\n  next: pip install numpy onnxruntime pillow")
 
+FORMAT = "onnx"  # what it runs
 CPU = ("CPUExecutionProvider",)
 OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}  # float32 means float32
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -114,9 +115,9 @@ class Model:
     def __init__(self, folder: str | os.PathLike[str], providers: Sequence[str] = CPU, upgrade: Upgrade = dict) -> None:
         self.folder, self.manifest = Path(folder), read_manifest(folder, upgrade)
         self.name, self.labels = str(self.manifest["name"]), tuple[str, ...](self.manifest["labels"])
-        if "onnx" not in self.manifest["artifacts"]:
+        if FORMAT not in self.manifest["artifacts"]:
             raise Error(f"{folder} holds no ONNX artifact to run.", "Use `zoo verify`, or export again with -f onnx.")
-        self.artifact: str = self.manifest["artifacts"]["onnx"]["files"]["model"]
+        self.artifact: str = self.manifest["artifacts"][FORMAT]["files"]["model"]
         if self.manifest["verdict"] != "pass":
             over = self.manifest["certificate"]["override"]
             by = over and f"OVERRIDDEN: its tolerance is {over['atol']:g} + {over['rtol']:g} · |truth|, not the default"
@@ -182,8 +183,7 @@ def rank(logits: npt.NDArray[Any], labels: Sequence[str], top: int) -> list[Pred
     if top < 1 or not np.isfinite(logits).all():
         raise Error(f"No top {top} classes: that is below 1, or the logits are not finite.", "Verify the model.")
     odds = np.exp(logits.astype(np.float64) - logits.max())
-    best = np.argsort(-odds, kind="stable")[:top]
-    return [Prediction(labels[i], int(i), float(odds[i] / odds.sum())) for i in best]
+    return [Prediction(labels[i], int(i), float(odds[i] / odds.sum())) for i in np.argsort(-odds, kind="stable")[:top]]
 
 
 def _same(path: Path, entry: Mapping[str, Any]) -> bool:
@@ -266,7 +266,7 @@ def _check_manifest(data: dict[str, Any]) -> None:
     names = [name for artifact in data["artifacts"].values() for name in artifact["files"].values()]
     for name in names if verdict == "unverified" else [*names, "golden.npz"]:
         _need(name in data["files"], f"{name!r} is not among its files")
-    _need("onnx" not in data["artifacts"] or "model" in data["artifacts"]["onnx"]["files"], "artifacts are malformed")
+    _need(FORMAT not in data["artifacts"] or "model" in data["artifacts"][FORMAT]["files"], "artifacts are malformed")
     _need(0 < certificate["tolerance_factor"] < 1e300, "certificate is malformed")
     _need(len(certificate["probes"]) > 0, "its certificate names no probe, so nothing would be compared")
     for probe in certificate["probes"] if verdict != "unverified" else []:

@@ -138,7 +138,7 @@ def test_distributed_evaluation_equals_that_of_one_process(n: int) -> None:
         assert torch.equal(found.confusion, expected.confusion) and found.top5 == expected.top5
         assert found.loss == pytest.approx(expected.loss, rel=1e-6) and found.loss == results[0].loss
         assert torch.equal(found.calibration.count, expected.calibration.count)
-        assert torch.equal(found.calibration.right, expected.calibration.right)
+        assert torch.equal(found.calibration.correct, expected.calibration.correct)
         assert found.calibration.error() == pytest.approx(expected.calibration.error(), abs=1e-6)
 
 

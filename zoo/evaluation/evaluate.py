@@ -1,4 +1,4 @@
-"""Measure a model on a split."""
+"""Evaluate a model on a split."""
 
 from dataclasses import dataclass
 
@@ -17,13 +17,13 @@ from zoo.models.losses import LossFunction
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured.
+    """The result of an evaluation.
 
     Args:
         confusion: int64 `[K, K]`, true class by predicted class.
-        top5: the share of images whose class is among the five largest logits, 0 to 1.
+        top5: top-5 accuracy, 0 to 1.
         loss: mean over the images.
-        calibration: images by how sure the model was, that is, by the largest softmax probability of their logits.
+        calibration: images by confidence, the largest softmax probability of their logits.
     """
 
     confusion: Tensor
@@ -38,7 +38,7 @@ class Evaluation:
 
     @property
     def top1(self) -> float:
-        """The share of images classified correctly, 0 to 1."""
+        """Top-1 accuracy, 0 to 1."""
         return int(self.confusion.diagonal().sum()) / self.n
 
     @property
@@ -47,7 +47,7 @@ class Evaluation:
         return wilson(int(self.confusion.diagonal().sum()), self.n)
 
     def metrics(self, dataset: str, split: str) -> tuple[Metric, ...]:
-        """The figures for a card."""
+        """Return `top1`, `top5` and `loss` as metrics for a card."""
         values = {"top1": self.top1, "top5": self.top5, "loss": self.loss}
         return tuple(Metric(name=k, value=v, dataset=dataset, split=split, n=self.n) for k, v in values.items())
 
@@ -63,34 +63,36 @@ def evaluate(
     device: torch.device,
     batch_size: int = 256,
 ) -> Evaluation:
-    """Run `module` in float32 evaluation mode over a split. Its training mode is put back afterwards.
+    """Evaluate `module` in float32 evaluation mode on a split. Its training mode is restored afterwards.
 
-    What is gathered on the device is of the order of K² whatever the number of images, and is read once, at the end.
+    Results are accumulated on the device, in memory of the order of K², and copied to the CPU once at the end.
 
     Raises:
-        PluginError: the model raises, or gives something other than logits `[N, num_classes]`.
-        DeviceError: there was not enough memory.
+        PluginError: the model raised an exception, or did not return logits `[N, num_classes]`.
+        DeviceError: out of memory.
     """
     training = module.training
     module.eval()
     confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
-    total = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
-    among_five = torch.zeros((), dtype=torch.int64, device=device)
+    loss_sum = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
+    top5_count = torch.zeros((), dtype=torch.int64, device=device)
     calibration = Calibration(device)
     try:
         for images, labels in batches.epoch(batch_size):
             with explained(device):
                 logits = check_logits(module(normalise(images, preprocess)), len(labels), num_classes)
             predicted = logits.argmax(1)
-            confusion.index_add_(0, labels * num_classes + predicted, torch.ones_like(labels))  # bincount would wait
+            confusion.index_add_(
+                0, labels * num_classes + predicted, torch.ones_like(labels)
+            )  # bincount would synchronise with the device
             calibration.add(logits, predicted == labels)
-            among_five += (logits.topk(min(5, num_classes)).indices == labels[:, None]).any(1).sum()
-            total += loss(logits, labels).to(total.dtype) * len(labels)
+            top5_count += (logits.topk(min(5, num_classes)).indices == labels[:, None]).any(1).sum()
+            loss_sum += loss(logits, labels).to(loss_sum.dtype) * len(labels)
     finally:
         module.train(training)
     return Evaluation(
         confusion.view(num_classes, num_classes).cpu(),
-        float(among_five) / batches.n,
-        float(total) / batches.n,
+        float(top5_count) / batches.n,
+        float(loss_sum) / batches.n,
         calibration,
     )

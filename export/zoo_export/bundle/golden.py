@@ -49,12 +49,12 @@ def stored_at(probes: Sequence[Probe], backend: Backend) -> list[Probe]:
     Raises:
         ExportError: it stores none, as the export was not judged there.
     """
-    if backend.provider == "cpu":
+    if backend.device == "cpu":
         return list(probes)
     try:
-        return [probe.at(probe.rounding_errors[backend.provider]) for probe in probes]
+        return [probe.at(probe.rounding_errors[backend.label]) for probe in probes]
     except KeyError:
         raise ExportError(
-            f"The certificate has no rounding error for {backend.provider}.",
+            f"The certificate has no rounding error for {backend.label}.",
             "Add --strict, which measures it with the weights, or export with that --provider.",
         ) from None

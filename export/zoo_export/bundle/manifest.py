@@ -1,31 +1,32 @@
 """Build the manifest of an export folder, and write it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import zoo_runtime
 from zoo.contract.evidence import Artifact, Certificate, FileRecord, Manifest, TensorSpec
+from zoo.contract.formats import Capture
 from zoo.files.environment import PACKAGES, versions
 from zoo_export.bundle.provenance import sha256
-from zoo_export.capture import BATCH, INPUT, OUTPUT, Capture
+from zoo_export.capture import BATCH, INPUT, OUTPUT
 
 NAME = "manifest.json"
 
 
 def build_manifest(
     capture: Capture,
-    precision: str,
     artifacts: Mapping[str, Artifact],
     certificate: Certificate,
+    packages: Sequence[str] = (),
     min_size: int | None = None,
 ) -> Manifest:
     """The manifest without `files` and `digest`, which `write_manifest` adds.
 
     Args:
-        precision: of the artifacts' weights and arithmetic, `float32` or `float16`.
         artifacts: by format.
+        packages: that the formats need, whose versions are recorded.
         min_size: the smallest height and width of an image, if these are dynamic.
     """
     card = capture.card
@@ -37,9 +38,9 @@ def build_manifest(
         output=TensorSpec(OUTPUT, "float32", (BATCH, len(card.classes))),
         preprocess=card.preprocess,
         labels=tuple(card.classes),
-        precision=precision,
+        precision=capture.precision,
         artifacts=dict(artifacts),
-        versions={**versions(PACKAGES), "onnxruntime": _onnxruntime()},
+        versions=versions((*PACKAGES, *packages)),
         certificate=certificate,
     )
 
@@ -56,9 +57,3 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     text = json.dumps(manifest.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / NAME).write_text(text + "\n", encoding="utf-8")
     return manifest
-
-
-def _onnxruntime() -> str:
-    import onnxruntime
-
-    return str(onnxruntime.__version__)

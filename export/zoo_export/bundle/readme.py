@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from zoo.contract.evidence import OVERRIDDEN, UNVERIFIED, Comparison, Manifest
+from zoo.contract.precisions import PrecisionRules
+from zoo_export.precisions.fp32 import FP32
 
 OVERRIDE = """> **OVERRIDDEN.** `--atol` and `--rtol` replaced the default tolerance: each logit may be off by
 > {atol:g} + {rtol:g} · |truth|. These artifacts agree with the model within that, which says nothing of the default
@@ -21,8 +23,7 @@ Logits of {classes} classes from images of {shape}. Exported by zoo {version}.
 """
 PROOF = """
 Before this folder was published, every artifact was run on {n} images in {probes} batches and compared with the model
-in float64. Errors are in units of PyTorch's own {precision} rounding error on the same images; the default tolerance
-is {factor:g}.
+in float64. An error of 1 is: {definition}. The default tolerance is {factor:g}.{statement}
 
 | artifact | verdict | largest error | of the default tolerance |
 | --- | --- | --- | --- |
@@ -30,7 +31,6 @@ is {factor:g}.
 
 ## Repeat the check
 
-    python zoo_runtime.py --verify     # needs numpy and onnxruntime
     zoo verify .                       # needs zoo
 """
 NO_PROOF = """
@@ -46,39 +46,19 @@ and normalised per channel with mean {mean} and standard deviation {std}. `logit
 the order of `labels` in `manifest.json`.
 """
 
-ONNX = """
-## Python, with numpy, onnxruntime and Pillow
 
-    python zoo_runtime.py IMAGE...
+def readme(
+    manifest: Manifest,
+    comparisons: Mapping[str, Sequence[Comparison]],
+    sections: Sequence[str],
+    rules: PrecisionRules = FP32,
+) -> str:
+    """The text for the folder that `manifest` describes.
 
-    from zoo_runtime import Model
-    model = Model(".")
-    model.predict("image.png", top=5)
-    logits = model.run(batch)
-
-## Anything that runs ONNX
-
-`model.onnx` is opset 18, and carries labels and preprocessing in its metadata as `zoo.labels` and `zoo.preprocess`.
-"""
-
-TORCHSCRIPT = """
-## C++ or Python, with libtorch
-
-    torch::jit::load("model.torchscript")
-    torch.jit.load("model.torchscript")
-"""
-
-PT2 = """
-## Python, with PyTorch
-
-    torch.export.load("model.pt2").module()
-"""
-
-PARTS = {"onnx": ONNX, "torchscript": TORCHSCRIPT, "pt2": PT2}
-
-
-def readme(manifest: Manifest, comparisons: Mapping[str, Sequence[Comparison]]) -> str:
-    """The text for the folder that `manifest` describes."""
+    Args:
+        sections: of the formats, in Markdown: how to run each artifact.
+        rules: of the artifacts' precision.
+    """
     preprocess = manifest.preprocess
     height, width = preprocess.size
     side = preprocess.shorter_side
@@ -89,7 +69,7 @@ def readme(manifest: Manifest, comparisons: Mapping[str, Sequence[Comparison]]) 
         shape=f"{preprocess.channels}×{height}×{width}",
         version=manifest.versions.get("zoo-kit", ""),
     )
-    text += NO_PROOF if manifest.verdict == UNVERIFIED else _proof(manifest, comparisons)
+    text += NO_PROOF if manifest.verdict == UNVERIFIED else _proof(manifest, comparisons, rules)
     text += FORM.format(
         classes=len(manifest.labels),
         input=f"[{', '.join(str(size) for size in manifest.input.shape)}]",
@@ -98,7 +78,7 @@ def readme(manifest: Manifest, comparisons: Mapping[str, Sequence[Comparison]]) 
         mean=list(preprocess.mean),
         std=list(preprocess.std),
     )
-    return text + "".join(part for name, part in PARTS.items() if name in manifest.artifacts)
+    return text + "".join(f"\n{section.strip()}\n" for section in sections)
 
 
 def _warning(manifest: Manifest) -> str:
@@ -113,17 +93,18 @@ def _warning(manifest: Manifest) -> str:
     return OVERRIDE.format(atol=override.atol, rtol=override.rtol, inconclusive=inconclusive)
 
 
-def _proof(manifest: Manifest, comparisons: Mapping[str, Sequence[Comparison]]) -> str:
+def _proof(manifest: Manifest, comparisons: Mapping[str, Sequence[Comparison]], rules: PrecisionRules) -> str:
     certificate = manifest.certificate
     ratios = {name: max(comparison.ratio for comparison in rows) for name, rows in comparisons.items()}
     return PROOF.format(
         n=sum(probe.n for probe in certificate.probes),
         probes=len(certificate.probes),
-        factor=certificate.tolerance_factor,
-        precision=manifest.precision,
+        factor=rules.tolerance,
+        definition=rules.definition,
+        statement=f" {rules.statement}" if rules.statement else "",
         rows="\n".join(
             f"| `{manifest.artifacts[name].file}` | {manifest.verdict} | {ratio:.2f} | "
-            f"{100 * ratio / certificate.tolerance_factor:.1f} % |"
+            f"{100 * ratio / rules.tolerance:.1f} % |"
             for name, ratio in ratios.items()
         ),
     )

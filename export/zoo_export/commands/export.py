@@ -16,18 +16,25 @@ from zoo.cli.options import (
     param_option,
 )
 from zoo.cli.output import print_json
-from zoo.cli.progress import progress
+from zoo.cli.progress import Progress, progress
+from zoo.contract.callback import Callback
 from zoo.contract.evidence import PASS, UNVERIFIED
 from zoo_export.commands.messages import coverage_line, print_failure, result_line, warning, warnings_of
-from zoo_export.commands.provider import named_providers, provider_option
+from zoo_export.commands.provider import provider_option
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
 
-HALF = (
-    "These artifacts were checked by the rounding error of float16, and the same graphs in float32 by that of float32, "
-    "which finds smaller errors."
-)
+
+class Lines(Callback):
+    """Shows each stage as a line."""
+
+    def __init__(self, show: Progress) -> None:
+        self.show = show
+
+    def on_message(self, text: str, *, warning: bool = False) -> None:
+        """Show the line, indented."""
+        self.show.line(f"  {text}")
 
 
 @click.command("export", short_help="Export a model and check the artifacts")
@@ -36,9 +43,8 @@ HALF = (
     "--format",
     "-f",
     "formats",
-    default="onnx,torchscript",
-    show_default=True,
-    help="Formats to write, comma-separated; see `zoo list formats`.",
+    default="",
+    help="Formats to write, comma-separated.  [default: those that `zoo list formats` marks so]",
 )
 @click.option(
     "--output",
@@ -63,10 +69,9 @@ HALF = (
 @param_option
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16"]),
     default="fp32",
     show_default=True,
-    help="Precision of weights and arithmetic; images and logits stay float32.",
+    help="Precision of the artifacts, such as fp16; see `zoo list precisions`. Images and logits stay float32.",
 )
 @click.option("--dynamic-size", is_flag=True, help="Make the height and width of images dynamic, too.")
 @provider_option
@@ -103,20 +108,26 @@ def command(
     """
     from zoo.contract.errors import DifferenceError, UsageError
     from zoo.contract.evidence import Override
+    from zoo.contract.formats import ExportFormat
     from zoo.contract.names import bare_name
-    from zoo.contract.specs import ExportFormat
+    from zoo.contract.precisions import Precision
     from zoo.files.atomic import refuse_existing
     from zoo.files.folders import SUFFIX, is_weights
     from zoo.files.folders import data_root as root
     from zoo.models.load import open_model
+    from zoo_export.artifacts import default_formats
+    from zoo_export.devices import check_devices, parse_devices
 
     names = list(dict.fromkeys(name.strip() for name in formats.split(",") if name.strip()))
-    if not names:
-        raise UsageError("--format names no format.", "Use --format onnx, or --format onnx,torchscript.")
+    names = names or default_formats(lazy.registry)
+    if (formats and formats.strip(" ,") == "") or not names:
+        raise UsageError("--format names no format.", "See `zoo list formats`.")
     entries = [lazy.registry.find(ExportFormat, name) for name in names]
+    lazy.registry.find(Precision, precision)
     bare = Path(model).name.removesuffix(SUFFIX) if is_weights(model) else bare_name(model)
-    providers = named_providers(provider)
-    if no_verify and (atol is not None or rtol is not None or save_failure is not None or providers != ("cpu",)):
+    devices = parse_devices(provider)
+    check_devices(entries, devices)
+    if no_verify and (atol is not None or rtol is not None or save_failure is not None or devices != ("cpu",)):
         raise UsageError(
             "--no-verify excludes --atol, --rtol, --save-failure and --provider.",
             "Leave out --no-verify, or leave out the others.",
@@ -128,15 +139,16 @@ def command(
 
     from zoo_export.options import ExportOptions
     from zoo_export.pipeline import export_model
+    from zoo_export.precisions.in_use import find_precision
     from zoo_export.probes.sizes import smallest_size
 
-    terms = ExportOptions(
+    options = ExportOptions(
         verify=not no_verify,
         override=override,
         save=save_failure,
         force=force,
-        providers=providers,
-        precision={"fp32": "float32", "fp16": "float16"}[precision],
+        devices=devices,
+        precision=precision,
         smallest=smallest_size(lazy.registry, opened.card) if dynamic_size else None,
     )
     with progress() as show:
@@ -152,8 +164,8 @@ def command(
                 target,
                 root(data_root),
                 force=force,
-                terms=terms,
-                on_stage=lambda text: show.line(f"  {text}"),
+                options=options,
+                callback=Lines(show),
             )
         except DifferenceError as error:
             if as_json:
@@ -167,8 +179,9 @@ def command(
         return
     for name, path in exported.artifacts.items():
         click.echo(f"{path}: {result_line(exported.comparisons[name], exported.verdict)}")
-    if exported.certificate.prior_check is not None:
-        click.echo(HALF)
+    statement = find_precision(lazy.registry, precision).rules.statement
+    if statement and exported.certificate.prior_check is not None:
+        click.echo(statement)
     if exported.certificate.coverage is not None:
         click.echo(coverage_line(exported.certificate.coverage))
     for text in warnings:

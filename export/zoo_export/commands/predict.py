@@ -1,7 +1,7 @@
 """`zoo predict`: classify images."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,17 +36,17 @@ def command(lazy: "Lazy", model: str, images: tuple[Path, ...], top: int, as_jso
     classify = _folder(lazy, folder) if (folder / "manifest.json").exists() else _model(lazy, model)
     rows = [(path, classify(path, top)) for path in images]
     if as_json:
-        print_json([{"image": str(path), "predictions": [asdict(entry) for entry in found]} for path, found in rows])
+        print_json([{"image": str(path), "predictions": [asdict(entry) for entry in best]} for path, best in rows])
         return
-    width = max(len(plain(entry.label)) for _, found in rows for entry in found)
-    for path, found in rows:
+    width = max(len(plain(entry.label)) for _, best in rows for entry in best)
+    for path, best in rows:
         click.echo(plain(path))
-        for entry in found:
+        for entry in best:
             click.echo(f"  {plain(entry.label):<{width}}  {100 * entry.probability:6.2f} %")
 
 
 def _folder(lazy: "Lazy", folder: Path) -> "Classify":
-    """With onnxruntime alone where the folder holds ONNX, so that torch need not be loaded."""
+    """Through `zoo_runtime` where it can run the folder, so that torch need not be loaded."""
     import zoo_runtime
     from zoo.contract.evidence.format1 import upgraded
     from zoo_export.bundle.folder import explained, read_folder
@@ -54,9 +54,9 @@ def _folder(lazy: "Lazy", folder: Path) -> "Classify":
     manifest = read_folder(folder)
     if text := warning(manifest.verdict, manifest.certificate.override):
         click.echo(f"warning: {text}", err=True)
-    if "onnx" in manifest.artifacts:
+    if zoo_runtime.FORMAT in manifest.artifacts:
         with explained(folder), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it is shown above
+            warnings.simplefilter("ignore")  # shown above
             model = zoo_runtime.Model(folder, upgrade=upgraded)
 
         def classify(path: Path, top: int) -> "list[Prediction]":
@@ -68,13 +68,13 @@ def _folder(lazy: "Lazy", folder: Path) -> "Classify":
 
 
 def _by_runner(lazy: "Lazy", folder: Path, manifest: "Manifest") -> "Classify":
-    from zoo.contract.specs import ExportFormat
+    from zoo.contract.formats import ExportFormat
+    from zoo_export.artifacts import artifact_paths
     from zoo_export.runners import load_runner
 
     artifact = next(iter(manifest.artifacts.values()))
     entry = lazy.registry.find(ExportFormat, artifact.format)
-    loaded = load_runner(entry, folder / artifact.file)
-    run = next(iter(loaded.values())) if isinstance(loaded, Mapping) else loaded
+    run = next(iter(load_runner(entry, artifact_paths(entry, folder / artifact.file)).values()))
     return _ranked(run, manifest.preprocess, list(manifest.labels))
 
 

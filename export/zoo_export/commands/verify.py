@@ -8,7 +8,7 @@ import click
 from zoo.cli.options import data_root_option, json_option
 from zoo.cli.output import print_json
 from zoo_export.commands.messages import coverage_line, print_failure, result_line, warnings_of
-from zoo_export.commands.provider import named_providers, provider_option
+from zoo_export.commands.provider import provider_option
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
@@ -40,12 +40,13 @@ def command(
 ) -> None:
     """Check every file of the folder EXPORT, and run its artifacts on the golden vectors.
 
-    EXPORT may also be a single file of any origin: `zoo verify model.onnx --against MODEL`. The exit code is 3 if a
+    EXPORT may also be a single file of any origin: `zoo verify FILE --against MODEL`. The exit code is 3 if a
     file was changed or an artifact does not compute what the model computes.
     """
     from zoo.contract.errors import DifferenceError, UsageError
+    from zoo_export.devices import parse_devices
 
-    providers = named_providers(provider)
+    devices = parse_devices(provider)
     is_file = export.is_file()
     if is_file and (against is None or strict or formats):
         raise UsageError(
@@ -55,7 +56,7 @@ def command(
         raise UsageError("--against requires --strict or a single file.", "Add --strict.")
     names = [name.strip() for name in formats.split(",") if name.strip()]
     try:
-        verification = _verify(lazy, export, names, strict, against, providers, data_root)
+        verification = _verify(lazy, export, names, strict, against, devices, data_root)
     except DifferenceError as error:
         if as_json:
             print_failure(error)
@@ -81,14 +82,14 @@ def _verify(
     names: list[str],
     strict: bool,
     against: str | None,
-    providers: tuple[str, ...],
+    devices: tuple[str, ...],
     data_root: Path | None,
 ) -> "Verification":
     if export.is_file() and against is not None:
         from zoo.files import folders
         from zoo_export.against import verify_file
 
-        return verify_file(lazy.registry, export, against, folders.data_root(data_root), providers)
+        return verify_file(lazy.registry, export, against, folders.data_root(data_root), devices)
     from zoo_export.verify import verify_folder
 
-    return verify_folder(lazy.registry, export, names, strict=strict, against=against, providers=providers)
+    return verify_folder(lazy.registry, export, names, strict=strict, against=against, devices=devices)

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.contract.errors import DifferenceError
-from zoo.contract.evidence import FAIL, INCONCLUSIVE, TOLERANCE_FACTOR, Comparison, Coverage, Override
+from zoo.contract.evidence import FAIL, INCONCLUSIVE, Comparison, Coverage, Override
+from zoo.contract.precisions import PrecisionRules
+from zoo_export.precisions.fp32 import FP32
 
 
 def worst(comparisons: Sequence[Comparison]) -> Comparison:
@@ -13,25 +15,30 @@ def worst(comparisons: Sequence[Comparison]) -> Comparison:
 
 
 def difference(
-    name: str, artifact: str, comparisons: Sequence[Comparison], blamed: str = "", override: Override | None = None
+    name: str,
+    artifact: str,
+    comparisons: Sequence[Comparison],
+    blamed: str = "",
+    override: Override | None = None,
+    rules: PrecisionRules = FP32,
 ) -> DifferenceError:
     """The error for an artifact that does not compute what the model `name` computes; `blamed` says why, if known."""
     failed = worst(comparisons)
     weights = failed.weights.replace("_", " ") if failed.weights.startswith("probe") else ""
     how = " with ".join(text for text in (failed.runner, weights) if text)
     what = f"on the probe {failed.probe}{f' ({how})' if how else ''} "
+    image, index = failed.where or (0, 0)
     if failed.reason:
         what += failed.reason
+    elif override is not None and failed.excess is not None:
+        what += (
+            f"logit {index} of image {image} is off by {failed.tolerance + failed.excess:.3g}, and {override} allows "
+            f"{failed.tolerance:.3g} there"
+        )
     else:
-        image, index = failed.where or (0, 0)
-        what += f"its error is {failed.error:.3g}, which is {failed.ratio:,.0f} rounding errors"
-        if override is not None and failed.excess is not None:
-            off = failed.tolerance + failed.excess
-            what += (
-                f"; {override} allows {failed.tolerance:.3g} at image {image}, class {index}, which is off by {off:.3g}"
-            )
-        else:
-            what += f" where {TOLERANCE_FACTOR:g} are allowed, at image {image}, class {index}"
+        what += f"the error is {rules.describe(failed.ratio)}, where {rules.tolerance:g} is allowed"
+        if failed.where is not None:
+            what += f"; worst at image {image}, class {index}, which is off by {failed.error:.3g}"
     return DifferenceError(
         f"{artifact} does not compute what {name} computes (verdict {FAIL}): {what}.{f' {blamed}' if blamed else ''}",
         "Do not use it. No existing file was changed.",

@@ -12,11 +12,10 @@ from zoo.models.load import Model
 from zoo.registry.registry import Registry
 from zoo_export.capture import Capture, first_line, quiet
 from zoo_export.failures.difference import inconclusive
-from zoo_export.half import half_check
 from zoo_export.options import ExportOptions
-from zoo_export.parity.backend import settings_of
 from zoo_export.parity.check import Check, covered, make_checks
 from zoo_export.parity.coverage import coverage
+from zoo_export.precisions.in_use import PrecisionInUse
 from zoo_export.probes.probes import make_probes
 from zoo_export.probes.real_images import RealImages, real_images
 
@@ -30,7 +29,7 @@ class Evidence:
         probes: that artifacts are judged on, or would be.
         checks: in float32, the model's own weights first; empty if nothing is to be judged.
         real: the images of a data set among the probes.
-        half: what a half-precision artifact is judged by, if one is to be published.
+        published: what an artifact is judged by that is proven in float32 first, if one is to be published.
     """
 
     verdict: Verdict
@@ -38,16 +37,21 @@ class Evidence:
     checks: Sequence[Check]
     real: RealImages
     override: Override | None = None
-    half: Check | None = None
+    published: Check | None = None
 
     @property
     def own(self) -> Check | None:
         """What the published artifact is judged by, with the model's own weights; `None` if nothing is judged."""
-        return self.half or (self.checks[0] if self.checks else None)
+        return self.published or (self.checks[0] if self.checks else None)
 
 
 def gather_evidence(
-    registry: Registry, model: Model, data_root: Path, terms: ExportOptions, sizes: Sequence[tuple[int, int]] = ()
+    registry: Registry,
+    model: Model,
+    data_root: Path,
+    options: ExportOptions,
+    sizes: Sequence[tuple[int, int]] = (),
+    precision: PrecisionInUse = PrecisionInUse(),  # noqa: B008, it is frozen
 ) -> Evidence:
     """Truth, rounding errors and coverage.
 
@@ -56,16 +60,17 @@ def gather_evidence(
 
     Raises:
         DifferenceError: the check would be inconclusive. With an override that is not an error: the caller warns.
-            A half-precision artifact is proven in float32 by the default tolerance all the same.
-        ExportError: the model does not run, returns other logits than its card names, or is unfit for half precision.
+            What is proven in float32 first is proven by the default tolerance all the same.
+        ExportError: the model does not run, returns other logits than its card names, or cannot be exported in that
+            precision.
     """
     real = real_images(registry, model.card, data_root)
     probes = make_probes(model.card.preprocess, real.images, sizes=sizes)
-    checks = make_checks(model.module, probes, settings_of(terms.providers))
+    checks = make_checks(model.module, probes, PrecisionInUse().backends(options.devices))
     _refuse_unnamed_classes(model, checks[0].probes[0].truth.shape[1])
-    override = terms.override
-    half = half_check(model.name, checks[0], terms.settings) if terms.half else None
-    if override is not None and half is None:
+    override = options.override
+    published = _published(model, checks[0], precision, options) if precision.rules.proven_first else None
+    if override is not None and published is None:
         checks = [replace(check, coverage=coverage(check.module, _within(override, check.probes))) for check in checks]
         return Evidence(OVERRIDDEN, probes, checks, real, override)
     total = covered(checks)
@@ -76,7 +81,14 @@ def gather_evidence(
             total,
             "Export trained weights, or correct a forward that ignores its parameters.",
         )
-    return Evidence(PASS if override is None else OVERRIDDEN, probes, checks, real, override, half)
+    return Evidence(PASS if override is None else OVERRIDDEN, probes, checks, real, override, published)
+
+
+def _published(model: Model, check: Check, precision: PrecisionInUse, options: ExportOptions) -> Check:
+    """What an artifact in `precision` is judged by."""
+    backends = precision.backends(dict.fromkeys(("cpu", *options.devices)))
+    known = precision.probes(model.name, check.module, check.probes, backends)
+    return replace(check, probes=known[backends[0]], elsewhere=known)
 
 
 def _within(override: Override, probes: Sequence[Probe]) -> list[Probe]:

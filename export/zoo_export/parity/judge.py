@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from zoo.contract.errors import ZooError
 from zoo.contract.evidence import Comparison, Override, Probe
+from zoo.contract.precisions import PrecisionRules
+from zoo_export.precisions.fp32 import FP32
 
 Runner = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
@@ -18,6 +20,7 @@ def run_and_judge(
     weights: str = "",
     override: Override | None = None,
     on_judged: Callable[[Comparison, object], None] = lambda comparison, output: None,
+    rules: PrecisionRules = FP32,
 ) -> list[Comparison]:
     """Run an artifact, with each of its runners if there are several, on every probe, and judge each output.
 
@@ -26,12 +29,13 @@ def run_and_judge(
         weights: which weights the artifact carries.
         override: tolerances that replace the default one.
         on_judged: is called with each comparison and the output that it is about, an array or an error.
+        rules: of the artifact's precision.
     """
     comparisons: list[Comparison] = []
     for name, run in runner.items() if isinstance(runner, Mapping) else [("", runner)]:
         for probe in probes:
             output = _run(run, probe)
-            comparisons.append(replace(judge(probe, output, override), runner=name, weights=weights))
+            comparisons.append(replace(judge(probe, output, override, rules), runner=name, weights=weights))
             on_judged(comparisons[-1], output)
     return comparisons
 
@@ -41,17 +45,19 @@ def passed(comparisons: Sequence[Comparison]) -> bool:
     return bool(comparisons) and all(comparison.passed for comparison in comparisons)
 
 
-def judge(probe: Probe, output: object, override: Override | None = None) -> Comparison:
+def judge(probe: Probe, output: object, override: Override | None = None, rules: PrecisionRules = FP32) -> Comparison:
     """Compare the output of a runner (an array, or the error that it raised) with the truth of a probe.
 
     Args:
         override: what each logit may be off by, in place of the default tolerance.
+        rules: of the artifact's precision.
     """
-    truth, tolerance = probe.truth, probe.tolerance
+    truth = probe.truth
 
     def failed(reason: str) -> Comparison:
-        allowed = tolerance if override is None else float(override.allowance(truth).max(initial=0.0))
-        return Comparison(probe.name, len(truth), float("inf"), probe.rounding_error, allowed, reason=reason)
+        unit = unit_of(probe, rules)
+        allowed = rules.tolerance * unit if override is None else float(override.allowance(truth).max(initial=0.0))
+        return Comparison(probe.name, len(truth), float("inf"), unit, allowed, reason=reason)
 
     if isinstance(output, Exception):
         text = output.cause if isinstance(output, ZooError) else f"{type(output).__name__}: {output}"
@@ -62,19 +68,28 @@ def judge(probe: Probe, output: object, override: Override | None = None) -> Com
         return failed(f"it returned the shape {list(output.shape)}, not {list(truth.shape)}")
     if not np.isfinite(output).all():
         return failed("it returned values that are not finite")
+    if override is None:
+        measured = rules.measure(output, truth, probe.rounding_error)
+        allowed = rules.tolerance * measured.unit
+        return Comparison(probe.name, len(truth), measured.error, measured.unit, allowed, measured.where)
     difference = np.abs(output.astype(np.float64) - truth)
-    allowed = np.full_like(difference, tolerance) if override is None else override.allowance(truth)
-    excess = difference if override is None else difference - allowed
+    allowance = override.allowance(truth)
+    excess = difference - allowance
     image, index = np.unravel_index(int(excess.argmax()), excess.shape)
     return Comparison(
         probe.name,
         len(truth),
         float(difference.max()),
         probe.rounding_error,
-        float(allowed[image, index]),
+        float(allowance[image, index]),
         (int(image), int(index)),
-        excess=None if override is None else float(excess[image, index]),
+        excess=float(excess[image, index]),
     )
+
+
+def unit_of(probe: Probe, rules: PrecisionRules) -> float:
+    """The unit of the errors of artifacts on a probe."""
+    return rules.measure(np.zeros(probe.truth.shape, np.float32), probe.truth, probe.rounding_error).unit
 
 
 def _run(runner: Runner, probe: Probe) -> object:

@@ -76,14 +76,14 @@ def make_references(
     return [probe.with_truth(truth, rounding_error) for probe, truth, rounding_error in measured]
 
 
-def at_backend(module: nn.Module, probes: Sequence[Probe], backend: Backend) -> list[Probe]:
-    """The same probes and truth, with the rounding error on another backend. `module` is left unchanged, on the CPU.
+def rounding_errors_at(module: nn.Module, probes: Sequence[Probe], backend: Backend) -> list[float]:
+    """The rounding errors of the same probes on another backend. `module` is left unchanged, on the CPU.
 
     Raises:
         ExportError: the model does not run on that backend, or returns logits there that are not finite.
     """
     with _explained(backend), quiet():
-        there = copy.deepcopy(module).to(backend.device, backend.dtype)
+        there = copy.deepcopy(module).to(backend.torch_device, backend.dtype)
         rounding_errors = _rounding_errors(there, probes, [probe.truth for probe in probes], backend)
     for probe, rounding_error in zip(probes, rounding_errors, strict=True):
         if not np.isfinite(rounding_error):
@@ -91,7 +91,16 @@ def at_backend(module: nn.Module, probes: Sequence[Probe], backend: Backend) -> 
                 f"The model returns logits that are not finite on the probe {probe.name} in {backend.words}.",
                 "Its values exceed the range of that precision: export it in another one, or train it again.",
             )
-    return [probe.at(rounding_error) for probe, rounding_error in zip(probes, rounding_errors, strict=True)]
+    return rounding_errors
+
+
+def at_backend(module: nn.Module, probes: Sequence[Probe], backend: Backend) -> list[Probe]:
+    """The same probes and truth, with the rounding error on another backend. `module` is left unchanged, on the CPU.
+
+    Raises:
+        ExportError: as `rounding_errors_at`.
+    """
+    return [probe.at(error) for probe, error in zip(probes, rounding_errors_at(module, probes, backend), strict=True)]
 
 
 def _rounding_errors(
@@ -102,7 +111,7 @@ def _rounding_errors(
     on_stage: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[float]:
     """The rounding error of each probe; `module` is on `backend` already."""
-    inputs = [torch.from_numpy(probe.images).to(backend.device, backend.dtype) for probe in probes]
+    inputs = [torch.from_numpy(probe.images).to(backend.torch_device, backend.dtype) for probe in probes]
     rounding_errors = [backend.epsilon * float(np.abs(truth).max()) for truth in truths]
     with backend.active(), torch.inference_mode():
         for done, evaluate in enumerate(EVALUATIONS, 1):
@@ -169,7 +178,7 @@ class _Noise:
         n = values.numel()
         if len(self.pool) < n + OFFSETS:
             pool = 1 + self.backend.epsilon * (2 * torch.rand(n + OFFSETS, generator=self.generator) - 1)
-            self.pool = pool.to(self.backend.device, self.backend.dtype)
+            self.pool = pool.to(self.backend.torch_device, self.backend.dtype)
         start = int(torch.randint(OFFSETS, (), generator=self.generator))
         factors = self.pool[start : start + n]
         if values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last):

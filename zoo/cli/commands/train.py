@@ -181,7 +181,7 @@ def _told(
 
     on = device if group.world_size == 1 else f"{group.world_size} ranks, each {device.partition(':')[0]}"
     return TrainCallbacks(
-        reading=lambda split, done, n: show.update(f"reading {split} images", done, n),
+        reading=lambda split, done, n: show.on_progress(f"reading {split} images", done, n),
         data=lambda data: _tell_data(show, recipe, on, data),
         start=show.line,
         step=lambda step: _tell_step(show, recipe, step),
@@ -224,7 +224,7 @@ def _tell_data(show: Progress, recipe: "Recipe", device: str, data: "LoadedDatas
 def _tell_step(show: Progress, recipe: "Recipe", step: "Step") -> None:
     label = f"epoch {step.epoch}/{recipe.epochs}"
     detail = f"{step.images_per_second:,.0f} images/s, {duration(step.seconds_left)} to go in all"
-    show.update(label, step.done, step.total, detail)
+    show.on_progress(label, step.done, step.total, detail)
 
 
 def _tell_epoch(show: Progress, recipe: "Recipe", epoch: "Epoch") -> None:

@@ -69,7 +69,7 @@ class PriorCheck:
     """A check in a finer precision that the published precision builds on, such as float32 for float16.
 
     Args:
-        precision: such as `float32`.
+        precision: such as `fp32`.
         note: what was checked so, and why.
         rounding_errors: in that precision, by probe.
         comparisons: by format.
@@ -181,7 +181,7 @@ class Certificate:
             real_images=str(data["real_images"]),
             seed=int(data["seed"]),
             probe_recipe=str(data["probe_recipe"]),
-            probes=tuple(Probe.from_dict(probe) for probe in data["probes"]),
+            probes=tuple(Probe.from_dict(probe, float(data["tolerance_factor"])) for probe in data["probes"]),
             coverage=None if coverage is None else Coverage.from_dict(coverage),
             artifacts={str(name): ArtifactRecord.from_dict(record) for name, record in data["artifacts"].items()},
             prior_check=None if prior is None else PriorCheck.from_dict(prior),

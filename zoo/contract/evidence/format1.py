@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.contract.evidence.certificate import Certificate
-from zoo.contract.evidence.manifest import MODEL, Manifest
+from zoo.contract.evidence.manifest import Manifest
+from zoo.contract.formats import MODEL
 
 OLD = 1
+PRECISIONS = {"float32": "fp32", "float16": "fp16"}
 NOT_WEIGHTS = ("what", "share", "unwatched", "probe_weights_seed")
 
 
@@ -23,7 +25,7 @@ def upgraded(manifest: dict[str, Any]) -> dict[str, Any]:
     return {
         **rest,
         "format": Manifest.FORMAT,
-        "precision": manifest.get("precision", "float32"),
+        "precision": PRECISIONS[manifest.get("precision", "float32")],
         "input": _renamed(manifest["input"], {"smallest": "min_size"}),
         "artifacts": {
             name: {"files": _roles(file, manifest["files"]), "format": formats.get(name, name)}
@@ -66,7 +68,7 @@ def _certificate(old: Mapping[str, Any]) -> dict[str, Any]:
 
 def _prior_check(old: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "precision": "float32",
+        "precision": "fp32",
         "note": old["what"],
         "rounding_errors": {probe["name"]: probe["floor"] for probe in old["probes"]},
         "comparisons": {name: _comparisons(rows) for name, rows in old["artifacts"].items()},

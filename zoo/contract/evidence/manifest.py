@@ -7,8 +7,6 @@ from typing import Any, ClassVar
 from zoo.contract.evidence.certificate import Certificate, Verdict, published
 from zoo.contract.preprocess import Preprocess
 
-MODEL = "model"  # the role of an artifact's only file
-
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -42,8 +40,8 @@ class Artifact:
     """An exported model in one format.
 
     Args:
-        files: file name by role. An artifact of one file has the role `model`.
-        format: the qualified name of the format, such as `zoo-kit:onnx`.
+        files: file name by role, the main file first. An artifact of one file has the role `model`.
+        format: the qualified name of the format, such as `zoo-kit:NAME`.
     """
 
     files: Mapping[str, str]
@@ -51,8 +49,8 @@ class Artifact:
 
     @property
     def file(self) -> str:
-        """The file that stands for the artifact in messages: the one of the role `model`, or the first."""
-        return self.files.get(MODEL) or next(iter(self.files.values()))
+        """The main file, which stands for the artifact."""
+        return next(iter(self.files.values()))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -95,7 +93,7 @@ class Manifest:
         name: of the model, `ARCH.TAG` or the architecture's name.
         card: of the weights, as a weights file stores it.
         labels: the class names in the order of the logits.
-        precision: of the artifacts' weights and arithmetic, such as `float32`.
+        precision: of the artifacts, such as `fp32`.
         artifacts: by format.
         versions: of Python and of the packages that took part.
         files: every file of the folder but `manifest.json`, by name.

@@ -36,6 +36,7 @@ class Probe:
         sha256: of the images' bytes, in hex.
         n: the number of images.
         peak: the largest absolute value of truth; NaN if truth was never computed.
+        tolerance_factor: how many rounding errors the default tolerance is.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Probe:
     sha256: str = ""
     n: int = 0
     peak: float = math.nan
+    tolerance_factor: float = TOLERANCE_FACTOR
 
     def __post_init__(self) -> None:
         if self._images is not None:
@@ -78,8 +80,8 @@ class Probe:
 
     @property
     def tolerance(self) -> float:
-        """How far a logit may be from truth: `TOLERANCE_FACTOR` rounding errors."""
-        return TOLERANCE_FACTOR * self.rounding_error
+        """The default tolerance: the largest error that passes."""
+        return self.tolerance_factor * self.rounding_error
 
     def with_truth(self, truth: Truth, rounding_error: float) -> "Probe":
         """The same images with their truth and the rounding error on one backend."""
@@ -106,7 +108,7 @@ class Probe:
         return {**data, "rounding_errors": dict(self.rounding_errors)} if self.rounding_errors else data
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Probe":
+    def from_dict(cls, data: Mapping[str, Any], tolerance_factor: float = TOLERANCE_FACTOR) -> "Probe":
         """Read what `to_dict` wrote.
 
         Raises:
@@ -120,4 +122,5 @@ class Probe:
             sha256=str(data["sha256"]),
             n=int(data["n"]),
             peak=float(data.get("peak", math.nan)),
+            tolerance_factor=tolerance_factor,
         )

@@ -37,7 +37,7 @@ class Export:
 
     @property
     def artifacts(self) -> dict[str, Path]:
-        """The path of each artifact, by format: of its file with the role `model`, or of its first file."""
+        """The path of each artifact, by format: of its main file."""
         return {name: self.path / artifact.file for name, artifact in self.manifest.artifacts.items()}
 
     def to_dict(self) -> dict[str, Any]:

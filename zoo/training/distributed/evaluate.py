@@ -38,14 +38,14 @@ def _reduced(part: Evaluation | None, n: int, num_classes: int, group: ProcessGr
     calibration = Calibration(cpu) if part is None else part.calibration
     confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64) if part is None else part.confusion
     in_top5 = 0 if part is None else round(part.top5 * n)
-    bins = [calibration.count.cpu(), calibration.right.cpu()]
+    bins = [calibration.count.cpu(), calibration.correct.cpu()]
     counts = torch.cat([confusion.flatten(), *bins, torch.tensor([in_top5])])
     loss_sum = torch.tensor([0.0 if part is None else part.loss * n], dtype=torch.float64)
     # Integers can be summed in any order. Floats are summed in rank order, so that every rank gets the same result.
     values = torch.stack(group.all_gather(torch.cat([calibration.confidence.cpu().double(), loss_sum]))).sum(0)
     counts = group.all_reduce_sum(counts)
     whole = Calibration(cpu)
-    whole.count, whole.right = counts[num_classes**2 : -1].chunk(2)
+    whole.count, whole.correct = counts[num_classes**2 : -1].chunk(2)
     whole.confidence = values[:-1]
     matrix = counts[: num_classes**2].view(num_classes, num_classes)
     images = int(matrix.sum())
