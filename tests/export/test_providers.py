@@ -153,7 +153,7 @@ def test_another_setting_has_the_same_truth_and_a_rounding_error_of_its_own(make
     usual = make_references(model.module, make_probes(model.card.preprocess))
     half = at_backend(model.module, usual, Backend(dtype=torch.float16))
     for one, other in zip(usual, half, strict=True):
-        assert one.truth is other.truth and one.probe is other.probe
+        assert one.truth is other.truth and one.images is other.images
         assert other.rounding_error >= 2.0**-10 * other.peak and other.rounding_error > 100 * one.rounding_error
     assert all(torch.equal(value, before[name]) for name, value in model.module.state_dict().items())
 
