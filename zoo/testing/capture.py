@@ -73,9 +73,7 @@ class SmallCapture:
     def program(self) -> ExportedProgram:
         """Captured with a dynamic batch."""
         with torch.no_grad():
-            return torch.export.export(
-                self.module, (self.example,), dynamic_shapes=({0: Dim("batch")},), strict=False
-            )
+            return torch.export.export(self.module, (self.example,), dynamic_shapes=({0: Dim("batch")},), strict=False)
 
     def with_weights(self, module: nn.Module) -> "SmallCapture":
         """The same, with other weights and the same memo."""

@@ -76,13 +76,20 @@ def _check_precision(entry: Entry[ExportFormat], precision: str, rules: Precisio
             assert path.read_bytes() == other.read_bytes(), f"{name}: two exports write other bytes to {path.name}"
         kept = small.module.state_dict()
         changed = [key for key, value in before.items() if not torch.equal(value, kept[key])]
-        assert not changed and not small.module.training, f"{name}: the export changes {changed or 'the mode'} of the model"
+        assert not changed and not small.module.training, (
+            f"{name}: the export changes {changed or 'the mode'} of the model"
+        )
         _check_artifact(name, entry, paths, rules, _batches(small.module, rules, precision), precision)
         twin = SmallNet(seed=1).eval()
         other_weights = capture.with_weights(rules.prepare(SmallCapture(twin, precision)).module)
         moved = _export(entry, other_weights, Path(third))
         _check_artifact(
-            f"{name}, exported again with other weights,", entry, moved, rules, _batches(twin, rules, precision), precision
+            f"{name}, exported again with other weights,",
+            entry,
+            moved,
+            rules,
+            _batches(twin, rules, precision),
+            precision,
         )
         if entry.spec.stages:
             _check_stages(name, entry, capture, paths, rules, _batches(small.module, rules, precision)[1], precision)
