@@ -4,7 +4,8 @@ from zoo.contract.formats import Snippet
 
 
 def readme(paths):
-    return f"## Python, with numpy\n\n    zoo_npz: {paths['graph'].name} names the steps, {paths['weights'].name} holds the weights.\n"
+    graph, weights = paths["graph"].name, paths["weights"].name
+    return f"## Python, with numpy\n\n`zoo_npz` runs `{graph}`, the steps, with `{weights}`, the weights.\n"
 
 
 def snippet(paths, runner):
