@@ -27,3 +27,6 @@ class Callback:
 
     def on_interrupt(self, run: Path) -> None:
         """Training was interrupted; it can be resumed from this run folder."""
+
+
+SILENT = Callback()  # hears everything and does nothing
