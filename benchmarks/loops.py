@@ -19,7 +19,7 @@ from torchvision import datasets, transforms
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import InMemorySplit
 from zoo.training.checkpoint.state import State
-from zoo.training.optim.optimizers import make_optimizers
+from zoo.training.optim.param_groups import make_optimizers
 from zoo.training.prepare import Job
 from zoo.training.signals import Signals
 from zoo.training.trainer import Trainer

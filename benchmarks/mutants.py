@@ -20,8 +20,8 @@ from mutation.table import report, summary
 from trained import FOLDER, RECIPES, weights_of
 
 from zoo.contract.errors import ZooError
-from zoo.files.folders import data_root
-from zoo.models.load import BuildArgs, is_weights, open_model
+from zoo.files.folders import data_root, is_weights
+from zoo.models.load import BuildArgs, open_model
 from zoo.registry.discovery import discover
 from zoo.registry.registry import Registry
 from zoo_export.probes.real_images import real_images

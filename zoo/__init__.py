@@ -1,24 +1,102 @@
 """zoo: a plugin-based PyTorch model zoo whose exports are proven.
 
-This module is what a plugin imports. It stays light: neither torch nor numpy is loaded by it.
+What a plugin imports, and the Python API. Importing it loads neither torch nor numpy; the functions load what they
+need when they are first used.
 """
 
-from zoo.contract.errors import ZooError
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from zoo.contract.callback import Callback
+from zoo.contract.errors import (
+    DataError,
+    DeviceError,
+    DifferenceError,
+    ExportError,
+    MissingPackage,
+    NameConflict,
+    OutputError,
+    PluginError,
+    TrainingError,
+    UnknownName,
+    UsageError,
+    WeightsError,
+    ZooError,
+)
 from zoo.contract.hooks import hookimpl
+from zoo.contract.prediction import Prediction
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Architecture, Command, Dataset, ExportFormat, Loss, Param, Spec
 from zoo.version import __version__
 
+if TYPE_CHECKING:
+    from zoo.api.evaluating import DatasetEvaluation, evaluate
+    from zoo.api.listing import list_models
+    from zoo.api.loading import create_model, load
+    from zoo.api.training import TrainResult, train
+    from zoo.models.load import Model
+    from zoo.registry.registry import Registry
+    from zoo.training.recipe.recipe import Recipe
+
+_LAZY = {
+    "DatasetEvaluation": "zoo.api.evaluating",
+    "Model": "zoo.models.load",
+    "Recipe": "zoo.training.recipe.recipe",
+    "Registry": "zoo.registry.registry",
+    "TrainResult": "zoo.api.training",
+    "create_model": "zoo.api.loading",
+    "evaluate": "zoo.api.evaluating",
+    "list_models": "zoo.api.listing",
+    "load": "zoo.api.loading",
+    "train": "zoo.api.training",
+}  # name to the module that is imported when the name is first used (PEP 562)
+
 __all__ = [
     "Architecture",
+    "Callback",
     "Command",
+    "DataError",
     "Dataset",
+    "DatasetEvaluation",
+    "DeviceError",
+    "DifferenceError",
+    "ExportError",
     "ExportFormat",
     "Loss",
+    "MissingPackage",
+    "Model",
+    "NameConflict",
+    "OutputError",
     "Param",
+    "PluginError",
+    "Prediction",
     "Preprocess",
+    "Recipe",
+    "Registry",
     "Spec",
+    "TrainResult",
+    "TrainingError",
+    "UnknownName",
+    "UsageError",
+    "WeightsError",
     "ZooError",
     "__version__",
+    "create_model",
+    "evaluate",
     "hookimpl",
+    "list_models",
+    "load",
+    "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

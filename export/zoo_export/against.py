@@ -51,7 +51,9 @@ def verify_file(
     references = make_references(model.module, make_probes(model.card.preprocess, real.images))
     known = {each: at_setting(model.module, references, each) for each in settings if each != CPU}
     known[CPU] = references
-    found = judge_artifact(registry.find(ExportFormat, entries[0].qualified), path, known.__getitem__, settings, OWN)
+    found = judge_artifact(
+        registry.find(ExportFormat, registry.short_name(entries[0])), path, known.__getitem__, settings, OWN
+    )
     if not passed(found):
         from zoo_export.formats.onnx.stages import sentence  # only where it is needed: it loads onnxruntime
 

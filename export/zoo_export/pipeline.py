@@ -96,7 +96,7 @@ def export_model(
         shutil.copyfile(zoo_runtime.__file__, folder / "zoo_runtime.py")
         certificate = build_certificate(registry, model, evidence, described, proof)
         content = manifest.build_manifest(published, terms.precision, artifacts, certificate)
-        content["formats"] = {entry.spec.name: registry.full_name(entry) for entry in formats}
+        content["formats"] = {entry.spec.name: registry.short_name(entry) for entry in formats}
         if smallest is not None:
             content["input"]["smallest"] = smallest
         (folder / "README.md").write_text(readme(content, comparisons), encoding="utf-8")

@@ -12,7 +12,8 @@ import torch
 from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.specs import ExportFormat
 from zoo.files.card import Card
-from zoo.models.load import BuildArgs, Model, is_weights, open_model
+from zoo.files.folders import is_weights
+from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.registry import Registry
 from zoo_export.bundle import golden
 from zoo_export.bundle.folder import read_folder

@@ -1,4 +1,4 @@
-"""Data that is missing, empty or half there is named in two lines, and nothing is left behind."""
+"""Missing, empty or incomplete data sets: errors name the path, and nothing partial is left."""
 
 import os
 import signal
@@ -130,7 +130,7 @@ class Killing:
 
 def test_a_process_that_reads_images_is_killed() -> None:
     reader = Reader(Killing(), Preprocess(size=(8, 8), mean=(0.5,), std=(0.5,)), workers=1)
-    with pytest.raises(DataError, match="came to an end"):
+    with pytest.raises(DataError, match="worker"):
         next(reader.batches(torch.arange(4), 2))
 
 

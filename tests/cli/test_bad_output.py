@@ -1,4 +1,4 @@
-"""What cannot be written is said in two lines, before the work where that can be known; what was there stays."""
+"""Output that cannot be written is reported early, and what was there stays."""
 
 import os
 import resource

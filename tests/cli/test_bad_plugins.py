@@ -42,7 +42,7 @@ def site(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("raise ImportError('no engine')", "ImportError: no engine"),
         ("def broken(:", "SyntaxError"),
@@ -56,12 +56,12 @@ def site(tmp_path: Path) -> Callable[..., str]:
     ],
     ids=["raises", "syntax", "exits", "lacks", "hook", "nonsense", "name", "ref", "nothing"],
 )
-def test_a_broken_plugin_costs_one_line(start_zoo: Start, site: Callable[..., str], source: str, said: str) -> None:
+def test_a_broken_plugin_costs_one_line(start_zoo: Start, site: Callable[..., str], source: str, message: str) -> None:
     path = site("rude", source)
     listed = Done(start_zoo("list", "architectures", python_path=path))
     assert listed.code == 0 and "lenet5\t" in listed.out
     assert listed.err.startswith("warning: the plugin rude of rude is left out (") and listed.err.count("\n") == 1
-    assert said in listed.err
+    assert message in listed.err
 
 
 def test_zoo_plugins_tells_of_every_broken_one(start_zoo: Start, site: Callable[..., str]) -> None:
@@ -83,12 +83,12 @@ def test_two_plugins_that_claim_a_name(
         + "    yield Command(name='list', summary='Mine', run='net:mine')\n"
     )
     path = site("copycat", source, net="import click\n@click.command()\ndef mine():\n    click.echo('my list')\n")
-    said = explained(Done(start_zoo("list", python_path=path)), 1)
-    assert "zoo-kit:list" in said and "copycat:list" in said
+    message = explained(Done(start_zoo("list", python_path=path)), 1)
+    assert "zoo-kit:list" in message and "copycat:list" in message
     assert Done(start_zoo("copycat:list", python_path=path)).out == "my list\n"
     assert "lenet5" in Done(start_zoo("zoo-kit:list", "architectures", python_path=path)).out
-    said = explained(Done(start_zoo("summary", "lenet5", python_path=path)), 1)
-    assert "zoo-kit:lenet5" in said and "copycat:lenet5" in said
+    message = explained(Done(start_zoo("summary", "lenet5", python_path=path)), 1)
+    assert "zoo-kit:lenet5" in message and "copycat:lenet5" in message
     told = json.loads(Done(start_zoo("plugins", "--json", python_path=path)).out)
     assert {(entry["kind"], entry["name"]): entry["claimed_by"] for entry in told["conflicts"]} == {
         ("architecture", "lenet5"): ["copycat:lenet5", "zoo-kit:lenet5"],
@@ -189,7 +189,7 @@ TRAIN = ("--epochs", "1", "-b", "512")
 
 @pytest.mark.usefixtures("planted")
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("raises", "ValueError: build went wrong"),
         ("exits", "SystemExit"),
@@ -204,19 +204,19 @@ TRAIN = ("--epochs", "1", "-b", "512")
     ],
 )
 def test_an_architecture_that_breaks_the_contract(
-    run_zoo: Callable[..., Any], explained: Callable[..., str], here: Path, name: str, said: str
+    run_zoo: Callable[..., Any], explained: Callable[..., str], here: Path, name: str, message: str
 ) -> None:
-    assert said in explained(run_zoo("train", f"nets_{name}", "--data", "digits", *TRAIN), 1)
+    assert message in explained(run_zoo("train", f"nets_{name}", "--data", "digits", *TRAIN), 1)
     explained(run_zoo("export", f"nets_{name}", "-f", "torchscript"), 1)
     if name not in ("wide", "scalar", "pair"):  # whose layers are there to be looked at
-        assert said in explained(run_zoo("summary", f"nets_{name}"), 1)
+        assert message in explained(run_zoo("summary", f"nets_{name}"), 1)
     assert not list(here.iterdir())
     assert run_zoo("list").err == ""
 
 
 @pytest.mark.usefixtures("planted")
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("vector", "no scalar"),
         ("number", "no scalar"),
@@ -227,16 +227,16 @@ def test_an_architecture_that_breaks_the_contract(
     ],
 )
 def test_a_loss_that_breaks_the_contract(
-    run_zoo: Callable[..., Any], explained: Callable[..., str], here: Path, name: str, said: str
+    run_zoo: Callable[..., Any], explained: Callable[..., str], here: Path, name: str, message: str
 ) -> None:
     ran = run_zoo("train", "nets_net", "--data", "digits", "--loss", f"losses_{name}", *TRAIN)
-    assert said in explained(ran, 1)
+    assert message in explained(ran, 1)
     assert not list(here.iterdir())
 
 
 @pytest.mark.usefixtures("planted")
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("raises", "the disk is gone"),
         ("exits", "SystemExit"),
@@ -261,10 +261,10 @@ def test_a_data_set_that_breaks_the_contract(
     here: Path,
     trained: Path,
     name: str,
-    said: str,
+    message: str,
 ) -> None:
-    assert said in explained(run_zoo("train", "lenet5", "--data", f"sets_{name}", *TRAIN), 1)
-    assert said in explained(run_zoo("evaluate", str(trained), "--data", f"sets_{name}"), 1)
+    assert message in explained(run_zoo("train", "lenet5", "--data", f"sets_{name}", *TRAIN), 1)
+    assert message in explained(run_zoo("evaluate", str(trained), "--data", f"sets_{name}"), 1)
     assert not list(here.iterdir())
 
 
@@ -304,8 +304,8 @@ def test_commands_of_plugins(
     with pytest.raises(SystemExit) as end:
         run_zoo("fails")
     assert end.value.code == 5
-    for name, said in (("function", "a function"), ("nothing", "NoneType"), ("nowhere", "no nowhere")):
-        assert said in explained(run_zoo(name), 1)
+    for name, message in (("function", "a function"), ("nothing", "NoneType"), ("nowhere", "no nowhere")):
+        assert message in explained(run_zoo(name), 1)
 
 
 def test_zoo_raise_errors_is_for_authors(start_zoo: Start, site: Callable[..., str], monkeypatch: Any) -> None:
@@ -329,5 +329,5 @@ def test_a_loss_that_keeps_its_graph_is_not_blamed_on_the_model_alone(
     start_zoo: Start, site: Callable[..., str], explained: Callable[..., str]
 ) -> None:
     path = site("odd", HOOK + "    yield Loss(name='odd', summary='x', build='odd_loss:build')", odd_loss=STATEFUL)
-    said = explained(Done(start_zoo("train", "lenet5", "--data", "digits", "--loss", "odd", python_path=path)), 1)
-    assert "The backward pass of the model or of the loss odd raised RuntimeError: Trying to backward" in said
+    message = explained(Done(start_zoo("train", "lenet5", "--data", "digits", "--loss", "odd", python_path=path)), 1)
+    assert "The backward pass of the model or of the loss odd raised RuntimeError: Trying to backward" in message

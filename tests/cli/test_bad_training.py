@@ -1,4 +1,4 @@
-"""What cannot be trained, gone on with or begun from is said before anything is made, with what to do."""
+"""Invalid training options, and runs that cannot be resumed, are refused before anything is written."""
 
 import json
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def test_a_run_goes_on_as_it_was_begun_and_not_as_another(
     run_zoo: Run, stopped: Path, explained: Explained, tree: Tree, words: tuple[str, ...], flag: str
 ) -> None:
     before = tree(stopped)
-    assert f"so {flag} cannot be said" in explained(run_zoo("train", "--resume", str(stopped), *words), 2)
+    assert f"so {flag} cannot be message" in explained(run_zoo("train", "--resume", str(stopped), *words), 2)
     assert tree(stopped) == before
 
 
@@ -78,8 +78,8 @@ def test_a_field_that_is_misspelt_in_a_recipe_is_named_with_the_one_that_is_near
     run_zoo: Run, explained: Explained, here: Path, field: str, close: str
 ) -> None:
     (here / "mine.toml").write_text(f'architecture = "lenet5"\ndata = "digits"\n{field}\n')
-    said = explained(run_zoo("train", "--recipe", "mine.toml"), 2)
-    assert f"names {field.split()[0]!r}, which is no field" in said and f"Did you mean {close}?" in said
+    message = explained(run_zoo("train", "--recipe", "mine.toml"), 2)
+    assert f"names {field.split()[0]!r}, which is no field" in message and f"Did you mean {close}?" in message
     assert [path.name for path in here.iterdir()] == ["mine.toml"]
 
 
@@ -101,9 +101,9 @@ def test_weights_that_cannot_be_begun_from_are_refused(
     foreign = tmp_path / "foreign.safetensors"
     safetensors.torch.save_file({"a": torch.zeros(1)}, foreign)
     assert "without a zoo card" in explained(run_zoo(*TRAIN, "--initial-checkpoint", str(foreign)), 1)
-    said = explained(run_zoo("train", "resnet20", *TRAIN[2:], "--initial-checkpoint", str(trained)), 1)
-    assert "are of zoo-kit:lenet5, and zoo-kit:resnet20 is to be trained" in said
-    assert "is missing" not in said
+    message = explained(run_zoo("train", "resnet20", *TRAIN[2:], "--initial-checkpoint", str(trained)), 1)
+    assert "are of zoo-kit:lenet5, and zoo-kit:resnet20 is to be trained" in message
+    assert "is missing" not in message
     assert "There is no weights file at" in explained(run_zoo(*TRAIN, "--initial-checkpoint", "./none.safetensors"), 1)
     assert "no weights named 'lenet5.none'" in explained(run_zoo(*TRAIN, "--initial-checkpoint", "lenet5.none"), 1)
     assert "--initial-checkpoint WEIGHTS" in explained(run_zoo(*TRAIN, "--freeze"), 2)

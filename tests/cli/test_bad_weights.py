@@ -17,6 +17,7 @@ from torch import Tensor
 
 from zoo.files.card import KEY, SEAL
 from zoo.files.weights import Weights, load_weights, tensors_digest
+from zoo.version import __version__
 
 Run = Callable[..., Any]
 Explained = Callable[..., str]
@@ -60,8 +61,8 @@ def seal(tmp_path: Path, weights: Weights) -> Callable[..., Path]:
 
 def refused(run_zoo: Run, explained: Explained, here: Path, path: Path, named: str) -> None:
     for arguments in commands(path):
-        said = explained(run_zoo(*arguments), 1)
-        assert named in said, said
+        message = explained(run_zoo(*arguments), 1)
+        assert named in message, message
     assert [entry.name for entry in here.iterdir()] == ["image.png"]
 
 
@@ -170,7 +171,7 @@ GREY = {"size": [32, 32], "mean": [0.5], "std": [0.5], "shorter_side": None, "in
     [
         ({"architecture": "nonesuch"}, "nonesuch"),
         ({"architecture": "resnet20"}, "does not fit resnet20"),
-        ({"plugin": "elsewhere"}, "elsewhere 0.1.0"),
+        ({"plugin": "elsewhere"}, f"elsewhere {__version__}"),
         ({"classes": ["a", "b"]}, "(2, 84)"),
         ({"classes": []}, "no classes"),
         ({"classes": "abc"}, "not a list"),

@@ -53,7 +53,7 @@ def test_every_figure_follows_from_the_matrix(run_zoo: Run, trained: Path) -> No
 def test_people_get_each_class_the_worst_confusions_and_one_line(run_zoo: Run, trained: Path) -> None:
     told = json.loads(run_zoo("evaluate", str(trained), "--json").out)
     headings, *rows, last = run_zoo("evaluate", str(trained)).out.splitlines()
-    assert headings.split("\t") == ["class", "images", "right", "precision", "recall", "F1"]
+    assert headings.split("\t") == ["class", "images", "correct", "precision", "recall", "F1"]
     assert [int(row.split("\t")[2]) for row in rows[:10]] == [told["confusion"][index][index] for index in range(10)]
     assert rows[10].split("\t") == ["worst confusions", "taken for", "images", "of the class"]
     worst = told["worst_confusions"][:5]
@@ -77,7 +77,7 @@ def test_a_class_without_images_has_no_score(run_zoo: Run, pictures: Path) -> No
     assert run_zoo("train", "lenet5", *data, "--epochs", "1", "-b", "4", "--tag", "half").code == 0
     blue, red = json.loads(run_zoo("evaluate", "lenet5.half", *data, "--json").out)["per_class"]
     assert (blue["class"], blue["support"], blue["precision"], blue["recall"], blue["f1"]) == ("blue", 0, *[None] * 3)
-    assert (red["support"], red["recall"]) == (6, red["right"] / 6)
+    assert (red["support"], red["recall"]) == (6, red["correct"] / 6)
     assert "blue\t0\t0\tn/a\tn/a\tn/a" in run_zoo("evaluate", "lenet5.half", *data).out
 
 

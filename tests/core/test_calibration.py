@@ -37,7 +37,7 @@ def test_it_is_the_one_of_going_through_the_images(
     assert 0 <= found.error() <= 1
     assert [one["n"] for one in found.bins()] == [len(one) for one in bins]
     assert found.count.sum() == n
-    assert found.right.sum() == right.sum()
+    assert found.correct.sum() == right.sum()
 
 
 def test_a_model_that_is_sure_and_right_has_none_and_one_that_is_sure_and_wrong_has_it_all() -> None:

@@ -14,7 +14,8 @@ from zoo.contract.errors import PluginError
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import InMemorySplit
 from zoo.evaluation.calibration import BINS
-from zoo.evaluation.evaluate import Evaluation, check_logits, evaluate
+from zoo.evaluation.evaluate import Evaluation, evaluate
+from zoo.models.forward import check_logits
 
 GREY = Preprocess(size=(1, 1), mean=(0.0,), std=(1.0,))
 CPU = torch.device("cpu")
@@ -87,7 +88,7 @@ def test_the_model_runs_in_evaluation_mode_and_is_put_back(training: bool) -> No
 
 
 @pytest.mark.parametrize(
-    ("logits", "said"),
+    ("logits", "named"),
     [
         (torch.zeros(2, 4), r"a tensor \(2, 4\)"),
         (torch.zeros(3, 3), r"a tensor \(3, 3\)"),
@@ -97,8 +98,8 @@ def test_the_model_runs_in_evaluation_mode_and_is_put_back(training: bool) -> No
         (None, "a NoneType"),
     ],
 )
-def test_what_is_not_logits_is_the_models_fault(logits: object, said: str) -> None:
-    with pytest.raises(PluginError, match=rf"gave {said}.* where logits \(2, 3\) are asked for"):
+def test_what_is_not_logits_is_the_models_fault(logits: object, named: str) -> None:
+    with pytest.raises(PluginError, match=rf"{named}.*\(2, 3\)"):
         check_logits(logits, 2, 3)
 
 
@@ -151,6 +152,6 @@ def test_the_confusion_matrix_sums_to_the_images_of_each_class_and_the_interval_
     found = measure(torch.randn(n, classes, generator=generator), labels)
     assert found.confusion.sum(1).tolist() == [labels.tolist().count(k) for k in range(classes)]
     assert found.confusion.sum() == found.calibration.count.sum() == found.n == n
-    assert found.calibration.right.sum() == found.confusion.diagonal().sum()
+    assert found.calibration.correct.sum() == found.confusion.diagonal().sum()
     low, high = found.interval
     assert low <= found.top1 <= high

@@ -48,7 +48,7 @@ def test_a_known_interval() -> None:
 
 @pytest.mark.parametrize(("right", "n"), [(0, 0), (2, 1), (-1, 3)])
 def test_no_share_has_no_interval(right: int, n: int) -> None:
-    with pytest.raises(ValueError, match="no share"):
+    with pytest.raises(ValueError, match=r"correct=.* and n="):
         wilson(right, n)
 
 
@@ -59,7 +59,7 @@ def test_scores_are_those_of_counting_image_by_image(drawn: tuple[int, list[tupl
         hits = sum(true == k and predicted == k for true, predicted in pairs)
         missed = sum(true == k and predicted != k for true, predicted in pairs)
         false = sum(true != k and predicted == k for true, predicted in pairs)
-        assert (score.right, score.support, score.predicted) == (hits, hits + missed, hits + false)
+        assert (score.correct, score.support, score.predicted) == (hits, hits + missed, hits + false)
         if hits + missed == 0:
             assert (score.precision, score.recall, score.f1) == (None, None, None)
             continue

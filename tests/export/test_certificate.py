@@ -18,7 +18,7 @@ from zoo.contract.errors import ExportError
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Dataset
 from zoo.data.batches import read_item
-from zoo.data.datasets import load_split
+from zoo.data.datasets import load_dataset
 from zoo.data.images import fit_image
 from zoo.files.card import read_card
 from zoo_export.probes.probe_recipe import describe, input_digest, make_image
@@ -75,7 +75,7 @@ def test_the_probes_are_made_again_from_the_manifest_alone(registry, lenet, tmp_
             for words in probe["images"]:
                 if " test " in words:
                     name, _, index = words.split()
-                    dataset = load_split(registry.find(Dataset, name), tmp_path, "test")
+                    dataset = load_dataset(registry.find(Dataset, name), tmp_path, "test")
                     fitted = fit_image(read_item(dataset, int(index))[0], preprocess)
                     images.append(normalise_array(fitted[None], preprocess))
                 else:

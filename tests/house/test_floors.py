@@ -20,9 +20,10 @@ FLOORS = {
     "report": 6,
     "training": 7,
     "testing": 8,
-    "cli": 9,
-    "__main__": 10,  # `python -m zoo`
-    "": 10,  # zoo/__init__.py, the face of the package
+    "api": 9,
+    "cli": 10,
+    "__main__": 11,  # `python -m zoo`
+    "": 11,  # zoo/__init__.py, the face of the package
 }
 WITH_TENSORS = 3  # folders below know neither torch nor numpy, but for the files named here
 READS_TENSORS = {"files/weights.py"}

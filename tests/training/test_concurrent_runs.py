@@ -8,7 +8,7 @@ import pytest
 
 from zoo.contract.callback import Callback
 from zoo.contract.errors import TrainingError
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.registry.registry import Registry
 from zoo.training.job import run_job
 from zoo.training.prepare import RunPaths
@@ -56,7 +56,7 @@ def test_one_that_began_while_the_data_was_read_is_found_too(
         run_job(small, recipe(), paths("same"), callback(on_epoch=stop))
     held = []
 
-    def meanwhile(_: Data) -> None:
+    def meanwhile(_: LoadedDataset) -> None:
         held.append(Run.reopen(Path("runs/same")))
 
     with pytest.raises(TrainingError, match="runs/same"):

@@ -205,9 +205,9 @@ def test_other_architectures_and_tensors_that_do_not_fit_are_refused_and_named(
     kit: Registry, recipe: Make, paths: Put, first: Path
 ) -> None:
     for fields, says in (
-        ({"architecture": "twin"}, "are of kit:net, not of kit:twin"),
+        ({"architecture": "twin"}, "kit:net.*kit:twin"),
         ({"params": {"width": 4}}, r"0\.weight \(8, 1, 3, 3\) torch.float32 for \(4, 1, 3, 3\) has another shape"),
-        ({"initial_checkpoint": f"{first}@00000000"}, "and it says 00000000"),
+        ({"initial_checkpoint": f"{first}@00000000"}, "00000000"),
     ):
         with pytest.raises(WeightsError, match=says):
             run_job(kit, recipe(**{"initial_checkpoint": str(first), **fields}), paths("second"))
@@ -223,14 +223,12 @@ def test_other_architectures_and_tensors_that_do_not_fit_are_refused_and_named(
     assert not Path("runs/second").exists()
 
 
-def test_freezing_without_weights_to_begin_from_is_refused(recipe: Make) -> None:
-    with pytest.raises(UsageError, match="none are said"):
+def test_freeze_requires_initial_weights(recipe: Make) -> None:
+    with pytest.raises(UsageError, match="`--initial-checkpoint`"):
         recipe(freeze=True)
 
 
 @pytest.mark.parametrize("more", [{"layer_decay": 0.5}, {"opt": "muon"}], ids=lambda more: next(iter(more)))
-def test_what_is_for_the_layers_below_the_head_is_refused_where_they_are_frozen(
-    recipe: Make, more: dict[str, object]
-) -> None:
-    with pytest.raises(UsageError, match=f"{more.get('opt', 'layer_decay')} is for the layers below"):
+def test_freeze_excludes_layer_decay_and_muon(recipe: Make, more: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="`--freeze` trains only the head"):
         recipe(initial_checkpoint="net.first", freeze=True, **more)

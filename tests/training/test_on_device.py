@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Loss
 from zoo.data.batches import Batch, InMemorySplit
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.evaluation.evaluate import evaluate
 from zoo.models.losses import build_loss
 from zoo.registry.discovery import discover
@@ -66,7 +66,7 @@ def taken(recipe: Recipe, loss: str, **params: object) -> State:
     labels = torch.arange(160) % 10
     images = torch.empty(160, 3, 16, 16, dtype=torch.uint8)
     here, there = InMemorySplit(images, labels), InMemorySplit(images.to(META), labels.to(META))
-    data = Data(name="grey", classes=tuple("abcdefghij"), preprocess=PREPROCESS, train=here, test=here)
+    data = LoadedDataset(name="grey", classes=tuple("abcdefghij"), preprocess=PREPROCESS, train=here, test=here)
     with META:
         state = State.initial(CifarResNet(num_classes=10, in_channels=3, depth=8), recipe, META)
     plan = make_plan(recipe, data, True)

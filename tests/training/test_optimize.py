@@ -9,7 +9,7 @@ from torch.optim import Muon
 from zoo.contract.errors import UsageError
 from zoo.training.optim.ema import ModelEma
 from zoo.training.optim.muon import WholeMuon
-from zoo.training.optim.optimizers import make_optimizers, set_lr
+from zoo.training.optim.param_groups import make_optimizers, set_lr
 from zoo.training.recipe.recipe import Recipe
 
 
@@ -84,7 +84,7 @@ def test_muon_takes_what_is_hidden_wherever_the_head_is_registered() -> None:
 
 def test_muon_is_refused_where_nothing_is_hidden() -> None:
     for module in (nn.Linear(4, 3), nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3))):
-        with pytest.raises(UsageError, match="this model has none between the image and the logits"):
+        with pytest.raises(UsageError, match="hidden weights"):
             make_optimizers(module, recipe(opt="muon"))
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from zoo.contract.errors import PluginError, TrainingError, UsageError
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import InMemorySplit
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.evaluation.evaluate import evaluate
 from zoo.training import signals as signals_module
 from zoo.training.distributed.ddp import broadcast_checkpoint, check_batch_size, check_same_on_all_ranks, shard
@@ -121,7 +121,7 @@ def test_distributed_evaluation_equals_that_of_one_process(n: int) -> None:
     images = torch.randint(0, 256, (n, 1, 8, 8), dtype=torch.uint8)
     held = InMemorySplit(images, torch.randint(0, 7, (n,)))
     preprocess = Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,))
-    data = Data("noise", tuple("abcdefg"), preprocess, held, held)
+    data = LoadedDataset("noise", tuple("abcdefg"), preprocess, held, held)
     loss = nn.CrossEntropyLoss()
 
     def model(rank: int) -> nn.Module:
@@ -138,7 +138,7 @@ def test_distributed_evaluation_equals_that_of_one_process(n: int) -> None:
         assert torch.equal(found.confusion, expected.confusion) and found.top5 == expected.top5
         assert found.loss == pytest.approx(expected.loss, rel=1e-6) and found.loss == results[0].loss
         assert torch.equal(found.calibration.count, expected.calibration.count)
-        assert torch.equal(found.calibration.right, expected.calibration.right)
+        assert torch.equal(found.calibration.correct, expected.calibration.correct)
         assert found.calibration.error() == pytest.approx(expected.calibration.error(), abs=1e-6)
 
 

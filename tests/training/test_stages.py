@@ -13,7 +13,8 @@ from zoo.models.build import build_model
 from zoo.registry.registry import Registry
 from zoo.training.optim.head import head_names
 from zoo.training.optim.layer_decay import lr_scales, stages
-from zoo.training.optim.optimizers import BESIDE_MUON, make_optimizers, set_lr, weights
+from zoo.training.optim.optimizers import OPTIMIZERS
+from zoo.training.optim.param_groups import make_optimizers, set_lr, weights
 from zoo.training.recipe.recipe import Recipe
 
 
@@ -105,7 +106,7 @@ def test_the_rate_of_each_parameter_falls_by_stage_and_what_is_not_decayed_stays
     depths = {"head": 0, "encoder.layers.layer1": 1, "encoder.norm": 1, "encoder.layers.layer0": 2}
     for name, parameter in module.named_parameters():
         depth = next((depth for part, depth in depths.items() if name.startswith(part)), 3)
-        slower = BESIDE_MUON if parameter.data_ptr() in beside else 1.0
+        slower = OPTIMIZERS["muon"].adamw_lr_scale if parameter.data_ptr() in beside else 1.0
         assert rates.pop(parameter.data_ptr()) == pytest.approx(slower * 0.1 * 0.5**depth), name
     assert not rates
     decayed = {parameter.data_ptr() for parameter in weights(dict(module.named_parameters()))}

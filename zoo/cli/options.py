@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli.grouped_options import AliasedOption
+
 if TYPE_CHECKING:
     from zoo.models.load import BuildArgs
 
@@ -15,37 +17,53 @@ class Number(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
-        return self.fail(f"{value!r} is no number.", param, ctx) if math.isnan(number) else number
+        return self.fail(f"{value!r} is not a number.", param, ctx) if math.isnan(number) else number
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
 data_root_option = click.option(
     "--data-root",
     type=click.Path(path_type=Path),
-    help="Folder that holds the data sets.  [default: $ZOO_DATA, else a folder in your cache]",
+    help="Folder of the data sets.  [default: $ZOO_DATA, else a folder in your cache]",
 )
-download_option = click.option("--download", is_flag=True, help="Fetch the data set where it is missing.")
-device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+download_option = click.option("--download", is_flag=True, help="Download the data set if it is missing.")
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="Device: auto, cpu, cuda, cuda:N or mps."
+)
 workers_option = click.option(
-    "--workers", "-j", type=click.IntRange(0), help="Processes that read images.  [default: the cores, 8 at most]"
+    "--workers", "-j", type=click.IntRange(0), help="Number of processes that read images.  [default: cores, at most 8]"
 )
 memory_limit_option = click.option(
     "--memory-limit",
     type=Number(0),
     default=4.0,
     show_default=True,
-    help="GiB of decoded images to hold in memory; a larger split is read anew in each epoch.",
+    help="Keep up to this many GiB of decoded images in memory; a larger split is read again in each epoch.",
 )
-cache_option = click.option(
-    "--cache/--no-cache", default=True, help="Keep decoded images on the disk for the next time.  [default: cache]"
-)
-force_option = click.option("--force", is_flag=True, help="Replace what is there.")
+cache_option = click.option("--cache/--no-cache", default=True, help="Cache decoded images on disk.  [default: on]")
+force_option = click.option("--force", is_flag=True, help="Overwrite existing files.")
 param_option = click.option(
-    "--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the architecture."
+    "--param",
+    "-p",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a parameter of the architecture; can be repeated.",
 )
-image_size_option = click.option("--img-size", "image_size", type=click.IntRange(1), help="Height and width in pixels.")
-channels_option = click.option("--channels", type=click.IntRange(1), help="1 for grey, 3 for RGB.")
-num_classes_option = click.option("--num-classes", type=click.IntRange(1), help="Classes of a fresh model.")
+image_size_option = click.option(
+    "--img-size",
+    "image_size",
+    cls=AliasedOption,
+    aliases=["--image-size"],
+    type=click.IntRange(1),
+    help="Height and width of the images in pixels.",
+)
+channels_option = click.option(
+    "--channels", type=click.IntRange(1), help="Number of image channels: 1 for greyscale, 3 for RGB."
+)
+num_classes_option = click.option(
+    "--num-classes", type=click.IntRange(1), help="Number of classes of a model without weights."
+)
 
 
 def fresh(

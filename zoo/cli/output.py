@@ -8,11 +8,7 @@ from typing import Any
 
 import click
 
-
-def plain(text: object) -> str:
-    """`text` on one line, with nothing in it that a terminal would obey: names and cards may come from anywhere."""
-    return "".join(mark if mark.isprintable() else " " if mark.isspace() else "\ufffd" for mark in str(text))
-
+from zoo.contract.printable import plain as plain
 
 NUMBER = re.compile(r"([\d,.]+( %| kB| MB)?|n/a|\d+(×\d+)+)?")  # what a column of figures holds
 

@@ -1,6 +1,5 @@
-"""From a command line to the recipe it asks for: a file's or a card's, over which flags win."""
+"""From the options of `zoo train` to a recipe: flags over the values of a file or a card."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,51 +7,43 @@ if TYPE_CHECKING:
     from zoo.registry.registry import Registry
     from zoo.training.recipe.recipe import Recipe
 
-GOES_WITH = {  # what a recipe says of its own choice, and means nothing beside another
-    "architecture": ("params",),
-    "loss": ("loss_params",),
-    "opt": ("lr", "weight_decay", "momentum"),
-}
 
-
-def asked_recipe(registry: "Registry", options: dict[str, Any]) -> "Recipe":
-    """The recipe that the options of `zoo train` ask for.
+def recipe_from_options(registry: "Registry", options: dict[str, Any]) -> "Recipe":
+    """The recipe of the options of `zoo train`.
 
     Args:
-        options: `recipe` and `like`, paths or `None`, and every field of a recipe, `None` or empty where not given.
+        options: `recipe` and `like`, paths or `None`; `smoothing`, a number or `None`; and every field of a recipe,
+            `None` or empty where it is not on the command line.
 
     Raises:
-        ZooError: it names what is not there, or what does not go together.
+        ZooError: a name is unknown, a value is out of range, or two values exclude each other.
     """
     from zoo.contract.errors import UsageError
     from zoo.contract.params import check_params, parse_params
     from zoo.contract.specs import Architecture, Dataset, Loss
-    from zoo.training.recipe.recipe import Recipe
+    from zoo.training.recipe.overrides import with_overrides
+    from zoo.training.recipe.recipe import FIELDS, Recipe
 
-    file, like = options.pop("recipe"), options.pop("like")
+    file, like, smoothing = options.pop("recipe"), options.pop("like"), options.pop("smoothing")
     if file is not None and like is not None:
-        raise UsageError("--recipe and --like each say a whole recipe.", "Say one of them.")
-    given = _given(file, like)
-    params = {name: options.pop(name) for name in ("params", "loss_params")}
-    given = _without_others(given, options)
-    fields = {**given, **{name: value for name, value in options.items() if value is not None}}
+        raise UsageError("`--recipe` and `--like` exclude each other.", "Leave one of them out.")
+    texts = {name: options.pop(name) for name in ("params", "loss_params")}
+    texts["loss_params"] = _with_smoothing(texts["loss_params"], smoothing)
+    fields = with_overrides(_values(file, like), options)
     for name, flag in (("architecture", "ARCHITECTURE"), ("data", "--data")):
         if name not in fields:
-            raise UsageError(f"The {name} to train is not said.", f"Say {flag}, or a --recipe that names it.")
+            raise UsageError(f"{flag} is missing.", f"Add {flag}, or a --recipe that sets {name}.")
+    architecture = registry.find(Architecture, fields["architecture"]).spec
     registry.find(Dataset, fields["data"])
+    loss = registry.find(Loss, fields.get("loss", FIELDS["loss"].default)).spec
     if fields.get("initial_checkpoint") and "params" not in fields:
-        fields["params"] = _params_of(
-            fields["initial_checkpoint"], registry.find(Architecture, fields["architecture"]).spec.name
-        )
-    for name, spec in (
-        ("params", registry.find(Architecture, fields["architecture"]).spec),
-        ("loss_params", registry.find(Loss, fields.get("loss", Recipe.loss)).spec),
-    ):
-        fields[name] = {**check_params(spec, fields.get(name, {})), **parse_params(spec, params[name])}
+        fields["params"] = _params_of(fields["initial_checkpoint"], architecture.name)
+    for name, spec in (("params", architecture), ("loss_params", loss)):
+        fields[name] = {**check_params(spec, fields.get(name, {})), **parse_params(spec, texts[name])}
     return Recipe(**fields)
 
 
-def _given(file: Path | None, like: str | None) -> dict[str, Any]:
+def _values(file: Path | None, like: str | None) -> dict[str, Any]:
     from zoo.files.card import read_card
     from zoo.files.folders import find_weights
     from zoo.training.recipe.file import read_recipe_file, recipe_of_card
@@ -65,29 +56,24 @@ def _given(file: Path | None, like: str | None) -> dict[str, Any]:
     return {}
 
 
-def _without_others(given: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
-    """What a file or card says, without what goes with a choice of its own where a flag makes another."""
-    from zoo.training.recipe.recipe import OF_SCHEDULES
+def _with_smoothing(loss_params: tuple[str, ...], smoothing: float | None) -> tuple[str, ...]:
+    from zoo.cli.recipe_options import SMOOTHING
+    from zoo.contract.errors import UsageError
 
-    def differs(name: str) -> bool:
-        return said[name] is not None and _bare(given.get(name, said[name])) != _bare(said[name])
-
-    gone = {name for choice, names in GOES_WITH.items() if differs(choice) for name in names}
-    if differs("sched"):
-        gone |= {name for name, schedules in OF_SCHEDULES.items() if said["sched"] not in schedules}
-    return {name: value for name, value in given.items() if name not in gone}
-
-
-def _bare(name: str) -> str:
-    """A name without the plugin that may be said before it."""
-    return name.rpartition(":")[2]
+    if smoothing is None:
+        return loss_params
+    if any(text.partition("=")[0] == SMOOTHING for text in loss_params):
+        raise UsageError(
+            f"`--smoothing` and `--loss-param {SMOOTHING}=` set the same parameter.", "Leave one of them out."
+        )
+    return (*loss_params, f"{SMOOTHING}={smoothing}")
 
 
-def _params_of(init: str, architecture: str) -> dict[str, Any]:
-    """The parameters that weights to begin from were built with, if they are of that architecture."""
+def _params_of(initial_checkpoint: str, architecture: str) -> dict[str, Any]:
+    """The parameters that the initial weights were built with, if they are of that architecture."""
     from zoo.files.card import read_card
     from zoo.files.folders import find_weights
     from zoo.training.initial_weights import split_init
 
-    card, _ = read_card(find_weights(split_init(init)[0]))
+    card, _ = read_card(find_weights(split_init(initial_checkpoint)[0]))
     return dict(card.params) if card.architecture == architecture else {}

@@ -33,6 +33,7 @@ class ZooError(Exception):
         super().__init__(cause)
         self.cause = cause
         self.next_step = next_step
+        self.add_note(next_step)  # which a traceback shows below the cause
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Both sentences travel when a worker process hands the error over."""

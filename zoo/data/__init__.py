@@ -1,1 +1,1 @@
-"""From the name of a data set to batches of uint8 images on the device."""
+"""Load a data set by name, and iterate over it in batches of uint8 images on the device."""

@@ -1,4 +1,4 @@
-"""Labelled images as batches on the device, and what a data set gives them from."""
+"""A split as batches of labelled images on the device, and the map-style data set that it is read from."""
 
 import operator
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class MapDataset(Protocol):
 
 
 class Batches(Protocol):
-    """One split, ready to be gone through any number of times, once at a time."""
+    """One split. It can be iterated over any number of times, one iteration at a time."""
 
     @property
     def n(self) -> int:
@@ -29,15 +29,18 @@ class Batches(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """The class of each image, int64 `[N]`, in the stored order, on any device."""
+        """The class index of each image, int64 `[N]`, in stored order, on any device."""
 
     def epoch(self, batch_size: int, order: Tensor | None = None) -> Iterator[Batch]:
-        """Batches in the given order of indices (int64 `[M]`), or in the stored order; the last may be smaller."""
+        """Yield batches of the images with the indices `order` (int64 `[M]`), in that order.
+
+        The default is every image in stored order. The last batch may be smaller.
+        """
 
 
 @dataclass(frozen=True)
 class InMemorySplit:
-    """A split held as one uint8 tensor `[N, C, H, W]` on the device."""
+    """A split in memory: one uint8 tensor `[N, C, H, W]` on the device."""
 
     images: Tensor
     labels: Tensor
@@ -50,21 +53,21 @@ class InMemorySplit:
         if order is None:
             yield from zip(torch.split(self.images, batch_size), torch.split(self.labels, batch_size), strict=True)
             return
-        for chosen in torch.split(order.to(self.labels.device), batch_size):
-            yield self.images.index_select(0, chosen), self.labels.index_select(0, chosen)
+        for indices in torch.split(order.to(self.labels.device), batch_size):
+            yield self.images.index_select(0, indices), self.labels.index_select(0, indices)
 
 
 def read_item(dataset: MapDataset, index: int) -> tuple[Any, int]:
-    """One image and its class index, as the data set gives them.
+    """Return one image and its class index, as the data set returns them.
 
     Raises:
-        DataError: the data set's code raised, or gave something else.
+        DataError: the data set's code raised an exception, or the label is not an integer.
     """
     try:
         image, label = dataset[index]
         if not hasattr(label, "__index__") or (isinstance(label, Tensor) and label.is_floating_point()):
             raise DataError(
-                f"The data set gave image {index} the label {str(label)[:60]!r}, which is no whole number.",
+                f"The data set returned the label {str(label)[:60]!r} for image {index}, which is not an integer.",
                 "Correct the plugin that provides the data set.",
             )
         return image, int(torch.tensor(operator.index(label)))
@@ -73,23 +76,28 @@ def read_item(dataset: MapDataset, index: int) -> tuple[Any, int]:
     except (Exception, SystemExit) as error:
         raise DataError(
             f"The data set raised {type(error).__name__} for image {index}: {error}",
-            "Check the files at --data-root, or the plugin that provides the data set.",
+            "Check the files in --data-root, or the plugin that provides the data set.",
         ) from error
 
 
 def label_counts(batches: Batches, num_classes: int) -> list[int]:
-    """How many images of each class there are."""
+    """Return the number of images of each class."""
     counts: list[int] = torch.bincount(batches.labels.cpu(), minlength=num_classes).tolist()
     return counts
 
 
 def check_labels(labels: Tensor, num_classes: int) -> None:
-    """Raise `DataError` where a label is no class: on a GPU it would take the process down."""
+    """Check that every label is in `[0, num_classes)`. On a GPU, a label out of range would end the process.
+
+    Raises:
+        DataError: a label is out of range.
+    """
     if not len(labels):
         return
     lowest, highest = int(labels.min()), int(labels.max())
     if lowest < 0 or highest >= num_classes:
         raise DataError(
-            f"The data set has the label {lowest if lowest < 0 else highest}, and {num_classes} classes from 0.",
+            f"The data set has the label {lowest if lowest < 0 else highest}, but only {num_classes} classes, "
+            "numbered from 0.",
             "Correct the labels, or the class names that the data set declares.",
         )

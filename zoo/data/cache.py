@@ -1,6 +1,6 @@
-"""Decoded images on the disk: one safetensors file for each split and image size, in a plain folder.
+"""A cache of decoded images on disk: one safetensors file per split and image size.
 
-A file says what it was made from. One that is stale, damaged or of another release is made again in its place.
+Each file records the fingerprint of its source. A file that is stale, damaged or of another release is replaced.
 """
 
 import hashlib
@@ -25,93 +25,93 @@ from zoo.files.folders import decoded_folder
 from zoo.files.header import TensorInfo, read_header
 from zoo.files.weights import tensors_digest
 
-FORMAT = 2
+FORMAT = 3
 KEY, SEAL = "zoo_decoded", "zoo_sha256"
 DTYPES = {"U8": np.uint8, "I64": np.int64}
 
 
 @dataclass(frozen=True)
 class Cache:
-    """Where the decoded images of one split lie, and what they must have been made from.
+    """The cache file of one split.
 
     Args:
-        path: the file, there or not.
-        made_from: a fingerprint.
+        path: the file, which need not exist.
+        fingerprint: of the source; a file with another fingerprint is stale.
     """
 
     path: Path
-    made_from: str
+    fingerprint: str
 
     @classmethod
     def of(
         cls, source: str, dataset: MapDataset, labels: Tensor | None, preprocess: Preprocess, *, with_images: bool
     ) -> "Cache | None":
-        """The cache of a split; `None` where the data set does not say which files it is made from.
+        """Return the cache of a split; `None` if the data set does not name the files that it reads.
 
         Args:
-            source: what tells this split from all others: its data set, folder and name.
-            with_images: whether the images themselves are kept, or only what is known of them.
+            source: identifies the split: its data set, folder and name.
+            with_images: store the images; otherwise only labels, statistics and corrupt images.
         """
-        made_from = fingerprint(dataset, labels, preprocess)
-        if made_from is None:
+        source_fingerprint = fingerprint(dataset, labels, preprocess)
+        if source_fingerprint is None:
             return None
-        place = hashlib.sha256(json.dumps([source, with_images, *geometry(preprocess)]).encode()).hexdigest()[:32]
-        return cls(decoded_folder() / f"{place}.safetensors", made_from)
+        key = hashlib.sha256(json.dumps([source, with_images, *geometry(preprocess)]).encode()).hexdigest()[:32]
+        return cls(decoded_folder() / f"{key}.safetensors", source_fingerprint)
 
-    def read(self, usable: Callable[[int], bool]) -> tuple[Scan, Tensor | None] | None:
-        """What was stored, with images uint8 `[N, C, H, W]` if they are kept; `None` where nothing can be used.
+    def read(self, can_read: Callable[[int], bool]) -> tuple[Scan, Tensor | None] | None:
+        """Return the scan and, if stored, the images, uint8 `[N, C, H, W]`; `None` if the file is not usable.
 
         Args:
-            usable: says whether an image that could not be used can be now.
+            can_read: returns whether the image with this index can be read now. It is called for corrupt images.
         """
         try:
             header = read_header(self.path)
-            said = json.loads(header.metadata[KEY])
-            if header.metadata[SEAL] != _sha256(header.metadata[KEY]) or said["format"] != FORMAT:
+            stored = json.loads(header.metadata[KEY])
+            if header.metadata[SEAL] != _sha256(header.metadata[KEY]) or stored["format"] != FORMAT:
                 return None
-            if said["made_from"] != self.made_from:
+            if stored["fingerprint"] != self.fingerprint:
                 return None
             with self.path.open("rb") as file:
                 tensors = {name: _read(file, info) for name, info in header.tensors.items()}
-            if tensors_digest(tensors) != said["digest"]:
+            if tensors_digest(tensors) != stored["digest"]:
                 return None
-            corrupt = {int(index): str(cause) for index, cause in said["corrupt"]}
-            moments = Moments(int(said["pixels"]), tensors["sums"], tensors["squares"])
-            found = Scan(tensors["labels"], corrupt, moments, int(said["checksum"]))
+            corrupt = {int(index): str(cause) for index, cause in stored["corrupt"]}
+            moments = Moments(int(stored["pixels"]), tensors["sums"], tensors["squares"])
+            scan = Scan(tensors["labels"], corrupt, moments, int(stored["checksum"]))
         except (WeightsError, OSError, ValueError, KeyError, TypeError):
             return None
-        if any(map(usable, corrupt)):  # it was not to be had at the time, and is now
+        if any(map(can_read, corrupt)):  # e.g. a disk that was not mounted when the file was written
             return None
-        return found, tensors.get("images")
+        return scan, tensors.get("images")
 
-    def write(self, found: Scan, images: Tensor | None) -> str | None:
-        """Store what was found; why that failed, where it did. It may be said and is no error."""
-        assert found.moments is not None
-        tensors = {"labels": found.labels, "sums": found.moments.sums, "squares": found.moments.squares}
+    def write(self, scan: Scan, images: Tensor | None) -> str | None:
+        """Store a scan and its images. A failure is not an error: its cause is returned, else `None`."""
+        assert scan.moments is not None
+        tensors = {"labels": scan.labels, "sums": scan.moments.sums, "squares": scan.moments.squares}
         tensors |= {} if images is None else {"images": images}
-        said = {
+        header = {
             "format": FORMAT,
-            "made_from": self.made_from,
+            "fingerprint": self.fingerprint,
             "digest": tensors_digest(tensors),
-            "corrupt": list(found.corrupt.items()),
-            "pixels": found.moments.count,
-            "checksum": found.checksum,
+            "corrupt": list(scan.corrupt.items()),
+            "pixels": scan.moments.count,
+            "checksum": scan.checksum,
         }
-        text = json.dumps(said)
+        text = json.dumps(header)
         try:
             with replacing_file(self.path) as temporary:
                 safetensors.torch.save_file(tensors, temporary, {KEY: text, SEAL: _sha256(text)})
         except OutputError as error:
             return error.cause
-        except safetensors.SafetensorError as error:  # how it says that the disk is full
+        except safetensors.SafetensorError as error:  # e.g. the disk is full
             return f"{self.path} could not be written: {error}."
         return None
 
 
 def _read(file: BinaryIO, info: TensorInfo) -> Tensor:
-    kind = np.dtype(DTYPES[info.dtype])
+    dtype = np.dtype(DTYPES[info.dtype])
     file.seek(info.begin)
-    values = np.fromfile(file, kind, (info.end - info.begin) // kind.itemsize)
+    values = np.fromfile(file, dtype, (info.end - info.begin) // dtype.itemsize)
     return torch.from_numpy(values.reshape(info.shape))
 
 

@@ -1,49 +1,44 @@
-"""Images that cannot be read: all of them are named at once, and training without them has to be asked for."""
+"""Report corrupt images: all of them in one error, unless `--skip-corrupt` leaves them out."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from zoo.contract.errors import DataError
+from zoo.data.load_split import LoadedSplit
 
-NAMED = 10
-
-
-class Looked(Protocol):
-    """A split that was looked through."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def total(self) -> int: ...
-    @property
-    def corrupt(self) -> tuple[str, ...]: ...
+LISTED = 10  # images named in a message
 
 
-def refuse_corrupt(splits: Sequence[Looked], *, skip: bool) -> None:
-    """Raise where an image of these splits cannot be read.
+def refuse_corrupt(splits: Sequence[LoadedSplit], *, skip: bool) -> None:
+    """Raise an error if an image of these splits cannot be read.
 
     Args:
-        skip: they are to be left out; then only a split of which nothing is left is an error.
+        skip: leave corrupt images out. Then only a split without any readable image is an error.
 
     Raises:
-        DataError: it names the first ten, and says how many more there are.
+        DataError: names the first ten corrupt images, and how many more there are.
     """
     bad = [split for split in splits if split.corrupt]
     if not bad or (skip and all(len(split.corrupt) < split.total for split in bad)):
         return
     raise DataError(
-        f"{counted(bad)} cannot be read: {named(bad)}",
-        "Mend or remove these files." if skip else "Mend or remove these files, or say --skip-corrupt to go without.",
+        f"{_counts(bad)} cannot be read: {_causes(bad)}",
+        "Repair or remove these files." if skip else "Repair or remove these files, or use --skip-corrupt.",
     )
 
 
-def counted(splits: Sequence[Looked]) -> str:
-    """How many images of which split cannot be read: `3 of 120 train images`."""
+def corrupt_warning(splits: Sequence[LoadedSplit]) -> list[str]:
+    """Return a warning line that names the corrupt images left out of these splits; no line if there are none."""
+    bad = [split for split in splits if split.corrupt]
+    return [f"warning: {_counts(bad)} cannot be read and are left out: {_causes(bad)}"] if bad else []
+
+
+def _counts(splits: Sequence[LoadedSplit]) -> str:
+    """Format the number of corrupt images of each split: `3 of 120 train images`."""
     return " and ".join(f"{len(split.corrupt):,} of {split.total:,} {split.name} images" for split in splits)
 
 
-def named(splits: Sequence[Looked]) -> str:
-    """Which they are and why, in one line: ten, and how many more."""
+def _causes(splits: Sequence[LoadedSplit]) -> str:
+    """Format the first ten causes in one line, and the number of the others."""
     causes = [" ".join(cause.split()).removesuffix(".") for split in splits for cause in split.corrupt]
-    more = len(causes) - NAMED
-    return "; ".join([*causes[:NAMED], *([f"and {more:,} more"] if more > 0 else [])]) + "."
+    more = len(causes) - LISTED
+    return "; ".join([*causes[:LISTED], *([f"and {more:,} more"] if more > 0 else [])]) + "."

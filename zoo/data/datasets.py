@@ -1,6 +1,6 @@
-"""From the name of a data set to its two splits, fitted to an architecture."""
+"""Load a data set by name: its two splits, with the preprocessing that an architecture needs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,26 +13,26 @@ from zoo.contract.errors import DataError, ZooError
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Architecture, Dataset
 from zoo.data.batches import Batches, MapDataset, read_item
-from zoo.data.corrupt import counted, named, refuse_corrupt
-from zoo.data.fitting import ImageStats, InputOverrides, fit
-from zoo.data.images import picture
-from zoo.data.load_split import Reading, Split, hold
+from zoo.data.corrupt import corrupt_warning, refuse_corrupt
+from zoo.data.fitting import ImageStats, InputOverrides, fit_preprocess
+from zoo.data.images import as_pil_image
+from zoo.data.load_split import LoadedSplit, ReadOptions, load_split
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
 
-SAMPLE = 512  # images, spread over the split, looked at where a data set does not say what it holds
+SAMPLED = 512  # images, spread over the split, whose shapes decide the input shape if the spec has none
 
 
 @dataclass
-class Data:
-    """A data set fitted to an architecture.
+class LoadedDataset:
+    """Both splits of a data set, and the preprocessing for an architecture.
 
-    `train` and `test` hold uint8 images; `preprocess` says how they become the model's float32 input.
+    `train` and `test` yield uint8 images; `preprocess` converts them to the model's float32 input.
 
     Args:
-        skipped: of each split by name, how many images were left out because they cannot be read.
-        notes: what a person should know of how it was read, a line each.
-        checksums: of each split by name, of the pixels and labels in order.
+        skipped: for each split with corrupt images, how many were left out.
+        notes: remarks for the user on how the data set was read, a line each.
+        checksums: for each split, the checksum of the pixels and labels in order.
     """
 
     name: str
@@ -45,81 +45,82 @@ class Data:
     checksums: Mapping[str, int] = field(default_factory=dict)
 
 
-def open_data(
+def open_dataset(
     entry: Entry[Dataset],
     architecture: Architecture,
     root: Path,
     device: torch.device,
     *,
-    wanted: InputOverrides | None = None,
+    overrides: InputOverrides | None = None,
     download: bool = False,
-    reading: Reading | None = None,
-) -> Data:
-    """Load both splits of a data set for training `architecture`. Every image is read once, unless a cache has it.
+    options: ReadOptions | None = None,
+) -> LoadedDataset:
+    """Load both splits of a data set for training `architecture`. Every image is read once, or taken from the cache.
+
+    Args:
+        root: the folder that contains the data set.
+        overrides: image size and channels that the user chose.
+        download: download the data set if it is missing.
 
     Raises:
-        DataError: the files are missing or unsound, or there is one class only; every image that cannot be read is
-            named, unless it is to be skipped.
-        UsageError: the size or channels asked for do not go with the architecture.
+        DataError: files are missing or invalid, the data set has a single class, or images are corrupt and
+            `options.skip_corrupt` is not set.
+        UsageError: the architecture does not accept the size or channels in `overrides`.
     """
-    train, test = (load_split(entry, root, split, download) for split in ("train", "test"))
-    classes = class_names(entry, train)
-    preprocess = fit(architecture, _look(entry.spec, train), wanted or InputOverrides())
+    datasets = {split: load_dataset(entry, root, split, download) for split in ("train", "test")}
+    classes = class_names(entry, datasets["train"])
+    preprocess = fit_preprocess(
+        architecture, _image_stats(entry.spec, datasets["train"]), overrides or InputOverrides()
+    )
     if len(classes) == 1:
         raise DataError(
-            f"The data set {entry.spec.name} has only one class, {classes[0]}, so there is nothing to tell apart.",
-            "Give it a second class.",
+            f"The data set {entry.spec.name} has only one class, {classes[0]}.",
+            "Add images of a second class; a classifier needs at least two.",
         )
     splits = [
-        hold_split(entry, root, split, data, preprocess, len(classes), device, reading)
-        for split, data in (("train", train), ("test", test))
+        open_split(entry, root, split, dataset, preprocess, len(classes), device, options)
+        for split, dataset in datasets.items()
     ]
-    refuse_corrupt(splits, skip=reading is not None and reading.skip_corrupt)
+    refuse_corrupt(splits, skip=options is not None and options.skip_corrupt)
     if not entry.spec.mean or len(entry.spec.mean) != preprocess.channels:
         mean, std = splits[0].moments().mean_and_std()
         preprocess = replace(preprocess, mean=mean, std=std)
-    bad = [split for split in splits if split.corrupt]
-    return Data(
+    return LoadedDataset(
         name=entry.spec.name,
         classes=classes,
         preprocess=preprocess,
         train=splits[0].batches,
         test=splits[1].batches,
-        skipped={split.name: len(split.corrupt) for split in bad},
+        skipped={split.name: len(split.corrupt) for split in splits if split.corrupt},
         checksums={split.name: split.checksum() for split in splits},
         notes=(
-            *_own_notes(train),
+            *_plugin_notes(datasets["train"]),
             *dict.fromkeys(note for split in splits for note in split.notes),
-            *skipped_note(bad),
+            *corrupt_warning(splits),
         ),
     )
 
 
-def hold_split(
+def open_split(
     entry: Entry[Dataset],
     root: Path,
     split: str,
-    data: MapDataset,
+    dataset: MapDataset,
     preprocess: Preprocess,
     num_classes: int,
     device: torch.device,
-    reading: Reading | None = None,
-) -> Split:
-    """One split, loaded from `root`, made ready; see `hold`."""
+    options: ReadOptions | None = None,
+) -> LoadedSplit:
+    """Load one split of a data set in `root`, with the cache that belongs to it. See `load_split`."""
     source = f"{entry.plugin.distribution} {entry.spec.name} {root.absolute()} {split}"
-    return hold(data, preprocess, num_classes, device, reading, name=split, source=source)
+    return load_split(dataset, preprocess, num_classes, device, options, name=split, source=source)
 
 
-def skipped_note(bad: Sequence[Split]) -> list[str]:
-    """A line that says which images of these splits are left out; none where there are none."""
-    return [f"warning: {counted(bad)} cannot be read and are left out: {named(bad)}"] if bad else []
-
-
-def load_split(entry: Entry[Dataset], root: Path, split: str, download: bool = False) -> MapDataset:
-    """One split, as its plugin gives it.
+def load_dataset(entry: Entry[Dataset], root: Path, split: str, download: bool = False) -> MapDataset:
+    """Call the plugin's `load` for one split.
 
     Raises:
-        DataError: the files are missing or unsound, or the plugin's code raised.
+        DataError: files are missing or invalid, or the plugin's code raised an exception.
     """
     load: Callable[..., MapDataset] = resolve(entry, entry.spec.load)
     try:
@@ -137,39 +138,39 @@ def load_split(entry: Entry[Dataset], root: Path, split: str, download: bool = F
 
 
 def class_names(entry: Entry[Dataset], dataset: MapDataset) -> tuple[str, ...]:
-    """The class names of a data set, from its spec or else from the loaded split.
+    """Return the class names of a data set, from its spec or else from the loaded split.
 
     Raises:
-        DataError: neither says.
+        DataError: neither has class names.
     """
     names = entry.spec.classes or tuple(str(name) for name in getattr(dataset, "classes", ()))
     if not names:
-        raise DataError(f"The data set {entry.spec.name} names no classes.", "Declare classes in its spec.")
+        raise DataError(f"The data set {entry.spec.name} has no class names.", "Declare `classes` in its spec.")
     return names
 
 
-def _own_notes(dataset: MapDataset) -> tuple[str, ...]:
+def _plugin_notes(dataset: MapDataset) -> tuple[str, ...]:
     notes = getattr(dataset, "notes", ())
     return tuple(map(str, notes)) if isinstance(notes, tuple | list) else ()
 
 
-def _look(data: Dataset, train: MapDataset) -> ImageStats:
-    shapes = {data.input_shape} if data.input_shape else set(_shapes(train))
+def _image_stats(spec: Dataset, train: MapDataset) -> ImageStats:
+    shapes = {spec.input_shape} if spec.input_shape else set(_sample_shapes(train))
     sides = {side for shape in shapes for side in shape[1:]}
     return ImageStats(
         channels=max((shape[0] for shape in shapes), default=3),
         side=sides.pop() if len(sides) == 1 else None,
-        mean=data.mean,
-        std=data.std,
+        mean=spec.mean,
+        std=spec.std,
     )
 
 
-def _shapes(data: MapDataset) -> Iterator[tuple[int, int, int]]:
-    for index in range(0, len(data), -(-len(data) // SAMPLE) or 1):  # of all: they may lie class by class
-        with suppress(ZooError):  # what cannot be read is named later, with all the others
-            yield _shape(read_item(data, index)[0])
+def _sample_shapes(dataset: MapDataset) -> Iterator[tuple[int, int, int]]:
+    for index in range(0, len(dataset), -(-len(dataset) // SAMPLED) or 1):  # over all: images may be sorted by class
+        with suppress(ZooError):  # the scan reports all corrupt images
+            yield _shape(read_item(dataset, index)[0])
 
 
-def _shape(image: Any) -> tuple[int, int, int]:
-    seen = picture(image)
-    return (1 if Image.getmodebase(seen.mode) == "L" else 3, seen.height, seen.width)
+def _shape(item: Any) -> tuple[int, int, int]:
+    image = as_pil_image(item)
+    return (1 if Image.getmodebase(image.mode) == "L" else 3, image.height, image.width)

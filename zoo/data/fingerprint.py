@@ -1,4 +1,4 @@
-"""What decides the pixels that a data set of files comes to, as one short text."""
+"""One digest of everything that determines the decoded pixels of a data set of files."""
 
 import hashlib
 import inspect
@@ -17,10 +17,10 @@ from zoo.version import __version__
 
 
 def fingerprint(dataset: MapDataset, labels: Tensor | None, preprocess: Preprocess) -> str | None:
-    """A digest of the files' names, sizes and times, the labels, the size asked for, and the code that reads them.
+    """Hash the files' paths, sizes and times, the labels, the image size, and the code that reads the images.
 
     Returns:
-        64 hex digits, or `None` where the data set does not say which file each image is in (`files`).
+        64 hex digits, or `None` if the data set has no attribute `files` with the file of each image.
     """
     files = getattr(dataset, "files", None)
     if files is None or labels is None or not len(files) == len(labels) == len(dataset):
@@ -28,8 +28,8 @@ def fingerprint(dataset: MapDataset, labels: Tensor | None, preprocess: Preproce
     sha = hashlib.sha256(json.dumps([*_code(dataset), *geometry(preprocess)]).encode())
     for file, label in zip(files, labels.tolist(), strict=True):
         try:
-            seen = os.stat(file)  # noqa: PTH116  (files may be texts)
-            facts = f"{label} {seen.st_size} {seen.st_mtime_ns}"
+            status = os.stat(file)  # noqa: PTH116  (files may be strings)
+            facts = f"{label} {status.st_size} {status.st_mtime_ns}"
         except OSError as error:
             facts = f"{label} {error.errno}"
         sha.update(f"{facts} {os.path.abspath(file)}\0".encode(errors="surrogateescape"))  # noqa: PTH100
@@ -37,7 +37,7 @@ def fingerprint(dataset: MapDataset, labels: Tensor | None, preprocess: Preproce
 
 
 def geometry(preprocess: Preprocess) -> tuple[Any, ...]:
-    """What of the preprocessing decides pixels: not the mean and standard deviation, which are applied later."""
+    """Return the fields of `preprocess` that determine the pixels. Mean and std do not: they are applied later."""
     return preprocess.channels, *preprocess.size, preprocess.shorter_side, preprocess.interpolation
 
 
@@ -48,12 +48,12 @@ def _code(dataset: MapDataset) -> tuple[str, ...]:
         own = [Path(source)] if source else []
     except TypeError:
         own = []
-    beside = sorted(own[0].parent.glob("*.py")) if own and "." in kind.__module__ else own  # the rest of its package
+    package = sorted(own[0].parent.glob("*.py")) if own and "." in kind.__module__ else own  # modules it may import
     return (
         __version__,
         PIL.__version__,
         f"{kind.__module__}.{kind.__qualname__}",
-        *(_sha256(path) for path in (*own, *beside)),
+        *(_sha256(path) for path in (*own, *package)),
         _sha256(Path(images.__file__)),
     )
 

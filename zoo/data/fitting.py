@@ -1,4 +1,4 @@
-"""Choose the preprocessing that goes with an architecture and a data set."""
+"""Choose the preprocessing for an architecture and a data set."""
 
 from dataclasses import dataclass, replace
 
@@ -6,17 +6,17 @@ from zoo.contract.errors import UsageError
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Architecture
 
-LARGEST = 65536  # pixels a side that Preprocess allows
+LARGEST = 65536  # pixels a side; the limit of Preprocess
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageStats:
-    """What is known of a data set's images.
+    """Size, channels and statistics of the images of a data set.
 
     Args:
         channels: 1 or 3.
-        side: in pixels, where all are squares of one size.
-        mean, std: per channel on 0 to 1; empty where they are not known.
+        side: height and width in pixels if all images are squares of one size, else `None`.
+        mean, std: per channel on 0 to 1; empty if unknown.
     """
 
     channels: int
@@ -27,23 +27,25 @@ class ImageStats:
 
 @dataclass(frozen=True, kw_only=True)
 class InputOverrides:
-    """What a user asks of the fit; `None` leaves it to the architecture and the data."""
+    """Image size and channels that the user chose; `None` derives them from the architecture and the data set."""
 
     image_size: int | None = None
     channels: int | None = None
 
 
-def fit(architecture: Architecture, images: ImageStats, wanted: InputOverrides) -> Preprocess:
-    """The data's own size and channels where the architecture takes them, else the architecture's.
+def fit_preprocess(architecture: Architecture, images: ImageStats, overrides: InputOverrides) -> Preprocess:
+    """Return the preprocessing for training `architecture` on these images.
+
+    Size and channels are those of the images if the architecture accepts them, else those of the architecture.
 
     Raises:
-        UsageError: what is wanted is not what the architecture takes.
+        UsageError: the architecture does not accept the size or channels in `overrides`.
     """
-    size = _size(architecture, images.side, wanted.image_size)
-    channels = _channels(architecture, images.channels, wanted.channels)
+    size = _size(architecture, images.side, overrides.image_size)
+    channels = _channels(architecture, images.channels, overrides.channels)
     own = architecture.preprocess
     known = len(images.mean) == channels
-    shorter_side = None if images.side else size  # images that are not all square are cropped, not distorted
+    shorter_side = None if images.side else size  # crop images of varying shape instead of distorting them
     return Preprocess(
         size=(size, size),
         mean=images.mean if known else (0.5,) * channels,
@@ -53,14 +55,14 @@ def fit(architecture: Architecture, images: ImageStats, wanted: InputOverrides) 
     )
 
 
-def fit_alone(architecture: Architecture, wanted: InputOverrides) -> Preprocess:
-    """The architecture's own preprocessing, for a model that no data set goes with.
+def default_preprocess(architecture: Architecture, overrides: InputOverrides) -> Preprocess:
+    """Return the architecture's own preprocessing, for a model without a data set.
 
     Raises:
-        UsageError: what is wanted is not what the architecture takes.
+        UsageError: the architecture does not accept the size or channels in `overrides`.
     """
-    channels = _channels(architecture, architecture.input_shape[0], wanted.channels)
-    size = _size(architecture, None, wanted.image_size)
+    channels = _channels(architecture, architecture.input_shape[0], overrides.channels)
+    size = _size(architecture, None, overrides.image_size)
     own = architecture.preprocess
     if own is None:
         return Preprocess(size=(size, size), mean=(0.5,) * channels, std=(0.5,) * channels)
@@ -72,28 +74,32 @@ def fit_alone(architecture: Architecture, wanted: InputOverrides) -> Preprocess:
     return own
 
 
-def _size(architecture: Architecture, side: int | None, wanted: int | None) -> int:
+def _size(architecture: Architecture, side: int | None, override: int | None) -> int:
     def accepts(size: int) -> bool:
         return size in architecture.sizes if architecture.sizes else architecture.min_size <= size <= LARGEST
 
-    if wanted is not None:
-        if not accepts(wanted):
-            takes = " or ".join(map(str, architecture.sizes)) or f"{architecture.min_size} to {LARGEST}"
-            raise UsageError(f"{architecture.name} takes no images of {wanted} pixels a side.", f"It takes {takes}.")
-        return wanted
+    if override is not None:
+        if not accepts(override):
+            sizes = " or ".join(map(str, architecture.sizes)) or f"from {architecture.min_size} to {LARGEST}"
+            raise UsageError(
+                f"{architecture.name} does not accept images of {override} pixels a side.", f"Choose a size {sizes}."
+            )
+        return override
     return side if side is not None and accepts(side) else architecture.input_shape[1]
 
 
-def _channels(architecture: Architecture, own: int, wanted: int | None) -> int:
-    if wanted is not None:
-        takes = architecture.channels or (1, 3)
-        if wanted not in takes or wanted not in (1, 3):
+def _channels(architecture: Architecture, own: int, override: int | None) -> int:
+    if override is not None:
+        accepted = architecture.channels or (1, 3)
+        if override not in accepted or override not in (1, 3):
             raise UsageError(
-                f"{architecture.name} takes no images of {wanted} channels here.",
-                f"Say --channels {' or '.join(str(count) for count in takes if count in (1, 3))}.",
+                f"{architecture.name} does not accept images of {override} channels here.",
+                f"Use --channels {' or '.join(str(count) for count in accepted if count in (1, 3))}.",
             )
-        return wanted
+        return override
     possible = [count for count in architecture.channels or (own, 3) if count in (1, 3)]
     if not possible:
-        raise UsageError(f"{architecture.name} takes no grey or RGB images.", "Choose an architecture that does.")
+        raise UsageError(
+            f"{architecture.name} accepts neither grey nor RGB images.", "Choose an architecture that does."
+        )
     return own if own in possible else max(possible)

@@ -1,4 +1,4 @@
-"""Images: from a file or array to uint8 `[C, H, W]` of the model's size, and on to normalised float32."""
+"""Read images, resize and crop them to uint8 `[C, H, W]` of the model's size, and normalise them to float32."""
 
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,15 @@ _RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
-THIN = 512  # times its shorter side that an image may be long: it is resized whole, and then cropped
-WIDE = ("PNG", "PPM")  # formats that Pillow may read as 32 bits, and that have 16
+MAX_ASPECT_RATIO = 512  # longer to shorter side; an image is resized whole before it is cropped
+FORMATS_WITH_16_BITS = ("PNG", "PPM")  # 16 bits in the file, for which Pillow may choose its 32-bit mode "I"
 
 
 def open_image(path: Path) -> Image.Image:
-    """Read an image file whole.
+    """Read an image file and decode it.
 
     Raises:
-        DataError: it is missing, no image, truncated, or too large to be one.
+        DataError: the file is missing, not an image, truncated, or has too many pixels.
     """
     try:
         with Image.open(path) as image:
@@ -34,20 +34,21 @@ def open_image(path: Path) -> Image.Image:
     except FileNotFoundError:
         raise DataError(f"There is no image at {path}.", "Check the path.") from None
     except IsADirectoryError:
-        raise DataError(f"{path} is a folder, not an image.", "Name the images in it.") from None
-    except Exception as error:  # decoders raise errors of every kind on damaged files
-        why = "it is no image that can be read" if isinstance(error, UnidentifiedImageError) else _why(error)
-        raise DataError(f"{path} cannot be read: {why}.", "Give a whole PNG, JPEG or similar image.") from None
+        raise DataError(f"{path} is a folder, not an image.", "Pass the images in it.") from None
+    except Exception as error:  # decoders raise many types on damaged files
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "it is not an image in a supported format" if unknown else _reason(error)
+        raise DataError(f"{path} cannot be read: {reason}.", "Use a complete PNG, JPEG or similar image.") from None
 
 
-def _why(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:  # without the path, which is said already
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:  # without the path, which the message already has
         return error.strerror
     return str(error) or type(error).__name__
 
 
 def fit_image(image: Any, preprocess: Preprocess) -> npt.NDArray[np.uint8]:
-    """Convert, resize and crop one image as `preprocess` says.
+    """Convert, resize and crop one image to the channels and size of `preprocess`.
 
     Args:
         image: a PIL image, or a uint8 array `[H, W]`, `[H, W, 1]` or `[H, W, 3]`.
@@ -56,32 +57,35 @@ def fit_image(image: Any, preprocess: Preprocess) -> npt.NDArray[np.uint8]:
         uint8 `[C, H, W]`, contiguous.
 
     Raises:
-        DataError: it is none of these, has pixels of unknown range, or is so thin that it would be enlarged beyond
-            measure.
+        DataError: `image` is none of these, its pixels have no known range, or its aspect ratio exceeds 512.
     """
-    seen = picture(image)
-    box, scaled = placement(seen.size, preprocess)
-    if preprocess.shorter_side is not None and max(scaled) > THIN * min(scaled):
-        raise DataError(f"{_name(seen)} is too thin, {seen.width}×{seen.height} pixels.", "Crop it, or leave it out.")
-    seen = _converted(seen, "L" if preprocess.channels == 1 else "RGB")
-    if seen.size != scaled:
-        seen = seen.resize(scaled, _RESAMPLING[preprocess.interpolation])
-    pixels = np.asarray(seen.crop(box) if box != (0, 0, *scaled) else seen)
+    pil = as_pil_image(image)
+    box, resized = crop_box(pil.size, preprocess)
+    if preprocess.shorter_side is not None and max(resized) > MAX_ASPECT_RATIO * min(resized):
+        raise DataError(
+            f"{_name(pil)} has {pil.width}×{pil.height} pixels; its longer side may be at most {MAX_ASPECT_RATIO} "
+            "times its shorter side.",
+            "Crop the image, or remove it.",
+        )
+    pil = _convert(pil, "L" if preprocess.channels == 1 else "RGB")
+    if pil.size != resized:
+        pil = pil.resize(resized, _RESAMPLING[preprocess.interpolation])
+    pixels = np.asarray(pil.crop(box) if box != (0, 0, *resized) else pil)
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     return pixels.transpose(2, 0, 1).copy()
 
 
-def _converted(image: Image.Image, mode: str) -> Image.Image:
+def _convert(image: Image.Image, mode: str) -> Image.Image:
     if image.mode == mode:
         return image
-    if image.mode.startswith("I;16") or (image.mode == "I" and getattr(image, "format", None) in WIDE):
+    if image.mode.startswith("I;16") or (image.mode == "I" and getattr(image, "format", None) in FORMATS_WITH_16_BITS):
         image = Image.fromarray((np.asarray(image, np.int64).clip(0, 65535) >> 8).astype(np.uint8))
     elif image.mode in ("I", "F"):
         raise DataError(
-            f"{_name(image)} has pixels of 32 bits, of which it is not known what black and white are.",
-            "Store it with 8 or 16 bits a channel.",
+            f"{_name(image)} has 32 bits per channel, and no known range of values.",
+            "Store it with 8 or 16 bits per channel.",
         )
-    if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):  # Pillow would warn of it
+    if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):  # Pillow warns when it converts these
         image = image.convert("RGBA")
     try:
         return image.convert(mode)
@@ -93,34 +97,34 @@ def _name(image: Image.Image) -> str:
     return str(getattr(image, "filename", "") or "The image")
 
 
-def placement(size: tuple[int, int], preprocess: Preprocess) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
-    """Where the crop lies, `(left, top, right, bottom)`, in the image resized to the second value `(W, H)`."""
+def crop_box(size: tuple[int, int], preprocess: Preprocess) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
+    """Return the crop `(left, top, right, bottom)` within the resized image, and the size `(W, H)` to resize to."""
     height, width = preprocess.size
     if preprocess.shorter_side is None:
         return (0, 0, width, height), (width, height)
     side, (image_width, image_height) = preprocess.shorter_side, size
     if image_width <= image_height:
-        scaled = (side, max(side, side * image_height // image_width))
+        resized = (side, max(side, side * image_height // image_width))
     else:
-        scaled = (max(side, side * image_width // image_height), side)
-    left, top = round((scaled[0] - width) / 2), round((scaled[1] - height) / 2)
-    return (left, top, left + width, top + height), scaled
+        resized = (max(side, side * image_width // image_height), side)
+    left, top = round((resized[0] - width) / 2), round((resized[1] - height) / 2)
+    return (left, top, left + width, top + height), resized
 
 
 def normalise(images: Tensor, preprocess: Preprocess) -> Tensor:
-    """uint8 `[N, C, H, W]` to float32 `(x / 255 - mean) / std`, on the same device."""
-    mean, std = (  # made on the CPU and sent without waiting for the device, which `device=` would do
+    """Convert uint8 `[N, C, H, W]` to float32 `(x / 255 - mean) / std`, on the same device."""
+    mean, std = (  # created on the CPU: `device=` would synchronise with the GPU
         torch.tensor(values).to(images.device, non_blocking=True).view(-1, 1, 1)
         for values in (preprocess.mean, preprocess.std)
     )
     return (images.float() / 255 - mean) / std
 
 
-def picture(image: Any) -> Image.Image:
-    """The PIL image that a data set's item is or stands for.
+def as_pil_image(image: Any) -> Image.Image:
+    """Return the image of a data set's item as a PIL image.
 
     Raises:
-        DataError: it is neither a PIL image nor a uint8 array `[H, W]`, `[H, W, 1]` or `[H, W, 3]`.
+        DataError: `image` is neither a PIL image nor a uint8 array `[H, W]`, `[H, W, 1]` or `[H, W, 3]`.
     """
     if isinstance(image, Image.Image):
         return image
@@ -133,6 +137,6 @@ def picture(image: Any) -> Image.Image:
             return Image.fromarray(image)
     what = f"{image.dtype} array {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
     raise DataError(
-        f"A data set gave a {what} where a PIL image or a uint8 array [H, W] or [H, W, 3] is asked for.",
+        f"The data set returned a {what}; expected a PIL image, or a uint8 array [H, W] or [H, W, 3].",
         "Correct the data set's __getitem__.",
     )

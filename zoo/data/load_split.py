@@ -1,4 +1,4 @@
-"""Make a split ready: held on the device whole where it fits, streamed where it does not."""
+"""Load a split: into memory on the device if it fits, else as a stream from disk."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,46 +13,46 @@ from zoo.contract.errors import DataError
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches, InMemorySplit, MapDataset, check_labels
 from zoo.data.cache import Cache
-from zoo.data.reader import MOST_WORKERS, Reader, usable_cores
-from zoo.data.scan import BATCH, Moments, Scan, checksum, survey
+from zoo.data.reader import MAX_WORKERS, Reader, usable_cores
+from zoo.data.scan import BATCH_SIZE, Moments, Scan, checksum, scan_split
 from zoo.data.streaming import StreamingSplit
 
-MEMORY_LIMIT = 4.0  # GiB of uint8 images of a split that may be held on the device
-FEW = 5000  # images that are read sooner than worker processes are started
-SAMPLE = 32  # items that are compared with the arrays a data set has
+MEMORY_LIMIT = 4.0  # GiB of uint8 images, per split
+SMALL = 5000  # images that one process reads faster than worker processes start
+COMPARED = 32  # items compared with the arrays of a data set
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How splits are read. But for `skip_corrupt`, none of it changes what is read.
+class ReadOptions:
+    """How splits are read. Only `skip_corrupt` changes which images a split has.
 
     Args:
-        workers: processes that read images; `None` takes as many as there are cores, 8 at most, or none where a few
-            thousand images are to be held.
-        memory_limit: GiB of uint8 images of a split up to which it is held.
-        cache: keep what was decoded on the disk, for the next time.
+        workers: processes that read images. `None` uses one per core, 8 at most; or none if the split fits in memory
+            and has at most 5000 images.
+        memory_limit: GiB of uint8 images; a larger split is streamed.
+        cache: store the decoded images on disk for the next time.
         skip_corrupt: leave out images that cannot be read.
-        told: how many of how many images of a split have been read.
+        on_progress: called with the split's name, the number of images read and the total.
     """
 
     workers: int | None = None
     memory_limit: float = MEMORY_LIMIT
     cache: bool = True
     skip_corrupt: bool = False
-    told: Callable[[str, int, int], None] = lambda split, done, n: None
+    on_progress: Callable[[str, int, int], None] = lambda split, done, total: None
 
 
 @dataclass(frozen=True)
-class Split:
-    """A split, looked through.
+class LoadedSplit:
+    """A split of which every image was read once.
 
     Args:
-        name: such as `train`.
-        batches: its images that can be read.
-        total: how many images there are with those that cannot.
-        corrupt: why each of the others cannot be read.
-        notes: what a person should know of how it was read, a line each.
-        checksum: gives that of the pixels and labels of those that can be read, in order.
+        name: `train` or `test`.
+        batches: the images that can be read.
+        total: the number of images, corrupt ones included.
+        checksum: returns the checksum of the pixels and labels of `batches`, in order.
+        corrupt: the cause for each image that cannot be read.
+        notes: remarks for the user on how the split was read, a line each.
     """
 
     name: str
@@ -61,121 +61,120 @@ class Split:
     checksum: Callable[[], int]
     corrupt: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    found: Moments | None = field(default=None, repr=False)
+    known_moments: Moments | None = field(default=None, repr=False)
 
     def moments(self) -> Moments:
-        """The sums over all its pixels."""
-        if self.found is not None:
-            return self.found
-        moments = Moments.none(0)
-        for images, _ in self.batches.epoch(BATCH):
-            moments = (moments if moments.count else Moments.none(images.shape[1])).and_of(images)
+        """Return the sums over all pixels."""
+        if self.known_moments is not None:
+            return self.known_moments
+        moments = Moments.zeros(0)
+        for images, _ in self.batches.epoch(BATCH_SIZE):
+            moments = (moments if moments.count else Moments.zeros(images.shape[1])).add(images)
         return moments
 
 
-def hold(
+def load_split(
     dataset: MapDataset,
     preprocess: Preprocess,
     num_classes: int,
     device: torch.device,
-    reading: Reading | None = None,
+    options: ReadOptions | None = None,
     *,
     name: str = "train",
     source: str = "",
-) -> Split:
-    """Look through a split and make it ready. What cannot be read is left out of it, and named; see `refuse_corrupt`.
+) -> LoadedSplit:
+    """Load a split. Corrupt images are left out and listed in the result; see `zoo.data.corrupt`.
 
     Args:
         name: of the split.
-        source: what tells this split from all others, for the cache; empty for no cache.
+        source: identifies the split in the cache; an empty string disables the cache.
 
     Raises:
         DataError: the split is empty, or a label is out of range.
     """
-    reading, n = reading or Reading(), len(dataset)
+    options, n = options or ReadOptions(), len(dataset)
     if n == 0:
         raise DataError("The data set has no images.", "Check --data-root.")
     labels, arrays = known_labels(dataset), _arrays(dataset)
     if labels is not None:
         check_labels(labels, num_classes)
-    fits = n * int(np.prod(preprocess.input_shape)) <= reading.memory_limit * 2**30
-    as_wanted = arrays is not None and arrays.shape[1:] == (*preprocess.size, preprocess.channels)
-    if fits and as_wanted and labels is not None and arrays is not None:
+    fits = n * int(np.prod(preprocess.input_shape)) <= options.memory_limit * 2**30
+    same_shape = arrays is not None and arrays.shape[1:] == (*preprocess.size, preprocess.channels)
+    if fits and same_shape and labels is not None and arrays is not None:
         stacked = torch.from_numpy(np.ascontiguousarray(arrays.transpose(0, 3, 1, 2)))
-        return Split(name, InMemorySplit(stacked.to(device), labels.to(device)), n, partial(checksum, arrays, labels))
-    few = fits and n <= FEW
-    workers = (0 if few else min(usable_cores(), MOST_WORKERS)) if reading.workers is None else reading.workers
+        in_memory = InMemorySplit(stacked.to(device), labels.to(device))
+        return LoadedSplit(name, in_memory, n, partial(checksum, arrays, labels))
+    small = fits and n <= SMALL
+    workers = (0 if small else min(usable_cores(), MAX_WORKERS)) if options.workers is None else options.workers
     reader = Reader(dataset, preprocess, workers, pinned=not fits and device.type == "cuda")
-    if not fits and arrays is not None and labels is not None:  # nothing in it can be damaged
-        return Split(name, StreamingSplit(reader, labels, device), n, partial(checksum, arrays, labels))
-    cache = Cache.of(source, dataset, labels, preprocess, with_images=fits) if source and reading.cache else None
-    found, images, note = _look_through(reader, cache, reading, name, fits=fits)
-    check_labels(found.labels, num_classes)
-    corrupt, notes = tuple(found.corrupt.values()), (note,) if note else ()
+    if not fits and arrays is not None and labels is not None:  # arrays need no scan: they hold no corrupt image
+        return LoadedSplit(name, StreamingSplit(reader, labels, device), n, partial(checksum, arrays, labels))
+    cache = Cache.of(source, dataset, labels, preprocess, with_images=fits) if source and options.cache else None
+    scan, images, note = _scan(reader, cache, options, name, fits=fits)
+    check_labels(scan.labels, num_classes)
+    corrupt, notes = tuple(scan.corrupt.values()), (note,) if note else ()
     batches: Batches
     if images is None:
-        batches = StreamingSplit(reader, found.labels, device, found.index(n))
+        batches = StreamingSplit(reader, scan.labels, device, scan.index(n))
     else:
         reader.close()
-        batches = InMemorySplit(images.to(device), found.labels.to(device))
-    # of arrays, the same whether they are held or not
-    in_memory = None if arrays is None or labels is None else partial(checksum, arrays, labels)
-    seen = in_memory or (lambda: found.checksum)
-    return Split(name, batches, n, seen, corrupt, notes, found.moments)
+        batches = InMemorySplit(images.to(device), scan.labels.to(device))
+    # the checksum of arrays is of the arrays themselves, so that it does not depend on the memory limit
+    of_arrays = None if arrays is None or labels is None else partial(checksum, arrays, labels)
+    return LoadedSplit(name, batches, n, of_arrays or (lambda: scan.checksum), corrupt, notes, scan.moments)
 
 
 def known_labels(dataset: Any) -> Tensor | None:
-    """The labels that a data set has as a sequence, `labels` or `targets`; int64 `[N]`, `None` where it has none."""
+    """Return the data set's attribute `labels` or `targets` as int64 `[N]`; `None` if it has neither."""
     for name in ("labels", "targets"):
-        given = getattr(dataset, name, None)
+        values = getattr(dataset, name, None)
         try:
-            if given is not None and np.shape(given) == (len(dataset),):
-                return torch.from_numpy(np.asarray(given).astype(np.int64, casting="same_kind"))
+            if values is not None and np.shape(values) == (len(dataset),):
+                return torch.from_numpy(np.asarray(values).astype(np.int64, casting="same_kind"))
         except (TypeError, ValueError):
             continue
     return None
 
 
-def _look_through(
-    reader: Reader, cache: Cache | None, reading: Reading, name: str, *, fits: bool
+def _scan(
+    reader: Reader, cache: Cache | None, options: ReadOptions, name: str, *, fits: bool
 ) -> tuple[Scan, Tensor | None, str]:
-    stored = cache.read(reader.usable) if cache is not None else None
-    if stored is not None and cache is not None:
-        return *stored, f"{_what(fits)} read from {cache.path.parent}"
+    """Take the scan and the images from the cache, or read every image and write them to the cache."""
+    content = "decoded images are" if fits else "labels and statistics of the images are"
+    cached = cache.read(reader.can_read) if cache is not None else None
+    if cached is not None and cache is not None:
+        return *cached, f"{content} read from {cache.path.parent}"
     shape = (len(reader), *reader.preprocess.input_shape)
     images = torch.empty(shape, dtype=torch.uint8) if fits else None
-    found = survey(reader, images, lambda done, n: reading.told(name, done, n))
-    if images is not None and found.corrupt:
-        images = images[: len(found.labels)].clone()
+    scan = scan_split(reader, images, lambda done, total: options.on_progress(name, done, total))
+    if images is not None and scan.corrupt:
+        images = images[: len(scan.labels)].clone()
     note = ""
-    if cache is not None and (reading.skip_corrupt or not found.corrupt):
-        failed = cache.write(found, images)
-        kept = f"{_what(fits)} kept in {cache.path.parent}"
-        note = kept if failed is None else f"warning: nothing is cached: {failed}"
-    return found, images, note
-
-
-def _what(fits: bool) -> str:
-    return "decoded images are" if fits else "what is known of the images is"
+    if cache is not None and (options.skip_corrupt or not scan.corrupt):
+        failure = cache.write(scan, images)
+        note = (
+            f"{content} cached in {cache.path.parent}" if failure is None else f"warning: nothing is cached: {failure}"
+        )
+    return scan, images, note
 
 
 def _arrays(dataset: Any) -> "np.ndarray[Any, Any] | None":
-    """The images of a data set that lie in memory, uint8 `[N, H, W, C]`."""
+    """Return the images of a data set that is in memory, uint8 `[N, H, W, C]`."""
     images, labels = getattr(dataset, "images", None), getattr(dataset, "labels", None)
     if not isinstance(images, np.ndarray) or not isinstance(labels, np.ndarray) or images.dtype != np.uint8:
         return None
     images = images[..., None] if images.ndim == 3 else images
-    whole = images.ndim == 4 and len(images) == len(labels) == len(dataset)
-    return images if whole and _gives(dataset, images, labels) else None
+    complete = images.ndim == 4 and len(images) == len(labels) == len(dataset)
+    return images if complete and _items_match(dataset, images, labels) else None
 
 
-def _gives(dataset: Any, images: "np.ndarray[Any, Any]", labels: "np.ndarray[Any, Any]") -> bool:
-    """Whether a data set's items are what lies in its arrays, by some of them: its own code may change them."""
+def _items_match(dataset: Any, images: "np.ndarray[Any, Any]", labels: "np.ndarray[Any, Any]") -> bool:
+    """Compare some items with the arrays: `__getitem__` may transform them."""
     try:
-        for index in np.linspace(0, len(labels) - 1, min(len(labels), SAMPLE)).astype(int).tolist():
+        for index in np.linspace(0, len(labels) - 1, min(len(labels), COMPARED)).astype(int).tolist():
             image, label = dataset[index]
             if int(label) != int(labels[index]) or not np.array_equal(np.atleast_3d(image), images[index]):
                 return False
-    except Exception:  # whoever reads it whole says what is wrong
+    except Exception:  # the scan reads the same item and reports the error
         return False
     return True

@@ -1,4 +1,4 @@
-"""Images of a data set, read, resized and cropped in batches, by worker processes that stay from epoch to epoch."""
+"""Read, resize and crop the images of a data set in batches, with worker processes that persist between epochs."""
 
 import gc
 import math
@@ -19,178 +19,184 @@ from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import MapDataset, read_item
 from zoo.data.images import fit_image
 
-MOST_WORKERS = 8  # where nobody says how many
-AHEAD = 2  # batches that each worker has ready
+MAX_WORKERS = 8  # default number of workers, if there are as many cores
+PREFETCH_FACTOR = 2  # batches that each worker reads in advance
 
-# images uint8 [G, C, H, W] and labels int64 [G] of those that could be read; places in the batch and errors of the rest
-Read = tuple[Tensor, Tensor, tuple[tuple[int, ZooError], ...]]
+# Images uint8 [G, C, H, W] and labels int64 [G] of the G images that could be read, then position in the batch and
+# error of each of the others.
+ReadBatch = tuple[Tensor, Tensor, tuple[tuple[int, ZooError], ...]]
+
+SHARED_MEMORY_STEP = "Free space in shared memory (/dev/shm), or use --workers 0."
 
 
 def usable_cores() -> int:
-    """The number of cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Reader:
-    """Reads a data set.
+    """Reads a map-style data set in batches.
 
     Args:
-        workers: processes that read. They start at the first batch and stay until `close`; 0 reads in this process.
-        pinned: give batches in memory from which a GPU copies by itself.
+        workers: worker processes. They start with the first batch and run until `close`. 0 reads in this process.
+        pinned: return batches in pinned memory, for asynchronous copies to a GPU.
     """
 
     def __init__(self, dataset: MapDataset, preprocess: Preprocess, workers: int, *, pinned: bool = False) -> None:
         self.dataset, self.preprocess = dataset, preprocess
         self._workers, self._pinned = workers, pinned
-        self._chunks = _Chunks()
+        self._sampler = _BatchSampler()
         self._loader: DataLoader[Any] | None = None
-        self._turn = 0
+        self._iteration = 0
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def batches(self, index: Tensor, batch_size: int) -> Iterator[Read]:
-        """The images of the given indices (int64 `[M]`), in that order. Whoever asks again ends what went before.
+    def batches(self, index: Tensor, batch_size: int) -> Iterator[ReadBatch]:
+        """Yield the images with these indices (int64 `[M]`), in this order. A new call ends the previous iteration.
 
         Raises:
-            DataError: a worker process was killed, or has no room to hand images over.
+            DataError: a worker process was killed, could not start, or ran out of shared memory.
         """
-        self._turn += 1
-        turn = self._turn
-        self._chunks.index, self._chunks.size = index, batch_size
+        self._iteration += 1
+        iteration = self._iteration
+        self._sampler.index, self._sampler.batch_size = index, batch_size
         if self._loader is None:
             self._loader = DataLoader(
-                _Fitted(self.dataset, self.preprocess),  # type: ignore[arg-type]
-                batch_sampler=self._chunks,
+                _BatchDataset(self.dataset, self.preprocess),  # type: ignore[arg-type]
+                batch_sampler=self._sampler,
                 num_workers=self._workers,
-                collate_fn=_as_it_is,  # type: ignore[arg-type]
+                collate_fn=_no_collate,  # type: ignore[arg-type]
                 pin_memory=self._pinned,
                 persistent_workers=self._workers > 0,
-                prefetch_factor=AHEAD if self._workers else None,
-                worker_init_fn=_settle_in,
-                generator=torch.Generator(),  # else each epoch would draw a number from everybody's
+                prefetch_factor=PREFETCH_FACTOR if self._workers else None,
+                worker_init_fn=_init_worker,
+                generator=torch.Generator(),  # the default draws a number from the global generator in each epoch
             )
         try:
-            items: Iterator[Read | ZooError] = iter(self._loader)
+            items: Iterator[ReadBatch | ZooError] = iter(self._loader)
         except OSError as error:
             self.close()
             raise DataError(
-                f"No process that reads images could be started: {error.strerror or error}.",
-                "Make room in shared memory (/dev/shm), or say --workers 0 to do without such processes.",
+                f"The worker processes that read images could not start: {error.strerror or error}.", SHARED_MEMORY_STEP
             ) from error
         while True:
-            if turn != self._turn:
-                raise RuntimeError("this split was begun again meanwhile; go through it once at a time")
+            if iteration != self._iteration:
+                raise RuntimeError("this split is being iterated over again; iterate over it once at a time")
             try:
                 item = next(items)
             except StopIteration:
                 return
-            except RuntimeError as error:  # the workers hand over whatever else goes wrong
+            except RuntimeError as error:  # DataLoader raises it when a worker dies
                 self.close()
                 raise DataError(
-                    f"A process that reads images came to an end: {error}",
-                    "It may have run out of memory: say fewer --workers, or --workers 0 to do without.",
+                    f"A worker process that reads images exited: {error}",
+                    "If memory ran out, use fewer --workers, or --workers 0.",
                 ) from error
             if isinstance(item, ZooError):
                 self.close()
                 raise item
             yield item
 
-    def usable(self, index: int) -> bool:
-        """Whether an image can be read and fitted; it is tried, in this process."""
+    def can_read(self, index: int) -> bool:
+        """Return whether an image can be read and resized. It is read in this process."""
         try:
-            _Fitted(self.dataset, self.preprocess).item(index)
+            _BatchDataset(self.dataset, self.preprocess).read(index)
         except ZooError:
             return False
         return True
 
     def close(self) -> None:
-        """End the worker processes; the next batch would start them again."""
+        """Stop the worker processes. The next batch starts them again."""
         self._loader = None
 
 
-def _settle_in(worker: int) -> None:
-    """Let the worker's garbage collector pass over what this process had, and its threads end without a word.
+def _init_worker(worker: int) -> None:
+    """Exclude the parent's objects from the worker's garbage collection, and silence its threads at exit.
 
-    To look at what this process had is to copy it. The collector clears old cycles, such as opened images leave, as
-    soon as there are a quarter as many new objects as it found the last time. To look once more tells it that there are
-    none; else thousands of images would wait for it.
+    Collecting the parent's objects would copy their memory pages. `gc.freeze` alone is not enough: a full collection
+    starts only when the new objects exceed a quarter of those that survived the last one, so the cycles of thousands
+    of opened images would pile up. Collecting once after `freeze` resets that number to almost zero.
     """
     gc.freeze()
     gc.collect()
-    sys.excepthook = _unless_left_alone
+    sys.excepthook = _ignore_lost_connection
 
 
-def _unless_left_alone(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print an error, but for that of the thread that hands images over when whoever asked for them has ended."""
+def _ignore_lost_connection(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an error, unless it comes from the thread that sends images to a main process that has exited."""
     if not issubclass(kind, OSError | EOFError | AuthenticationError):
         sys.__excepthook__(kind, error, trace)
 
 
-class _Chunks:
-    """The indices of the batches, made one at a time and not all at once: there may be very many."""
+class _BatchSampler:
+    """Yields the indices of one batch at a time, so that a long epoch needs no list of all batches."""
 
     index: Tensor
-    size: int
+    batch_size: int
 
     def __iter__(self) -> Iterator[list[int]]:
-        for start in range(0, len(self.index), self.size):
-            yield self.index[start : start + self.size].tolist()
+        for start in range(0, len(self.index), self.batch_size):
+            yield self.index[start : start + self.batch_size].tolist()
 
 
-class _Fitted:
-    """Whole batches, each of whose images is written at once to where it is handed over from.
+class _BatchDataset:
+    """Reads whole batches. Each image is written directly into the tensor that is sent to the main process.
 
-    To gather images and then copy them twice takes time, and memory that glibc before 2.38 does not always use again.
+    Collecting images in a list and stacking them copies each twice, and glibc before 2.38 does not always reuse
+    the memory.
     """
 
     def __init__(self, dataset: MapDataset, preprocess: Preprocess) -> None:
         self.dataset, self.preprocess = dataset, preprocess
 
-    def __getitems__(self, chosen: list[int]) -> Read | ZooError:
+    def __getitems__(self, indices: list[int]) -> ReadBatch | ZooError:
         try:
-            images = _room((len(chosen), self.preprocess.channels, *self.preprocess.size), torch.uint8)
-            labels = _room((len(chosen),), torch.int64)
+            images = _empty((len(indices), self.preprocess.channels, *self.preprocess.size), torch.uint8)
+            labels = _empty((len(indices),), torch.int64)
         except RuntimeError as error:
             return DataError(
-                f"A process that reads images has no room to hand them over: {str(error).splitlines()[0]}.",
-                "Make room in shared memory (/dev/shm), or say --workers 0 to do without such processes.",
+                f"A worker process could not allocate shared memory for a batch: {str(error).splitlines()[0]}.",
+                SHARED_MEMORY_STEP,
             )
         failed: list[tuple[int, ZooError]] = []
         pixels, good = images.numpy(), 0
-        for place, index in enumerate(chosen):
+        for position, index in enumerate(indices):
             try:
-                pixels[good], labels[good] = self.item(index)
-            except ZooError as error:  # a worker process can send it on, but not raise it
-                failed.append((place, error))
+                pixels[good], labels[good] = self.read(index)
+            except ZooError as error:  # returned, because the main process decides whether to skip the image
+                failed.append((position, error))
             else:
                 good += 1
         return images[:good], labels[:good], tuple(failed)
 
-    def item(self, index: int) -> tuple["np.ndarray[Any, Any]", int]:
-        """One image, uint8 `[C, H, W]`, and its label.
+    def read(self, index: int) -> tuple["np.ndarray[Any, Any]", int]:
+        """Return one image, uint8 `[C, H, W]`, and its label.
 
         Raises:
-            DataError: it cannot be read, or not be made to fit.
+            DataError: the image cannot be read or resized.
         """
         image, label = read_item(self.dataset, index)
         try:
             return fit_image(image, self.preprocess), label
-        except Exception as error:  # Pillow raises errors of every kind, of memory too
-            named = getattr(image, "filename", "")
+        except Exception as error:  # Pillow raises many types, MemoryError among them
+            file = getattr(image, "filename", "")
             if isinstance(error, ZooError):
-                if named:
+                if file:
                     raise
                 raise DataError(f"Image {index}: {error.cause}", error.next_step) from error
-            name, why = named or f"Image {index}", f"{type(error).__name__}: {error}"
-            raise DataError(f"{name} cannot be used: {why}", "Store it as a PNG or JPEG of a common size.") from error
+            reason = f"{type(error).__name__}: {error}"
+            raise DataError(
+                f"{file or f'Image {index}'} cannot be used: {reason}", "Store it as a PNG or JPEG of a common size."
+            ) from error
 
 
-def _room(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """An empty tensor; that of a worker is in shared memory.
+def _empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Return an empty tensor, in shared memory if this is a worker process.
 
     Raises:
-        RuntimeError: there is none left. It would go unsaid in the queue's thread, and be waited for for ever.
+        RuntimeError: shared memory is full. Left to the DataLoader, the error would occur in the thread of the
+            queue, and the main process would wait for ever.
     """
     if get_worker_info() is None:
         return torch.empty(shape, dtype=dtype)
@@ -198,5 +204,5 @@ def _room(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     return torch.empty(0, dtype=dtype).set_(storage, 0, shape)  # type: ignore[call-overload,no-any-return]
 
 
-def _as_it_is(batch: Read | ZooError) -> Read | ZooError:
+def _no_collate(batch: ReadBatch | ZooError) -> ReadBatch | ZooError:
     return batch

@@ -1,4 +1,4 @@
-"""A split that is too large to be held: its images are read again in each epoch."""
+"""A split that does not fit in memory: its images are read again in every epoch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from zoo.data.reader import Reader
 
 @dataclass(frozen=True)
 class StreamingSplit:
-    """A split whose images are read, resized and cropped as they are asked for, ahead of the model.
+    """A split whose images are read, resized and cropped in every epoch, prefetched by the reader's workers.
 
     Args:
-        labels: the class of each image, int64 `[N]`, on the CPU.
-        index: which images of the data set these are, int64 `[N]`; `None` where they are all.
+        labels: the class index of each image, int64 `[N]`, on the CPU.
+        index: the index of each image in the data set, int64 `[N]`; `None` if the split is the whole data set.
     """
 
     reader: Reader
@@ -30,21 +30,21 @@ class StreamingSplit:
         return len(self.labels)
 
     def epoch(self, batch_size: int, order: Tensor | None = None) -> Iterator[Batch]:
-        """As `Batches.epoch`.
+        """Like `Batches.epoch`.
 
         Raises:
-            DataError: an image cannot be read, or is of another class than it was.
+            DataError: an image cannot be read, or its label has changed.
         """
         order = torch.arange(self.n) if order is None else order
-        chosen = order if self.index is None else self.index[order]
+        indices = order if self.index is None else self.index[order]
         done = 0
-        for images, labels, failed in self.reader.batches(chosen, batch_size):
+        for images, labels, failed in self.reader.batches(indices, batch_size):
             if failed:
                 raise failed[0][1]
             if not torch.equal(labels, self.labels[order[done : done + batch_size]]):
                 raise DataError(
-                    "An image of the data set is of another class than when it was first looked through.",
-                    "Leave the data as it is while it is used, and start again.",
+                    "The label of an image changed after the data set was loaded.",
+                    "Do not change the data set while it is used, and start again.",
                 )
             done += batch_size
             yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)

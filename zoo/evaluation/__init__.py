@@ -1,1 +1,1 @@
-"""Measure a model on a split."""
+"""Evaluate a model on a split: accuracy, calibration, per-class scores, confusions."""

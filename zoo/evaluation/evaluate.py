@@ -1,32 +1,29 @@
-"""Measure a model on a split."""
+"""Evaluate a model on a split."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from zoo.contract.errors import PluginError, ZooError
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches
 from zoo.data.images import normalise
 from zoo.evaluation.calibration import Calibration
 from zoo.evaluation.scores import wilson
 from zoo.files.card import Metric
+from zoo.models.forward import check_logits, explained
 from zoo.models.losses import LossFunction
-from zoo.models.memory import enough_memory
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured.
+    """The result of an evaluation.
 
     Args:
         confusion: int64 `[K, K]`, true class by predicted class.
-        top5: the share of images whose class is among the five largest logits, 0 to 1.
+        top5: top-5 accuracy, 0 to 1.
         loss: mean over the images.
-        calibration: images by how sure the model was, that is, by the largest softmax probability of their logits.
+        calibration: images by confidence, the largest softmax probability of their logits.
     """
 
     confusion: Tensor
@@ -41,7 +38,7 @@ class Evaluation:
 
     @property
     def top1(self) -> float:
-        """The share of images classified correctly, 0 to 1."""
+        """Top-1 accuracy, 0 to 1."""
         return int(self.confusion.diagonal().sum()) / self.n
 
     @property
@@ -50,7 +47,7 @@ class Evaluation:
         return wilson(int(self.confusion.diagonal().sum()), self.n)
 
     def metrics(self, dataset: str, split: str) -> tuple[Metric, ...]:
-        """The figures for a card."""
+        """Return `top1`, `top5` and `loss` as metrics for a card."""
         values = {"top1": self.top1, "top5": self.top5, "loss": self.loss}
         return tuple(Metric(name=k, value=v, dataset=dataset, split=split, n=self.n) for k, v in values.items())
 
@@ -66,76 +63,36 @@ def evaluate(
     device: torch.device,
     batch_size: int = 256,
 ) -> Evaluation:
-    """Run `module` in float32 evaluation mode over a split. Its training mode is put back afterwards.
+    """Evaluate `module` in float32 evaluation mode on a split. Its training mode is restored afterwards.
 
-    What is gathered on the device is of the order of K² whatever the number of images, and is read once, at the end.
+    Results are accumulated on the device, in memory of the order of K², and copied to the CPU once at the end.
 
     Raises:
-        PluginError: the model raises, or gives something other than logits `[N, num_classes]`.
-        DeviceError: there was not enough memory.
+        PluginError: the model raised an exception, or did not return logits `[N, num_classes]`.
+        DeviceError: out of memory.
     """
     training = module.training
     module.eval()
     confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
-    total = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
-    among_five = torch.zeros((), dtype=torch.int64, device=device)
+    loss_sum = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
+    top5_count = torch.zeros((), dtype=torch.int64, device=device)
     calibration = Calibration(device)
     try:
         for images, labels in batches.epoch(batch_size):
             with explained(device):
                 logits = check_logits(module(normalise(images, preprocess)), len(labels), num_classes)
             predicted = logits.argmax(1)
-            confusion.index_add_(0, labels * num_classes + predicted, torch.ones_like(labels))  # bincount would wait
+            confusion.index_add_(
+                0, labels * num_classes + predicted, torch.ones_like(labels)
+            )  # bincount would synchronise with the device
             calibration.add(logits, predicted == labels)
-            among_five += (logits.topk(min(5, num_classes)).indices == labels[:, None]).any(1).sum()
-            total += loss(logits, labels).to(total.dtype) * len(labels)
+            top5_count += (logits.topk(min(5, num_classes)).indices == labels[:, None]).any(1).sum()
+            loss_sum += loss(logits, labels).to(loss_sum.dtype) * len(labels)
     finally:
         module.train(training)
     return Evaluation(
         confusion.view(num_classes, num_classes).cpu(),
-        float(among_five) / batches.n,
-        float(total) / batches.n,
+        float(top5_count) / batches.n,
+        float(loss_sum) / batches.n,
         calibration,
-    )
-
-
-@contextmanager
-def explained(device: torch.device, what: str = "The model") -> Iterator[None]:
-    """Around a model's own code: what it raises becomes an error that a person can act on.
-
-    Args:
-        what: raises, in the words of that error.
-
-    Raises:
-        DeviceError: there was not enough memory.
-        PluginError: it raised anything else.
-    """
-    try:
-        with enough_memory(device):
-            yield
-    except ZooError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"{what} raised {type(error).__name__}: {error}",
-            "Check that the model takes images of this size, or correct its code.",
-        ) from error
-
-
-def check_logits(logits: object, n: int, num_classes: int) -> Tensor:
-    """`logits`, if they are what the contract says: float `[N, K]`.
-
-    Raises:
-        PluginError: they are not.
-    """
-    if isinstance(logits, Tensor) and tuple(logits.shape) == (n, num_classes) and logits.is_floating_point():
-        return logits
-    what = (
-        f"a tensor {tuple(logits.shape)} of {logits.dtype}"
-        if isinstance(logits, Tensor)
-        else f"a {type(logits).__name__}"
-    )
-    raise PluginError(
-        f"The model gave {what} where logits ({n}, {num_classes}) are asked for.",
-        "Correct its forward: images [N, C, H, W] in, logits [N, num_classes] out.",
     )

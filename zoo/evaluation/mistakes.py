@@ -1,4 +1,4 @@
-"""Images that a model gets wrong, found by going through a split once more."""
+"""Find images that a model classifies wrongly."""
 
 from collections.abc import Collection
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches
 from zoo.data.images import normalise
-from zoo.evaluation.evaluate import check_logits, explained
+from zoo.models.forward import check_logits, explained
 
 Pair = tuple[int, int]  # true class, predicted class
 
@@ -24,34 +24,33 @@ def find_mistakes(
     each: int,
     batch_size: int = 256,
 ) -> dict[Pair, list[Tensor]]:
-    """For each pair, the first images of class `true` that `module` classifies as `predicted`, in stored order.
+    """Return, for each pair of classes, the first images of the true class that are predicted as the other.
 
-    `module` runs in evaluation mode, and its training mode is put back. No more of the split is gone through than is
-    needed.
+    `module` runs in evaluation mode, and its training mode is restored. Iteration stops when all images are found.
 
     Args:
-        each: how many images a pair gets at most.
+        each: the number of images to find per pair.
 
     Returns:
-        uint8 `[C, H, W]` images on the CPU, as the model sees them before they are normalised.
+        uint8 `[C, H, W]` images on the CPU, resized and cropped but not normalised.
 
     Raises:
         PluginError, DeviceError: as `zoo.evaluation.evaluate.evaluate`.
     """
-    found: dict[Pair, list[Tensor]] = {pair: [] for pair in pairs}
-    if not found:
-        return found
+    mistakes: dict[Pair, list[Tensor]] = {pair: [] for pair in pairs}
+    if not mistakes:
+        return mistakes
     training = module.training
     module.eval()
     try:
         for images, labels in batches.epoch(batch_size):
             with explained(images.device):
                 logits = check_logits(module(normalise(images, preprocess)), len(labels), num_classes)
-            for place, pair in enumerate(zip(labels.tolist(), logits.argmax(1).tolist(), strict=True)):
-                if len(found.get(pair, range(each))) < each:
-                    found[pair].append(images[place].cpu())
-            if all(len(one) >= each for one in found.values()):
+            for position, pair in enumerate(zip(labels.tolist(), logits.argmax(1).tolist(), strict=True)):
+                if len(mistakes.get(pair, range(each))) < each:
+                    mistakes[pair].append(images[position].cpu())
+            if all(len(one) >= each for one in mistakes.values()):
                 break
     finally:
         module.train(training)
-    return found
+    return mistakes

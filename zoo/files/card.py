@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.contract.errors import WeightsError
+from zoo.contract.names import bare_name
 from zoo.contract.preprocess import Preprocess
 from zoo.files.header import Header, read_header, refused
 
@@ -38,6 +39,7 @@ class Card:
     Args:
         architecture: the name of its spec.
         plugin, plugin_version: the distribution that provides it.
+        entry_point: the name of the plugin in that distribution; empty in cards of release 0.1.0.
         params: keyword arguments set for it.
         classes: class names, in the order of the logits.
         preprocess: how its images are prepared.
@@ -66,6 +68,18 @@ class Card:
     licence: str = ""
     digest: str = ""
     stored_as: str = ""
+    entry_point: str = ""
+
+    @property
+    def architecture_name(self) -> str:
+        """The architecture's name with its distribution and, where the card has it, its entry point."""
+        return f"{self.plugin}{self.entry_point and '/'}{self.entry_point}:{self.architecture}"
+
+    @property
+    def dataset_name(self) -> str:
+        """The data set's name, with its owner where the recipe has it."""
+        name = self.recipe.get("data")
+        return name if isinstance(name, str) and bare_name(name) == self.dataset else self.dataset
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` reads it back."""
@@ -85,10 +99,10 @@ class Card:
                     "zoo-kit reads it"
                 )
             fields: dict[str, Any] = {name: _text(data, name) for name in _TEXTS}
+            fields |= {name: _text(data, name) for name in _LATER_TEXTS if name in data}
             fields |= {name: _mapping(data, name) for name in ("params", "recipe", "versions")}
             card = cls(
                 **fields,
-                stored_as=_text(data, "stored_as") if "stored_as" in data else "",
                 classes=tuple(_text({"class": name}, "class") for name in _list(data, "classes")),
                 preprocess=Preprocess.from_dict(data["preprocess"]),
                 metrics=tuple(_metric(metric) for metric in _list(data, "metrics")),
@@ -114,6 +128,7 @@ class Card:
 
 
 _TEXTS = ("architecture", "plugin", "plugin_version", "dataset", "command", "licence", "digest")
+_LATER_TEXTS = ("stored_as", "entry_point")  # which older cards lack
 
 
 def read_card(path: Path) -> tuple[Card, Header]:

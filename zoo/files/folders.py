@@ -6,6 +6,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from zoo.contract.errors import UnknownName, WeightsError
+from zoo.contract.names import QUALIFIED, bare_name
 
 SUFFIX = ".safetensors"
 
@@ -36,7 +37,7 @@ def weights_folders() -> list[Path]:
 
 def weights_name(architecture: str, tag: str) -> str:
     """`ARCH.TAG.safetensors`, for an architecture's name, qualified or not."""
-    return f"{architecture.rpartition(':')[2]}.{tag}{SUFFIX}"
+    return f"{bare_name(architecture)}.{tag}{SUFFIX}"
 
 
 def weights_files() -> dict[str, Path]:
@@ -48,6 +49,15 @@ def weights_files() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def is_weights(name: str) -> bool:
+    """Whether `name` is written as an `ARCH.TAG` or as a path, rather than as the name of an architecture."""
+    return not QUALIFIED.fullmatch(name) and (_is_path(name) or "." in bare_name(name))
+
+
+def _is_path(name: str) -> bool:
+    return name.endswith(SUFFIX) or "/" in name or os.sep in name
+
+
 def find_weights(name: str) -> Path:
     """The weights file that `name`, an `ARCH.TAG` or a path, stands for.
 
@@ -55,7 +65,7 @@ def find_weights(name: str) -> Path:
         UnknownName: no weights file has that name; those of the same architecture are given.
         WeightsError: it is written as a path, and no file is there.
     """
-    if name.endswith(SUFFIX) or "/" in name or os.sep in name:
+    if _is_path(name):
         if not Path(name).is_file():
             raise WeightsError(f"There is no weights file at {name}.", "See `zoo weights list` for those zoo finds.")
         return Path(name)

@@ -1,1 +1,1 @@
-"""Build architectures and losses, load weights, pick devices."""
+"""Build architectures and losses, load weights, select devices."""

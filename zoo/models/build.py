@@ -1,4 +1,4 @@
-"""From the name of an architecture to an `nn.Module`."""
+"""Build an architecture as an `nn.Module`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,23 +21,23 @@ def build_model(
     params: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> nn.Module:
-    """Build a model with fresh float32 weights, the same for the same seed.
+    """Build a model with randomly initialised float32 weights.
 
     Args:
-        num_classes: K of its logits `[N, K]`.
-        in_channels: C of its images `[N, C, H, W]`.
+        num_classes: K of the logits `[N, K]`.
+        in_channels: C of the images `[N, C, H, W]`.
         params: keyword arguments that the spec declares.
-        seed: of PyTorch's generator during the build; the global generator is left as it was.
+        seed: for `torch.manual_seed` during the build. The state of the global generator is restored.
 
     Raises:
-        UsageError: the architecture does not take that channel count.
-        PluginError: the plugin's code raised, or gave something that is no `nn.Module`.
+        UsageError: the architecture does not accept this number of channels.
+        PluginError: the plugin's code raised an exception, or did not return an `nn.Module`.
     """
     spec = entry.spec
     if spec.channels and in_channels not in spec.channels:
         raise UsageError(
-            f"The architecture {spec.name} takes {' or '.join(map(str, spec.channels))} channels, not {in_channels}.",
-            f"Say --channels {spec.channels[-1]}.",
+            f"The architecture {spec.name} accepts {' or '.join(map(str, spec.channels))} channels, not {in_channels}.",
+            f"Use --channels {spec.channels[-1]}.",
         )
     arguments = {**spec.build_args, **check_params(spec, params or {})}
     build = resolve(entry, spec.build)
@@ -49,12 +49,12 @@ def build_model(
         raise PluginError(
             f"The architecture {spec.name} of {entry.plugin.distribution} could not be built: "
             f"{type(error).__name__}: {error}",
-            "If the arguments are right, report it to the author of that plugin.",
+            "If the arguments are correct, report it to the author of the plugin.",
         ) from error
     if not isinstance(module, nn.Module):
         raise PluginError(
             f"The architecture {spec.name} of {entry.plugin.distribution} built a {type(module).__name__}, "
-            "which is no nn.Module.",
-            f"Correct what {spec.build} returns.",
+            "not an nn.Module.",
+            f"Correct the return value of {spec.build}.",
         )
     return module

@@ -1,4 +1,4 @@
-"""Which device a model runs on: told, or the fastest that is there."""
+"""Select the device that a model runs on."""
 
 import torch
 
@@ -6,9 +6,9 @@ from zoo.contract.errors import DeviceError, UsageError
 
 
 def available() -> list[str]:
-    """The kinds of device that are here, fastest first: of `cuda`, `mps` and `cpu`."""
-    found = ["cuda"] if torch.cuda.is_available() else []
-    return [*found, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+    """Return the available types of device among `cuda`, `mps` and `cpu`, fastest first."""
+    accelerators = ["cuda"] if torch.cuda.is_available() else []
+    return [*accelerators, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
 
 
 def pick_device(told: str = "auto") -> torch.device:
@@ -31,10 +31,10 @@ def pick_device(told: str = "auto") -> torch.device:
 
 
 def describe(device: torch.device) -> dict[str, str]:
-    """What decides numbers beside the versions: the kind of device, the CPU's instructions, and its threads."""
-    said = {
+    """Return what affects numerical results besides package versions: device, CPU instruction set, and threads."""
+    facts = {
         "device": device.type,
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": str(torch.get_num_threads()),
     }
-    return said | ({"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {})
+    return facts | ({"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {})

@@ -1,41 +1,109 @@
-"""From what a user types as MODEL to a module, a card, and where both came from."""
+"""From an `ARCH.TAG`, a path or an architecture to a model: its module, its card, and where it came from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
-from torch import nn
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
 
 from zoo.contract.errors import UnknownName, UsageError, WeightsError
 from zoo.contract.params import check_params
+from zoo.contract.prediction import Prediction
+from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Architecture
-from zoo.data.fitting import InputOverrides, fit_alone
+from zoo.data.fitting import InputOverrides, default_preprocess
 from zoo.files.card import Card
-from zoo.files.folders import SUFFIX, find_weights
+from zoo.files.folders import SUFFIX, find_weights, is_weights
 from zoo.files.weights import load_into, load_weights
 from zoo.models.build import build_model
+from zoo.models.forward import check_logits, explained
+from zoo.models.identity import architecture_of
+from zoo.models.predict import ImageLike, predict
 from zoo.registry.registry import Registry
 
 
 @dataclass
 class Model:
-    """A model on the CPU, in evaluation mode.
+    """A model in evaluation mode, with everything that is known of it.
 
     Args:
-        name: `ARCH.TAG` of a weights file, or the architecture's name where the weights are fresh.
-        path: of the weights file; `None` where the weights are fresh.
+        name: `ARCH.TAG` of a weights file, or the name of the architecture or class that it was built from.
+        module: float32 images `[N, C, H, W]`, normalised, to logits `[N, K]`.
+        card: its architecture, classes, preprocessing and, if it was trained, how.
+        path: of the weights file; `None` if the weights came from none.
+        fresh: whether the weights are random.
     """
 
     name: str
     module: nn.Module
     card: Card
-    path: Path | None
+    path: Path | None = None
+    fresh: bool = False
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names, in the order of the logits."""
+        return self.card.classes
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How an image becomes the module's input."""
+        return self.card.preprocess
+
+    @overload
+    def predict(self, images: ImageLike, top: int = 5) -> list[Prediction]: ...  # type: ignore[overload-overlap]
+    @overload
+    def predict(self, images: Sequence[ImageLike], top: int = 5) -> list[list[Prediction]]: ...
+    def predict(
+        self, images: ImageLike | Sequence[ImageLike], top: int = 5
+    ) -> list[Prediction] | list[list[Prediction]]:
+        """Classify an image, or several.
+
+        Args:
+            images: a path, a PIL image, a uint8 array `[H, W]` or `[H, W, 3]`; or a sequence of these.
+            top: the number of classes for each image.
+
+        Returns:
+            The likeliest classes, likeliest first; for a sequence, such a list for each image.
+
+        Raises:
+            UsageError, DataError: something among `images` is no image, or cannot be read.
+            PluginError, WeightsError: the module raises, or its logits are not finite.
+
+        Example:
+            >>> model.predict("photo.jpg", top=3)[0].label  # doctest: +SKIP
+            'Shirt'
+        """
+        if isinstance(images, str | PathLike | Image.Image | np.ndarray):
+            return predict(self._logits, [images], self.preprocess, self.labels, top)[0]
+        return predict(self._logits, list(images), self.preprocess, self.labels, top)
+
+    @torch.inference_mode()
+    def _logits(self, batch: Tensor) -> Tensor:
+        """Logits `[N, K]` on the CPU of float32 images `[N, C, H, W]`, wherever the module is."""
+        device = next((value.device for value in self.module.state_dict().values()), torch.device("cpu"))
+        training = self.module.training
+        self.module.eval()
+        try:
+            with explained(device):
+                return check_logits(self.module(batch.to(device)), len(batch), len(self.labels)).cpu()
+        finally:
+            self.module.train(training)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildArgs:
-    """How a bare architecture is built; `None` takes what its spec says."""
+    """How an architecture is built with fresh weights; `None` takes the default of its spec.
+
+    Args:
+        image_size: height and width in pixels.
+        params: keyword arguments that the spec declares.
+    """
 
     num_classes: int | None = None
     channels: int | None = None
@@ -44,38 +112,36 @@ class BuildArgs:
 
 
 def open_model(registry: Registry, name: str, fresh: BuildArgs | None = None) -> Model:
-    """Open `ARCH.TAG`, a path to a weights file, or a bare architecture (with fresh weights of seed 0).
+    """Open an `ARCH.TAG`, a path to a weights file, or an architecture with fresh weights of seed 0.
+
+    Args:
+        fresh: how to build an architecture; a weights file decides all of it.
 
     Raises:
-        ZooError: nothing has that name, or it is unsound.
-        UsageError: `fresh` says something, and the weights file has decided it already.
+        ZooError: nothing has that name, or the file is damaged.
+        UsageError: `fresh` is not empty and `name` is a weights file.
     """
     if is_weights(name):
         if fresh is not None and fresh != BuildArgs():
             raise UsageError(
-                f"{name} is a weights file, which decides classes, channels, size and parameters.",
-                "Leave those options out.",
+                f"{name} is a weights file, which fixes the classes, channels, image size and parameters.",
+                "Leave those options out, or name an architecture.",
             )
         return _from_file(registry, find_weights(name))
     return _fresh(registry, name, fresh or BuildArgs())
 
 
-def is_weights(name: str) -> bool:
-    """Whether `name` is written as `ARCH.TAG` or as a path, rather than as a bare architecture."""
-    return "." in name.rpartition(":")[2] or "/" in name
-
-
 def _from_file(registry: Registry, path: Path) -> Model:
     weights = load_weights(path)
     card = weights.card
-    made = f"It was made with {card.plugin} {card.plugin_version}; use that, where you trust it, or train again."
+    made = f"It was made with {card.plugin} {card.plugin_version}: install that if you trust it, or train again."
     try:
-        entry = registry.find(Architecture, f"{card.plugin}:{card.architecture}")
+        entry = architecture_of(registry, card)
         module = build_model(
             entry, num_classes=len(card.classes), in_channels=card.preprocess.channels, params=card.params
         ).eval()
-    except (UsageError, UnknownName) as error:  # what the card says, and not what the user says
-        raise WeightsError(f"{path} does not go with what is installed here: {error.cause}", made) from None
+    except (UsageError, UnknownName) as error:  # about the card, not about what the user typed
+        raise WeightsError(f"{path} does not fit the installed plugins: {error.cause}", made) from None
     load_into(module, weights, path)
     return Model(path.name.removesuffix(SUFFIX), module, card, path)
 
@@ -84,16 +150,17 @@ def _fresh(registry: Registry, name: str, fresh: BuildArgs) -> Model:
     entry = registry.find(Architecture, name)
     num_classes = entry.spec.num_classes if fresh.num_classes is None else fresh.num_classes
     if num_classes < 1:
-        raise UsageError(f"A model cannot have {num_classes} classes.", "Say --num-classes 1 or more.")
-    preprocess = fit_alone(entry.spec, InputOverrides(image_size=fresh.image_size, channels=fresh.channels))
+        raise UsageError(f"A model cannot have {num_classes} classes.", "Use 1 or more.")
+    preprocess = default_preprocess(entry.spec, InputOverrides(image_size=fresh.image_size, channels=fresh.channels))
     params = check_params(entry.spec, fresh.params or {})
     module = build_model(entry, num_classes=num_classes, in_channels=preprocess.channels, params=params).eval()
     card = Card(
         architecture=entry.spec.name,
         plugin=entry.plugin.distribution,
+        entry_point=entry.plugin.name,
         plugin_version=entry.plugin.version,
         params=params,
         classes=tuple(str(index) for index in range(num_classes)),
         preprocess=preprocess,
     )
-    return Model(entry.spec.name, module, card, None)
+    return Model(entry.spec.name, module, card, fresh=True)

@@ -10,8 +10,10 @@ from importlib.util import find_spec
 from typing import Generic, TypeVar
 
 from zoo.contract.errors import MissingPackage, NameConflict, UnknownName
+from zoo.contract.names import bare_name, is_owner, owner_name
 from zoo.contract.specs import Spec
 from zoo.registry.discovery import Plugin
+from zoo.registry.preferences import VARIABLE, config_file, preferred_names
 
 S = TypeVar("S", bound=Spec)
 
@@ -25,40 +27,51 @@ class Entry(Generic[S]):
 
     @property
     def qualified(self) -> str:
-        """`distribution:name`, which stays clear when another plugin claims the name."""
+        """`distribution:name`, which is unambiguous when another distribution provides the name."""
         return f"{self.plugin.distribution}:{self.spec.name}"
+
+    @property
+    def full_name(self) -> str:
+        """`distribution/entry_point:name`, which is unambiguous whatever else is installed."""
+        return f"{self.plugin.distribution}/{self.plugin.name}:{self.spec.name}"
 
 
 class Registry:
-    """What the given plugins provide. An instance is passed along; there is no global one."""
+    """What the given plugins provide. An instance is passed along; there is no global one.
 
-    def __init__(self, plugins: Sequence[Plugin]) -> None:
+    Args:
+        prefer: qualified names that settle a bare name which several plugins provide, the most important first;
+            `None` takes the user's, from `ZOO_PREFER` and the configuration file.
+    """
+
+    def __init__(self, plugins: Sequence[Plugin], prefer: Sequence[str] | None = None) -> None:
         self.plugins = tuple(plugins)
+        self._prefer = prefer
         self._entries: dict[tuple[str, str], list[Entry[Spec]]] = {}
         for plugin in self.plugins:
             for spec in plugin.specs:
                 self._entries.setdefault((spec.kind, spec.name), []).append(Entry(spec, plugin))
 
     def entries(self, kind: type[S]) -> list[Entry[S]]:
-        """All of one kind, sorted by name; a name that several plugins claim appears once for each."""
+        """All of one kind, sorted by name; a name that several plugins provide appears once for each."""
         return [entry for key in sorted(self._entries) if key[0] == kind.kind for entry in self._of(kind, key[1])]
 
     def find(self, kind: type[S], name: str) -> Entry[S]:
-        """The entry of that name, which may be qualified as `distribution:name` or `plugin:name`.
+        """The entry of that name, bare or qualified in one of the ways of `zoo.contract.names`.
 
         Raises:
             UnknownName: nothing has that name; close matches are given.
-            NameConflict: several plugins claim it.
+            NameConflict: several plugins provide it, and the user prefers none of them.
             MissingPackage: it needs a package that is not installed.
         """
-        found = self.look_up(kind, name)
-        missing = [package for package in found.spec.requires if not _installed(package)]
+        entry = self.look_up(kind, name)
+        missing = [package for package in entry.spec.requires if not _installed(package)]
         if missing:
             raise MissingPackage(
-                f"The {kind.kind} {found.spec.name} needs {' and '.join(missing)}, which is not installed.",
+                f"The {kind.kind} {entry.spec.name} needs {' and '.join(missing)}, which is not installed.",
                 f"Run: pip install {shlex.join(missing)}",
             )
-        return found
+        return entry
 
     def look_up(self, kind: type[S], name: str) -> Entry[S]:
         """As `find`, for an entry that is only shown and so may lack a package.
@@ -66,47 +79,67 @@ class Registry:
         Raises:
             UnknownName, NameConflict: as `find`.
         """
-        owner, _, bare = name.rpartition(":")
-        entries = self._of(kind, bare)
-        found = [entry for entry in entries if owner in ("", entry.plugin.distribution)]
-        found = found or [entry for entry in entries if owner == entry.plugin.name]
-        if not found:
+        matches = self._matches(kind, name)
+        if not matches:
             raise self._unknown(kind, name)
-        if len(found) > 1:
-            raise _conflict(found)
-        return found[0]
+        if len(matches) > 1:
+            matches = self._preferred(matches) or matches
+        if len(matches) > 1:
+            raise self._conflict(matches)
+        return matches[0]
 
-    def full_name(self, entry: Entry[S]) -> str:
-        """The name by which `find` gives `entry` whatever else claims its plain name."""
+    def short_name(self, entry: Entry[S]) -> str:
+        """The shortest qualified name by which `find` gives `entry` today, whatever the user prefers."""
         alike = [other for other in self._of(type(entry.spec), entry.spec.name) if other.qualified == entry.qualified]
-        return entry.qualified if len(alike) == 1 else f"{entry.plugin.name}:{entry.spec.name}"
+        return entry.qualified if len(alike) == 1 else entry.full_name
+
+    def recorded_name(self, kind: type[S], name: str) -> str:
+        """The name to write into a recipe or manifest: `name`, with its owner where a preference decided.
+
+        Raises:
+            UnknownName, NameConflict: as `find`.
+        """
+        return name if len(self._matches(kind, name)) == 1 else self.look_up(kind, name).full_name
 
     def conflicts(self) -> list[list[Entry[Spec]]]:
-        """The names that several plugins claim, each with all its claimants."""
+        """The names that several plugins provide, each with all of its entries."""
         return [entries for _, entries in sorted(self._entries.items()) if len(entries) > 1]
 
     def _of(self, kind: type[S], name: str) -> list[Entry[S]]:
         entries = self._entries.get((kind.kind, name), [])
         return [Entry(entry.spec, entry.plugin) for entry in entries if isinstance(entry.spec, kind)]
 
+    def _matches(self, kind: type[S], name: str) -> list[Entry[S]]:
+        entries, owner = self._of(kind, bare_name(name)), owner_name(name)
+        if not owner:
+            return entries
+        matches = [entry for entry in entries if is_owner(owner, entry.plugin.distribution, entry.plugin.name)]
+        return matches or [entry for entry in entries if owner == entry.plugin.name]
+
+    def _preferred(self, entries: Sequence[Entry[S]]) -> list[Entry[S]]:
+        """The one of `entries` that the user prefers; empty if there is none."""
+        for name in preferred_names() if self._prefer is None else self._prefer:
+            if bare_name(name) == entries[0].spec.name:
+                matches = [entry for entry in self._matches(type(entries[0].spec), name) if entry in entries]
+                if len(matches) == 1:
+                    return matches
+        return []
+
     def _unknown(self, kind: type[S], name: str) -> UnknownName:
         names = sorted({entry.spec.name for entry in self.entries(kind)})
-        close = get_close_matches(name.rpartition(":")[2].lower(), names, n=3, cutoff=0.6)
+        close = get_close_matches(bare_name(name).lower(), names, n=3, cutoff=0.6)
         listing = f"`zoo list {kind.plural}`"
         hint = f"Did you mean {' or '.join(close)}?" if close else f"See {listing} for the names that there are."
         return UnknownName(f"There is no {kind.kind} named {name!r}.", hint)
 
-
-def _conflict(found: Sequence[Entry[S]]) -> NameConflict:
-    spec = found[0].spec
-    distributions = [entry.plugin.distribution for entry in found]
-    unique = len(set(distributions)) == len(found)
-    names = distributions if unique else [f"{entry.plugin.distribution} ({entry.plugin.name})" for entry in found]
-    ways = [entry.qualified if unique else f"{entry.plugin.name}:{spec.name}" for entry in found]
-    return NameConflict(
-        f"The {spec.kind} {spec.name} is claimed by {' and by '.join(names)}.",
-        f"Say which one you mean: {' or '.join(ways)}.",
-    )
+    def _conflict(self, entries: Sequence[Entry[S]]) -> NameConflict:
+        spec = entries[0].spec
+        owners = [f"{entry.plugin.distribution} (plugin {entry.plugin.name})" for entry in entries]
+        names = " or ".join(self.short_name(entry) for entry in entries)
+        return NameConflict(
+            f"Several plugins provide the {spec.kind} {spec.name}: {' and '.join(owners)}.",
+            f"Use {names}, or set one of them as your preference in {VARIABLE} or under `prefer` in {config_file()}.",
+        )
 
 
 def _installed(package: str) -> bool:

@@ -9,19 +9,6 @@ from zoo.files.card import Card
 from zoo.report.history import History, stored_row
 from zoo.report.names import markdown, one_line
 
-ELSEWHERE = {
-    *("version", "architecture", "data", "params", "loss", "loss_params", "epochs", "lr", "skip_corrupt", "seed"),
-    *("img_size", "channels"),
-}
-OFF = {  # what of a recipe does nothing at these values, or at 0, "" or False where none is given
-    **dict.fromkeys(
-        ("initial_checkpoint", "freeze", "clip_grad", "model_ema_decay", "hold_out", "patience", "aa", "reprob"), None
-    ),
-    **dict.fromkeys(("mixup", "cutmix", "torchcompile"), None),
-    "balance": "none",
-    "layer_decay": 1.0,
-    "grad_accum_steps": 1,
-}
 Pictures = Mapping[tuple[int, int], Sequence[str]]  # true and predicted class to paths of pictures
 
 
@@ -32,8 +19,9 @@ def write_page(
     pictures: Pictures,
     trained_on: Sequence[int] = (),
     history: History = (),
+    settings: Mapping[str, object] | None = None,
 ) -> str:
-    """The page, in GitHub's Markdown. No name on it, whatever it holds, does more than be read.
+    """The page, in GitHub's Markdown. Names are escaped: none of them can act as Markdown or HTML.
 
     Args:
         card: of the weights that were evaluated; its metrics say on which data set and split.
@@ -41,33 +29,35 @@ def write_page(
         pictures: examples of them, as paths relative to the page.
         trained_on: how many training images of each class there were; empty where that is not known.
         history: the epochs of the run; empty where they are not known.
+        settings: the values of the recipe to show beside architecture, data set, loss and epochs, by name.
     """
     measured = {(metric.dataset, metric.split, metric.n) for metric in card.metrics}
     on = ", ".join(f"{markdown(dataset)} {markdown(split)}, n={n:,}" for dataset, split, n in sorted(measured))
     parts = [
         f"# {markdown(card.architecture)} on {markdown(card.dataset)}",
-        _trained(card, history),
+        _trained(card, history, settings or {}),
         "## Figures",
         f"Measured on {on}, with the weights as stored.",
         _figures(card, evaluation),
         "![Loss, accuracy and learning rate over the epochs](curves.png)",
         "## Confusion matrix",
         "![Confusion matrix](confusion.png)",
-        "Rows are true classes and columns predicted ones; the numbers are images. Grey rows have no images. "
-        "A class that the picture has no letters for, or that looks like another there, is shown by its number below.",
+        "Rows are true classes, columns are predicted classes, and the numbers count images. Grey rows have no "
+        "images. A class whose name cannot be drawn, or looks like another's, is shown by its number in the table "
+        "of classes.",
         "## Worst confusions",
         _worst(card, worst, pictures),
         "## Classes",
         _classes(card, evaluation, trained_on),
-        "Precision is the share of the images predicted as a class that are of it, recall the share of its images "
-        "that are predicted so, and F1 their harmonic mean. n/a: a class without images, or one that was never "
-        "predicted, has nothing to take a share of.",
+        "Precision: the share of the images predicted as a class that belong to it. Recall: the share of the images "
+        "of a class that are predicted as it. F1: their harmonic mean. n/a: the class has no images, or was never "
+        "predicted.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: int) -> str:
-    """A table of cells that are Markdown already; the columns from `right` on are figures."""
+    """A table of cells that are Markdown already; the columns from `right` on are aligned to the right."""
     rule = ["---" if place < right else "---:" for place in range(len(headings))]
     return "\n".join(f"| {' | '.join(row)} |" for row in [headings, rule, *rows])
 
@@ -76,24 +66,21 @@ def _percent(share: float | None) -> str:
     return "n/a" if share is None else f"{100 * share:.2f} %"
 
 
-def _trained(card: Card, history: History) -> str:
-    recipe = card.recipe
+def _trained(card: Card, history: History, settings: Mapping[str, object]) -> str:
     rows = {
         "architecture": f"{card.architecture} of {card.plugin} {card.plugin_version}",
         "parameters": _assigned(card.params),
         "data set": f"{card.dataset}, {len(card.classes):,} classes",
         "input": "×".join(map(str, card.preprocess.input_shape)),
-        "loss": _loss(recipe),
-        "epochs": _epochs(recipe, history),
-        "highest learning rate": recipe.get("lr", ""),
-        "images that cannot be read": "left out" if recipe.get("skip_corrupt") else "",
-        **{name.replace("_", " "): value for name, value in recipe.items() if _tells(name, value, recipe)},
-        "seed": recipe.get("seed", ""),
+        "loss": _loss(card.recipe),
+        "epochs": _epochs(card.recipe, history),
+        **{f"`{name}`": value for name, value in settings.items()},
         "versions": ", ".join(f"{name} {version}" for name, version in card.versions.items()),
     }
-    told = [[name, markdown(str(value), 500)] for name, value in rows.items() if str(value)]
+    shown = [[name, markdown(str(value), 500)] for name, value in rows.items() if str(value)]
+    table = _table(["trained", ""], shown, 2)
     command = one_line(card.command, 2000)
-    return f"    {command}\n\n{_table(['trained', ''], told, 2)}" if command else _table(["trained", ""], told, 2)
+    return f"    {command}\n\n{table}" if command else table
 
 
 def _assigned(params: Mapping[str, object]) -> str:
@@ -108,18 +95,8 @@ def _loss(recipe: Mapping[str, Any]) -> str:
 def _epochs(recipe: Mapping[str, Any], history: History) -> object:
     if not (history and recipe.get("hold_out")):
         return recipe.get("epochs", "")
-    early = f" of {recipe['epochs']}, then no better on the hold-out" if len(history) < recipe["epochs"] else ""
-    return f"{len(history)}{early}; the weights of epoch {stored_row(history)['epoch']:g}, the best there, are stored"
-
-
-def _tells(name: str, value: object, recipe: Mapping[str, Any]) -> bool:
-    """Whether a field of the recipe deserves a row of its own: it is not told elsewhere, and does something."""
-    schedule = recipe.get("sched")
-    if name in ELSEWHERE or (name in ("decay_milestones", "decay_rate") and schedule != "step"):
-        return False
-    if name == "warmup_epochs" and schedule == "one_cycle":  # it has a rise of its own
-        return False
-    return value is not None and not (name in OFF and (not value or value == OFF[name]))
+    early = f" of {recipe['epochs']}, stopped early" if len(history) < recipe["epochs"] else ""
+    return f"{len(history)}{early}; stored: epoch {stored_row(history)['epoch']:g}, the best on the hold-out"
 
 
 def _figures(card: Card, evaluation: Evaluation) -> str:
@@ -151,7 +128,7 @@ def _worst(card: Card, worst: Sequence[Confusion], pictures: Pictures) -> str:
                 " ".join(f"![example {number}]({path})" for number, path in enumerate(paths, 1)),
             ]
         )
-    return _table(["true class", "taken for", "images (of the class)", "examples, as the model sees them"], rows, 4)
+    return _table(["true class", "predicted as", "images (of the class)", "examples, as the model sees them"], rows, 4)
 
 
 def _classes(card: Card, evaluation: Evaluation, trained_on: Sequence[int]) -> str:

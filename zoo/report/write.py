@@ -26,7 +26,13 @@ SMALL, LARGE = 96, 128  # pixels of the longer side of an example: smaller image
 
 
 def write_report(
-    run: Path, card: Card, evaluation: Evaluation, module: nn.Module, test: Batches, trained_on: Sequence[int] = ()
+    run: Path,
+    card: Card,
+    evaluation: Evaluation,
+    module: nn.Module,
+    test: Batches,
+    trained_on: Sequence[int] = (),
+    settings: Mapping[str, object] | None = None,
 ) -> Path:
     """Write `curves.png`, `confusion.png`, `examples/` and `report.md` into a run folder and give the page's path.
 
@@ -38,6 +44,7 @@ def write_report(
         evaluation: of `module` on `test`.
         trained_on: how many training images of each class there were; empty where that is not known.
         module: on the device that `test` gives its batches on.
+        settings: the values of the recipe to show, by name; see `write_page`.
 
     Raises:
         OutputError: something could not be drawn or written. No `report.md` is left then.
@@ -55,7 +62,7 @@ def write_report(
         matrix = draw_confusion(evaluation.confusion.numpy(), card.classes, f"{name}\n{on}")
         write_file(run / "confusion.png", matrix, force=True)
         pictures = _write_examples(run / "examples", mistakes)
-        write_file(page, write_page(card, evaluation, worst, pictures, trained_on, history).encode())
+        write_file(page, write_page(card, evaluation, worst, pictures, trained_on, history, settings).encode())
     except ZooError:
         raise
     except Exception as error:  # matplotlib and an odd history raise errors of every kind

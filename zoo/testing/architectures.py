@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from zoo.contract.specs import Architecture
-from zoo.data.fitting import InputOverrides, fit_alone
+from zoo.data.fitting import InputOverrides, default_preprocess
 from zoo.files.card import Card
 from zoo.files.weights import load_into, load_weights, save_weights
 from zoo.models.build import build_model
@@ -34,13 +34,14 @@ def check_architecture(name: str, registry: Registry | None = None) -> None:
         again = build_model(entry, num_classes=CLASSES, in_channels=channels)
         for (key, one), other in zip(module.state_dict().items(), again.state_dict().values(), strict=True):
             assert torch.equal(one, other), f"{name}: {key} differs between two builds of one seed"
-        preprocess = fit_alone(spec, InputOverrides(channels=channels))
+        preprocess = default_preprocess(spec, InputOverrides(channels=channels))
         images = torch.randn(3, *preprocess.input_shape, generator=torch.Generator().manual_seed(0))
         _check_logits(name, module.eval(), images)
         _check_gradients(name, module.train(), images)
         card = Card(
             architecture=name,
             plugin=entry.plugin.distribution,
+            entry_point=entry.plugin.name,
             plugin_version=entry.plugin.version,
             classes=("a", "b", "c"),
             preprocess=preprocess,

@@ -7,8 +7,8 @@ from PIL.ImageMode import getmode
 
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Dataset
-from zoo.data.datasets import class_names, load_split
-from zoo.data.images import fit_image, picture
+from zoo.data.datasets import class_names, load_dataset
+from zoo.data.images import as_pil_image, fit_image
 from zoo.registry.discovery import discover
 from zoo.registry.registry import Registry
 
@@ -27,7 +27,7 @@ def check_dataset(name: str, root: Path, registry: Registry | None = None) -> No
     entry = registry.find(Dataset, name)
     shape = entry.spec.input_shape
     for split in ("train", "test"):
-        images = load_split(entry, root, split)
+        images = load_dataset(entry, root, split)
         classes = class_names(entry, images)
         told = entry.spec.splits.get(split, len(images))
         assert 0 < len(images) == told, f"{name}: {split} holds {len(images)} images, and {told} are declared"
@@ -38,7 +38,7 @@ def check_dataset(name: str, root: Path, registry: Registry | None = None) -> No
             assert whole, f"{name}: {split} {index} has the label {label!r}, which is no whole number"
             assert 0 <= operator.index(label) < len(classes), f"{name}: {split} {index} has the label {label}"
             channels, *size = shape or (3, 8, 8)
-            found = 1 if getmode(picture(image).mode).basemode == "L" else 3
+            found = 1 if getmode(as_pil_image(image).mode).basemode == "L" else 3
             assert shape is None or found == channels, f"{name}: {split} {index} has {found} channels, not {channels}"
             fit_image(image, Preprocess(size=(size[0], size[1]), mean=(0.5,) * channels, std=(0.5,) * channels))
             if shape:

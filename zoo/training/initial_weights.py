@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from zoo.contract.errors import UsageError, WeightsError
 from zoo.contract.specs import Architecture
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.data.fitting import InputOverrides
 from zoo.files.folders import find_weights
 from zoo.files.weights import Weights, load_into, load_weights
@@ -53,7 +53,7 @@ class InitialWeights:
         square = trained_on.size[0] if trained_on.size[0] == trained_on.size[1] else None
         return InputOverrides(image_size=recipe.img_size or square, channels=trained_on.channels)
 
-    def with_mean_and_std(self, data: Data) -> Data:
+    def with_mean_and_std(self, data: LoadedDataset) -> LoadedDataset:
         """`data` with the mean and std that these weights were trained with."""
         trained_on = self.weights.card.preprocess
         return replace(data, preprocess=replace(data.preprocess, mean=trained_on.mean, std=trained_on.std))
@@ -74,7 +74,7 @@ class InitialWeights:
             tensors = {**{name: value for name, value in tensors.items() if name not in head}, **fresh}
         load_into(module, Weights(self.weights.card, tensors), self.path)
 
-    def describe(self, recipe: Recipe, head: frozenset[str], data: Data) -> str:
+    def describe(self, recipe: Recipe, head: frozenset[str], data: LoadedDataset) -> str:
         """One line on what is loaded and what is fresh."""
         names = sorted(head)
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
@@ -105,10 +105,10 @@ def read_initial_weights(
     path = path if path is not None and path.is_file() else find_weights(name)
     initial = InitialWeights(path, load_weights(path))
     card = initial.weights.card
-    stored, trained = f"{card.plugin}:{card.architecture}", f"{entry.plugin.distribution}:{entry.spec.name}"
-    if stored != trained:
+    architecture = entry.full_name if card.entry_point else entry.qualified
+    if card.architecture_name != architecture:
         raise WeightsError(
-            f"The weights {path} are of {stored}, not of {trained}.",
+            f"The weights {path} are of {card.architecture_name}, not of {architecture}.",
             f"Train {card.architecture}, or start from weights of {entry.spec.name}.",
         )
     if not card.digest.removeprefix("sha256:").startswith(digits):

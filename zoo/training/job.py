@@ -29,6 +29,7 @@ from zoo.training.distributed.evaluate import evaluate_distributed
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup, explain_lost_rank
 from zoo.training.prepare import Job, RunPaths, prepare_on_all_ranks
 from zoo.training.recipe.recipe import Recipe
+from zoo.training.recipe.table import recipe_rows
 from zoo.training.run.concurrent_runs import refuse_concurrent_run
 from zoo.training.run.folder import Run, refuse_taken
 from zoo.training.run.record import Record, describe_dataset
@@ -196,7 +197,7 @@ def store_result(job: Job, run: Run | None, state: State, group: ProcessGroup) -
     if run is not None:
         card = save_weights(path, tensors, card, force=job.paths.force or _has_tensors(path, tensors))
         train_counts = label_counts(job.plan.train, len(job.data.classes))
-        write_report(run.path, card, evaluation, module, job.data.test, train_counts)
+        write_report(run.path, card, evaluation, module, job.data.test, train_counts, recipe_rows(card.recipe))
         run.finish(path, card.digest)  # until then the run can be resumed, and gives the same weights
     epochs = len(state.history)
     stored = epochs if state.best is None else state.best.epoch

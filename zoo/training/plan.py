@@ -7,7 +7,7 @@ from torch import Tensor
 
 from zoo.contract.errors import UsageError
 from zoo.data.batches import Batches
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.training.checkpoint.state import Best
 from zoo.training.hold_out import hold_out
 from zoo.training.optim.schedules import make_schedule
@@ -48,7 +48,7 @@ class Plan:
         return epochs >= self.epochs or bool(self.patience and waited >= self.patience)
 
 
-def make_plan(recipe: Recipe, data: Data, hflip: bool) -> Plan:
+def make_plan(recipe: Recipe, data: LoadedDataset, hflip: bool) -> Plan:
     """Decide a run.
 
     Args:

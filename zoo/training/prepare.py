@@ -12,9 +12,9 @@ from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import UsageError
 from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture, Dataset, Loss
-from zoo.data.datasets import Data, open_data
+from zoo.data.datasets import LoadedDataset, open_dataset
 from zoo.data.fitting import InputOverrides
-from zoo.data.load_split import MEMORY_LIMIT, Reading
+from zoo.data.load_split import MEMORY_LIMIT, ReadOptions
 from zoo.files.card import Card
 from zoo.files.environment import versions
 from zoo.files.folders import weights_name
@@ -46,7 +46,7 @@ class RunPaths:
         tag: of the weights file.
         run_name: of the run folder; `None` for `ARCH.TAG`, numbered where that exists.
         init: the initial weights; `None` to find them by their name in the recipe.
-        workers, memory_limit, cache: as in `zoo.data.load_split.Reading`.
+        workers, memory_limit, cache: as in `zoo.data.load_split.ReadOptions`.
         download: download the data set where it is missing.
         force: replace an existing weights file.
         checkpoint_every: seconds between checkpoints within an epoch.
@@ -89,7 +89,7 @@ class Job:
     paths: RunPaths
     architecture: Entry[Architecture]
     plugins: Mapping[str, str]
-    data: Data
+    data: LoadedDataset
     loss: LossFunction
     train_loss: LossFunction
     plan: Plan
@@ -154,23 +154,29 @@ def prepare(
     architecture = registry.find(Architecture, recipe.architecture)
     dataset = registry.find(Dataset, recipe.data)
     loss_entry = registry.find(Loss, recipe.loss)
+    recipe = replace(
+        recipe,
+        architecture=registry.recorded_name(Architecture, recipe.architecture),
+        data=registry.recorded_name(Dataset, recipe.data),
+        loss=registry.recorded_name(Loss, recipe.loss),
+    )
     loss = build_loss(loss_entry, recipe.loss_params, paths.device)
     class_weights_param = weights_param(loss_entry.spec, recipe.loss_params) if recipe.balance == "weights" else None
     initial = _initial_weights(recipe, architecture, paths)
     overrides = InputOverrides(image_size=recipe.img_size, channels=recipe.channels)
-    data = open_data(
+    data = open_dataset(
         dataset,
         architecture.spec,
         paths.data_root,
         paths.device,
-        wanted=overrides if initial is None else initial.input_overrides(recipe),
+        overrides=overrides if initial is None else initial.input_overrides(recipe),
         download=paths.download,
-        reading=Reading(
+        options=ReadOptions(
             workers=paths.workers,
             memory_limit=paths.memory_limit,
             cache=paths.cache,
             skip_corrupt=recipe.skip_corrupt,
-            told=lambda split, done, n: callback.on_progress(f"reading {split} images", done, n),
+            on_progress=lambda split, done, n: callback.on_progress(f"reading {split} images", done, n),
         ),
     )
     if initial is not None:
@@ -248,7 +254,7 @@ def _report_plan(plan: Plan, recipe: Recipe, callback: Callback) -> None:
 def _card(
     architecture: Entry[Architecture],
     dataset: Entry[Dataset],
-    data: Data,
+    data: LoadedDataset,
     recipe: Recipe,
     tag: str,
     environment: Mapping[str, str],
@@ -256,6 +262,7 @@ def _card(
     return Card(
         architecture=architecture.spec.name,
         plugin=architecture.plugin.distribution,
+        entry_point=architecture.plugin.name,
         plugin_version=architecture.plugin.version,
         params=check_params(architecture.spec, recipe.params),
         classes=data.classes,

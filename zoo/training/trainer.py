@@ -18,8 +18,9 @@ from torch.nn.utils import clip_grad_norm_
 
 from zoo.contract.callback import SILENT, Callback
 from zoo.data.batches import Batch
-from zoo.data.datasets import Data
-from zoo.evaluation.evaluate import Evaluation, check_logits, explained
+from zoo.data.datasets import LoadedDataset
+from zoo.evaluation.evaluate import Evaluation
+from zoo.models.forward import check_logits, explained
 from zoo.models.losses import LossFunction
 from zoo.training.augment.mix import MixedBatch
 from zoo.training.augment.pipeline import Augmenter
@@ -27,7 +28,7 @@ from zoo.training.checkpoint.state import Best, State
 from zoo.training.distributed.ddp import DDPModel, shard
 from zoo.training.distributed.evaluate import evaluate_distributed
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
-from zoo.training.optim.optimizers import set_lr
+from zoo.training.optim.param_groups import set_lr
 from zoo.training.plan import Plan
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.signals import Signals
@@ -114,7 +115,7 @@ class Trainer:
         state: State,
         plan: Plan,
         recipe: Recipe,
-        data: Data,
+        data: LoadedDataset,
         loss: LossFunction,
         device: torch.device,
         group: ProcessGroup = SINGLE_PROCESS,

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from zoo.contract.errors import UnknownName
-from zoo.contract.specs import Architecture
 from zoo.files.card import Card
 from zoo.files.weights import tensors_digest
+from zoo.models.identity import architecture_of as find_architecture
 from zoo.models.load import Model
 from zoo.registry.registry import Entry, Registry
 
@@ -37,7 +37,7 @@ def plugin_of(entry: Entry[Any]) -> dict[str, str]:
 def architecture_of(registry: Registry, card: Card) -> dict[str, str]:
     """Which plugin the architecture comes from, as installed; as the card says for a module that no plugin built."""
     try:
-        return plugin_of(registry.find(Architecture, f"{card.plugin}:{card.architecture}"))
+        return plugin_of(find_architecture(registry, card))
     except UnknownName:
         return {"distribution": card.plugin, "version": card.plugin_version, "name": card.architecture}
 

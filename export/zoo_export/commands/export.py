@@ -104,18 +104,19 @@ def command(
     --atol and --rtol replace that judgement, and --no-verify leaves it out; the export then says so for good.
     """
     from zoo.contract.errors import DifferenceError, UsageError
+    from zoo.contract.names import bare_name
     from zoo.contract.specs import ExportFormat
     from zoo.files.atomic import refuse_existing
-    from zoo.files.folders import SUFFIX
+    from zoo.files.folders import SUFFIX, is_weights
     from zoo.files.folders import data_root as root
-    from zoo.models.load import is_weights, open_model
+    from zoo.models.load import open_model
     from zoo_export.parity.override import Override
 
     names = list(dict.fromkeys(name.strip() for name in formats.split(",") if name.strip()))
     if not names:
         raise UsageError("No format is named.", "Say --format onnx, or --format onnx,torchscript.")
     entries = [lazy.registry.find(ExportFormat, name) for name in names]
-    bare = Path(model).name.removesuffix(SUFFIX) if is_weights(model) else model.rpartition(":")[2]
+    bare = Path(model).name.removesuffix(SUFFIX) if is_weights(model) else bare_name(model)
     providers = named_providers(provider)
     if no_verify and (atol is not None or rtol is not None or save_failure is not None or providers != ("cpu",)):
         raise UsageError(

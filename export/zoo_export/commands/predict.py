@@ -80,7 +80,7 @@ def _by_runner(lazy: "Lazy", folder: Path, manifest: dict[str, Any]) -> "Classif
 def _model(lazy: "Lazy", name: str) -> "Classify":
     import torch
 
-    from zoo.evaluation.evaluate import explained
+    from zoo.models.forward import explained
     from zoo.models.load import open_model
 
     model = open_model(lazy.registry, name)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from zoo.contract.errors import ZooError
 from zoo.contract.specs import Dataset
 from zoo.data.batches import read_item
-from zoo.data.datasets import load_split
+from zoo.data.datasets import load_dataset
 from zoo.data.images import fit_image
 from zoo.files.card import Card
 from zoo.registry.registry import Registry
@@ -37,7 +37,7 @@ def real_images(registry: Registry, card: Card, root: Path) -> RealImages:
     if not card.dataset:
         return RealImages((), "none: the weights are fresh, and no data set goes with them")
     try:
-        dataset = load_split(registry.find(Dataset, card.dataset), root, "test")
+        dataset = load_dataset(registry.find(Dataset, card.dataset_name), root, "test")
         chosen = np.linspace(0, len(dataset) - 1, min(COUNT, len(dataset))).astype(int)
         images = tuple(fit_image(read_item(dataset, int(index))[0], card.preprocess) for index in chosen)
     except ZooError:  # its cause names local paths, which no manifest may carry

@@ -8,8 +8,8 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from zoo.contract.errors import ExportError
-from zoo.contract.specs import Architecture
 from zoo.files.card import Card
+from zoo.models.identity import architecture_of
 from zoo.registry.registry import Registry
 from zoo_export.capture import first_line
 
@@ -20,7 +20,7 @@ def smallest_size(registry: Registry, card: Card) -> int:
     Raises:
         ExportError: it takes certain sizes only, so that they cannot be dynamic.
     """
-    spec = registry.find(Architecture, f"{card.plugin}:{card.architecture}").spec
+    spec = architecture_of(registry, card).spec
     if spec.sizes:
         sizes = ", ".join(str(size) for size in spec.sizes)
         raise ExportError(

@@ -23,7 +23,9 @@ def command(lazy: "Lazy", name: str, as_json: bool) -> None:
 
     A name that means several things is shown as each of them.
     """
-    found = _weights(name) if "." in name.rpartition(":")[2] or "/" in name else _specs(lazy, name)
+    from zoo.files.folders import is_weights
+
+    found = _weights(name) if is_weights(name) else _specs(lazy, name)
     if as_json:
         print_json(found)
         return
@@ -36,6 +38,7 @@ def command(lazy: "Lazy", name: str, as_json: bool) -> None:
 def _specs(lazy: "Lazy", name: str) -> list[dict[str, Any]]:
     from zoo.cli.commands.list import KINDS
     from zoo.contract.errors import UnknownName
+    from zoo.contract.names import bare_name
     from zoo.files.folders import weights_files
 
     found, unknown = [], []
@@ -47,7 +50,7 @@ def _specs(lazy: "Lazy", name: str) -> list[dict[str, Any]]:
     if not found:
         close = [error.next_step for error in unknown if error.next_step.startswith("Did you mean")]
         raise UnknownName(f"Nothing is named {name!r}.", close[0] if close else "See `zoo list` for the names.")
-    files = [file for file in weights_files() if file.partition(".")[0] == name.rpartition(":")[2]]
+    files = [file for file in weights_files() if file.partition(".")[0] == bare_name(name)]
     if files and found[0]["kind"] == "architecture":
         found[0]["weights"] = files
     return found

@@ -47,7 +47,7 @@ def command(
     import torch
     import torchinfo
 
-    from zoo.evaluation.evaluate import explained
+    from zoo.models.forward import explained
     from zoo.models.load import open_model
 
     opened = open_model(lazy.registry, model, fresh(num_classes, channels, image_size, params))

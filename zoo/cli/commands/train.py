@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.class_counts import class_counts
+from zoo.cli.grouped_options import GroupedCommand
 from zoo.cli.options import (
     Number,
     cache_option,
@@ -19,12 +20,12 @@ from zoo.cli.options import (
 )
 from zoo.cli.output import plain, print_json
 from zoo.cli.progress import Progress, duration, progress
-from zoo.cli.recipe_options import recipe_options
+from zoo.cli.recipe_options import recipe_options, recipe_sections
 from zoo.contract.callback import Callback
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
-    from zoo.data.datasets import Data
+    from zoo.data.datasets import LoadedDataset
     from zoo.training.distributed.process_group import ProcessGroup
     from zoo.training.job import Result
     from zoo.training.prepare import RunPaths
@@ -34,10 +35,18 @@ if TYPE_CHECKING:
 FOLDER = click.Path(path_type=Path, file_okay=False)
 READING = ("data_root", "download", "workers", "memory_limit", "cache")
 ANEW = (*READING, "device", "weights", "force", "checkpoint_every", "tensorboard")  # may go with --resume
+RECIPE = recipe_sections()
+SECTIONS = {
+    "Recipe and resuming": ("recipe", "like", "resume"),
+    **RECIPE,
+    "Data": (*RECIPE["Data"], "data_root", "download", "workers", "memory_limit", "cache"),
+    "Execution": ("device", *RECIPE["Execution"]),
+    "Output": ("tag", "weights", "runs", "run_name", "tensorboard", "checkpoint_every", "force", "as_json"),
+}
 UNASKED = ("resume", "as_json")  # no part of a recipe or of its places
 
 
-@click.command("train", short_help="Train an architecture")
+@click.command("train", cls=GroupedCommand, sections=SECTIONS, short_help="Train an architecture")
 @click.argument("architecture", required=False)
 @recipe_options
 @click.option("--recipe", type=click.Path(path_type=Path, dir_okay=False), help="TOML file of the same; flags win.")
@@ -100,7 +109,7 @@ def _train(lazy: "Lazy", options: dict[str, Any], show: Progress, group: "Proces
 
 
 def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, RunPaths]":
-    from zoo.cli.recipe_cli import asked_recipe
+    from zoo.cli.recipe_cli import recipe_from_options
     from zoo.contract.errors import UsageError
     from zoo.contract.specs import NAME, Dataset
     from zoo.files.folders import data_root
@@ -114,7 +123,7 @@ def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, RunPaths]":
     if name is not None and (not name or Path(name).name != name or name == ".."):
         raise UsageError(f"The run name {name!r} is no plain name.", "Say --runs for another folder.")
     place = {key: options.pop(key) for key in (*ANEW, "runs")}
-    recipe = asked_recipe(lazy.registry, options)
+    recipe = recipe_from_options(lazy.registry, options)
     places = RunPaths(
         data_root=data_root(place.pop("data_root")),
         tag=lazy.registry.find(Dataset, recipe.data).spec.name if tag is None else tag,
@@ -172,9 +181,9 @@ class TrainProgress(Callback):
         self._show.line(f"warning: {text}" if warning else text)
 
     def on_progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
-        self._show.update(stage, done, total, detail)
+        self._show.on_progress(stage, done, total, detail)
 
-    def on_dataset(self, dataset: "Data") -> None:
+    def on_dataset(self, dataset: "LoadedDataset") -> None:
         from zoo.data.batches import label_counts
 
         shape = "×".join(map(str, dataset.preprocess.input_shape))
@@ -188,7 +197,7 @@ class TrainProgress(Callback):
 
     def on_step(self, step: "Step") -> None:
         detail = f"{step.images_per_second:,.0f} images/s, {duration(step.seconds_left)} to go in all"
-        self._show.update(f"epoch {step.epoch}/{self._recipe.epochs}", step.done, step.total, detail)
+        self._show.on_progress(f"epoch {step.epoch}/{self._recipe.epochs}", step.done, step.total, detail)
 
     def on_epoch(self, epoch: "Epoch") -> None:
         split = "test" if epoch.split == "test" else "hold-out"

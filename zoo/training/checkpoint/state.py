@@ -12,7 +12,7 @@ from zoo.contract.errors import TrainingError
 from zoo.training.optim.ema import ModelEma
 from zoo.training.optim.freeze import freeze
 from zoo.training.optim.layer_decay import lr_scales
-from zoo.training.optim.optimizers import make_optimizers
+from zoo.training.optim.param_groups import make_optimizers
 from zoo.training.recipe.recipe import Recipe
 
 

@@ -1,100 +1,95 @@
-"""Optimizers over a model's parameters: torch.optim, with the choices that a recipe names."""
+"""The optimizers that a recipe can name, one row each. Importing this file imports no torch."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-from torch.optim import SGD, AdamW
-from torch.optim import Optimizer as TorchOptimizer
+if TYPE_CHECKING:
+    from torch.optim import Optimizer as TorchOptimizer
 
-from zoo.contract.errors import UsageError
-from zoo.training.optim.muon import WholeMuon
-from zoo.training.recipe.recipe import Recipe
-
-SCALE = "scale"  # of a group: what its learning rate is multiplied by
-BESIDE_MUON = 0.05  # times the learning rate of Muon, whose steps have another size, is that of AdamW beside it
-ADDED = ("bias", "embed", "token")  # in the names of parameters that are added to values, and multiply none
-FUSED = ("cpu", "cuda", "mps")  # devices that have optimizers of one kernel
+Build = Callable[..., "TorchOptimizer"]
 
 
-def make_optimizers(
-    module: nn.Module, recipe: Recipe, scales: Mapping[int, float] | None = None, head: frozenset[str] = frozenset()
-) -> list[TorchOptimizer]:
-    """The optimizers over all parameters that require a gradient. Of these, `weights` are decayed, and the rest is not.
-
-    There is one, or two for `muon`, which takes the hidden weights: all but the first and the last, which read the
-    image and write the logits. AdamW, which has the rest then, takes a twentieth of the learning rate.
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """An optimizer, its defaults, and how it is built.
 
     Args:
-        scales: `id` of each parameter to what its learning rate is multiplied by; `None` for 1.
-        head: names of the parameters that write the logits; where none is said, that is the last weight.
-
-    Raises:
-        UsageError: `muon` is asked for, and there is nothing hidden.
+        name: what `--opt` takes.
+        summary: a few words for the documentation.
+        lr, weight_decay, momentum: defaults of the recipe's fields of these names.
+        build: `build(groups, *, lr, weight_decay, momentum, fused) -> torch.optim.Optimizer`. `groups` are parameter
+            groups as torch.optim takes them, each with its own `weight_decay`; `fused` says whether every parameter
+            is on a device that has fused kernels.
+        adamw_lr_scale: set for an optimizer of hidden weights only: AdamW takes all other parameters, and its
+            learning rate is `lr` times this.
     """
-    assert recipe.lr is not None and recipe.weight_decay is not None and recipe.momentum is not None
-    named = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
-    trained = list(named.values())
-    wide = weights(named)
-    decayed = {id(parameter) for parameter in wide}
-    hidden = _hidden(named, wide, head) if recipe.opt == "muon" else []
-    taken = {id(parameter) for parameter in hidden}
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in wide if id(p) not in taken], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if id(p) not in decayed], "weight_decay": 0.0},
-    ]
-    groups = [scaled for group in groups for scaled in _scaled(group, scales)]
-    fused = all(p.device.type in FUSED and p.is_floating_point() for p in trained)
-    if recipe.opt == "sgd":
-        nesterov = recipe.momentum > 0
-        return [SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, fused=fused)]
-    beta = recipe.momentum if recipe.opt == "adamw" else 0.9
-    made: list[TorchOptimizer] = [AdamW(groups, lr=recipe.lr, betas=(beta, 0.999), fused=fused)] if groups else []
-    if hidden:
-        for group in made[0].param_groups if made else ():
-            group[SCALE] = group.get(SCALE, 1.0) * BESIDE_MUON
-        groups = _scaled({"params": hidden}, scales)
-        made.append(WholeMuon(groups, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum))
-    return made
+
+    name: str
+    summary: str
+    lr: float
+    weight_decay: float
+    momentum: float
+    build: Build
+    adamw_lr_scale: float | None = None
+
+    @property
+    def hidden_only(self) -> bool:
+        """Whether it takes only the weights between the first and the last layer."""
+        return self.adamw_lr_scale is not None
 
 
-def _hidden(named: Mapping[str, nn.Parameter], wide: list[nn.Parameter], head: frozenset[str]) -> list[nn.Parameter]:
-    last = {id(named[name]) for name in head if name in named} or {id(weight) for weight in wide[-1:]}
-    hidden = [weight for weight in wide if id(weight) not in last][1:]
-    if not hidden:
-        raise UsageError(
-            "Muon is for hidden weights, and this model has none between the image and the logits.",
-            "Say --opt adamw or --opt sgd.",
-        )
-    return hidden
+def _adamw(
+    groups: list[dict[str, Any]], *, lr: float, weight_decay: float, momentum: float, fused: bool
+) -> "TorchOptimizer":
+    from torch.optim import AdamW
+
+    return AdamW(groups, lr=lr, weight_decay=weight_decay, betas=(momentum, 0.999), fused=fused)
 
 
-def weights(named: Mapping[str, nn.Parameter]) -> list[nn.Parameter]:
-    """Those of a model's parameters, by name and in their order, that map one layer's values to the next.
+def _sgd(
+    groups: list[dict[str, Any]], *, lr: float, weight_decay: float, momentum: float, fused: bool
+) -> "TorchOptimizer":
+    from torch.optim import SGD
 
-    They have more than one dimension of more than 1. Biases, norms and the scales of branches have not; tables of
-    attention biases, embeddings of positions and tokens do, and are told by the last part of their name.
-    """
-    return [
-        parameter
-        for name, parameter in named.items()
-        if sum(side > 1 for side in parameter.shape) > 1
-        and not any(word in name.rpartition(".")[2].lower() for word in ADDED)
-    ]
+    return SGD(groups, lr=lr, weight_decay=weight_decay, momentum=momentum, nesterov=momentum > 0, fused=fused)
 
 
-def set_lr(optimizers: list[TorchOptimizer], lr: float) -> None:
-    """Let the next step of all of them be taken at this learning rate, scaled where a parameter's is."""
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = lr * group.get(SCALE, 1.0)
+def _muon(
+    groups: list[dict[str, Any]], *, lr: float, weight_decay: float, momentum: float, fused: bool
+) -> "TorchOptimizer":
+    from zoo.training.optim.muon import WholeMuon
+
+    return WholeMuon(groups, lr=lr, weight_decay=weight_decay, momentum=momentum)  # Muon has no fused kernel
 
 
-def _scaled(group: dict[str, Any], scales: Mapping[int, float] | None) -> list[dict[str, Any]]:
-    """`group` by the scale of its parameters; none where it is empty."""
-    if not group["params"] or scales is None:
-        return [group] if group["params"] else []
-    return [
-        {**group, "params": [p for p in group["params"] if scales[id(p)] == scale], SCALE: scale}
-        for scale in sorted({scales[id(p)] for p in group["params"]})
-    ]
+OPTIMIZERS = {
+    row.name: row
+    for row in (
+        Optimizer(
+            name="adamw",
+            summary="AdamW, `momentum` is beta1",
+            lr=1e-3,
+            weight_decay=0.05,
+            momentum=0.9,
+            build=_adamw,
+        ),
+        Optimizer(
+            name="sgd",
+            summary="SGD with Nesterov momentum",
+            lr=0.05,
+            weight_decay=5e-4,
+            momentum=0.9,
+            build=_sgd,
+        ),
+        Optimizer(
+            name="muon",
+            summary="Muon for hidden weights, AdamW for the rest",
+            lr=0.02,
+            weight_decay=0.05,
+            momentum=0.95,
+            build=_muon,
+            adamw_lr_scale=0.05,
+        ),
+    )
+}

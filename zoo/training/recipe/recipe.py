@@ -2,187 +2,380 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Annotated, Any
 
 from zoo.contract.errors import UsageError
+from zoo.training.optim.optimizers import OPTIMIZERS
+from zoo.training.optim.schedules import SCHEDULES
 from zoo.training.recipe.command import recipe_command
+from zoo.training.recipe.field import TYPES, Field, declared
 
-VERSION = 3  # of what the fields mean: in 1, `amp` was used on CUDA only; 1 and 2 had other names of fields
-
-Optimizer = Literal["adamw", "sgd", "muon"]
-Schedule = Literal["cosine", "constant", "one_cycle", "step"]
-AutoAugment = Literal["", "trivial"]
-Balance = Literal["none", "weights", "sampler"]
-
-LR = {"adamw": 1e-3, "sgd": 0.05, "muon": 0.02}
-WEIGHT_DECAY = {"adamw": 0.05, "sgd": 5e-4, "muon": 0.05}
-MOMENTUM = {"adamw": 0.9, "sgd": 0.9, "muon": 0.95}
-OF_SCHEDULES = {"decay_milestones": ("step",), "decay_rate": ("step",), "warmup_epochs": ("cosine", "constant", "step")}
+VERSION = 3  # 1 and 2 had other names of fields (`Field.old`); in 1, `amp` was recorded for CUDA only
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A training run. Two runs of one recipe on the same machine and versions give the same weights on a CPU.
+    """A training run. On a CPU, two runs of one recipe with the same versions of the libraries give the same weights.
 
-    Where the default of `lr`, `weight_decay` or `momentum` is the optimizer's, it is filled in.
+    Each field is declared here with its help, range and default; `zoo train --help` and
+    `zoo.training.recipe.table.markdown_table()` show them. Where `lr`, `weight_decay` or `momentum` is `None`, the
+    optimizer's default is filled in.
 
-    Args:
-        architecture, params: what is trained.
-        data: name of the data set.
-        img_size, channels: asked for; `None` takes what fits.
-        loss, loss_params: what is minimised.
-        initial_checkpoint: weights to begin from, `ARCH.TAG` or a path; empty for fresh ones. With `@` and the first
-            digits of their digest after it, as a prepared run records it, no other file will do.
-        freeze: train the classifier's head alone; the rest stays as the initial checkpoint has it, BatchNorm's
-            statistics too.
-        layer_decay: what the learning rate falls by with each stage away from the head ; 1 for
-            not at all.
-        epochs: times through the training split, each time but for what fills no whole step.
-        batch_size: images that go through the model at once.
-        grad_accum_steps: batches a step, whose gradients are averaged.
-        opt: `adamw`, `sgd` (Nesterov), or `muon` (hidden weights; AdamW for the rest).
-        lr: the highest learning rate; by default 0.05 for sgd, 0.001 for adamw, and 0.02 for muon, beside which
-            AdamW takes a twentieth of it.
-        weight_decay: by default 0.0005 for sgd and 0.05 for the others. Biases, norms, embeddings and
-            scales are not decayed.
-        momentum: of sgd (by default 0.9) and muon (0.95), and the first beta of adamw (0.9); from 0 to below 1.
-        clip_grad: the largest norm of all gradients together; 0 for no limit.
-        sched: `cosine` to zero, `constant`, `step`, each after `warmup_epochs` of linear rise; or `one_cycle`, which
-            has a rise of its own.
-        decay_milestones, decay_rate: of `step`: at these shares of the run, the learning rate is multiplied by
-            `decay_rate`.
-        model_ema_decay: decay of the moving average of the weights, which is what is measured and stored; 0 for none.
-        hold_out: share of the training split that is kept out, to choose the best epoch by; 0 for none.
-        patience: epochs without a better one on the hold-out before the run ends; 0 for no early end.
-        crop: pixels by which the image is padded and randomly shifted; `None` takes an eighth of the side.
-        hflip: random mirror images; `None` takes what the data set says.
-        aa: `trivial` changes each image by one operation, as TrivialAugment (wide) does; empty for none.
-        reprob: probability that a rectangle of an image is painted over with the mean colour; 0 for never.
-        mixup, cutmix: alpha of Beta(alpha, alpha), which the share of the other image of a mixture is drawn from, for
-            each batch; 0 for none, at most 100. With both, one of the two is chosen for each batch. (Label smoothing is
-            a parameter of the loss.)
-        balance: what is done where classes have unequal numbers of images: `weights` counts the images of a class in
-            inverse proportion to their number, in the loss that is minimised (not in the one that is reported);
-            `sampler` draws them so, with replacement, an epoch being as long as before; `none` does nothing.
-        skip_corrupt: leave out images that cannot be read.
-        amp: bf16 autocast; `None` has it on CUDA only. On CPUs with bf16 arithmetic (AMX) some models gain from it.
-        torchcompile: run the model through `torch.compile`.
-        seed: of the fresh weights, the hold-out, the order of images, augmentation and dropout.
+    Raises:
+        UsageError: a value has the wrong type, is out of range, or has no effect with the other values.
     """
 
-    architecture: str
-    data: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    img_size: int | None = None
-    channels: int | None = None
-    loss: str = "cross_entropy"
-    loss_params: Mapping[str, Any] = field(default_factory=dict)
-    initial_checkpoint: str = ""
-    freeze: bool = False
-    layer_decay: float = 1.0
-    epochs: int = 10
-    batch_size: int = 128
-    grad_accum_steps: int = 1
-    opt: Optimizer = "adamw"
-    lr: float | None = None
-    weight_decay: float | None = None
-    momentum: float | None = None
-    clip_grad: float = 0.0
-    sched: Schedule = "cosine"
-    decay_milestones: tuple[float, ...] = (0.5, 0.75)
-    decay_rate: float = 0.1
-    warmup_epochs: float = 1.0
-    model_ema_decay: float = 0.0
-    hold_out: float = 0.0
-    patience: int = 0
-    crop: int | None = None
-    hflip: bool | None = None
-    aa: AutoAugment = ""
-    reprob: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    balance: Balance = "none"
-    skip_corrupt: bool = False
-    amp: bool | None = None
-    torchcompile: bool = False
-    seed: int = 0
+    architecture: Annotated[str, Field("Model", "Name of the architecture; see `zoo list`.", in_report=False)]
+    data: Annotated[
+        str, Field("Data", "Name of the data set; see `zoo list datasets`.", metavar="NAME", in_report=False)
+    ]
+    params: Annotated[
+        Mapping[str, Any],
+        Field(
+            "Model",
+            "Set a parameter of the architecture; can be repeated.",
+            goes_with="architecture",
+            metavar="NAME=VALUE",
+            long="--param",
+            short="-p",
+            in_report=False,
+        ),
+    ] = field(default_factory=dict)
+    img_size: Annotated[
+        int | None,
+        Field(
+            "Data",
+            "Height and width of the images in pixels.",
+            ge=1,
+            unset="chosen to fit the data set and the architecture",
+            in_report=False,
+            old="image_size",
+        ),
+    ] = None
+    channels: Annotated[
+        int | None,
+        Field(
+            "Data",
+            "Number of image channels: 1 for greyscale, 3 for RGB.",
+            ge=1,
+            unset="chosen to fit the data set and the architecture",
+            in_report=False,
+        ),
+    ] = None
+    loss: Annotated[str, Field("Loss", "Name of the loss; see `zoo list losses`.", metavar="NAME", in_report=False)] = (
+        "cross_entropy"
+    )
+    loss_params: Annotated[
+        Mapping[str, Any],
+        Field(
+            "Loss",
+            "Set a parameter of the loss; can be repeated.",
+            goes_with="loss",
+            metavar="NAME=VALUE",
+            long="--loss-param",
+            in_report=False,
+        ),
+    ] = field(default_factory=dict)
+    initial_checkpoint: Annotated[
+        str,
+        Field(
+            "Model",
+            "Start from these weights: ARCH.TAG or a path. A head for other classes is initialised anew.",
+            note="Images are normalised as these weights saw theirs. The recipe of a run appends `@` and the first "
+            "digits of their digest: weights with another digest are then refused.",
+            metavar="WEIGHTS",
+            off="",
+            old="init",
+        ),
+    ] = ""
+    freeze: Annotated[
+        bool,
+        Field(
+            "Model",
+            "Train only the classifier head; requires --initial-checkpoint.",
+            note="BatchNorm statistics below the head are frozen too.",
+            requires="initial_checkpoint",
+            off=False,
+        ),
+    ] = False
+    epochs: Annotated[int, Field("Schedule", "Number of epochs.", ge=1, in_report=False)] = 10
+    batch_size: Annotated[
+        int,
+        Field(
+            "Data",
+            "Global batch size.",
+            note="The ranks of a distributed run divide it among them.",
+            ge=1,
+            short="-b",
+        ),
+    ] = 128
+    opt: Annotated[
+        str,
+        Field(
+            "Optimizer",
+            "Optimizer.",
+            note="; ".join(f"`{row.name}`: {row.summary}" for row in OPTIMIZERS.values()) + ".",
+            choices=tuple(OPTIMIZERS),
+            old="optimizer",
+        ),
+    ] = "adamw"
+    lr: Annotated[float | None, Field("Optimizer", "Peak learning rate.", gt=0, goes_with="opt")] = None
+    weight_decay: Annotated[
+        float | None,
+        Field(
+            "Optimizer",
+            "Weight decay.",
+            note="Biases, norms, embeddings and scales are not decayed.",
+            ge=0,
+            goes_with="opt",
+        ),
+    ] = None
+    momentum: Annotated[float | None, Field("Optimizer", "Momentum; beta1 of adamw.", ge=0, lt=1, goes_with="opt")] = (
+        None
+    )
+    clip_grad: Annotated[
+        float, Field("Optimizer", "Clip the gradient norm to this value (0: off).", ge=0, off=0.0, old="clip")
+    ] = 0.0
+    grad_accum_steps: Annotated[
+        int,
+        Field(
+            "Optimizer",
+            "Gradient-accumulation steps.",
+            note="An optimizer step averages the gradients of this many batches.",
+            ge=1,
+            off=1,
+            old="accumulate",
+        ),
+    ] = 1
+    layer_decay: Annotated[
+        float,
+        Field(
+            "Optimizer",
+            "Layer-wise learning-rate decay (1: off).",
+            note="The learning rate of each stage is this times that of the stage above.",
+            gt=0,
+            le=1,
+            off=1.0,
+        ),
+    ] = 1.0
+    sched: Annotated[
+        str,
+        Field(
+            "Schedule",
+            "Learning-rate schedule.",
+            note="; ".join(f"`{row.name}`: {row.summary}" for row in SCHEDULES.values()) + ".",
+            choices=tuple(SCHEDULES),
+            old="schedule",
+        ),
+    ] = "cosine"
+    decay_milestones: Annotated[
+        tuple[float, ...],
+        Field(
+            "Schedule",
+            "Fractions of the run after which the learning rate drops, with --sched step.",
+            gt=0,
+            lt=1,
+            goes_with="sched",
+            metavar="X,Y,...",
+            old="milestones",
+        ),
+    ] = (0.5, 0.75)
+    decay_rate: Annotated[
+        float,
+        Field(
+            "Schedule",
+            "Factor of each drop of the learning rate, with --sched step.",
+            gt=0,
+            le=1,
+            goes_with="sched",
+            old="gamma",
+        ),
+    ] = 0.1
+    warmup_epochs: Annotated[
+        float,
+        Field(
+            "Schedule",
+            "Epochs of linear warm-up of the learning rate; one_cycle has its own.",
+            ge=0,
+            goes_with="sched",
+        ),
+    ] = 1.0
+    model_ema_decay: Annotated[
+        float,
+        Field(
+            "Model",
+            "Decay of a moving average of the weights, which is evaluated and stored in their place (0: off).",
+            ge=0,
+            lt=1,
+            off=0.0,
+            old="ema",
+        ),
+    ] = 0.0
+    hold_out: Annotated[
+        float,
+        Field(
+            "Data",
+            "Fraction of the training split held out for validation (0: none).",
+            note="The weights of the best epoch on it are stored. Without it, the last epoch's are.",
+            ge=0,
+            lt=1,
+            off=0.0,
+        ),
+    ] = 0.0
+    patience: Annotated[
+        int,
+        Field(
+            "Schedule",
+            "Stop after this many epochs without a better one; requires --hold-out (0: off).",
+            ge=0,
+            requires="hold_out",
+            off=0,
+        ),
+    ] = 0
+    crop: Annotated[
+        int | None,
+        Field(
+            "Augmentation",
+            "Shift images at random by up to this many pixels: pad and crop (0: off).",
+            ge=0,
+            unset="an eighth of the image size",
+        ),
+    ] = None
+    hflip: Annotated[
+        bool | None, Field("Augmentation", "Flip images horizontally at random.", unset="set by the data set")
+    ] = None
+    aa: Annotated[
+        str,
+        Field(
+            "Augmentation",
+            "AutoAugment policy: trivial is TrivialAugment Wide.",
+            choices=("", "trivial"),
+            off="",
+            old="trivial_augment",
+            old_values={True: "trivial", False: ""},
+        ),
+    ] = ""
+    reprob: Annotated[
+        float,
+        Field(
+            "Augmentation",
+            "Random erasing: probability that a rectangle of an image is erased (0: off).",
+            ge=0,
+            le=1,
+            off=0.0,
+            old="erase",
+        ),
+    ] = 0.0
+    mixup: Annotated[
+        float,
+        Field(
+            "Augmentation",
+            "Mixup alpha (0: off).",
+            note="With CutMix too, one of the two is chosen at random for each batch.",
+            ge=0,
+            le=100,
+            off=0.0,
+        ),
+    ] = 0.0
+    cutmix: Annotated[float, Field("Augmentation", "CutMix alpha (0: off).", ge=0, le=100, off=0.0)] = 0.0
+    balance: Annotated[
+        str,
+        Field(
+            "Data",
+            "Balance classes: `weights` weights the training loss, `sampler` draws rare classes more often.",
+            note="Weights are inversely proportional to the number of images of a class; reported losses are not "
+            "weighted. The sampler draws with replacement and leaves the length of an epoch as it is.",
+            choices=("none", "weights", "sampler"),
+            off="none",
+        ),
+    ] = "none"
+    skip_corrupt: Annotated[
+        bool, Field("Data", "Skip images that cannot be read instead of stopping with an error.", off=False)
+    ] = False
+    amp: Annotated[
+        bool | None,
+        Field("Execution", "Automatic mixed precision (bfloat16 autocast).", unset="on for CUDA, off elsewhere"),
+    ] = None
+    torchcompile: Annotated[
+        bool, Field("Execution", "Compile the model with torch.compile.", off=False, old="compile")
+    ] = False
+    seed: Annotated[
+        int,
+        Field(
+            "Execution",
+            "Random seed.",
+            note="Of the initial weights, the hold-out, the order of images, augmentation and dropout.",
+            ge=0,
+            lt=2**63,
+        ),
+    ] = 0
 
     def __post_init__(self) -> None:
-        if self.opt in LR:
-            for name, defaults in (("lr", LR), ("weight_decay", WEIGHT_DECAY), ("momentum", MOMENTUM)):
-                if getattr(self, name) is None:
-                    object.__setattr__(self, name, defaults[self.opt])
-        for name, (good, asked) in self._checks().items():
-            if not good:
-                raise UsageError(
-                    f"{name} = {getattr(self, name)!r} is out of range: it must be {asked}.",
-                    "Correct it; `zoo train --help` tells what it does.",
-                )
-        if self.freeze and not self.initial_checkpoint:
-            raise UsageError(
-                "What is frozen (freeze) stays as the weights to begin from have it, and none are said.",
-                "Say --initial-checkpoint WEIGHTS too, or leave --freeze out.",
-            )
-        if self.freeze and (self.layer_decay != 1 or self.opt == "muon"):
-            name = "layer_decay" if self.layer_decay != 1 else "muon"
-            raise UsageError(
-                f"The head alone is trained (freeze), and {name} is for the layers below it.",
-                "Leave one of the two out.",
-            )
-        if self.patience and not self.hold_out:
-            raise UsageError(
-                "An early end (patience) needs a hold-out to judge by: the test split decides nothing.",
-                "Say --hold-out 0.1 too, or leave --patience out.",
-            )
-        for name, schedules in OF_SCHEDULES.items():
+        for name, declaration in FIELDS.items():
             value = getattr(self, name)
-            if self.sched not in schedules and value and value != getattr(Recipe, name):
+            if not declaration.has_type(value):
                 raise UsageError(
-                    f"{name} = {value!r} does nothing where the schedule is {self.sched}.",
-                    f"Leave it out, or say --sched {' or '.join(schedules)}.",
+                    f"{name} = {value!r} has the wrong type: it must be {TYPES[declaration.type]}.",
+                    "Correct its type.",
                 )
+            if not declaration.in_range(value):
+                raise UsageError(
+                    f"{name} = {value!r} is out of range: it must be {declaration.range}.",
+                    f"Correct it; `zoo train --help` explains {declaration.flag}.",
+                )
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+        for name in OF_OPTIMIZER:
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, default_of(FIELDS[name], self.opt))
+        for name, declaration in FIELDS.items():
+            if declaration.requires and declaration.is_on(getattr(self, name)):
+                self._require(declaration, FIELDS[declaration.requires])
+        self._refuse_frozen_layers_settings()
+        self._refuse_unused_schedule_fields()
 
-    def _checks(self) -> dict[str, tuple[bool, str]]:
-        """Of each field whether it is in its range, and the range in words."""
-        marks, endless = (0.0, *self.decay_milestones, 1.0), float("inf")
-        return {
-            "img_size": (self.img_size is None or self.img_size >= 1, "from 1"),
-            "channels": (self.channels is None or self.channels >= 1, "from 1"),
-            "layer_decay": (0 < self.layer_decay <= 1, "above 0 and up to 1"),
-            "epochs": (self.epochs >= 1, "from 1"),
-            "batch_size": (self.batch_size >= 1, "from 1"),
-            "grad_accum_steps": (self.grad_accum_steps >= 1, "from 1"),
-            "opt": (self.opt in get_args(Optimizer), _one_of(Optimizer)),
-            "lr": (self.lr is None or 0 < self.lr < endless, "above 0"),
-            "weight_decay": (self.weight_decay is None or 0 <= self.weight_decay < endless, "from 0"),
-            "momentum": (self.momentum is None or 0 <= self.momentum < 1, "from 0 to below 1"),
-            "clip_grad": (0 <= self.clip_grad < endless, "from 0"),
-            "sched": (self.sched in get_args(Schedule), _one_of(Schedule)),
-            "decay_milestones": (all(x < y for x, y in pairwise(marks)), "shares between 0 and 1, in rising order"),
-            "decay_rate": (0 < self.decay_rate <= 1, "above 0 and up to 1"),
-            "warmup_epochs": (0 <= self.warmup_epochs < endless, "from 0"),
-            "model_ema_decay": (0 <= self.model_ema_decay < 1, "from 0 to below 1"),
-            "hold_out": (0 <= self.hold_out < 1, "from 0 to below 1"),
-            "patience": (self.patience >= 0, "from 0"),
-            "balance": (self.balance in get_args(Balance), _one_of(Balance)),
-            "aa": (self.aa in get_args(AutoAugment), _one_of(AutoAugment)),
-            "crop": (self.crop is None or self.crop >= 0, "from 0"),
-            "reprob": (0 <= self.reprob <= 1, "from 0 to 1"),
-            "mixup": (0 <= self.mixup <= 100, "from 0 to 100"),
-            "cutmix": (0 <= self.cutmix <= 100, "from 0 to 100"),
-            "seed": (0 <= self.seed < 2**63, "from 0 to below 2^63"),
-        }
+    def _require(self, declaration: Field, other: Field) -> None:
+        if not other.is_on(getattr(self, other.name)):
+            raise UsageError(
+                f"`{declaration.flag}` requires `{other.flag}`.",
+                f"Add {other.flag} {other.metavar or '0.1'}, or leave out {declaration.flag}.",
+            )
+
+    def _refuse_frozen_layers_settings(self) -> None:
+        flag = "--layer-decay" if self.layer_decay != 1 else f"--opt {self.opt}"
+        if self.freeze and (self.layer_decay != 1 or OPTIMIZERS[self.opt].hidden_only):
+            raise UsageError(
+                f"`--freeze` trains only the head, and `{flag}` is for the layers below it.",
+                f"Leave out --freeze or {flag}.",
+            )
+
+    def _refuse_unused_schedule_fields(self) -> None:
+        for name in SCHEDULE_FIELDS:
+            value, flag = getattr(self, name), FIELDS[name].flag
+            if name not in SCHEDULES[self.sched].fields and value and value != FIELDS[name].default:
+                users = " or ".join(row.name for row in SCHEDULES.values() if name in row.fields)
+                raise UsageError(
+                    f"{name} = {value!r} has no effect with `--sched {self.sched}`.",
+                    f"Leave out {flag}, or use --sched {users}.",
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, with every default filled in; `zoo.training.recipe.file.to_recipe` reads it back."""
         return {"version": VERSION, **asdict(self), "decay_milestones": list(self.decay_milestones)}
 
     def command(self, *extra: str) -> str:
-        """The `zoo train` command that gives this recipe."""
-        plain = Recipe(architecture=self.architecture, data=self.data, opt=self.opt)
-        return recipe_command(asdict(self), {**asdict(plain), "opt": Recipe.opt}, *extra)
+        """The `zoo train` command that gives this recipe, with the words `extra` at its end."""
+        defaults = {name: default_of(declaration, self.opt) for name, declaration in FIELDS.items()}
+        return recipe_command(FIELDS, asdict(self), defaults, *extra)
 
 
-def _one_of(choices: Any) -> str:
-    return f"one of {', '.join(get_args(choices))}"
+FIELDS = declared(Recipe)
+OF_OPTIMIZER = tuple(name for name, declaration in FIELDS.items() if declaration.goes_with == "opt")
+SCHEDULE_FIELDS = tuple(name for name, declaration in FIELDS.items() if declaration.goes_with == "sched")
+
+
+def default_of(declaration: Field, opt: str) -> Any:
+    """The default of a field, with this optimizer."""
+    if declaration.goes_with == "opt":
+        return getattr(OPTIMIZERS[opt], declaration.name)
+    return declaration.default

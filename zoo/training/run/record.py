@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo.contract.errors import TrainingError, ZooError
 from zoo.contract.specs import Architecture, Dataset, Loss
-from zoo.data.datasets import Data
+from zoo.data.datasets import LoadedDataset
 from zoo.files.folders import weights_name
 from zoo.registry.registry import Registry
 from zoo.training.recipe.file import to_recipe
@@ -103,7 +103,7 @@ def parse_record(content: bytes, path: Path) -> Record:
         raise TrainingError(f"{path} is damaged ({error}).", "Train again, with another --name.") from None
 
 
-def describe_dataset(data: Data) -> dict[str, Any]:
+def describe_dataset(data: LoadedDataset) -> dict[str, Any]:
     """What must be the same when the run is resumed: classes, preprocessing, counts, checksums."""
     return {
         "classes": list(data.classes),
@@ -130,7 +130,7 @@ def plugins_of(registry: Registry, recipe: Recipe) -> dict[str, str]:
     return {kind: f"{plugin.distribution} {plugin.version}" for kind, plugin in plugins.items()}
 
 
-def refuse_other_dataset(record: Record, data: Data) -> None:
+def refuse_other_dataset(record: Record, data: LoadedDataset) -> None:
     """Raise `TrainingError` where `data` is not what the run was started with."""
     current = describe_dataset(data)
     units = {"classes": "classes", "train": "training images", "test": "test images"}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.contract.errors import DataError
-from zoo.models.targets import convert_target
+from zoo.models.losses import convert_target
 
 INDICES = st.lists(st.integers(0, 4), min_size=1, max_size=6).map(torch.tensor)
 

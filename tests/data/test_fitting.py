@@ -1,4 +1,4 @@
-"""The preprocessing that goes with an architecture and a data set: the data's own where the architecture takes it."""
+"""The preprocessing for an architecture and a data set: the images' own size and channels where possible."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from zoo import Architecture, Preprocess
 from zoo.contract.errors import UsageError
-from zoo.data.fitting import ImageStats, InputOverrides, fit, fit_alone
+from zoo.data.fitting import ImageStats, InputOverrides, default_preprocess, fit_preprocess
 
 OWN = Preprocess(size=(224, 224), mean=(0.4, 0.5, 0.6), std=(0.2,) * 3, shorter_side=256, interpolation="bicubic")
 
@@ -22,33 +22,38 @@ PHOTOS = ImageStats(channels=3, side=None)
 
 
 def test_the_datas_own_size_channels_and_statistics_are_taken_where_they_can_be() -> None:
-    assert fit(architecture(), DIGITS, InputOverrides()) == Preprocess(size=(8, 8), mean=(0.3,), std=(0.4,))
+    assert fit_preprocess(architecture(), DIGITS, InputOverrides()) == Preprocess(size=(8, 8), mean=(0.3,), std=(0.4,))
 
 
 def test_images_too_small_are_enlarged_to_what_the_architecture_was_designed_for() -> None:
-    assert fit(architecture(min_size=16), DIGITS, InputOverrides()).size == (32, 32)
-    assert fit(architecture(sizes=(28, 32)), DIGITS, InputOverrides()).size == (32, 32)
-    assert fit(architecture(sizes=(8,), input_shape=(1, 8, 8)), DIGITS, InputOverrides()).size == (8, 8)
+    assert fit_preprocess(architecture(min_size=16), DIGITS, InputOverrides()).size == (32, 32)
+    assert fit_preprocess(architecture(sizes=(28, 32)), DIGITS, InputOverrides()).size == (32, 32)
+    assert fit_preprocess(architecture(sizes=(8,), input_shape=(1, 8, 8)), DIGITS, InputOverrides()).size == (8, 8)
 
 
 def test_images_of_different_shapes_are_cropped_and_squares_are_not() -> None:
-    assert fit(architecture(), PHOTOS, InputOverrides()).shorter_side == 32
-    assert fit(architecture(), DIGITS, InputOverrides(image_size=32)).shorter_side is None
-    assert fit(architecture(input_shape=(3, 224, 224), preprocess=OWN), PHOTOS, InputOverrides()).shorter_side == 256
+    assert fit_preprocess(architecture(), PHOTOS, InputOverrides()).shorter_side == 32
+    assert fit_preprocess(architecture(), DIGITS, InputOverrides(image_size=32)).shorter_side is None
+    assert (
+        fit_preprocess(architecture(input_shape=(3, 224, 224), preprocess=OWN), PHOTOS, InputOverrides()).shorter_side
+        == 256
+    )
 
 
 def test_statistics_that_do_not_go_with_the_channels_are_left_to_be_measured() -> None:
-    chosen = fit(architecture(channels=(3,)), DIGITS, InputOverrides())
+    chosen = fit_preprocess(architecture(channels=(3,)), DIGITS, InputOverrides())
     assert (chosen.mean, chosen.std) == ((0.5,) * 3, (0.5,) * 3)
 
 
 def test_the_architectures_interpolation_is_kept() -> None:
-    assert fit(architecture(preprocess=OWN), DIGITS, InputOverrides()).interpolation == "bicubic"
+    assert fit_preprocess(architecture(preprocess=OWN), DIGITS, InputOverrides()).interpolation == "bicubic"
 
 
-@pytest.mark.parametrize("fitting", [lambda a, w: fit(a, DIGITS, w), fit_alone], ids=["with data", "alone"])
 @pytest.mark.parametrize(
-    ("spec", "wanted"),
+    "choose", [lambda a, o: fit_preprocess(a, DIGITS, o), default_preprocess], ids=["with data", "alone"]
+)
+@pytest.mark.parametrize(
+    ("spec", "overrides"),
     [
         ({"sizes": (32,)}, {"image_size": 28}),
         ({"min_size": 16}, {"image_size": 15}),
@@ -59,26 +64,28 @@ def test_the_architectures_interpolation_is_kept() -> None:
         ({"channels": (2, 4)}, {}),
     ],
 )
-def test_what_the_architecture_does_not_take_is_a_usage_error(fitting: Any, spec: Any, wanted: Any) -> None:
-    with pytest.raises(UsageError, match="net takes no"):
-        fitting(architecture(**spec), InputOverrides(**wanted))
+def test_what_the_architecture_does_not_take_is_a_usage_error(choose: Any, spec: Any, overrides: Any) -> None:
+    with pytest.raises(UsageError, match="net"):
+        choose(architecture(**spec), InputOverrides(**overrides))
 
 
 def test_alone_an_architecture_gets_its_own_preprocessing() -> None:
-    assert fit_alone(architecture(input_shape=(3, 224, 224), preprocess=OWN), InputOverrides()) == OWN
-    assert fit_alone(architecture(), InputOverrides()) == Preprocess(size=(32, 32), mean=(0.5,) * 3, std=(0.5,) * 3)
+    assert default_preprocess(architecture(input_shape=(3, 224, 224), preprocess=OWN), InputOverrides()) == OWN
+    assert default_preprocess(architecture(), InputOverrides()) == Preprocess(
+        size=(32, 32), mean=(0.5,) * 3, std=(0.5,) * 3
+    )
 
 
 def test_another_size_keeps_the_ratio_of_the_crop_and_the_rule_of_the_resize() -> None:
     imagenet = architecture(input_shape=(3, 224, 224), preprocess=OWN)
-    half = fit_alone(imagenet, InputOverrides(image_size=112))
+    half = default_preprocess(imagenet, InputOverrides(image_size=112))
     assert (half.size, half.shorter_side) == ((112, 112), 128)
     stretched = architecture(preprocess=Preprocess(size=(32, 32), mean=(0.5,) * 3, std=(0.5,) * 3))
-    assert fit_alone(stretched, InputOverrides(image_size=64)).shorter_side is None
+    assert default_preprocess(stretched, InputOverrides(image_size=64)).shorter_side is None
 
 
 def test_other_channels_have_neutral_statistics() -> None:
-    grey = fit_alone(architecture(input_shape=(3, 224, 224), preprocess=OWN), InputOverrides(channels=1))
+    grey = default_preprocess(architecture(input_shape=(3, 224, 224), preprocess=OWN), InputOverrides(channels=1))
     assert (grey.mean, grey.std, grey.shorter_side) == ((0.5,), (0.5,), 256)
 
 
@@ -91,23 +98,23 @@ SPECS = st.fixed_dictionaries(
     }
 )
 STATS = st.builds(ImageStats, channels=st.sampled_from([1, 3]), side=st.none() | st.integers(1, 300))
-WANTED = st.builds(
+OVERRIDES = st.builds(
     InputOverrides, image_size=st.none() | st.integers(0, 300), channels=st.none() | st.sampled_from([1, 2, 3])
 )
 
 
-@given(SPECS, STATS, WANTED)
+@given(SPECS, STATS, OVERRIDES)
 def test_every_fit_is_what_the_architecture_takes_and_what_was_asked_for(
-    spec: dict[str, Any], images: ImageStats, wanted: InputOverrides
+    spec: dict[str, Any], images: ImageStats, overrides: InputOverrides
 ) -> None:
     net = architecture(**spec)
-    for fitting in (lambda: fit(net, images, wanted), lambda: fit_alone(net, wanted)):
+    for choose in (lambda: fit_preprocess(net, images, overrides), lambda: default_preprocess(net, overrides)):
         try:
-            chosen = fitting()
+            chosen = choose()
         except UsageError:
-            assert wanted != InputOverrides()
+            assert overrides != InputOverrides()
             continue
         assert chosen.size[0] == chosen.size[1] >= net.min_size
-        assert wanted.image_size in (None, chosen.size[0])
-        assert wanted.channels in (None, chosen.channels)
+        assert overrides.image_size in (None, chosen.size[0])
+        assert overrides.channels in (None, chosen.channels)
         assert not net.channels or chosen.channels in net.channels

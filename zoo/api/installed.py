@@ -1,0 +1,19 @@
+"""The registry of this process, for callers that pass none."""
+
+import warnings
+from functools import cache
+
+from zoo.contract.printable import plain
+from zoo.registry.discovery import discover
+from zoo.registry.registry import Registry
+
+
+@cache
+def installed_registry() -> Registry:
+    """What the installed plugins provide, discovered once. A broken plugin is left out with a Python warning."""
+    registry = Registry(discover())
+    for plugin in registry.plugins:
+        if plugin.error:
+            text = f"zoo leaves out the plugin {plugin.name} of {plugin.distribution} ({plugin.error})"
+            warnings.warn(plain(text), stacklevel=3)
+    return registry

@@ -1,0 +1,44 @@
+"""`zoo.list_models`: names, without importing torch."""
+
+from fnmatch import fnmatchcase
+
+from zoo.api.installed import installed_registry
+from zoo.contract.specs import Architecture
+from zoo.files.folders import weights_files
+from zoo.registry.registry import Registry
+
+
+def list_models(pattern: str = "*", *, pretrained: bool = False, registry: Registry | None = None) -> list[str]:
+    """The names of architectures, or of weights files, sorted. Imports no torch.
+
+    Args:
+        pattern: a shell pattern that the name of the architecture or the whole `ARCH.TAG` matches.
+        pretrained: list the weights files that zoo finds, as `ARCH.TAG`, instead of architectures.
+        registry: of plugins; the installed ones by default.
+
+    Returns:
+        Names that `zoo.create_model` takes. An architecture that several plugins provide is listed once for each,
+        with its owner: `zoo-kit:resnet18`.
+
+    Example:
+        >>> import zoo
+        >>> zoo.list_models("lenet*")
+        ['lenet5', 'lenet5_1998']
+        >>> zoo.list_models("lenet5", pretrained=True)  # doctest: +SKIP
+        ['lenet5.digits']
+    """
+    if pretrained:
+        return [
+            name for name in weights_files() if _matches(name, pattern) or _matches(name.partition(".")[0], pattern)
+        ]
+    registry = registry or installed_registry()
+    entries = [entry for entry in registry.entries(Architecture) if _matches(entry.spec.name, pattern)]
+    names = [entry.spec.name for entry in entries]
+    return [
+        name if names.count(name) == 1 else registry.short_name(entry)
+        for name, entry in zip(names, entries, strict=True)
+    ]
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern)

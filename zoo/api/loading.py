@@ -1,0 +1,165 @@
+"""`zoo.create_model` and `zoo.load`: from a name to a module, or to a model with its card."""
+
+from collections.abc import Mapping
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from zoo.api.installed import installed_registry
+from zoo.contract.errors import UnknownName, UsageError, WeightsError
+from zoo.contract.specs import Architecture
+from zoo.data.fitting import InputOverrides, default_preprocess
+from zoo.files.card import read_card
+from zoo.files.folders import find_weights, is_weights, weights_files
+from zoo.files.weights import Weights, load_into, load_weights
+from zoo.models.build import build_model
+from zoo.models.identity import architecture_of
+from zoo.models.load import Model, open_model
+from zoo.registry.registry import Entry, Registry
+from zoo.training.optim.head import head_names
+
+
+def load(model: str | PathLike[str], *, registry: Registry | None = None) -> Model:
+    """Load stored weights: the module on the CPU in evaluation mode, with its card, labels and preprocessing.
+
+    Nothing is unpickled. The file's structure, card, digest, and every tensor's name, shape and dtype are checked.
+
+    Args:
+        model: `ARCH.TAG`, such as `lenet5.digits`, or the path of a weights file.
+        registry: of plugins; the installed ones by default.
+
+    Raises:
+        UnknownName: there are no such weights.
+        UsageError: `model` is the name of an architecture, which has no trained weights.
+        WeightsError: the file is damaged, or does not fit the installed plugins.
+
+    Example:
+        >>> import zoo
+        >>> model = zoo.load("lenet5.digits")  # doctest: +SKIP
+        >>> model.predict("seven.png", top=1)  # doctest: +SKIP
+        [Prediction(label='seven', index=7, probability=0.99...)]
+    """
+    name = fspath(model)
+    if not is_weights(name):
+        raise UsageError(
+            f"{name!r} is the name of an architecture, not of weights.",
+            f"Use an ARCH.TAG or a path; zoo.create_model({name!r}) builds it with fresh weights.",
+        )
+    return open_model(registry or installed_registry(), name)
+
+
+def create_model(
+    model: str,
+    *,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    img_size: int | None = None,
+    pretrained: bool = False,
+    seed: int = 0,
+    registry: Registry | None = None,
+    **params: Any,
+) -> nn.Module:
+    """Build a model: float32 images `[N, in_channels, H, W]` to logits `[N, num_classes]`. It is in training mode.
+
+    Args:
+        model: an architecture, such as `resnet18`; or `ARCH.TAG` or the path of a weights file, whose weights are
+            loaded.
+        num_classes: the number of classes; by default that of the weights, or the architecture's. If it differs from
+            that of the weights, the head (every tensor whose shape depends on it) is fresh and all else is loaded.
+        in_channels: 1 or 3, or what else the architecture takes; by default that of the weights or the architecture.
+        img_size: height and width of its images in pixels, which is checked against what the architecture takes.
+        pretrained: load weights, of which the architecture must have exactly one file. If it has several, name one as
+            `ARCH.TAG`.
+        seed: of fresh weights. PyTorch's global generator is left as it was.
+        registry: of plugins; the installed ones by default.
+        params: parameters that the architecture declares; see `zoo show ARCH`. Weights fix them.
+
+    Raises:
+        UnknownName: there is no such architecture, parameter or weights file.
+        NameConflict: several plugins provide that architecture.
+        UsageError: an argument is not what the architecture or the weights take.
+        WeightsError: the weights file is damaged.
+
+    Example:
+        >>> import zoo
+        >>> net = zoo.create_model("lenet5", num_classes=7, in_channels=3)
+        >>> net = zoo.create_model("lenet5.digits", num_classes=7)  # doctest: +SKIP
+    """
+    registry = registry or installed_registry()
+    if num_classes is not None and num_classes < 1:
+        raise UsageError(f"num_classes = {num_classes} is out of range.", "Use 1 or more.")
+    if pretrained and not is_weights(model):
+        model = _only_weights(registry, model)
+    if is_weights(model):
+        return _pretrained(registry, model, num_classes, in_channels, img_size, params, seed)
+    entry = registry.find(Architecture, model)
+    default_preprocess(entry.spec, InputOverrides(image_size=img_size))
+    return build_model(
+        entry,
+        num_classes=entry.spec.num_classes if num_classes is None else num_classes,
+        in_channels=entry.spec.input_shape[0] if in_channels is None else in_channels,
+        params=params,
+        seed=seed,
+    )
+
+
+def _pretrained(
+    registry: Registry,
+    name: str,
+    num_classes: int | None,
+    in_channels: int | None,
+    img_size: int | None,
+    params: Mapping[str, Any],
+    seed: int,
+) -> nn.Module:
+    path = find_weights(name)
+    card = read_card(path)[0]
+    channels = card.preprocess.channels
+    if in_channels not in (None, channels):
+        raise UsageError(f"The weights {name} take {channels} channels, not {in_channels}.", "Leave in_channels out.")
+    if params and dict(params) != dict(card.params):
+        raise UsageError(f"The weights {name} fix the parameters {dict(card.params)}.", "Leave other parameters out.")
+    default_preprocess(architecture_of(registry, card).spec, InputOverrides(image_size=img_size))
+    if num_classes in (None, len(card.classes)):
+        return open_model(registry, name).module.train()
+    return _with_new_head(registry, path, num_classes, seed)
+
+
+def _with_new_head(registry: Registry, path: Path, num_classes: int, seed: int) -> nn.Module:
+    """A model of `num_classes` with fresh tensors where the shape depends on that number, and the file's elsewhere."""
+    weights = load_weights(path)
+    card, entry = weights.card, architecture_of(registry, weights.card)
+    channels = card.preprocess.channels
+    module = build_model(entry, num_classes=num_classes, in_channels=channels, params=card.params, seed=seed)
+    head = head_names(entry, module, num_classes=num_classes, in_channels=channels, params=card.params)
+    fresh = {name: value for name, value in module.state_dict().items() if name in head}
+    kept = {name: value for name, value in weights.tensors.items() if name not in head}
+    load_into(module, Weights(card, {**kept, **fresh}), path)
+    return module
+
+
+def _only_weights(registry: Registry, architecture: str) -> str:
+    """The one `ARCH.TAG` there is of an architecture."""
+    entry = registry.find(Architecture, architecture)
+    names = [name for name in weights_files() if name.partition(".")[0] == entry.spec.name]
+    names = [name for name in names if _is_of(registry, name, entry)]
+    if not names:
+        raise UnknownName(
+            f"There are no weights of the architecture {architecture}.",
+            "zoo.list_models(pretrained=True) names those that there are.",
+        )
+    if len(names) > 1:
+        raise UsageError(
+            f"The architecture {architecture} has {len(names)} weights files: {', '.join(names)}.",
+            f"Name one of them instead, such as zoo.create_model({names[0]!r}).",
+        )
+    return names[0]
+
+
+def _is_of(registry: Registry, name: str, entry: Entry[Architecture]) -> bool:
+    try:
+        return architecture_of(registry, read_card(find_weights(name))[0]) == entry
+    except (UnknownName, WeightsError):
+        return False

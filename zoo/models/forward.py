@@ -1,0 +1,52 @@
+"""Run a model's own code: its errors are explained, and what it returns is checked."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from zoo.contract.errors import PluginError, ZooError
+from zoo.models.memory import enough_memory
+
+
+@contextmanager
+def explained(device: torch.device, what: str = "The model") -> Iterator[None]:
+    """Turn what a model's own code raises into an error with a next step.
+
+    Args:
+        what: the subject of that error.
+
+    Raises:
+        DeviceError: there was not enough memory.
+        PluginError: it raised any other error.
+    """
+    try:
+        with enough_memory(device):
+            yield
+    except ZooError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"{what} raised {type(error).__name__}: {error}",
+            "Check that the model takes images of this size, or correct its code.",
+        ) from error
+
+
+def check_logits(logits: object, n: int, num_classes: int) -> Tensor:
+    """`logits`, if they are float `[N, K]`.
+
+    Raises:
+        PluginError: they are not.
+    """
+    if isinstance(logits, Tensor) and tuple(logits.shape) == (n, num_classes) and logits.is_floating_point():
+        return logits
+    what = (
+        f"a tensor {tuple(logits.shape)} of {logits.dtype}"
+        if isinstance(logits, Tensor)
+        else f"a {type(logits).__name__}"
+    )
+    raise PluginError(
+        f"The model returned {what} instead of logits ({n}, {num_classes}).",
+        "Correct its forward: it takes images [N, C, H, W] and returns logits [N, num_classes].",
+    )

@@ -1,0 +1,23 @@
+"""From the architecture that a card names to the plugin that provides it here."""
+
+from zoo.contract.errors import UnknownName
+from zoo.contract.specs import Architecture
+from zoo.files.card import Card
+from zoo.registry.registry import Entry, Registry
+
+
+def architecture_of(registry: Registry, card: Card) -> Entry[Architecture]:
+    """The architecture of a card, looked up by distribution and entry point.
+
+    Cards of release 0.1.0 have no entry point, and a later release of the distribution may have renamed it: then the
+    distribution and the name decide, and the user's preference where the distribution provides that name twice.
+
+    Raises:
+        UnknownName: the distribution provides no such architecture, or is not installed.
+        NameConflict: it provides several, and the user prefers none of them.
+        MissingPackage: the architecture needs a package that is not installed.
+    """
+    try:
+        return registry.find(Architecture, card.architecture_name)
+    except UnknownName:
+        return registry.find(Architecture, f"{card.plugin}:{card.architecture}")
