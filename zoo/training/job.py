@@ -181,7 +181,7 @@ def open_trainer(job: Job, run: Run | None, callback: Callback, group: ProcessGr
             if saver.saved is not None:
                 callback.on_interrupt(folder)
             raise
-        events.picture(folder / "confusion.png", len(state.history))
+        events.image(folder / "confusion.png", len(state.history))
 
 
 def store_result(job: Job, run: Run | None, state: State, group: ProcessGroup) -> Result:
@@ -192,7 +192,7 @@ def store_result(job: Job, run: Run | None, state: State, group: ProcessGroup) -
     evaluation = evaluate_distributed(
         module.to(job.paths.device), job.data.test, job.data, job.loss, job.paths.device, group
     )
-    card = replace(job.card, metrics=evaluation.metrics(job.data.name, "test"), stored_as=storage_dtype)
+    card = replace(job.card, metrics=evaluation.metrics(job.data.name, "test"), storage_dtype=storage_dtype)
     path = job.weights_file
     if run is not None:
         card = save_weights(path, tensors, card, force=job.paths.force or _has_tensors(path, tensors))
