@@ -102,7 +102,7 @@ def test_weights_that_cannot_be_begun_from_are_refused(
     safetensors.torch.save_file({"a": torch.zeros(1)}, foreign)
     assert "without a zoo card" in explained(run_zoo(*TRAIN, "--initial-checkpoint", str(foreign)), 1)
     message = explained(run_zoo("train", "resnet20", *TRAIN[2:], "--initial-checkpoint", str(trained)), 1)
-    assert "are of zoo-kit:lenet5, and zoo-kit:resnet20 is to be trained" in message
+    assert "lenet5" in message and "resnet20" in message
     assert "is missing" not in message
     assert "There is no weights file at" in explained(run_zoo(*TRAIN, "--initial-checkpoint", "./none.safetensors"), 1)
     assert "no weights named 'lenet5.none'" in explained(run_zoo(*TRAIN, "--initial-checkpoint", "lenet5.none"), 1)

@@ -206,7 +206,7 @@ def test_other_architectures_and_tensors_that_do_not_fit_are_refused_and_named(
 ) -> None:
     for fields, says in (
         ({"architecture": "twin"}, "kit:net.*kit:twin"),
-        ({"params": {"width": 4}}, r"0\.weight \(8, 1, 3, 3\) torch.float32 for \(4, 1, 3, 3\) has another shape"),
+        ({"params": {"width": 4}}, r"0\.weight \(8, 1, 3, 3\) torch.float32 instead of \(4, 1, 3, 3\)"),
         ({"initial_checkpoint": f"{first}@00000000"}, "00000000"),
     ):
         with pytest.raises(WeightsError, match=says):

@@ -48,5 +48,5 @@ def _sizes(n: int, height: int, width: int, generator: torch.Generator) -> Tenso
     tried = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()]).round().long()  # [2, N, TRIES]
     good = (tried[0] < height) & (tried[1] < width)
     first = good.int().argmax(1)  # of equals, argmax takes the first
-    found = tried.gather(2, first.expand(2, n)[..., None])[..., 0]
-    return torch.where(good.any(1), found, 0)
+    sizes = tried.gather(2, first.expand(2, n)[..., None])[..., 0]
+    return torch.where(good.any(1), sizes, 0)
