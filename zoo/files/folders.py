@@ -1,4 +1,4 @@
-"""Where things lie: data sets, weights files, runs and exports."""
+"""Where data sets and weights files are stored, and how they are named."""
 
 import os
 from pathlib import Path
@@ -11,16 +11,16 @@ from zoo.contract.names import QUALIFIED, bare_name
 SUFFIX = ".safetensors"
 
 
-def data_root(told: Path | None = None) -> Path:
-    """The folder of data sets: `told`, else `$ZOO_DATA`, else a folder in the user's cache."""
-    if told is not None:
-        return told
+def data_root(path: Path | None = None) -> Path:
+    """The folder of data sets: `path`, else `$ZOO_DATA`, else a folder in the user's cache."""
+    if path is not None:
+        return path
     named = os.environ.get("ZOO_DATA")
     return Path(named) if named else user_cache_path("zoo") / "data"
 
 
 def decoded_folder() -> Path:
-    """The folder of decoded images: in `$ZOO_CACHE`, else in the user's cache. Whatever is in it may be removed."""
+    """The folder of decoded images: in `$ZOO_CACHE`, else in the user's cache. Everything in it may be deleted."""
     named = os.environ.get("ZOO_CACHE")
     return (Path(named) if named else user_cache_path("zoo")) / "decoded"
 
@@ -42,11 +42,11 @@ def weights_name(architecture: str, tag: str) -> str:
 
 def weights_files() -> dict[str, Path]:
     """`ARCH.TAG` to the weights file of that name, sorted."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for folder in weights_folders():
         for path in sorted(folder.glob(f"*{SUFFIX}")):
-            found.setdefault(path.name.removesuffix(SUFFIX), path)
-    return dict(sorted(found.items()))
+            files.setdefault(path.name.removesuffix(SUFFIX), path)
+    return dict(sorted(files.items()))
 
 
 def is_weights(name: str) -> bool:
@@ -59,19 +59,19 @@ def _is_path(name: str) -> bool:
 
 
 def find_weights(name: str) -> Path:
-    """The weights file that `name`, an `ARCH.TAG` or a path, stands for.
+    """The weights file of an `ARCH.TAG` or a path.
 
     Raises:
-        UnknownName: no weights file has that name; those of the same architecture are given.
-        WeightsError: it is written as a path, and no file is there.
+        UnknownName: no weights file has that name; the error lists those of the same architecture.
+        WeightsError: it is a path, and there is no file.
     """
     if _is_path(name):
         if not Path(name).is_file():
-            raise WeightsError(f"There is no weights file at {name}.", "See `zoo weights list` for those zoo finds.")
+            raise WeightsError(f"There is no weights file at {name}.", "`zoo weights list` shows those that zoo finds.")
         return Path(name)
     files = weights_files()
     if name in files:
         return files[name]
     alike = [other for other in files if other.partition(".")[0] == name.partition(".")[0]]
-    hint = f"There is {', '.join(alike)}." if alike else "See `zoo weights list` for those that there are."
+    hint = f"There are: {', '.join(alike)}." if alike else "`zoo weights list` shows those that zoo finds."
     raise UnknownName(f"There are no weights named {name!r}.", hint)
