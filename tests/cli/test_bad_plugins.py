@@ -49,7 +49,7 @@ def site(tmp_path: Path) -> Callable[..., str]:
         ("import sys; sys.exit('bye')", "SystemExit: bye"),
         ("import a_package_that_is_not_there", "a_package_that_is_not_there"),
         (HOOK + "    raise RuntimeError('two\\nlines')", "RuntimeError: two lines"),
-        (HOOK + "    yield 'nonsense'", "no spec"),
+        (HOOK + "    yield 'nonsense'", "not a spec"),
         (HOOK + "    yield Loss(name='Bad Name', summary='x', build='a:b')", "Bad Name"),
         (HOOK + "    yield Loss(name='good', summary='x', build='nowhere')", "nowhere"),
         ("x = 1", "zoo_specs"),

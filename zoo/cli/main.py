@@ -39,7 +39,7 @@ class ZooGroup(click.Group):
         command = resolve(entry, entry.spec.run)
         if not isinstance(command, click.Command):
             raise PluginError(
-                f"The command {name} of {entry.plugin.distribution} is no click command but a {type(command).__name__}.",
+                f"The command {name} of {entry.plugin.distribution} is a {type(command).__name__}, no click.Command.",
                 f"Correct {entry.spec.run}, or report it to the author of that plugin.",
             )
         return command

@@ -189,7 +189,7 @@ def carry_out(job: Job, run: Run | None, told: TrainCallbacks, group: ProcessGro
             if saver.saved is not None:
                 told.stopped(where)
             raise
-        events.picture(result.run / "confusion.png", result.epochs)
+        events.image(result.run / "confusion.png", result.epochs)
     return result
 
 
