@@ -98,3 +98,9 @@ def test_a_spec_is_plain_data_that_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         make().name = "other"
     assert make() == make()
+
+
+def test_the_function_of_a_command_must_be_a_ref() -> None:
+    assert Command(name="go", summary="s", run="a:b", call="a.b:c").call == "a.b:c"
+    with pytest.raises(ValueError, match="call"):
+        Command(name="go", summary="s", run="a:b", call="a.b")

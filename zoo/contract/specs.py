@@ -190,40 +190,13 @@ class Dataset(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportFormat(Spec):
-    """A file format that models are exported to.
-
-    Args:
-        suffix: of the artifact, with its dot: `.onnx`.
-        export: ref to `export(capture, path)`, which writes the artifact to `path`.
-        runner: ref to `runner(path)`, which loads the artifact afresh and gives a function from float32
-            `[N, C, H, W]` to float32 `[N, K]`, both numpy arrays; or several such functions by name, where an artifact
-            is run in several ways. All must agree with the model. If it has a keyword parameter `provider` (a text)
-            too, it is called once for each setting that `--provider` asks for, and must run there or raise: `"cuda"`
-            is CUDA in float32 proper, `"cuda-tf32"` is CUDA with TF32 allowed, any other is the short name of a
-            provider of onnxruntime. Without one it need not know of any of this, and is judged on the CPU.
-    """
-
-    kind: ClassVar[str] = "format"
-    plural: ClassVar[str] = "formats"
-    refs: ClassVar[tuple[str, ...]] = ("export", "runner")
-
-    suffix: str
-    export: str
-    runner: str
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not re.fullmatch(r"(\.[a-z0-9_]+)+", self.suffix):
-            raise ValueError(f"format {self.name}: suffix {self.suffix!r} must look like '.onnx'")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Command(Spec):
     """A subcommand of `zoo`.
 
     Args:
         run: ref to a `click.Command`. It is imported when the command is run or its help is shown.
+        call: ref to the Python function that the command is the command line of, for a command with a counterpart in
+            the Python API: `zoo.export` and `zoo.verify` call those of the commands `export` and `verify`.
     """
 
     kind: ClassVar[str] = "command"
@@ -231,6 +204,12 @@ class Command(Spec):
     refs: ClassVar[tuple[str, ...]] = ("run",)
 
     run: str
+    call: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.call and not REF.fullmatch(self.call):
+            raise ValueError(f"command {self.name}: call={self.call!r} is not 'package.module:attribute'")
 
 
 def _check_shape(spec: Architecture | Dataset, shape: tuple[int, int, int]) -> None:
