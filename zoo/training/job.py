@@ -15,7 +15,7 @@ from zoo.evaluation.evaluate import Evaluation
 from zoo.files.atomic import refuse_existing, refuse_unwritable
 from zoo.files.card import Card, read_card
 from zoo.files.weights import save_weights, tensors_digest
-from zoo.models.memory import enough_memory
+from zoo.models.devices import explain_out_of_memory
 from zoo.registry.registry import Registry
 from zoo.report.events import open_events, require_tensorboard
 from zoo.report.write import write_report
@@ -93,7 +93,7 @@ def run_job(
             behind then, but for the run folder where it holds a checkpoint, and the weights where only the report
             failed.
     """
-    with enough_memory(places.device):
+    with explain_out_of_memory(places.device):
         return _run_job(registry, recipe, places, told or TrainCallbacks(), group)
 
 

@@ -8,8 +8,7 @@ from zoo.contract.specs import Architecture
 from zoo.data.load_split import MEMORY_LIMIT
 from zoo.files.atomic import refuse_existing, refuse_unwritable
 from zoo.files.card import read_card
-from zoo.models.devices import pick_device
-from zoo.models.memory import enough_memory
+from zoo.models.devices import explain_out_of_memory, pick_device
 from zoo.registry.registry import Registry
 from zoo.report.events import require_tensorboard
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup, explain_lost_rank
@@ -85,7 +84,7 @@ def resume_job(
         if run is not None and not run.checkpoint.exists():
             told.start("there is no checkpoint, so it begins at the first step")
         go_on = f"See what it said; then go on: {group.launcher} train --resume {path}"
-        with explain_lost_rank(go_on), enough_memory(places.device):
+        with explain_lost_rank(go_on), explain_out_of_memory(places.device):
             job = prepare_together(registry, record.recipe, places, weights, told, group)
             refuse_other_data(record, job.data)
             return carry_out(job, run, told, group)
