@@ -37,11 +37,11 @@ def stopped(run_zoo: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_run_goes_on_as_it_was_begun_and_not_as_another(
+def test_options_that_resuming_cannot_change_are_refused(
     run_zoo: Run, stopped: Path, explained: Explained, tree: Tree, words: tuple[str, ...], flag: str
 ) -> None:
     before = tree(stopped)
-    assert f"so {flag} cannot be message" in explained(run_zoo("train", "--resume", str(stopped), *words), 2)
+    assert f"`{flag}`" in explained(run_zoo("train", "--resume", str(stopped), *words), 2)
     assert tree(stopped) == before
 
 
@@ -74,16 +74,16 @@ def test_a_run_folder_of_another_release_is_refused(
         ("inital_checkpoint = 'a.b'", "initial_checkpoint"),
     ],
 )
-def test_a_field_that_is_misspelt_in_a_recipe_is_named_with_the_one_that_is_near(
+def test_a_misspelt_field_of_a_recipe_is_named(
     run_zoo: Run, explained: Explained, here: Path, field: str, close: str
 ) -> None:
     (here / "mine.toml").write_text(f'architecture = "lenet5"\ndata = "digits"\n{field}\n')
     message = explained(run_zoo("train", "--recipe", "mine.toml"), 2)
-    assert f"names {field.split()[0]!r}, which is no field" in message and f"Did you mean {close}?" in message
+    assert repr(field.split()[0]) in message and f"{close}?" in message
     assert [path.name for path in here.iterdir()] == ["mine.toml"]
 
 
-def test_weights_that_cannot_be_begun_from_are_refused(
+def test_unsuitable_initial_weights_are_refused(
     run_zoo: Run, explained: Explained, here: Path, tree: Tree, trained: Path, tmp_path: Path
 ) -> None:
     good = trained.read_bytes()
@@ -102,11 +102,11 @@ def test_weights_that_cannot_be_begun_from_are_refused(
     safetensors.torch.save_file({"a": torch.zeros(1)}, foreign)
     assert "without a zoo card" in explained(run_zoo(*TRAIN, "--initial-checkpoint", str(foreign)), 1)
     message = explained(run_zoo("train", "resnet20", *TRAIN[2:], "--initial-checkpoint", str(trained)), 1)
-    assert "are of zoo-kit:lenet5, and zoo-kit:resnet20 is to be trained" in message
+    assert "lenet5" in message and "resnet20" in message
     assert "is missing" not in message
     assert "There is no weights file at" in explained(run_zoo(*TRAIN, "--initial-checkpoint", "./none.safetensors"), 1)
     assert "no weights named 'lenet5.none'" in explained(run_zoo(*TRAIN, "--initial-checkpoint", "lenet5.none"), 1)
-    assert "--initial-checkpoint WEIGHTS" in explained(run_zoo(*TRAIN, "--freeze"), 2)
+    assert "`--freeze` requires `--initial-checkpoint`" in explained(run_zoo(*TRAIN, "--freeze"), 2)
     explained(run_zoo(*TRAIN, "--layer-decay", "0"), 2)
     assert not tree(here)
 
@@ -128,5 +128,5 @@ def test_fine_tuning_follows_the_weights_parameters_and_the_cards_command_does_i
 
 
 @pytest.mark.parametrize("flag", ["--memory-limit", "--checkpoint-every"])
-def test_what_is_no_number_is_in_no_range(run_zoo: Run, explained: Explained, flag: str) -> None:
-    assert "'nan' is no number" in explained(run_zoo("train", "lenet5", "--data", "digits", flag, "nan"), 2)
+def test_nan_is_refused(run_zoo: Run, explained: Explained, flag: str) -> None:
+    assert "nan" in explained(run_zoo("train", "lenet5", "--data", "digits", flag, "nan"), 2)
