@@ -6,11 +6,14 @@ Run: python docs/generate.py            (writes what has changed, and names it)
      python docs/generate.py --check    (writes nothing; exits with 1 where something is stale)
 """
 
+import ast
+import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PART = re.compile(r"<!-- generated: (?P<name>.+?) -->\n.*?<!-- end of (?P=name) -->", re.DOTALL)
 WIDTH = 96
-SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Attributes):$")
+SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Attributes|Example):$")
 
 
 def render(name: str) -> str:
@@ -59,9 +62,13 @@ def sections(docstring: str) -> tuple[str, dict[str, dict[str, str]]]:
     for line in inspect.cleandoc(docstring).splitlines():
         heading = SECTION.match(line)
         if heading:
-            part = parts.setdefault(heading[1], {})
+            part, names = parts.setdefault(heading[1], {}), []
         elif part is None:
             prose.append(line)
+        elif heading is None and list(parts)[-1] == "Example":
+            part[""] = f"{part.get('', '')}{line.removeprefix('    ')}\n"
+        elif part is parts.get("Returns"):
+            part[""] = f"{part.get('', '')} {line.strip()}".strip()
         elif entry := re.match(r"    (\*{0,2}\w[\w., *]*): (.*)", line):
             names = [name.strip() for name in entry[1].split(",")]
             part.update(dict.fromkeys(names, entry[2]))
@@ -73,9 +80,12 @@ def sections(docstring: str) -> tuple[str, dict[str, dict[str, str]]]:
 
 
 def written(value: Any) -> str:
-    """A type or default as a reader would write it."""
+    """A type as a reader would write it."""
     text = value if isinstance(value, str) else inspect.formatannotation(value)
-    return re.sub(r"\b(?:zoo|typing|collections\.abc|pathlib|torch\.nn\.modules\.module)\.(?:\w+\.)*", "", text)
+    text = re.sub(
+        r"numpy\.ndarray\[tuple\[.*?\], numpy\.dtype\[.*?\]\]", "ndarray", text.replace("'", "").replace('"', "")
+    )
+    return re.sub(r"\b(?:zoo|typing|collections\.abc|pathlib|os|torch\.nn\.modules\.module)\.(?:\w+\.)*", "", text)
 
 
 def default_of(each: "Field[Any]") -> str:
@@ -95,19 +105,25 @@ def load(name: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
-def of_fields(name: str) -> str:
-    """The table of a dataclass's fields, from its docstring and those of the classes below it."""
+def of_own_fields(name: str) -> str:
+    """The table of the fields of a spec that not every spec has."""
+    return of_fields(name, without=tuple(each.name for each in fields(load("zoo.contract.specs:Spec"))))
+
+
+def of_fields(name: str, without: tuple[str, ...] = ()) -> str:
+    """The table of a dataclass's fields, from its docstring and those of the classes that it derives from."""
     kind = load(name)
     described: dict[str, str] = {}
     for each in reversed(kind.__mro__):
         if is_dataclass(each) and each.__doc__:
             described |= sections(each.__doc__)[1].get("Args", {})
-    missing = [each.name for each in fields(kind) if each.name not in described]
+    shown = [each for each in fields(kind) if each.name not in without and each.repr]
+    missing = [each.name for each in shown if each.name not in described]
     if missing:
         raise ValueError(f"{name} does not document {', '.join(missing)}")
     return table(
         ("field", "default", "what it is"),
-        ((f"`{each.name}`", default_of(each), described[each.name]) for each in fields(kind)),
+        ((f"`{each.name}`", default_of(each), described[each.name]) for each in shown),
     )
 
 
@@ -117,28 +133,57 @@ def of_members(name: str) -> str:
 
     def rows() -> Iterator[tuple[str, ...]]:
         for member, value in vars(kind).items():
-            if member.startswith("_") or not (isinstance(value, property) or inspect.isfunction(value)):
+            attribute = isinstance(value, property | cached_property)
+            if member.startswith("_") or not (attribute or inspect.isfunction(value)):
                 continue
-            function = value.fget if isinstance(value, property) else value
-            signature = inspect.signature(function)
-            result = written(signature.return_annotation)
-            if isinstance(value, property):
-                shown = f"{member}: {result}"
-            else:
-                shown = f"{member}{_signature(function, drop_self=True)}"
+            function = getattr(value, "fget", None) or getattr(value, "func", None) or value
+            result = written(inspect.signature(function).return_annotation)
+            shown = f"{member}: {result}" if attribute else f"{member}{_signature(function, drop_self=True)}"
             yield f"`{shown}`", sections(function.__doc__ or "")[0]
 
     return table(("member", "what it is"), rows())
 
 
+def of_class(name: str) -> str:
+    """A dataclass: what it is, its fields, and its properties and methods."""
+    kind = load(name)
+    parts = [sections(kind.__doc__ or "")[0], of_fields(name), of_members(name)]
+    return "\n\n".join(part for part in parts if part.count("\n") != 1)  # a table of two lines is an empty one
+
+
+def of_errors() -> str:
+    """The tree of errors, with the exit code of the command line and when each is raised."""
+    from zoo.contract import errors
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for name, kind in vars(errors).items():
+            if inspect.isclass(kind) and issubclass(kind, errors.ZooError):
+                yield f"`{name}`", str(kind.exit_code), sections(kind.__doc__ or "")[0]
+
+    return table(("error", "exit code", "raised when"), rows())
+
+
+def _parameters(function: Callable[..., Any], *, drop_self: bool = False) -> Iterator[str]:
+    """The parameters of a function as a reader would write them, `*` included."""
+    keyword_only = False
+    for each in inspect.signature(function).parameters.values():
+        if drop_self and each.name == "self":
+            continue
+        if each.kind is each.KEYWORD_ONLY and not keyword_only:
+            keyword_only = True
+            yield "*"
+        if each.kind is each.VAR_KEYWORD:
+            yield f"**{each.name}"
+            continue
+        kind = "" if each.annotation is each.empty else f": {written(each.annotation)}"
+        default = "" if each.default is each.empty else f"{' = ' if kind else '='}{each.default!r}"
+        yield f"{each.name}{kind}{default}"
+
+
 def _signature(function: Callable[..., Any], *, drop_self: bool = False) -> str:
-    signature = inspect.signature(function)
-    parameters = [
-        each.replace(annotation=inspect.Parameter.empty) if each.annotation is inspect.Parameter.empty else each
-        for each in signature.parameters.values()
-        if not (drop_self and each.name == "self")
-    ]
-    return written(str(signature.replace(parameters=parameters))).replace("'", "")
+    result = inspect.signature(function).return_annotation
+    arrow = "" if result is inspect.Signature.empty else f" -> {written(result)}"
+    return f"({', '.join(_parameters(function, drop_self=drop_self))}){arrow}"
 
 
 def of_api(name: str) -> str:
@@ -150,9 +195,10 @@ def of_api(name: str) -> str:
     text = f"```text\n{_wrapped(title, subject)}\n```\n\n{prose}\n"
     if arguments := parts.get("Args"):
         text += "\n" + "\n".join(f"- `{key}`: {' '.join(value.split())}" for key, value in arguments.items()) + "\n"
-    for heading in ("Returns", "Raises"):
-        for key, value in parts.get(heading, {}).items():
-            text += f"\n{heading}{f' `{key}`' if key else ''}: {value}\n"
+    if returns := parts.get("Returns"):
+        text += f"\nReturns: {returns['']}\n"
+    if raises := parts.get("Raises"):
+        text += "\nRaises:\n\n" + "".join(f"- `{key}`: {value}\n" for key, value in raises.items())
     return text
 
 
@@ -161,16 +207,25 @@ def _wrapped(title: str, subject: Any) -> str:
     whole = f"{title}{_signature(subject)}"
     if len(whole) <= WIDTH:
         return whole
-    signature = inspect.signature(subject)
-    inner: list[str] = []
-    keyword_only = False
-    for each in signature.parameters.values():
-        if each.kind is each.KEYWORD_ONLY and not keyword_only:
-            keyword_only = True
-            inner.append("*")
-        inner.append(written(str(each)).replace("'", ""))
-    result = "" if signature.return_annotation is signature.empty else f" -> {written(signature.return_annotation)}"
-    return f"{title}(\n" + "".join(f"    {line},\n" for line in inner) + f"){result}".replace("'", "")
+    _, arrow, result = whole.rpartition(" -> ")
+    inner = "".join(f"    {line},\n" for line in _parameters(subject))
+    return f"{title}(\n{inner}){arrow}{result}"
+
+
+def of_checks() -> str:
+    """The functions of the conformance kit: what each checks, and what it finds."""
+    import zoo.testing
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for name in zoo.testing.__all__:
+            function = getattr(zoo.testing, name)
+            if not inspect.isfunction(function):
+                continue
+            prose, parts = sections(function.__doc__ or "")
+            first = prose.split("\n\n")[0]
+            yield f"`{name}{_signature(function)}`", first, parts.get("Raises", {}).get("AssertionError", "")
+
+    return table(("check", "what it does", "it fails if"), rows())
 
 
 def of_commands() -> str:
@@ -191,61 +246,53 @@ def of_commands() -> str:
 
 
 def of_recipe() -> str:
-    """The recipe's fields, with the flag that sets each, its default and what it does, from the options of train."""
-    from zoo.cli.commands.train import command
-    from zoo.training.recipe.recipe import Recipe
+    """The recipe's fields, with the flag that sets each, its default and what it does."""
+    from zoo.training.recipe.table import markdown_table
 
-    options = {each.name: each for each in command.params if isinstance(each, click.Option) and not each.hidden}
-
-    def rows() -> Iterator[tuple[str, ...]]:
-        for each in fields(Recipe):
-            option = options.get(each.name)
-            if option is None:
-                continue  # the architecture, which is an argument
-            flag = max(option.opts, key=len)
-            text, _, bracket = (option.help or "").partition("  [default: ")
-            if not bracket and (option.help or "").startswith("[default: "):
-                text, bracket = "", (option.help or "").removeprefix("[default: ")
-            shown = (
-                bracket.rstrip("]") if bracket else "the data set's" if each.default is MISSING else default_of(each)
-            )
-            yield f"`{each.name}`", f"`{flag}`", text, shown
-
-    return table(("field in a recipe file", "flag", "what it does", "default"), rows())
+    return markdown_table()
 
 
-def of_floors() -> str:
-    """The folders of zoo with their docstrings, lowest floor first, from the test that holds them."""
-    import importlib.util
-
+def _house(name: str) -> Any:
+    """What `tests/house/test_floors.py` holds under a name."""
     place = importlib.util.spec_from_file_location("test_floors", ROOT / "tests" / "house" / "test_floors.py")
     assert place is not None and place.loader is not None
     module = importlib.util.module_from_spec(place)
     place.loader.exec_module(module)
+    return getattr(module, name)
 
+
+def _floors(floors: Mapping[str, int], package: Path) -> str:
     def rows() -> Iterator[tuple[str, ...]]:
-        for name, number in sorted(module.FLOORS.items(), key=lambda item: item[1]):
-            folder, file = ROOT / "zoo" / name, ROOT / "zoo" / f"{name}.py"
-            if not name or name.startswith("__"):
-                continue
-            path = folder / "__init__.py" if folder.is_dir() else file
-            text = inspect.cleandoc(compile_docstring(path)).split("\n\n")[0]
-            yield str(number), f"`zoo/{name}/`" if folder.is_dir() else f"`zoo/{name}.py`", text
+        for name, number in sorted(floors.items(), key=lambda item: item[1]):
+            if name and not name.startswith("__"):
+                folder = package / name
+                path = folder / "__init__.py" if folder.is_dir() else package / f"{name}.py"
+                text = (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n\n")[0]
+                shown = folder.relative_to(ROOT).as_posix() + ("/" if folder.is_dir() else ".py")
+                yield str(number), f"`{shown}`", text
 
-    return table(("floor", "folder", "what is in it"), rows())
+    return table(("floor", "folder or file", "what is in it"), rows())
 
 
-def compile_docstring(path: Path) -> str:
-    """The docstring of a module, which is not imported."""
-    import ast
+def of_floors() -> str:
+    """The folders of zoo with their docstrings, lowest floor first, from the test that holds them."""
+    return _floors(_house("FLOORS"), ROOT / "zoo")
 
-    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+
+def of_export_floors() -> str:
+    """Likewise of zoo_export."""
+    return _floors(_house("EXPORT_FLOORS"), ROOT / "export" / "zoo_export")
 
 
 GENERATORS: dict[str, Callable[..., str]] = {
     "commands": of_commands,
     "recipe": of_recipe,
     "fields": of_fields,
+    "own-fields": of_own_fields,
+    "checks": of_checks,
+    "class": of_class,
+    "errors": of_errors,
+    "export-floors": of_export_floors,
     "members": of_members,
     "api": of_api,
     "floors": of_floors,

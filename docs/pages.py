@@ -14,6 +14,7 @@ Run: python docs/pages.py docs/plugins.md    (in an empty folder; runs the page)
 import contextlib
 import importlib
 import io
+import os
 import re
 import shlex
 import site
@@ -197,11 +198,13 @@ class Run:
                 assert plain in real, f"the output has no line {plain!r}:"
 
 
-def _install(folder: str) -> int:
+def _install(project: str) -> int:
     """What `pip install FOLDER` does, into the page's own folder `site`, without a network."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    code = subprocess.run([*pip, "--target", "site", folder], capture_output=True).returncode
-    site.addsitedir(str(Path("site").resolve()))
+    code = subprocess.run([*pip, "--target", "site", project], capture_output=True).returncode
+    folder = str(Path("site").resolve())
+    site.addsitedir(folder)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))
     importlib.invalidate_caches()
     return code
 

@@ -38,7 +38,7 @@ def test_names_of_lower_case_letters_digits_and_underscores_are_taken(name: str,
 )
 def test_any_other_name_is_refused(name: str, kind: type[Spec]) -> None:
     """What users type, and what becomes part of a file's name, holds no dot, colon, slash, space or capital."""
-    with pytest.raises(ValueError, match="must be lower-case letters, digits and underscores"):
+    with pytest.raises(ValueError, match="name"):
         make(kind, name=name)
 
 
@@ -98,3 +98,9 @@ def test_a_spec_is_plain_data_that_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         make().name = "other"
     assert make() == make()
+
+
+def test_the_function_of_a_command_must_be_a_ref() -> None:
+    assert Command(name="go", summary="s", run="a:b", call="a.b:c").call == "a.b:c"
+    with pytest.raises(ValueError, match="call"):
+        Command(name="go", summary="s", run="a:b", call="a.b")

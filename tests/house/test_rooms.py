@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,7 @@ SHIPPED = {
 }
 DOCUMENTED = [name for name in SHIPPED if not name.startswith("plugins/")]
 VAGUE = {"utils", "util", "common", "base", "helpers", "helper", "manager", "misc"}
+MOST_FILES = 12  # in a folder, besides `__init__.py`
 FORBIDDEN_CALLS = {"eval", "exec"}
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal"}
 
@@ -31,6 +33,11 @@ def test_no_file_is_over_400_lines_and_half_are_under_120() -> None:
     counts = {name: lines(path) for name, path in SHIPPED.items()}
     assert {name: count for name, count in counts.items() if count > 400} == {}
     assert median(counts.values()) < 120
+
+
+def test_no_folder_has_more_than_12_files() -> None:
+    counts = Counter(path.parent.relative_to(ROOT).as_posix() for path in SHIPPED.values() if path.stem != "__init__")
+    assert {folder: count for folder, count in counts.items() if count > MOST_FILES} == {}
 
 
 def test_no_file_has_a_name_that_says_nothing() -> None:

@@ -13,10 +13,15 @@ def architecture_of(registry: Registry, card: Card) -> Entry[Architecture]:
     distribution and the name decide, and the user's preference where the distribution provides that name twice.
 
     Raises:
-        UnknownName: the distribution provides no such architecture, or is not installed.
+        UnknownName: the distribution provides no such architecture, or is not installed; or the card is of a module
+            that no plugin declares.
         NameConflict: it provides several, and the user prefers none of them.
         MissingPackage: the architecture needs a package that is not installed.
     """
+    if not card.plugin:
+        raise UnknownName(
+            f"No plugin declares the architecture {card.architecture}.", "Pass the module itself, from Python."
+        )
     try:
         return registry.find(Architecture, card.architecture_name)
     except UnknownName:
