@@ -42,7 +42,7 @@ def test_a_stopped_run_goes_on_to_the_same_file(run_zoo: Run, stopped: Path, exp
     content = path.read_bytes()
     assert run_zoo(*TRAIN, "--tag", "mine", "--force").code == 0
     assert path.read_bytes() == content
-    assert "was finished" in explained(run_zoo("train", "--resume", "lenet5.mine"), 1)
+    assert "is finished" in explained(run_zoo("train", "--resume", "lenet5.mine"), 1)
 
 
 @pytest.mark.parametrize(

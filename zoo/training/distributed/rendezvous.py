@@ -55,6 +55,11 @@ def init_process_group(device: str) -> Iterator[ProcessGroup]:
 
 
 def from_environment() -> ProcessGroup:
+    """The group that torchrun describes in the environment, which this process has not joined.
+
+    Raises:
+        UsageError: the environment makes no sense.
+    """
     if not all(name in os.environ for name in ENVIRONMENT):
         return SINGLE_PROCESS
     try:
