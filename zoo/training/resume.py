@@ -9,7 +9,7 @@ from zoo.contract.specs import Architecture
 from zoo.data.load_split import MEMORY_LIMIT
 from zoo.files.atomic import refuse_existing, refuse_unwritable
 from zoo.files.card import read_card
-from zoo.models.devices import pick_device
+from zoo.models.devices import explain_out_of_memory, pick_device
 from zoo.registry.registry import Registry
 from zoo.report.events import require_tensorboard
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup, explain_lost_rank
