@@ -23,10 +23,12 @@ from zoo.contract.errors import (
     WeightsError,
     ZooError,
 )
+from zoo.contract.formats import ExportFormat
 from zoo.contract.hooks import hookimpl
+from zoo.contract.precisions import Precision
 from zoo.contract.prediction import Prediction
 from zoo.contract.preprocess import Preprocess
-from zoo.contract.specs import Architecture, Command, Dataset, ExportFormat, Loss, Param, Spec
+from zoo.contract.specs import Architecture, Command, Dataset, Loss, Param, Spec
 from zoo.version import __version__
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ __all__ = [
     "OutputError",
     "Param",
     "PluginError",
+    "Precision",
     "Prediction",
     "Preprocess",
     "Recipe",

@@ -18,7 +18,7 @@ from mutation.weights import WEIGHTS
 from mutation.windows import WINDOWS
 from zoo.models.load import Model
 from zoo_export.capture import INPUT, OUTPUT, Capture, first_line, quiet
-from zoo_export.formats.onnx.format import LEVELS
+from zoo_export.formats.onnx.runner import LEVELS
 from zoo_export.formats.onnx.lowering import lower
 from zoo_export.parity.check import OWN, Check, make_checks
 from zoo_export.parity.judge import Runner, passed, run_and_judge
@@ -77,7 +77,7 @@ class Bench:
         self.model = model
         self.checks = make_checks(model.module, make_probes(model.card.preprocess, real))
         first = Capture(model.name, model.module, model.card)
-        captures = [first, *(first.variant(check.module) for check in self.checks[1:])]
+        captures = [first, *(first.with_weights(check.module) for check in self.checks[1:])]
         self.programs = [lower(capture) for capture in captures]
         self.example: Array = first.example.numpy()
         with torch.inference_mode():

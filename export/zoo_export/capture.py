@@ -3,55 +3,68 @@
 import copy
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from zoo.contract.errors import ExportError
+from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card
 from zoo_export.failures.export_errors import refusal
 
 INPUT, OUTPUT, BATCH = "input", "logits", "batch"
 HEIGHT, WIDTH = "height", "width"
 TRACED_BATCH = 4  # with 1, exporters bake the batch in; no probe has as many images
-T = TypeVar("T")
+PROGRAM = "torch.export"  # its key in `memo`
 
 
 @dataclass
 class Capture:
-    """What an export format is given.
+    """What an export format receives; see `zoo.contract.formats.Capture`.
 
     Args:
         name: of the model, `ARCH.TAG` or the architecture's name.
-        module: in evaluation mode, on the CPU, from float32 to float32; its weights are float16 where that was asked
-            for. A format must not change it.
+        module: in evaluation mode, on the CPU, from float32 to float32.
         card: of the model.
+        precision: to export it in.
         dynamic_size: height and width are dynamic too.
+        memo: shared by the captures of the same network with other weights.
     """
 
     name: str
     module: nn.Module
     card: Card
-    _shared: dict[str, Any] = field(default_factory=dict, repr=False)
+    precision: str = "fp32"
     dynamic_size: bool = False
+    memo: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The class names, in the order of the logits."""
+        return self.card.classes
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How an image becomes a row of the input."""
+        return self.card.preprocess
 
     @property
     def input_shape(self) -> list[int | str]:
         """Of the artifact's input `[N, C, H, W]`: a name where it is dynamic, a number elsewhere."""
-        channels, height, width = self.card.preprocess.input_shape
+        channels, height, width = self.preprocess.input_shape
         return [BATCH, channels, *((HEIGHT, WIDTH) if self.dynamic_size else (height, width))]
 
     @cached_property
     def example(self) -> Tensor:
         """float32 `[TRACED_BATCH, C, H, W]` to trace with; no probe uses it."""
         generator = torch.Generator().manual_seed(0)
-        return torch.randn(TRACED_BATCH, *self.card.preprocess.input_shape, generator=generator)
+        return torch.randn(TRACED_BATCH, *self.preprocess.input_shape, generator=generator)
 
     @cached_property
     def program(self) -> ExportedProgram:
@@ -60,23 +73,25 @@ class Capture:
         Raises:
             ExportError: the model cannot be captured; the reason is PyTorch's own.
         """
-        shared: ExportedProgram = self.once("program", self._capture)
+        if PROGRAM not in self.memo:
+            self.memo[PROGRAM] = self._capture()
+        shared: ExportedProgram = self.memo[PROGRAM]
         weights = self.module.state_dict()
         if all(shared.state_dict[name] is weights.get(name) for name in shared.state_dict):
             return shared
-        return with_weights(shared, weights)
+        return put_weights(shared, weights)
 
-    def once(self, key: str, make: Callable[[], T]) -> T:
-        """What `make` gives, made once for this capture and its variants: it must not depend on the weights."""
-        if key not in self._shared:
-            self._shared[key] = make()
-        made: T = self._shared[key]
-        return made
-
-    def variant(self, module: nn.Module) -> "Capture":
+    def with_weights(self, module: nn.Module) -> "Capture":
         """The same capture with the weights of `module`, which must be built alike."""
-        self.once("program", self._capture)
-        return Capture(self.name, module, self.card, self._shared, self.dynamic_size)
+        _ = self.program  # captured with the model's own weights
+        return replace(self, module=module)
+
+    def in_precision(self, precision: str) -> "Capture":
+        """The same model, to be exported in another precision; the captured program is shared."""
+        if precision == self.precision:
+            return self
+        _ = self.program
+        return replace(self, precision=precision, memo={PROGRAM: self.memo[PROGRAM]})
 
     def _capture(self) -> ExportedProgram:
         try:
@@ -93,7 +108,7 @@ class Capture:
             ) from error
 
 
-def with_weights(program: ExportedProgram, weights: dict[str, Tensor]) -> ExportedProgram:
+def put_weights(program: ExportedProgram, weights: dict[str, Tensor]) -> ExportedProgram:
     """A copy of `program` whose parameters and buffers have the values of `weights`, by name."""
     other = copy.deepcopy(program)
     with torch.no_grad():
@@ -116,6 +131,6 @@ def quiet() -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line that says something, of an error that may say much."""
+    """An error's type and the first line of its text that is not empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

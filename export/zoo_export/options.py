@@ -1,11 +1,8 @@
-"""What a person may say of how a model is exported and judged."""
+"""How a model is exported and judged: what a caller may choose."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from zoo_export.parity.backend import FLOAT16, FLOAT32, Backend, settings_of
 from zoo_export.parity.override import Override
 
 
@@ -18,8 +15,8 @@ class ExportOptions:
         override: tolerances in place of the derived tolerance.
         save: the folder to make where an artifact fails its check.
         force: whether `save` may be replaced.
-        providers: of onnxruntime, in short, that artifacts are judged on; `check_providers` says whether they work.
-        precision: `float32`, or `float16`: a half artifact is published once the same model is proven in float32.
+        devices: that artifacts are judged on; a format that knows none of them is judged on the CPU.
+        precision: name of the precision of the artifacts, `fp32` or `fp16` or another that a plugin declares.
         smallest: the smallest height and width that the model takes, in pixels, if these are to be dynamic.
     """
 
@@ -27,19 +24,9 @@ class ExportOptions:
     override: Override | None = None
     save: Path | None = None
     force: bool = False
-    providers: tuple[str, ...] = ("cpu",)
-    precision: str = FLOAT32
+    devices: tuple[str, ...] = ("cpu",)
+    precision: str = "fp32"
     smallest: int | None = None
-
-    @property
-    def half(self) -> bool:
-        """Whether the artifact computes in half precision."""
-        return self.precision == FLOAT16
-
-    @property
-    def settings(self) -> list[Backend]:
-        """Where, and in which arithmetic, the artifact is judged."""
-        return settings_of(self.providers, torch.float16 if self.half else torch.float32)
 
 
 STANDARD = ExportOptions()

@@ -1,39 +1,42 @@
-"""A whole export: truth first, then the artifacts, then the judgement, then the folder, whole or not at all."""
+"""A whole export: truth first, then each artifact and its check, then the folder, all of it or nothing."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import zoo_runtime
-from zoo.contract.errors import DifferenceError, ExportError, OutputError, ZooError
-from zoo.contract.specs import ExportFormat
-from zoo.files.atomic import is_of_writing, new_folder
+from zoo.contract.callback import Callback
+from zoo.contract.errors import DifferenceError, OutputError
+from zoo.contract.formats import Capture, ExportFormat, Paths
+from zoo.files.atomic import new_folder
 from zoo.models.load import Model
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry, Registry
+from zoo_export import capture as captures
+from zoo_export.artifacts import export_checked, refuse_precision, refuse_same_files
+from zoo_export.blame.blame import blame_sentence
 from zoo_export.bundle import golden, manifest
 from zoo_export.bundle.certificate import build_certificate, describe_artifact
 from zoo_export.bundle.readme import readme
-from zoo_export.capture import Capture, first_line
+from zoo_export.devices import check_devices, usable_devices
 from zoo_export.failures.difference import difference, worst
 from zoo_export.failures.saved_failure import Failure, refuse_place, save_failure
-from zoo_export.formats.onnx.providers import check_providers
-from zoo_export.half import Half, half_capture
 from zoo_export.options import STANDARD, ExportOptions
-from zoo_export.parity.backend import FLOAT32
+from zoo_export.parity.backend import Backend
 from zoo_export.parity.check import Check
 from zoo_export.parity.evidence import gather_evidence, no_evidence
 from zoo_export.parity.judge import Comparison, passed
+from zoo_export.precisions.in_use import PrecisionInUse, find_precision
 from zoo_export.probes.sizes import all_sizes, captured_from
-from zoo_export.runners import judge_artifact, takes_provider
+from zoo_export.runners import judge_artifact
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export came to: the folder, the manifest in it, and what was judged for each format."""
+    """The result of an export: the folder, the manifest in it, and the comparisons made for each format."""
 
     path: Path
     manifest: dict[str, Any]
@@ -48,179 +51,162 @@ def export_model(
     data_root: Path,
     *,
     force: bool = False,
-    terms: ExportOptions = STANDARD,
-    on_stage: Callable[[str], None] = lambda stage: None,
+    options: ExportOptions = STANDARD,
+    callback: Callback | None = None,
 ) -> Exported:
-    """Export `model` to the new folder `output` and prove that every artifact computes what it computes.
+    """Export `model` to the new folder `output`, and prove that every artifact computes what the model computes.
+
+    Args:
+        model: no plugin needs to have built it.
+        data_root: where the data set that the card names may lie; its images are among the probes.
+        force: whether an export that is at `output` may be replaced.
+        callback: receives a message at the beginning of each stage.
 
     Raises:
-        DifferenceError: an artifact does not, or a check would prove too little; nothing is published.
-        ExportError: the model cannot be exported in a format.
-        OutputError: `output` exists and `force` is not set, or cannot be written; likewise `terms.save`.
+        DeviceError: a device does not work here, or no format knows it.
+        DifferenceError: an artifact differs from the model, or its check would prove too little. Nothing is published.
+        ExportError: the model cannot be exported in a format or precision.
+        OutputError: `output` or `options.save` exists and may not be replaced, or cannot be written.
     """
-    _refuse_same_file(formats)
-    check_providers(terms.providers)
-    if terms.save is not None:
-        refuse_place(terms.save, terms.force, output)
+    callback = callback or Callback()
+    refuse_same_files(formats)
+    refuse_precision(formats, options.precision)
+    check_devices(formats, options.devices)
+    precision = find_precision(registry, options.precision)
+    if options.save is not None:
+        refuse_place(options.save, options.force, output)
     with new_folder(output, force=force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder:
-        capture = Capture(model.name, model.module, model.card, dynamic_size=terms.smallest is not None)
-        smallest, sizes = _sizes(capture, terms)
-        if terms.verify:
-            on_stage("evaluating the model in float64, and its rounding")
-            evidence = gather_evidence(registry, model, data_root, terms, sizes)
+        capture = captures.Capture(model.name, model.module, model.card, dynamic_size=options.smallest is not None)
+        smallest, sizes = _sizes(capture, options)
+        if options.verify:
+            callback.on_message("evaluating the model in float64, and its rounding")
+            evidence = gather_evidence(registry, model, data_root, options, sizes, precision)
             golden.write_golden(folder / golden.NAME, evidence.checks[0].references)
         else:
             evidence = no_evidence(model, capture, sizes)
-        captures = [capture, *(capture.variant(check.module) for check in evidence.checks[1:])]
-        published = half_capture(capture) if terms.half else capture
+        own: list[Capture] = [capture, *(capture.with_weights(check.module) for check in evidence.checks[1:])]
+        published = precision.rules.prepare(capture.in_precision(precision.name))
         artifacts: dict[str, str] = {}
         described: dict[str, Any] = {}
         comparisons: dict[str, list[Comparison]] = {}
         proof: dict[str, list[Comparison]] = {}
+        sections: list[str] = []
         for entry in formats:
-            name = entry.spec.name
-            artifacts[name] = f"model{entry.spec.suffix}"
-            path = folder / artifacts[name]
-            if evidence.half is not None:
-                on_stage(f"proving {name} in float32 first{_where(entry, terms)}")
-                proof[name] = _prove(entry, captures, evidence.checks, path.name, terms)
-            on_stage(f"exporting {name}")
-            _write(entry, published, path)
-            if terms.verify:
-                on_stage(f"checking {path.name}{_where(entry, terms)}")
-            if evidence.half is not None:
-                comparisons[name] = _check(entry, [published], [evidence.half], path, terms)
+            name, paths = entry.spec.name, entry.spec.paths(folder)
+            if evidence.published is not None:
+                callback.on_message(f"proving {name} in float32 first{_where(entry, options)}")
+                proof[name] = _prove(entry, own, evidence.checks, replace(options, override=None))
+            callback.on_message(f"exporting {name}")
+            export = resolve(entry, entry.spec.export)
+            with export_checked(entry, published, paths):
+                export(published, paths)
+            if options.verify:
+                callback.on_message(f"checking {paths.main.name}{_where(entry, options)}")
+            if evidence.published is not None:
+                comparisons[name] = _check(entry, [published], [evidence.published], paths, precision, options)
             else:
-                comparisons[name] = _check(entry, captures, evidence.checks, path, terms)
-            described[name] = describe_artifact(entry, path, evidence.verdict, comparisons[name])
+                comparisons[name] = _check(entry, own, evidence.checks, paths, precision, options)
+            artifacts[name] = paths.main.name
+            described[name] = describe_artifact(entry, paths, evidence.verdict, comparisons[name])
+            sections += [resolve(entry, entry.spec.readme)(paths)] if entry.spec.readme else []
         shutil.copyfile(zoo_runtime.__file__, folder / "zoo_runtime.py")
-        certificate = build_certificate(registry, model, evidence, described, proof)
-        content = manifest.build_manifest(published, terms.precision, artifacts, certificate)
+        certificate = build_certificate(registry, model, evidence, described, proof, precision.rules)
+        packages = [package for entry in formats for package in entry.spec.requires]
+        content = manifest.build_manifest(published, artifacts, certificate, packages)
         content["formats"] = {entry.spec.name: registry.short_name(entry) for entry in formats}
         if smallest is not None:
             content["input"]["smallest"] = smallest
-        (folder / "README.md").write_text(readme(content, comparisons), encoding="utf-8")
+        text = readme(content, comparisons, sections, precision.rules)
+        (folder / "README.md").write_text(text, encoding="utf-8")
         manifest.write_manifest(folder, content)
     return Exported(output, content, comparisons)
 
 
-def _refuse_same_file(formats: Sequence[Entry[ExportFormat]]) -> None:
-    for index, entry in enumerate(formats):
-        for other in formats[:index]:
-            if entry.spec.suffix == other.spec.suffix or entry.spec.name == other.spec.name:
-                raise ExportError(
-                    f"{other.qualified} and {entry.qualified} cannot go into one folder: both are named "
-                    f"{entry.spec.name} or write model{entry.spec.suffix}.",
-                    "Export them one at a time, each to an --output of its own.",
-                )
-
-
-def _write(entry: Entry[ExportFormat], capture: Capture, path: Path) -> None:
-    write = resolve(entry, entry.spec.export)
-    try:
-        write(capture, path)
-    except ZooError:
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) and is_of_writing(error, path.parent):
-            raise
-        raise ExportError(
-            f"The format {entry.spec.name} of {entry.plugin.distribution} could not export {capture.name}: "
-            f"{first_line(error)}",
-            "Leave it out with --format, or report it to its author.",
-        ) from error
-    if not path.is_file():
-        raise ExportError(
-            f"The format {entry.spec.name} of {entry.plugin.distribution} wrote no file.",
-            f"Correct {entry.spec.export}: it must write to the path it is given.",
-        )
-
-
-def _sizes(capture: Capture, terms: ExportOptions) -> tuple[int | None, list[tuple[int, int]]]:
+def _sizes(capture: Capture, options: ExportOptions) -> tuple[int | None, list[tuple[int, int]]]:
     """The smallest side that the captured graph takes, and the sizes to judge it at; nothing if they are fixed."""
-    if terms.smallest is None:
+    if options.smallest is None:
         return None, []
-    smallest = captured_from(capture.program, terms.smallest)
-    return smallest, all_sizes(capture.program, capture.module, capture.card.preprocess.size, smallest)
-
-
-def _check(
-    entry: Entry[ExportFormat], captures: Sequence[Capture], checks: Sequence[Check], path: Path, terms: ExportOptions
-) -> list[Comparison]:
-    """Judge the artifact at `path`, then the same export with each further set of weights, which is not kept."""
-    found: list[Comparison] = []
-    outputs: list[tuple[Comparison, object]] = []
-    for capture, check in zip(captures, checks, strict=False):
-        with TemporaryDirectory() as scratch:
-            artifact = path if check is checks[0] else Path(scratch, path.name)
-            if artifact is not path:
-                _write(entry, capture, artifact)
-            found += judge_artifact(
-                entry,
-                artifact,
-                check.at,
-                terms.settings,
-                check.weights,
-                terms.override,
-                lambda comparison, output: outputs.append((comparison, output)),
-            )
-            if not passed(found):  # while the artifact is still there
-                raise _failed(entry, capture, check, artifact, outputs, terms)
-    return found
+    smallest = captured_from(capture.program, options.smallest)
+    return smallest, all_sizes(capture.program, capture.module, capture.preprocess.size, smallest)
 
 
 def _prove(
-    entry: Entry[ExportFormat], captures: Sequence[Capture], checks: Sequence[Check], name: str, terms: ExportOptions
+    entry: Entry[ExportFormat], own: Sequence[Capture], checks: Sequence[Check], options: ExportOptions
 ) -> list[Comparison]:
-    """Judge a float32 artifact that is not kept, by zoo's own tolerance."""
+    """Judge a float32 artifact that is not kept, by the default tolerance."""
     with TemporaryDirectory() as scratch:
-        _write(entry, captures[0], Path(scratch, name))
-        return _check(entry, captures, checks, Path(scratch, name), replace(terms, precision=FLOAT32, override=None))
+        paths = entry.spec.paths(Path(scratch))
+        with export_checked(entry, own[0], paths):
+            resolve(entry, entry.spec.export)(own[0], paths)
+        return _check(entry, own, checks, paths, PrecisionInUse(), options)
 
 
-def _where(entry: Entry[ExportFormat], terms: ExportOptions) -> str:
-    """Where an artifact is checked, if not on the CPU, which goes without saying."""
-    if terms.providers == ("cpu",):
+def _check(
+    entry: Entry[ExportFormat],
+    own: Sequence[Capture],
+    checks: Sequence[Check],
+    paths: Paths,
+    precision: PrecisionInUse,
+    options: ExportOptions,
+) -> list[Comparison]:
+    """Judge the artifact at `paths`, then the same export with each further set of weights, which is not kept."""
+    comparisons: list[Comparison] = []
+    outputs: list[tuple[Comparison, object, Backend]] = []
+    for capture, check in zip(own, checks, strict=False):
+        with TemporaryDirectory() as scratch:
+            artifact = paths if check is checks[0] else entry.spec.paths(Path(scratch))
+            if artifact is not paths:
+                with export_checked(entry, capture, artifact):
+                    resolve(entry, entry.spec.export)(capture, artifact)
+            comparisons += judge_artifact(
+                entry,
+                artifact,
+                check.at,
+                precision.backends(options.devices),
+                check.weights,
+                options.override,
+                lambda *row: outputs.append(row),
+                precision.rules,
+            )
+            if not passed(comparisons):  # while the artifact is still there
+                raise _failed(entry, capture, check, artifact, outputs, precision, options)
+    return comparisons
+
+
+def _where(entry: Entry[ExportFormat], options: ExportOptions) -> str:
+    """Where an artifact is checked, if not on the CPU because nothing else was asked for."""
+    if options.devices == ("cpu",):
         return ""
-    if takes_provider(entry):
-        return f" on {', '.join(terms.providers)}"
-    return " on the CPU, the only place that its format knows"
+    return f" on {', '.join(usable_devices(entry, options.devices))}"
 
 
 def _failed(
     entry: Entry[ExportFormat],
     capture: Capture,
     check: Check,
-    artifact: Path,
-    outputs: Sequence[tuple[Comparison, object]],
-    terms: ExportOptions,
+    paths: Paths,
+    outputs: Sequence[tuple[Comparison, object, Backend]],
+    precision: PrecisionInUse,
+    options: ExportOptions,
 ) -> DifferenceError:
-    """The error for what was judged, once that is saved where somebody asked for it."""
-    found = [comparison for comparison, _ in outputs]
-    blamed = _blamed(entry, capture, check, artifact, found)
-    error = difference(capture.name, artifact.name, found, blamed, terms.override)
-    failed = worst(found)
-    told = next((reference for reference in check.references if reference.probe.name == failed.probe), None)
-    if terms.save is None or told is None:
+    """The error for an artifact that failed, once the failure is saved where that was asked for."""
+    comparisons = [comparison for comparison, _, _ in outputs]
+    failed = worst(comparisons)
+    reference = next((each for each in check.references if each.name == failed.probe), None)
+    ran = next(((output, backend) for comparison, output, backend in outputs if comparison is failed), None)
+    blamed = ""
+    if reference is not None:
+        blamed = blame_sentence(entry, capture, paths, reference, precision.rules)
+    error = difference(capture.name, paths.main.name, comparisons, blamed, options.override, precision.rules)
+    if options.save is None or reference is None or ran is None:
         return error
-    output = next(output for comparison, output in outputs if comparison is failed)
-    failure = Failure(capture.name, entry, artifact, failed, output, told, terms.override, blamed)
+    output, backend = ran
+    failure = Failure(
+        capture.name, entry, paths, failed, output, reference, options.override, precision, backend, blamed
+    )
     try:
-        save_failure(terms.save, failure, force=terms.force)
+        save_failure(options.save, failure, force=options.force)
     except OutputError as unsaved:  # the difference matters more
         return DifferenceError(f"{error.cause} It was not saved: {unsaved.cause}", error.next_step, error.details)
-    step = f"{error.next_step} To see it again: python {terms.save / 'repro.py'}"
-    return DifferenceError(error.cause, step, {**error.details, "saved": str(terms.save)})
-
-
-def _blamed(
-    entry: Entry[ExportFormat], capture: Capture, check: Check, artifact: Path, found: Sequence[Comparison]
-) -> str:
-    """What is to blame for a difference, for the formats whose hops are known; empty where it cannot be said."""
-    if isinstance(capture.module, Half):  # what is known of the hops is known in float32
-        return ""
-    from zoo_export.formats.onnx.stages import sentence  # only where it is needed: it loads onnxruntime
-
-    failed = worst(found)
-    told = next(reference for reference in check.references if reference.probe.name == failed.probe)
-    return sentence(entry.spec.export, capture, artifact, told)
+    step = f"{error.next_step} To see it again: python {options.save / 'repro.py'}"
+    return DifferenceError(error.cause, step, {**error.details, "saved": str(options.save)})

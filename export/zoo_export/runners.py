@@ -1,73 +1,85 @@
-"""Load the runners of a format, and judge an artifact at every setting asked for."""
+"""Load what runs an artifact, and judge the artifact on every backend."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 
+from zoo.contract import formats
 from zoo.contract.errors import ExportError, ZooError
-from zoo.contract.specs import ExportFormat
+from zoo.contract.formats import ExportFormat, Paths
+from zoo.contract.precisions import PrecisionRules
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
 from zoo_export.capture import first_line
+from zoo_export.devices import usable_devices
 from zoo_export.parity.backend import Backend
 from zoo_export.parity.judge import Comparison, Runner, run_and_judge
 from zoo_export.parity.override import Override
 from zoo_export.parity.reference import Reference
+from zoo_export.precisions.fp32 import FP32
 
 
-def takes_provider(entry: Entry[ExportFormat]) -> bool:
-    """Whether the format can be told where to run: its runner has a parameter `provider`."""
-    try:
-        return "provider" in inspect.signature(resolve(entry, entry.spec.runner)).parameters
-    except (TypeError, ValueError):  # no signature to be had
-        return False
-
-
-def load_runner(entry: Entry[ExportFormat], path: Path, provider: str = "cpu") -> Runner | Mapping[str, Runner]:
-    """The runner of a format, on an artifact; `provider` goes to it only if it is not the CPU.
+def load_runner(
+    entry: Entry[ExportFormat], paths: Paths, backend: formats.Backend = formats.CPU
+) -> Mapping[str, Runner]:
+    """What runs an artifact, by name; a single function is named after its device, or nothing on the CPU.
 
     Raises:
+        DeviceError: it does not run on the device of `backend`.
         ExportError: it does not load, or the plugin's code raised.
     """
     load = resolve(entry, entry.spec.runner)
     try:
-        runner: Runner | Mapping[str, Runner] = load(path) if provider == "cpu" else load(path, provider=provider)
+        runner: Runner | Mapping[str, Runner] = load(paths, backend)
     except ZooError:
         raise
     except Exception as error:
         raise ExportError(
-            f"{path.name} could not be loaded by the format {entry.spec.name}: {first_line(error)}",
+            f"The format {entry.spec.name} could not load {paths.main.name}: {first_line(error)}",
             f"Report it to the author of {entry.plugin.distribution}.",
         ) from error
-    if provider != "cpu" and not isinstance(runner, Mapping):
-        return {provider: runner}
-    return runner
+    if isinstance(runner, Mapping):
+        return runner
+    return {"" if backend.device == "cpu" else backend.label: runner}
 
 
 def judge_artifact(
     entry: Entry[ExportFormat],
-    path: Path,
+    paths: Paths,
     at: Callable[[Backend], Sequence[Reference]],
-    settings: Sequence[Backend],
+    backends: Sequence[Backend],
     weights: str,
     override: Override | None = None,
-    on_judged: Callable[[Comparison, object], None] = lambda comparison, output: None,
+    on_judged: Callable[[Comparison, object, Backend], None] = lambda comparison, output, backend: None,
+    rules: PrecisionRules = FP32,
 ) -> list[Comparison]:
-    """Run the artifact at each setting, or on the CPU if its format knows no other, and judge each by its own rounding error.
+    """Run the artifact on each backend whose device its format knows, or else on the CPU, and judge every result.
 
     Args:
-        at: what is known of the model's outputs at a setting.
-        override, on_judged: as for `run_and_judge`.
+        at: what is known of the model's outputs on a backend.
+        override, rules: as for `run_and_judge`.
+        on_judged: is given each comparison with what was judged, an array or an error, and the backend.
 
     Raises:
         DeviceError, ExportError: it does not load there.
     """
-    if not takes_provider(entry):
-        settings = [Backend(dtype=settings[0].dtype)]
+    devices = usable_devices(entry, [backend.device for backend in backends])
+    usable = [backend for backend in backends if backend.device in devices]
+    usable = usable or [Backend(precision=backends[0].precision, dtype=backends[0].dtype)]
     return [
         comparison
-        for setting in settings
+        for backend in usable
         for comparison in run_and_judge(
-            load_runner(entry, path, setting.provider), at(setting), weights, override, on_judged
+            load_runner(entry, paths, backend),
+            at(backend),
+            weights,
+            override,
+            partial(_judged_on, on_judged, backend),
+            rules,
         )
     ]
+
+
+def _judged_on(
+    on_judged: Callable[[Comparison, object, Backend], None], backend: Backend, comparison: Comparison, output: object
+) -> None:
+    on_judged(comparison, output, backend)

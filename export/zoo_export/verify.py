@@ -7,27 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from zoo.contract.errors import DifferenceError, ExportError
-from zoo.contract.specs import ExportFormat
+from zoo.contract.formats import ExportFormat
 from zoo.files.card import Card
 from zoo.files.folders import is_weights
 from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.registry import Registry
+from zoo_export.artifacts import artifact_paths
 from zoo_export.bundle import golden
 from zoo_export.bundle.folder import read_folder
 from zoo_export.bundle.golden import stored_at
+from zoo_export.devices import check_devices
 from zoo_export.failures.difference import difference, inconclusive, unverified
-from zoo_export.formats.onnx.providers import check_providers
-from zoo_export.half import HALF
-from zoo_export.parity.backend import CPU, FLOAT16, settings_of
 from zoo_export.parity.check import OWN
 from zoo_export.parity.coverage import ENOUGH, coverage
 from zoo_export.parity.judge import Comparison, passed
 from zoo_export.parity.override import override_of
-from zoo_export.parity.reference import Reference, at_setting, make_references
+from zoo_export.parity.reference import Reference, make_references
 from zoo_export.parity.verdict import PASS, UNVERIFIED
+from zoo_export.precisions.in_use import find_precision
 from zoo_export.probes.probe_recipe import input_digest
 from zoo_export.probes.probes import Probe, make_probes
 from zoo_export.runners import judge_artifact
@@ -49,7 +48,7 @@ def verify_folder(
     *,
     strict: bool = False,
     against: str | None = None,
-    providers: Sequence[str] = ("cpu",),
+    devices: Sequence[str] = ("cpu",),
 ) -> Verified:
     """Check every file of an export folder, and run its artifacts on the golden vectors.
 
@@ -57,40 +56,45 @@ def verify_folder(
         names: formats to run; all that are there, by default.
         strict: compute truth and rounding error afresh, from the weights that the manifest names or `against` says, and judge
             by the derived tolerance, whatever the export was judged by.
-        providers: of onnxruntime, in short, that the artifacts are run on.
+        devices: that the artifacts are run on.
 
     Raises:
-        DeviceError: a provider does not work here.
+        DeviceError: a device does not work here.
         DifferenceError: a file was changed, an artifact does not compute what the model computes, or the export was
             never verified and `strict` is not set.
         ExportError: it is no export folder, or it does not hold a format or a rounding error asked for.
     """
-    check_providers(providers)
     manifest = read_folder(folder)
-    half = manifest.get("precision") == FLOAT16
-    settings = settings_of(providers, torch.float16 if half else torch.float32)
-    usual = HALF if half else CPU
     artifacts: dict[str, str] = manifest["artifacts"]
     missing = [name for name in names if name not in artifacts]
     if missing:
         raise ExportError(f"{folder} holds no {missing[0]} artifact.", f"It holds {', '.join(artifacts)}.")
+    entries = {
+        name: registry.find(ExportFormat, manifest.get("formats", {}).get(name, name)) for name in names or artifacts
+    }
+    check_devices(list(entries.values()), devices)
+    precision = find_precision(registry, manifest.get("precision", "fp32"))
+    backends = precision.backends(dict.fromkeys(("cpu", *devices)))
     if strict:
         model = _opened(registry, manifest, against)
         references, override, verdict = _afresh(model, folder, manifest), None, PASS
-        known = {each: at_setting(model.module, references, each) for each in {usual, *settings} - {CPU}}
+        known = precision.references(model.name, model.module, references, backends)
     elif manifest["verdict"] == UNVERIFIED:
         raise unverified(folder, manifest["name"])
     else:
         references = golden.read_golden(folder / golden.NAME, manifest["certificate"])
         override, verdict = override_of(manifest["certificate"]), manifest["verdict"]
-        known = {each: stored_at(references, manifest["certificate"], each) for each in settings}
-    known.setdefault(usual, list(references))
+        known = {each: tuple(stored_at(references, manifest["certificate"], each)) for each in backends}
+    judged_on = [backend for backend in backends if backend.device in devices]
     comparisons: dict[str, list[Comparison]] = {}
-    for name in names or artifacts:
-        entry = registry.find(ExportFormat, manifest.get("formats", {}).get(name, name))
-        comparisons[name] = judge_artifact(entry, folder / artifacts[name], known.__getitem__, settings, OWN, override)
+    for name, entry in entries.items():
+        paths = artifact_paths(entry, folder / artifacts[name])
+        comparisons[name] = judge_artifact(
+            entry, paths, known.__getitem__, judged_on, OWN, override, rules=precision.rules
+        )
         if not passed(comparisons[name]):
-            raise difference(manifest["name"], str(folder / artifacts[name]), comparisons[name], override=override)
+            file = str(folder / artifacts[name])
+            raise difference(manifest["name"], file, comparisons[name], override=override, rules=precision.rules)
     if not comparisons:
         raise DifferenceError(f"{folder} holds no artifact, so that nothing was checked.", "Export the model again.")
     return Verified(manifest, comparisons, verdict)

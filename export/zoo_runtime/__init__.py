@@ -26,6 +26,7 @@ except ModuleNotFoundError as absent:
         raise
     sys.exit("error: numpy is not installed.\n  next: pip install numpy onnxruntime pillow")
 
+FORMAT = "onnx"  # what it runs
 CPU = ("CPUExecutionProvider",)
 OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}  # float32 means float32
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)

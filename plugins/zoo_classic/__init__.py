@@ -1,1 +1,1 @@
-"""Architectures of the classic papers: a family is a file."""
+"""Architectures of the classic papers, one family per file."""

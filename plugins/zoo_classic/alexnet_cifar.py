@@ -15,13 +15,13 @@ from zoo_classic.he_normal import he_normal
 class CifarAlexNet(nn.Module):
     """AlexNet (Krizhevsky 2014) without its hidden linear layers: float32 `[N, C, H, W]` to logits `[N, K]`.
 
-    H and W from 29. At 32 the last map is one pixel; that of a larger image is averaged. There is no local response
-    normalisation, no BatchNorm and no dropout. Weights start as in He et al. 2015 and not at the N(0, 0.01) of 2012,
-    which leaves logits of no size at all once the normalisation and the hidden layers are gone.
+    H and W are at least 29. The last feature map is averaged; at 32 it is one pixel. There is no local
+    response normalisation, no BatchNorm and no dropout. The initialisation is that of He et al. 2015: without
+    normalisation and hidden layers, the N(0, 0.01) of 2012 gives vanishing logits.
 
     Args:
-        num_classes: K, from 1.
-        in_channels: C, from 1.
+        num_classes: K, at least 1.
+        in_channels: C, at least 1.
     """
 
     def __init__(self, *, num_classes: int = 10, in_channels: int = 3) -> None:

@@ -1,4 +1,4 @@
-"""The initialisation that the rectifier networks in this package share."""
+"""The initialisation of the ReLU networks in this package."""
 
 from torch import nn
 
@@ -8,7 +8,7 @@ def he_normal(model: nn.Module) -> None:
 
     He, Zhang, Ren, Sun: Delving Deep into Rectifiers. arXiv:1502.01852, equation 10. The paper finds fan-in and
     fan-out equally good; fan-in also keeps the signal level where the first layer turns 3 channels into 64 and no
-    BatchNorm follows. BatchNorm itself starts at scale 1 and shift 0, as it comes.
+    BatchNorm follows. BatchNorm keeps its default initialisation.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

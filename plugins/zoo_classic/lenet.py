@@ -1,11 +1,11 @@
-"""LeNet-5, the network that read cheques.
+"""LeNet-5.
 
 LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document Recognition. Proceedings of the IEEE
 86(11), 1998, section II.B.
 
-Three things differ from the paper, as they do in nearly every present-day LeNet-5, and together give the 61,706
-parameters that it is known for: C3 sees all six maps of S2 and not a chosen few, the pooling layers S2 and S4 are
-plain averages without weights, and the output is a linear layer where the paper has radial basis functions.
+As in most current implementations, three things differ from the paper and give the well-known 61,706 parameters: C3
+is connected to all six maps of S2, the pooling layers S2 and S4 are averages without weights, and the output is a
+linear layer instead of radial basis functions.
 """
 
 from typing import Literal
@@ -21,17 +21,15 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {"tanh": nn.Tanh, "sigmoid": nn
 class LeNet5(nn.Module):
     """LeNet-5 (LeCun et al. 1998): float32 `[N, C, 32, 32]` or `[N, C, 28, 28]` to logits `[N, K]`.
 
-    A 28x28 image is given a border of two zeros on each side, which makes it 32x32 as in the paper: there the
-    digits are 20x20 in a 28x28 field, and the border lets a stroke's end reach the centre of a receptive field.
-    Both sizes use the same parameters.
+    28x28 images are padded with two zeros on each side, to 32x32 as in the paper. Both sizes use the same parameters.
 
-    Weights start uniform with standard deviation `gain / sqrt(fan_in)` and biases at zero: LeCun, Bottou, Orr,
-    Müller: Efficient BackProp, 1998, section 4.6, with the gain that suits the activation. The older rule of the
-    LeNet-5 paper, ±2.4 / fan_in, belongs to its second-order training; here it shrinks the signal tenfold a layer.
+    Weights are initialised uniformly with standard deviation `gain / sqrt(fan_in)`, biases with zero: LeCun, Bottou,
+    Orr, Müller: Efficient BackProp, 1998, section 4.6, with the gain of the activation. The older rule of the LeNet-5
+    paper, ±2.4 / fan_in, is for its second-order training; with it, the signal shrinks tenfold in each layer.
 
     Args:
-        num_classes: K, from 1.
-        in_channels: C, from 1. The paper has 1.
+        num_classes: K, at least 1.
+        in_channels: C, at least 1. The paper has 1.
         activation: `tanh` (as in the paper), `sigmoid` or `relu`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What this package provides: data alone, so that a listing loads neither torch nor numpy."""
+"""The specs of this plugin. Imports neither torch nor numpy."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ VGG_CIFAR = {11: 9_231_114, 16: 14_728_266}
 
 @hookimpl
 def zoo_specs() -> Iterator[Architecture]:
-    """The architectures, family by family, with their exact numbers of parameters."""
+    """The architectures, by family."""
     yield Architecture(
         name="lenet5",
         summary="LeNet-5: two convolutions and three linear layers, for digits",
@@ -26,9 +26,7 @@ def zoo_specs() -> Iterator[Architecture]:
         channels=(1, 3),
         sizes=(28, 32),
         params={
-            "activation": Param(
-                default="tanh", choices=("tanh", "sigmoid", "relu"), summary="what follows each layer but the last"
-            )
+            "activation": Param(default="tanh", choices=("tanh", "sigmoid", "relu"), summary="activation function")
         },
         parameters=61_706,
         paper="LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document Recognition. "
@@ -61,7 +59,7 @@ def zoo_specs() -> Iterator[Architecture]:
     for depth, parameters in RESNET_CIFAR.items():
         yield Architecture(
             name=f"resnet{depth}",
-            summary=f"ResNet-{depth} as designed for CIFAR, with shortcuts that have no parameters",
+            summary=f"ResNet-{depth} for CIFAR, with parameter-free shortcuts",
             build="zoo_classic.resnet_cifar:CifarResNet",
             input_shape=(3, 32, 32),
             num_classes=10,

@@ -27,7 +27,7 @@ class PadShortcut(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a way round them (He et al. 2015, figure 2).
+    """Two 3x3 convolutions and a shortcut (He et al. 2015, figure 2).
 
     Args:
         in_channels: of the input `[N, in_channels, H, W]`.
@@ -57,9 +57,9 @@ class CifarResNet(nn.Module):
     layer: 6n + 2 layers that have weights.
 
     Args:
-        num_classes: K, from 1.
-        in_channels: C, from 1. The paper has 3.
-        depth: 6n + 2 for a whole n from 1.
+        num_classes: K, at least 1.
+        in_channels: C, at least 1. The paper has 3.
+        depth: 6n + 2 for an integer n of at least 1.
 
     Raises:
         ValueError: the depth is not of that form.

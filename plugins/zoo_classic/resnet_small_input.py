@@ -17,11 +17,11 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 class SmallInputResNet(nn.Module):
     """ResNet-18 and 34 (He et al. 2015) for small images: float32 `[N, C, H, W]` to logits `[N, K]`.
 
-    Where a block changes shape its shortcut is a 1x1 convolution with BatchNorm (option B of section 3.3).
+    The shortcut of a block that changes the shape is a 1x1 convolution with BatchNorm (option B of section 3.3).
 
     Args:
-        num_classes: K, from 1.
-        in_channels: C, from 1. The paper has 3.
+        num_classes: K, at least 1.
+        in_channels: C, at least 1. The paper has 3.
         depth: 18 or 34.
 
     Raises:

@@ -21,13 +21,13 @@ STAGES: dict[int, tuple[tuple[int, ...], ...]] = {
 class CifarVGG(nn.Module):
     """VGG-11 and VGG-16 (Simonyan & Zisserman 2014): float32 `[N, C, H, W]` to logits `[N, K]`.
 
-    H and W from 32. The last map of a larger image is averaged, which for a linear head is the paper's own dense
-    evaluation (section 3.2): class scores at every place, averaged. Weights start as in He et al. 2015, so that the
-    network without BatchNorm trains from scratch; the paper had to start its deep nets from a shallow one.
+    H and W are at least 32. For larger images, the last feature map is averaged. With a linear head, this is equal
+    to the dense evaluation of the paper (section 3.2). The initialisation of He et al. 2015 lets the network train
+    without BatchNorm; the paper initialised deep networks from a shallow one.
 
     Args:
-        num_classes: K, from 1.
-        in_channels: C, from 1. The paper has 3.
+        num_classes: K, at least 1.
+        in_channels: C, at least 1. The paper has 3.
         depth: 11 (configuration A) or 16 (configuration D).
         batch_norm: whether each convolution is followed by BatchNorm. The paper has none.
 

@@ -45,10 +45,10 @@ class WideResNet(nn.Module):
     a linear layer: 6n + 4 convolutions, the projections of the shortcuts included.
 
     Args:
-        num_classes: K, from 1.
-        in_channels: C, from 1. The paper has 3.
-        depth: 6n + 4 for a whole n from 1.
-        width: the factor that the paper calls k, from 1.
+        num_classes: K, at least 1.
+        in_channels: C, at least 1. The paper has 3.
+        depth: 6n + 4 for an integer n of at least 1.
+        width: the factor that the paper calls k, at least 1.
         dropout: probability from 0 to 1 that a value inside a block is dropped in training. The paper trains with
             0 or 0.3 on CIFAR and 0.4 on SVHN.
 
@@ -62,7 +62,7 @@ class WideResNet(nn.Module):
         super().__init__()
         blocks, rest = divmod(depth - 4, 6)
         if blocks < 1 or rest or width < 1:
-            raise ValueError(f"depth must be 6n + 4 (10, 16, 22, ...) and width from 1, not {depth} and {width}")
+            raise ValueError(f"depth must be 6n + 4 (10, 16, 22, ...) and width at least 1, not {depth} and {width}")
         one, two, three = 16 * width, 32 * width, 64 * width
         self.stem = nn.Conv2d(in_channels, 16, 3, padding=1, bias=False)  # [N, 16, H, W]
         self.stages = nn.Sequential(

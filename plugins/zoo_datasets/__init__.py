@@ -1,1 +1,1 @@
-"""Data sets: digits, embedded; the ones torchvision reads; a folder of images."""
+"""Data sets: digits, which is included; those of torchvision; a folder of images."""

@@ -1,4 +1,4 @@
-"""A labelled set of images that lies in memory as two arrays."""
+"""A data set in memory, as an array of images and an array of labels."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class ImageArrays:
         classes: the class names in the order of their indices.
 
     Raises:
-        DataError: the two arrays hold different counts, or a label has no class.
+        DataError: the arrays have different lengths, or a label is out of range.
     """
 
     images: NDArray[np.uint8]
@@ -28,29 +28,29 @@ class ImageArrays:
     def __post_init__(self) -> None:
         if len(self.images) != len(self.labels):
             raise DataError(
-                f"The data set holds {len(self.images)} images and {len(self.labels)} labels.",
-                "Fetch its files again; images and labels must come from the same download.",
+                f"The data set has {len(self.images)} images but {len(self.labels)} labels.",
+                "Download its files again: images and labels must be from the same download.",
             )
         if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
             raise DataError(
                 f"The data set has labels from {self.labels.min()} to {self.labels.max()}, outside 0 to "
                 f"{len(self.classes) - 1}.",
-                "Check that its files belong to the data set asked for, or fetch them again.",
+                "Check that the files belong to this data set, or download them again.",
             )
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], int]:
-        """The image, uint8 `[H, W]` or `[H, W, 3]`, and its class index."""
+        """Return the image, uint8 `[H, W]` or `[H, W, 3]`, and its class index."""
         return self.images[index], int(self.labels[index])
 
 
 def check_split(split: str) -> None:
-    """Every set here has the splits "train" and "test" and no other.
+    """Check that `split` is "train" or "test".
 
     Raises:
-        DataError: `split` is neither.
+        DataError: it is not.
     """
     if split not in ("train", "test"):
         raise DataError(f"There is no split named {split!r}.", "Use train or test.")

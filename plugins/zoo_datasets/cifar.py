@@ -1,9 +1,8 @@
-"""Read CIFAR-10 and CIFAR-100 in either published version, without unpickling anything.
+"""Read CIFAR-10 and CIFAR-100 in both published versions, without unpickling.
 
-The binary version is records of label bytes and 3,072 pixel bytes, so it is what `--download` fetches. The Python
-version, which many people already have, is pickles: a file that is loaded that way may run any code. Here it is
-only read. First its md5 must be the publisher's, then `pickletools` lists its opcodes, which runs none of them, and
-the pixels and the labels are taken from their arguments.
+The binary version consists of records of label bytes and 3,072 pixel bytes; `--download` downloads it. The Python
+version consists of pickles, and unpickling a file can run any code. So its md5 is compared with the published one,
+`pickletools` lists the opcodes without running them, and pixels and labels are taken from their arguments.
 
 Source: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, and the page
 https://www.cs.toronto.edu/~kriz/cifar.html, which states both layouts.
@@ -23,14 +22,14 @@ from zoo_datasets.class_names import CIFAR10 as CIFAR10_NAMES
 from zoo_datasets.class_names import CIFAR100 as CIFAR100_NAMES
 
 PIXELS = 3 * 32 * 32
-AGAIN = "Delete it and fetch it again, with --download or by hand."
+DOWNLOAD_AGAIN = "Delete it, and download it again with --download or by hand."
 _STRINGS = {"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE"}
 _INTEGERS = {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1"}
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One file: its name in the Python version (the binary one adds `.bin`), its md5 there, its image count."""
+    """One file: its name and md5 in the Python version, and its number of images. The binary version appends `.bin`."""
 
     name: str
     md5: str
@@ -39,13 +38,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class Cifar:
-    """How one of the two sets is laid out.
+    """The layout of one of the two data sets.
 
     Args:
         archive, archive_md5: of the binary version.
         binary, python: the folders of the two versions under the data root.
-        label_bytes: in each binary record; the last one is the class.
-        label_key: of the labels in the Python version.
+        label_bytes: the number of label bytes in a binary record; the last one is the class.
+        label_key: the key of the labels in the Python version.
         batches: the files of each split.
     """
 
@@ -95,26 +94,26 @@ CIFAR100 = Cifar(
 
 
 def missing(layout: Cifar, root: Path, split: str) -> DataError | None:
-    """What to tell the user where neither version of `split` is there whole; `None` where one is."""
-    gone = {
+    """Return an error if neither version of `split` is complete, else `None`."""
+    absent = {
         layout.binary: [n for n in _names(layout, split, ".bin") if not (root / layout.binary / n).is_file()],
         layout.python: [n for n in _names(layout, split, "") if not (root / layout.python / n).is_file()],
     }
-    if not all(gone.values()):
+    if not all(absent.values()):
         return None
-    fetch = f"Unpack {layout.archive} in {root}, or run again with --download, which fetches it."
-    for folder, names in gone.items():
+    download = f"Unpack {layout.archive} in {root}, or use --download."
+    for folder, names in absent.items():
         if len(names) < len(layout.batches[split]):
-            return DataError(f"The folder {root / folder} lacks {', '.join(names)}.", fetch)
-    wanted = ", ".join(gone[layout.binary])
-    return DataError(f"The {split} images ({wanted}) are not in {root / layout.binary}.", fetch)
+            return DataError(f"The folder {root / folder} does not contain {', '.join(names)}.", download)
+    files = ", ".join(absent[layout.binary])
+    return DataError(f"The {split} images ({files}) are not in {root / layout.binary}.", download)
 
 
 def read(layout: Cifar, root: Path, split: str) -> ImageArrays:
-    """The images of `split`, uint8 `[N, 32, 32, 3]` RGB, and its labels, int64 `[N]`.
+    """Return the images of `split`, uint8 `[N, 32, 32, 3]` RGB, and their labels, int64 `[N]`.
 
     Raises:
-        DataError: a file is missing, damaged or not the publisher's.
+        DataError: a file is missing, damaged or not the published one.
     """
     problem = missing(layout, root, split)
     if problem:
@@ -135,18 +134,18 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"The file {path} cannot be read ({error}).", AGAIN) from error
+        raise DataError(f"The file {path} cannot be read ({error}).", DOWNLOAD_AGAIN) from error
 
 
 def _binary_batch(layout: Cifar, root: Path, batch: Batch) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     path = root / layout.binary / f"{batch.name}.bin"
     data, record = _bytes(path), layout.label_bytes + PIXELS
     if len(data) != batch.count * record:
-        raise DataError(f"The file {path} is {len(data)} bytes long, not {batch.count * record}.", AGAIN)
+        raise DataError(f"The file {path} has {len(data)} bytes, not {batch.count * record}.", DOWNLOAD_AGAIN)
     records = np.frombuffer(data, dtype=np.uint8).reshape(batch.count, record)
     labels = records[:, layout.label_bytes - 1].astype(np.int64)
     if labels.max() >= len(layout.classes):
-        raise DataError(f"The file {path} has the label {labels.max()}, which is no class.", AGAIN)
+        raise DataError(f"The file {path} has the label {labels.max()}, which is out of range.", DOWNLOAD_AGAIN)
     return records[:, layout.label_bytes :], labels
 
 
@@ -154,7 +153,7 @@ def _python_batch(layout: Cifar, root: Path, batch: Batch) -> tuple[NDArray[np.u
     path = root / layout.python / batch.name
     data = _bytes(path)
     if hashlib.md5(data, usedforsecurity=False).hexdigest() != batch.md5:
-        raise DataError(f"The file {path} is damaged, or not the file that was published.", AGAIN)
+        raise DataError(f"The file {path} is damaged, or not the published file.", DOWNLOAD_AGAIN)
     pixels, in_columns, key, labels = b"", False, "", []
     for opcode, argument, _ in pickletools.genops(data):
         if opcode.name in _STRINGS and isinstance(argument, str):
@@ -163,11 +162,13 @@ def _python_batch(layout: Cifar, root: Path, batch: Batch) -> tuple[NDArray[np.u
             else:
                 key = argument
         elif opcode.name in ("NEWTRUE", "NEWFALSE") and not pixels:
-            in_columns = opcode.name == "NEWTRUE"  # numpy's note of the order, which comes just before the pixels
+            in_columns = (
+                opcode.name == "NEWTRUE"
+            )  # NumPy stores whether the array is in Fortran order just before the pixels
         elif opcode.name in _INTEGERS and isinstance(argument, int) and key == layout.label_key:
             labels.append(argument)
     if not pixels or len(labels) != batch.count:
-        raise DataError(f"The file {path} is not laid out as expected.", f"Use {layout.archive} instead.")
+        raise DataError(f"The file {path} has an unexpected layout.", f"Use {layout.archive} instead.")
     shape = (batch.count, PIXELS)
     table = np.frombuffer(pixels, dtype=np.uint8).reshape(shape, order="F" if in_columns else "C")
     return table, np.array(labels, dtype=np.int64)

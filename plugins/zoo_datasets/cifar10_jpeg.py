@@ -1,6 +1,6 @@
-"""`cifar10_jpeg`: the images of CIFAR-10, recompressed as JPEG, in a folder for each split and class.
+"""The data set `cifar10_jpeg`: the images of CIFAR-10, compressed as JPEG, in a folder for each split and class.
 
-JPEG lost detail: figures of the original CIFAR-10 do not hold for these files, nor theirs for the original.
+JPEG compression is lossy: accuracies on this data set and on CIFAR-10 are not comparable.
 """
 
 from pathlib import Path
@@ -15,28 +15,28 @@ COUNTS = {"train": 5000, "test": 1000}  # of each class
 
 
 def load(root: Path, split: str, download: bool) -> folder.ImageFolder:
-    """Images RGB 32x32, from `root/cifar10-jpeg`, `root/CIFAR-10-images` or `root`, in `train/CLASS` and `test/CLASS`.
+    """Load RGB images 32x32 from `SPLIT/CLASS/…` in `root/cifar10-jpeg`, `root/CIFAR-10-images` or `root`.
 
     Raises:
-        DataError: they are not there, are not those ten classes, or are not as many as were published.
+        DataError: the files are missing, or classes or numbers of images are not the published ones.
     """
     check_split(split)
-    place = next((root / name for name in FOLDERS if (root / name / "train" / CIFAR10[0]).is_dir()), None)
-    if place is None:
+    base = next((root / name for name in FOLDERS if (root / name / "train" / CIFAR10[0]).is_dir()), None)
+    if base is None:
         raise DataError(
             f"There is no JPEG copy of CIFAR-10 in {root}: no folder train/{CIFAR10[0]}.",
-            f"Put its folders train and test into {root / FOLDERS[0]}; nothing fetches it.",
+            f"Put its folders train and test into {root / FOLDERS[0]}. --download does not support it.",
         )
-    found = folder.load(place, split, download)
-    if found.classes != CIFAR10:
+    images = folder.load(base, split, download)
+    if images.classes != CIFAR10:
         raise DataError(
-            f"The folder {place} has the classes {', '.join(found.classes[:12])}, which are not those of CIFAR-10.",
-            "Train on it as --data folder.",
+            f"The folder {base} has the classes {', '.join(images.classes[:12])}, which are not those of CIFAR-10.",
+            "Use --data folder for it.",
         )
     for index, name in enumerate(CIFAR10):
-        if (count := found.targets.count(index)) != COUNTS[split]:
+        if (count := images.targets.count(index)) != COUNTS[split]:
             raise DataError(
-                f"The class {name} has {count:,} images in {place / split}, where {COUNTS[split]:,} were published.",
-                "Unpack it again; or train on it as --data folder.",
+                f"The class {name} has {count:,} images in {base / split}, not the published {COUNTS[split]:,}.",
+                "Unpack the data set again, or use --data folder for it.",
             )
-    return found
+    return images

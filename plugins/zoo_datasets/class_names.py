@@ -1,4 +1,4 @@
-"""The class names of the published sets, in the order of their indices. Plain data, so that listing stays light."""
+"""The class names of the published data sets, in the order of their indices. Imports nothing."""
 
 DIGITS = tuple("0123456789")
 

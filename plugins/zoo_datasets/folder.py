@@ -1,18 +1,18 @@
 """The data set `folder`: a folder of images for each class.
 
-Two layouts are read:
+There are two layouts:
 
-- `ROOT/train/CLASS/…` and `ROOT/test/CLASS/…`. `val`, `valid` or `validation` stands in for `test` where there is no
-  `test`. Where there is neither, the images of `train` are split as below. Capitals do not matter in these names.
-- `ROOT/CLASS/…`, split 80 to 20 within each class: the images are ranked by the SHA-256 of their path below the
-  folder of classes, and the first fifth is the test split: rounded, at least one, and none of a class that has one
-  image. So the split is the same on every machine, and adding a class moves no image of another.
+- `ROOT/train/CLASS/…` and `ROOT/test/CLASS/…`. Without `test`, the folder `val`, `valid` or `validation` is used.
+  Without any of them, the images of `train` are split as below. These names are case-insensitive.
+- `ROOT/CLASS/…`, split 80 to 20 within each class: the images are sorted by the SHA-256 of `CLASS/…`, and the first
+  fifth is the test split. The fifth is rounded, and at least one image; a class with a single image has no test
+  image. So the split is the same on every machine, and does not change when a class is added.
 
-Images may lie in folders within their class folder. Links are followed, and each folder is read once; a link that is
-named like an image and leads nowhere is an image that cannot be read. Names that start with a dot are passed over;
-so are files that are no images by their names, which are counted in a note.
-Class names and paths are compared in Unicode form NFC and in code-point order, since file systems differ in how they
-store accents and in what order they list.
+Class folders may contain subfolders. Symbolic links are followed, and each folder is read once. A broken link with
+the name of an image counts as a corrupt image. Names that start with a dot are ignored. So are files without the
+extension of an image; a note has their number.
+Class names and paths are compared in Unicode form NFC and code-point order, because file systems differ in how they
+store accents and order names.
 """
 
 import hashlib
@@ -36,8 +36,8 @@ EXTENSIONS = frozenset(
         *(".ppm", ".pgm", ".pbm", ".pnm"),
     }
 )
-SPLIT_FOLDERS = ("train", "test", "val", "valid", "validation")  # the last three, the first of them, for a test
-LAYOUT = "Make a folder for each class, with its images in it: ROOT/CLASS/… or ROOT/train/CLASS/… and ROOT/test/CLASS/…"
+SPLIT_FOLDERS = ("train", "test", "val", "valid", "validation")  # the test split is the first of the last four
+LAYOUT = "Put the images of each class into a folder: ROOT/CLASS/…, or ROOT/train/CLASS/… and ROOT/test/CLASS/…"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +45,10 @@ class ImageFolder:
     """A map-style data set of (image, class index).
 
     Args:
-        files: the images' paths, class by class.
+        files: the paths of the images, sorted by class.
         targets: their class indices.
-        classes: the class names in the order of their indices, which is code-point order.
-        notes: how the folder was understood, where that is not plain.
+        classes: the class names in code-point order; the position is the class index.
+        notes: remarks for the user, such as how the images were split.
     """
 
     files: PathList
@@ -60,31 +60,31 @@ class ImageFolder:
         return len(self.files)
 
     def __getitem__(self, index: int) -> tuple[Image, int]:
-        """The image as the file stores it (its own size and mode; the first frame), and its class index.
+        """Return the image in its own size and mode (the first frame of an animation), and its class index.
 
         Raises:
-            DataError: the file is gone, damaged, or no image.
+            DataError: the file is missing, damaged, or not an image.
         """
         return open_image(self.files[index]), self.targets[index]
 
 
 def load(root: Path, split: str, download: bool) -> ImageFolder:
-    """One split of a folder of images.
+    """Load one split of a folder of images.
 
     Args:
-        root: the folder, laid out as the module says.
+        root: the folder, in one of the layouts above.
         split: "train" or "test".
-        download: not used; there is nothing to fetch.
+        download: not used.
 
     Raises:
-        DataError: the folder is missing or not laid out so, has fewer than two classes, a class has no image, or
-            the test folder has a class that the train folder lacks.
+        DataError: the folder is missing or has another layout, has fewer than two classes, a class has no image, or
+            the test folder has a class that the train folder does not have.
     """
     check_split(split)
     train, test, notes = _find_splits(root)
     classes, others = _class_folders(train), Counter[str]()
     if len(classes) < 2:
-        raise DataError(f"The folder {train} holds only one class, {next(iter(classes))}.", LAYOUT)
+        raise DataError(f"The folder {train} has only one class, {next(iter(classes))}.", LAYOUT)
     if test is None:
         images = ((name, _images(path, others)) for name, path in classes.items())
         chosen = ((name, _part(below, classes[name].name, split), len(below)) for name, below in images)
@@ -93,65 +93,65 @@ def load(root: Path, split: str, download: bool) -> ImageFolder:
         unknown = [name for name in tested if name not in classes]
         if unknown:
             raise DataError(
-                f"The folder {test} has the class {unknown[0]}, which {train} lacks.",
-                "Give both folders the same classes.",
+                f"The folder {test} has the class {unknown[0]}, but {train} does not.",
+                "Use the same class folders in both.",
             )
         here = classes if split == "train" else tested
         chosen = ((name, below, 2) for name, path in here.items() for below in [_images(path, others)])
         classes = {**classes, **here}
     index = {name: position for position, name in enumerate(classes)}
     files, targets, most = PathList(root), list[int](), 0
-    for name, below, count in chosen:  # one class at a time: there may be very many images
+    for name, below, count in chosen:  # one class at a time, to save memory
         files.extend(classes[name].relative_to(root), below)
         targets += [index[name]] * len(below)
         most = max(most, count)
     if most < 2:
-        raise DataError(f"No class in {train} has two images, so none is left to test on.", "Add images.")
-    return ImageFolder(files, tuple(targets), tuple(classes), (*notes, *_passed_over(others, root)))
+        raise DataError(f"No class in {train} has two images, so there are no test images.", "Add images.")
+    return ImageFolder(files, tuple(targets), tuple(classes), (*notes, *_note_of_other_files(others, root)))
 
 
-def _passed_over(others: "Counter[str]", root: Path) -> list[str]:
+def _note_of_other_files(others: "Counter[str]", root: Path) -> list[str]:
     if not others:
         return []
-    kinds = ", ".join(f"{count:,} {suffix or 'without a suffix'}" for suffix, count in others.most_common(5))
+    kinds = ", ".join(f"{count:,} {suffix or 'without an extension'}" for suffix, count in others.most_common(5))
     more = ", …" if len(others) > 5 else ""
-    return [f"files in the class folders of {root} that are no images by their names are left alone: {kinds}{more}"]
+    return [f"files in the class folders of {root} without the extension of an image are ignored: {kinds}{more}"]
 
 
 def _find_splits(root: Path) -> tuple[Path, Path | None, tuple[str, ...]]:
-    """The folder of classes to train on, the one to test on (`None` where the first is to be split), and notes."""
+    """Return the folder of the training classes, that of the test classes (`None`: split the first), and notes."""
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
-        raise DataError(f"The data root {root} {what}.", "Name the folder of images with --data-root.")
+        raise DataError(f"The data root {root} {what}.", "Set --data-root to the folder of images.")
     folders = {path.name: path for path in _listing(root) if path.is_dir()}
     if not folders:
         raise DataError(f"The folder {root} has no class folders.", LAYOUT)
-    named = {path.name.lower(): path for path in folders.values()} | folders  # one in small letters goes first
+    named = {path.name.lower(): path for path in folders.values()} | folders  # a lower-case name takes precedence
     named = {name: path for name, path in named.items() if name in SPLIT_FOLDERS}
     only_splits = {path.name.lower() for path in folders.values()} <= {*SPLIT_FOLDERS}
     if "train" not in named and only_splits:
         raise DataError(f"The folder {root} has {' and '.join(sorted(folders))} but no train folder.", LAYOUT)
-    # "train" is a class like any other (the vehicle) where it holds images and lies beside other classes
-    split = f"a fifth of each class in {root} is kept for testing, chosen by the names of the files"
+    # "train" is a class (the vehicle) if it contains images and there are other class folders
+    split = f"a fifth of each class in {root} is the test split, chosen by a hash of the file names"
     if "train" not in named or not (only_splits or any(path.is_dir() for path in _listing(named["train"]))):
         return root, None, (split,)
     train = named.pop("train")
     tests = [named.pop(name) for name in SPLIT_FOLDERS if name in named]
     alone = [path.name for path in folders.values() if path not in (train, *tests[:1])]
-    notes = [f"{', '.join(alone)} in {root}: left alone"] if alone else []
+    notes = [f"ignored in {root}: {', '.join(alone)}"] if alone else []
     if not tests:
         return train, None, (split, *notes)
     return train, tests[0], tuple(notes)
 
 
 def _class_folders(parent: Path) -> Mapping[str, Path]:
-    """Class name to class folder, in the order of the class indices."""
+    """Return the folder of each class, in the order of the class indices."""
     folders: dict[str, Path] = {}
     for path in (path for path in _listing(parent) if path.is_dir()):
         if _nfc(path.name) in folders:
             raise DataError(
-                f"Two folders in {parent} have the name {_nfc(path.name)}, with accents stored in two ways.",
-                "Put their images into one of them, or rename one.",
+                f"Two folders in {parent} have the name {_nfc(path.name)}, in two Unicode forms.",
+                "Move the images into one of them, or rename one.",
             )
         folders[_nfc(path.name)] = path
     if not folders:
@@ -160,21 +160,20 @@ def _class_folders(parent: Path) -> Mapping[str, Path]:
 
 
 def _images(folder: Path, others: "Counter[str]") -> list[str]:
-    """The images of one class, as paths below its folder, in the order of these; suffixes of what is none are counted
-    in `others`."""
-    above = set(folder.resolve().parents)  # a link to one of these would bring in the other classes
-    found = sorted(_walk(folder, "", above, others), key=_nfc)
-    if not found:
+    """Return the images of one class as sorted paths relative to its folder, and count other files by extension."""
+    above = set(folder.resolve().parents)  # a link to one of these would add the images of other classes
+    images = sorted(_walk(folder, "", above, others), key=_nfc)
+    if not images:
         raise DataError(
-            f"The class folder {folder} holds no images.",
-            f"Put images into it ({', '.join(sorted(EXTENSIONS))}), or remove it.",
+            f"The class folder {folder} has no images.",
+            f"Add images ({', '.join(sorted(EXTENSIONS))}), or remove the folder.",
         )
-    return found
+    return images
 
 
 def _walk(folder: Path, below: str, seen: set[Path], others: "Counter[str]") -> Iterator[str]:
     real = folder.resolve()
-    if real in seen:  # a link to a folder that was read already, or to one above
+    if real in seen:  # a link to a folder that was already read, or to a parent
         return
     seen.add(real)
     try:
@@ -184,15 +183,15 @@ def _walk(folder: Path, below: str, seen: set[Path], others: "Counter[str]") -> 
         raise _unreadable(folder, error) from error
     for entry in listed:
         suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
-        if suffix in EXTENSIONS and _is_file_or_leads_nowhere(entry):
+        if suffix in EXTENSIONS and _is_file_or_broken_link(entry):
             yield below + entry.name
-        elif os.path.isdir(entry.path):  # noqa: PTH112  (a link in a circle is answered, not raised)
+        elif os.path.isdir(entry.path):  # noqa: PTH112  (returns False for a circular link)
             yield from _walk(folder / entry.name, f"{below}{entry.name}/", seen, others)
         else:
             others[suffix] += 1
 
 
-def _is_file_or_leads_nowhere(entry: os.DirEntry[str]) -> bool:
+def _is_file_or_broken_link(entry: os.DirEntry[str]) -> bool:
     if entry.is_symlink():
         return os.path.isfile(entry.path) or not os.path.exists(entry.path)  # noqa: PTH110, PTH113
     return entry.is_file()
@@ -214,7 +213,7 @@ def _nfc(text: str) -> str:
 
 
 def _listing(folder: Path) -> list[Path]:
-    """What lies in `folder` and is not hidden, in the order of names."""
+    """Return the entries of `folder` that are not hidden, sorted by name."""
     try:
         return sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda path: path.name)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Very many paths in little memory."""
+"""A compact list of paths."""
 
 import os
 from array import array
@@ -8,10 +8,10 @@ from typing import overload
 
 
 class PathList(Sequence[Path]):
-    """Paths below a folder, kept as one text with the places where each ends.
+    """Paths below a folder, stored as one byte string and an array of offsets.
 
-    A million `Path` objects take a gigabyte. Worker processes would each come to have a copy, since to look at a Python
-    object is to write to it; this they share.
+    A million `Path` objects take a gigabyte, and every worker process would copy them: reading a Python object writes
+    its reference count. Workers share the memory of this list.
     """
 
     def __init__(self, root: Path) -> None:
@@ -19,7 +19,7 @@ class PathList(Sequence[Path]):
         self._text, self._ends = bytearray(), array("q", [0])
 
     def extend(self, folder: Path, below: Iterable[str]) -> None:
-        """Add paths that are given below `folder`, which is itself below the root."""
+        """Append paths relative to `folder`, which is relative to the root."""
         start = os.fsencode(folder / "_")[:-1]
         for name in below:
             self._text += start + os.fsencode(name)
@@ -34,11 +34,11 @@ class PathList(Sequence[Path]):
     def __getitem__(self, index: slice) -> tuple[Path, ...]: ...
     def __getitem__(self, index: int | slice) -> Path | tuple[Path, ...]:
         if isinstance(index, slice):
-            return tuple(self[place] for place in range(*index.indices(len(self))))
-        place = index + len(self) if index < 0 else index
-        if not 0 <= place < len(self):
+            return tuple(self[position] for position in range(*index.indices(len(self))))
+        position = index + len(self) if index < 0 else index
+        if not 0 <= position < len(self):
             raise IndexError(index)
-        return self._root / os.fsdecode(bytes(self._text[self._ends[place] : self._ends[place + 1]]))
+        return self._root / os.fsdecode(bytes(self._text[self._ends[position] : self._ends[position + 1]]))
 
     def __iter__(self) -> Iterator[Path]:
-        return (self[place] for place in range(len(self)))
+        return (self[position] for position in range(len(self)))

@@ -1,7 +1,7 @@
-"""What this plugin declares. Each set's own file says how it is read.
+"""The specs of this plugin.
 
-`mean` and `std` are of the training images, every pixel counted alike, on 0 to 1. Those of digits, fashion_mnist and
-cifar10_jpeg were measured on the files; the others are the values in general use.
+`mean` and `std` are over all pixels of the training images, on 0 to 1. Those of digits, fashion_mnist and cifar10_jpeg
+were measured; the others are the values in general use.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from zoo_datasets import class_names
 def zoo_specs() -> Iterator[Dataset]:
     yield Dataset(
         name="digits",
-        summary="1,797 handwritten digits, 8x8 grey; comes with zoo",
+        summary="1,797 handwritten digits, 8x8 grey; included in zoo",
         load="zoo_datasets.digits:load",
         classes=class_names.DIGITS,
         input_shape=(1, 8, 8),
@@ -38,7 +38,7 @@ def zoo_specs() -> Iterator[Dataset]:
     )
     yield Dataset(
         name="fashion_mnist",
-        summary="70,000 pictures of clothes in 10 classes, 28x28 grey",
+        summary="70,000 images of clothes in 10 classes, 28x28 grey",
         load="zoo_datasets.torchvision_sets:fashion_mnist",
         classes=class_names.FASHION_MNIST,
         input_shape=(1, 28, 28),
@@ -64,7 +64,7 @@ def zoo_specs() -> Iterator[Dataset]:
     )
     yield Dataset(
         name="cifar10_jpeg",
-        summary="CIFAR-10 recompressed as JPEG (cifar10-jpeg), in folders; its figures are not those of cifar10",
+        summary="CIFAR-10 compressed as JPEG (cifar10-jpeg), in folders; not comparable to cifar10",
         load="zoo_datasets.cifar10_jpeg:load",
         classes=class_names.CIFAR10,
         input_shape=(3, 32, 32),
@@ -103,6 +103,6 @@ def zoo_specs() -> Iterator[Dataset]:
     )
     yield Dataset(
         name="folder",
-        summary="Your own images: a folder for each class",
+        summary="Your own images, in a folder for each class",
         load="zoo_datasets.folder:load",
     )

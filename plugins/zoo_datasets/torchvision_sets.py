@@ -1,11 +1,11 @@
-"""MNIST, Fashion-MNIST, CIFAR-10, CIFAR-100 and SVHN, in the folders where torchvision keeps them.
+"""MNIST, Fashion-MNIST, CIFAR-10, CIFAR-100 and SVHN, in the folders that torchvision uses.
 
-torchvision downloads. What is on the disk already is read here, for three reasons: importing
-torchvision.datasets takes seconds, it wants the IDX files unpacked and the folder writable, and it unpickles CIFAR.
-SVHN is the exception: it is a MATLAB file, and torchvision reads it with scipy once its md5 is the publisher's.
+torchvision downloads the files, but does not read them, for three reasons: importing torchvision.datasets takes
+seconds, it needs decompressed IDX files in a writable folder, and it unpickles CIFAR. The exception is SVHN, a MATLAB
+file: torchvision checks its md5 and reads it with scipy.
 
-Every loader takes `(root, split, download)` and returns `ImageArrays`. Nothing is downloaded unless `download` is
-true and a file is missing. All raise `DataError` where a file is missing, damaged or of another set, naming it.
+Every loader takes `(root, split, download)` and returns `ImageArrays`. Files are downloaded only if `download` is
+true and a file is missing. Loaders raise `DataError` if a file is missing, damaged or of another data set.
 """
 
 import tarfile
@@ -22,7 +22,7 @@ from zoo_datasets import cifar, idx
 from zoo_datasets.arrays import ImageArrays, check_split
 from zoo_datasets.class_names import DIGITS, FASHION_MNIST
 
-# The files of MNIST and Fashion-MNIST have the same names. How the labels begin tells which ones these are.
+# The files of MNIST and Fashion-MNIST have the same names. The first labels identify the data set.
 FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
 FIRST_LABELS = {
     "mnist": {"train": (5, 0, 4, 1, 9, 2, 1, 3, 1, 4), "test": (7, 2, 1, 0, 4, 1, 4, 9, 5, 9)},
@@ -31,12 +31,12 @@ FIRST_LABELS = {
 
 
 def mnist(root: Path, split: str, download: bool) -> ImageArrays:
-    """Images uint8 `[N, 28, 28]`, from the IDX files in `root/MNIST/raw` or `root`, packed or not."""
+    """Images uint8 `[N, 28, 28]`, from the IDX files in `root/MNIST/raw` or `root`, compressed or not."""
     return _idx_set("mnist", DIGITS, root, split, download)
 
 
 def fashion_mnist(root: Path, split: str, download: bool) -> ImageArrays:
-    """Images uint8 `[N, 28, 28]`, from the IDX files in `root/FashionMNIST/raw` or `root`, packed or not."""
+    """Images uint8 `[N, 28, 28]`, from the IDX files in `root/FashionMNIST/raw` or `root`, compressed or not."""
     return _idx_set("fashion_mnist", FASHION_MNIST, root, split, download)
 
 
@@ -55,18 +55,18 @@ def svhn(root: Path, split: str, download: bool) -> ImageArrays:
     check_split(split)
     file = root / f"{split}_32x32.mat"
     if not file.is_file() and not download:
-        raise DataError(f"The file {file} is missing.", "Put it there, or run again with --download, which fetches it.")
+        raise DataError(f"The file {file} is missing.", "Put it there, or use --download.")
     from torchvision.datasets import SVHN
 
-    if file.is_file():  # torchvision raises RuntimeError where the md5 differs
+    if file.is_file():  # torchvision raises RuntimeError if the md5 differs
         try:
-            found = SVHN(str(root), split)
+            dataset = SVHN(str(root), split)
         except (RuntimeError, OSError) as error:
-            raise DataError(f"The file {file} is damaged, or not the file that was published.", idx.AGAIN) from error
+            raise DataError(f"The file {file} is damaged, or not the published file.", idx.DOWNLOAD_AGAIN) from error
     else:
-        found = _fetch("SVHN", root, lambda: SVHN(str(root), split, download=True))
-    images = np.ascontiguousarray(found.data.transpose(0, 2, 3, 1))  # [N, C, H, W] -> [N, H, W, C]
-    return ImageArrays(images, found.labels, DIGITS)
+        dataset = _download("SVHN", root, lambda: SVHN(str(root), split, download=True))
+    images = np.ascontiguousarray(dataset.data.transpose(0, 2, 3, 1))  # [N, C, H, W] -> [N, H, W, C]
+    return ImageArrays(images, dataset.labels, DIGITS)
 
 
 def _idx_set(name: str, classes: tuple[str, ...], root: Path, split: str, download: bool) -> ImageArrays:
@@ -79,22 +79,22 @@ def _idx_set(name: str, classes: tuple[str, ...], root: Path, split: str, downlo
             raise
         from torchvision import datasets
 
-        _fetch(name, root, lambda: getattr(datasets, FOLDERS[name])(str(root), download=True))
+        _download(name, root, lambda: getattr(datasets, FOLDERS[name])(str(root), download=True))
         files = idx.find(folders, split)
     images, labels = idx.read(files[0], axes=3), idx.read(files[1], axes=1)
     if len(images) != len(labels):
         raise DataError(
-            f"The file {files[0]} holds {len(images)} images and {files[1]} holds {len(labels)} labels.",
-            "Delete both and fetch them again, with --download or by hand.",
+            f"The file {files[0]} has {len(images)} images, but {files[1]} has {len(labels)} labels.",
+            "Delete both, and download them again with --download or by hand.",
         )
     other = next(other for other in FIRST_LABELS if other != name)
     if tuple(labels[:10].tolist()) == FIRST_LABELS[other][split]:
         raise DataError(
             f"The files in {files[1].parent} are those of {other}, not of {name}.",
-            f"Ask for the data set {other}, or put the files of {name} into {folders[0]}.",
+            f"Use --data {other}, or put the files of {name} into {folders[0]}.",
         )
     if labels.max() >= len(classes):
-        raise DataError(f"The file {files[1]} has the label {labels.max()}, which is no class.", idx.AGAIN)
+        raise DataError(f"The file {files[1]} has the label {labels.max()}, which is out of range.", idx.DOWNLOAD_AGAIN)
     return ImageArrays(images, labels.astype(np.int64), classes)
 
 
@@ -104,16 +104,16 @@ def _cifar_set(layout: cifar.Cifar, root: Path, split: str, download: bool) -> I
         from torchvision.datasets.utils import download_and_extract_archive
 
         url = f"https://www.cs.toronto.edu/~kriz/{layout.archive}"
-        _fetch(layout.archive, root, lambda: download_and_extract_archive(url, str(root), md5=layout.archive_md5))
+        _download(layout.archive, root, lambda: download_and_extract_archive(url, str(root), md5=layout.archive_md5))
     return cifar.read(layout, root, split)
 
 
-def _fetch(what: str, root: Path, download: Callable[[], Any]) -> Any:
+def _download(name: str, root: Path, download: Callable[[], Any]) -> Any:
     try:
         return download()
     except (OSError, RuntimeError, EOFError, HTTPException, tarfile.TarError, zlib.error) as error:
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise DataError(
-            f"The download of {what} to {root} failed ({reason}).",
-            "Check the network connection and that the folder can be written, then run again.",
+            f"The download of {name} to {root} failed ({reason}).",
+            "Check the network connection and the permissions of the folder, and try again.",
         ) from error

@@ -1,8 +1,8 @@
-"""The losses. Each is called as `loss(logits, target)` and gives a scalar.
+"""Loss functions: `loss(logits, target)` returns a scalar.
 
-`logits` are float `[N, K]`, unnormalised scores. `target` is class indices int64 `[N]` in 0..K-1, or per-class scores
-`[N, K]` of any number type; each class says which. The arithmetic is float32, or float64 where the logits are: half
-precision loses small probabilities. Weights follow the logits to their device, moved there or not.
+`logits` are float `[N, K]`. `target` is class indices int64 `[N]` in 0..K-1, or per-class scores `[N, K]` of any number
+type, as each class documents. Losses are computed in float32, or in float64 if the logits are float64: half precision
+loses small probabilities. Weights are moved to the device of the logits.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,13 @@ class CrossEntropy(nn.Module):
     Target: class indices int64 `[N]`, or the probability of each class, `[N, K]` with rows that sum to 1.
 
     Args:
-        label_smoothing: from 0 to 1, the share of each target that is spread evenly over all classes (Szegedy et
-            al.: Rethinking the Inception Architecture, arXiv:1512.00567, section 7).
-        class_weights: K numbers from 0, or none. The average is over N. That of `torch.nn.CrossEntropyLoss` is over
-            the weights met for class indices: what an image counts would depend on the others of its batch, so that
-            parts of a batch could not be put together, and a batch of weight 0 has no loss.
+        label_smoothing: 0 to 1 (Szegedy et al.: Rethinking the Inception Architecture, arXiv:1512.00567, section 7).
+        class_weights: K numbers of at least 0, or empty. The weighted sum is divided by N.
+            `torch.nn.CrossEntropyLoss` divides it by the sum of the weights in the batch; then the weight of an image
+            depends on its batch, gradient accumulation is not exact, and a batch of weight 0 has a loss of NaN.
 
     Raises:
-        ValueError: an argument is out of range; when called: there is not one weight for each class.
+        ValueError: an argument is out of range, or (in `forward`) the number of weights is not K.
     """
 
     class_weights: Tensor
@@ -38,8 +37,8 @@ class CrossEntropy(nn.Module):
         self.register_buffer("class_weights", _weights("class_weights", class_weights), persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        logits = _precise(logits)
-        weight = _matched("class_weights", self.class_weights, logits)
+        logits = _at_least_float32(logits)
+        weight = _check_weights("class_weights", self.class_weights, logits)
         target = target.to(logits.dtype) if target.ndim == logits.ndim else target
         if weight is None:
             return cross_entropy(logits, target, label_smoothing=self.label_smoothing)
@@ -53,11 +52,11 @@ class BCEWithLogits(nn.Module):
     Target: scores `[N, K]` from 0 to 1. Several classes of an image may be 1.
 
     Args:
-        pos_weight: K numbers from 0, or none: how much a positive of each class counts against a negative.
+        pos_weight: K numbers of at least 0, or empty: the weight of a positive example relative to a negative one.
 
     Raises:
-        ValueError: a weight is out of range; when called: there is not one weight for each class, or the target is
-            not `[N, K]`.
+        ValueError: a weight is out of range, or (in `forward`) the number of weights is not K, or the target is not
+            `[N, K]`.
     """
 
     pos_weight: Tensor
@@ -67,27 +66,26 @@ class BCEWithLogits(nn.Module):
         self.register_buffer("pos_weight", _weights("pos_weight", pos_weight), persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        logits = _precise(logits)
-        weight = _matched("pos_weight", self.pos_weight, logits)
+        logits = _at_least_float32(logits)
+        weight = _check_weights("pos_weight", self.pos_weight, logits)
         return binary_cross_entropy_with_logits(logits, _scores(target, logits), pos_weight=weight)
 
 
 class Focal(nn.Module):
-    """Focal loss over the softmax: `-(1 - p)^gamma log p`, where p is the probability of the right class; averaged.
+    """Focal loss over the softmax: `-(1 - p)^gamma log p`, where p is the probability of the target class; averaged.
 
-    Lin, Goyal, Girshick, He, Dollár: Focal Loss for Dense Object Detection. arXiv:1708.02002, equation 5, written
-    there for a sigmoid and here for classes that exclude each other. It is written with torch alone, because
-    `torchvision.ops` has the sigmoid form only and takes seconds to import.
+    Lin, Goyal, Girshick, He, Dollár: Focal Loss for Dense Object Detection. arXiv:1708.02002, equation 5, with
+    softmax instead of sigmoid. `torchvision.ops` has the sigmoid form only, and takes seconds to import.
 
     Target: class indices int64 `[N]`.
 
     Args:
-        gamma: from 0. The paper's choice is 2; 0 gives cross-entropy.
-        class_weights: K numbers from 0, or none: the alpha of the paper. The average is over N, so that
-            `gamma=0` is `CrossEntropy` with the same weights.
+        gamma: at least 0. The paper uses 2; 0 is cross-entropy.
+        class_weights: K numbers of at least 0, or empty: alpha in the paper. The weighted sum is divided by N, so
+            that `gamma=0` is equal to `CrossEntropy` with the same weights.
 
     Raises:
-        ValueError: an argument is out of range; when called: there is not one weight for each class.
+        ValueError: an argument is out of range, or (in `forward`) the number of weights is not K.
     """
 
     class_weights: Tensor
@@ -95,15 +93,15 @@ class Focal(nn.Module):
     def __init__(self, *, gamma: float = 2.0, class_weights: Sequence[float] = ()) -> None:
         super().__init__()
         if not 0 <= gamma < float("inf"):
-            raise ValueError(f"gamma must be a finite number from 0, not {gamma}")
+            raise ValueError(f"gamma must be finite and at least 0, not {gamma}")
         self.gamma = gamma
         self.register_buffer("class_weights", _weights("class_weights", class_weights), persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        logits = _precise(logits)
-        weight = _matched("class_weights", self.class_weights, logits)
+        logits = _at_least_float32(logits)
+        weight = _check_weights("class_weights", self.class_weights, logits)
         nll = cross_entropy(logits, target, reduction="none")  # [N], -log p
-        # 1 - p without cancellation. At exactly 0 a gamma below 1 has an infinite slope, hence the smallest number.
+        # 1 - p without cancellation. The clamp keeps the gradient finite at 0 for gamma below 1.
         miss = (-torch.expm1(-nll)).clamp_min(torch.finfo(nll.dtype).tiny)  # [N]
         focal = miss**self.gamma * nll  # [N]
         return (focal if weight is None else weight[target] * focal).mean()
@@ -135,7 +133,7 @@ class MultiMargin(nn.Module):
         self.margin = margin
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        return multi_margin_loss(_precise(logits), target, p=self.p, margin=self.margin)
+        return multi_margin_loss(_at_least_float32(logits), target, p=self.p, margin=self.margin)
 
 
 class MSE(nn.Module):
@@ -147,36 +145,34 @@ class MSE(nn.Module):
     Target: scores `[N, K]`, one-hot for plain classification.
 
     Raises:
-        ValueError: when called: the target is not `[N, K]`.
+        ValueError: (in `forward`) the target is not `[N, K]`.
     """
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        logits = _precise(logits)
+        logits = _at_least_float32(logits)
         return mse_loss(logits, _scores(target, logits))
 
 
-def _precise(logits: Tensor) -> Tensor:
+def _at_least_float32(logits: Tensor) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def _weights(name: str, numbers: Sequence[float]) -> Tensor:
     if not all(0 <= number < float("inf") for number in numbers):
-        raise ValueError(f"{name} must be finite numbers from 0, not {tuple(numbers)}")
+        raise ValueError(f"{name} must be finite and at least 0, not {tuple(numbers)}")
     return torch.tensor(numbers, dtype=torch.float32)  # [K], or [0] for none
 
 
-def _matched(name: str, weights: Tensor, logits: Tensor) -> Tensor | None:
+def _check_weights(name: str, weights: Tensor, logits: Tensor) -> Tensor | None:
     if not len(weights):
         return None
     if len(weights) != logits.shape[1]:
-        raise ValueError(
-            f"{name} has {len(weights)} numbers and the model {logits.shape[1]} classes; give one for each class."
-        )
+        raise ValueError(f"{name} has {len(weights)} numbers, but the model has {logits.shape[1]} classes.")
     return weights.to(logits)  # device and dtype
 
 
 def _scores(target: Tensor, logits: Tensor) -> Tensor:
-    if target.shape != logits.shape:  # else [N] would be broadcast without a word where N is K
+    if target.shape != logits.shape:  # a target [N] would be broadcast silently if N = K
         raise ValueError(
             f"the target must have the shape of the logits, {list(logits.shape)}, not {list(target.shape)}."
         )

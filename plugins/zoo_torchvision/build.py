@@ -9,9 +9,8 @@ from torchvision.models import get_model
 
 from zoo_torchvision.plugin import RATES
 
-# Auxiliary heads would make the output a tuple while training. The initialisation that torchvision uses when it is
-# told nothing is the truncated normal one; saying so silences its warning. It takes well under a second: what made
-# it slow was scipy, which it no longer calls.
+# Auxiliary heads would make the output a tuple in training mode. `init_weights=True` is torchvision's default, the
+# truncated normal initialisation; passing it silences a warning.
 SETTINGS: dict[str, dict[str, Any]] = {
     "googlenet": {"aux_logits": False, "init_weights": True},
     "inception_v3": {"aux_logits": False, "init_weights": True},
@@ -20,12 +19,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 def build(*, name: str, num_classes: int, in_channels: int, **params: Any) -> nn.Module:
     """The torchvision classifier `name`, initialised as torchvision does: float32 `[N, in_channels, H, W]` to
-    logits `[N, num_classes]`, in training mode too.
+    logits `[N, num_classes]`, also in training mode.
 
     Args:
         name: as in `torchvision.models.list_models(module=torchvision.models)`.
-        num_classes: K, from 1.
-        in_channels: C, from 1. Where it is not 3, the first convolution is replaced; see `_take_channels`.
+        num_classes: K, at least 1.
+        in_channels: C, at least 1. If it is not 3, the first convolution is replaced; see `_replace_first_conv`.
         params: passed to torchvision's builder, for example `dropout=0.2`.
 
     Raises:
@@ -35,20 +34,20 @@ def build(*, name: str, num_classes: int, in_channels: int, **params: Any) -> nn
         if value < 1:
             raise ValueError(f"{count} must be at least 1, not {value}")
     for rate in RATES.keys() & params.keys():
-        if not 0 <= params[rate] <= 1:  # torchvision accepts some of these and fails in the first training step
+        if not 0 <= params[rate] <= 1:  # torchvision accepts some of these, and fails in the first training step
             raise ValueError(f"{rate} must be from 0 to 1, not {params[rate]}")
     arguments = {**SETTINGS.get(name, {}), **params}
     network: nn.Module = get_model(name, weights=None, num_classes=num_classes, **arguments)
     if in_channels != 3:
-        _take_channels(network, in_channels)
+        _replace_first_conv(network, in_channels)
     return network
 
 
-def _take_channels(network: nn.Module, channels: int) -> None:
-    """Replace the first convolution that reads 3 channels by one that reads `channels`.
+def _replace_first_conv(network: nn.Module, channels: int) -> None:
+    """Replace the first convolution with 3 input channels by one with `channels`.
 
-    Its weights are drawn from those that torchvision initialised, times sqrt(3 / channels): the family's own
-    distribution, with the variance of the response to independent channels left as it was for 3. The bias stays.
+    Its weights are sampled from those that torchvision initialised, times sqrt(3 / channels). This keeps the
+    distribution, and the variance of the output for independent channels. The bias is kept.
     """
     path, old = next(
         (path, module)

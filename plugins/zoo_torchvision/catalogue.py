@@ -1,8 +1,8 @@
 """Write `catalogue.json` from the installed torchvision: `python -m zoo_torchvision.catalogue`.
 
-What torchvision states (names, papers, evaluation presets, published parameter counts) is copied. What it leaves
-out or states loosely (the sizes a model accepts, the rates its builder takes, the parameters of what we build) is
-measured on models without storage, so that the whole table needs little memory and less than a minute.
+Names, papers, evaluation presets and published parameter counts are copied from torchvision. The image sizes that a
+model accepts, the rates that its builder takes, and the number of parameters are measured on models on the meta
+device, which takes little memory and less than a minute.
 """
 
 import inspect
@@ -24,28 +24,28 @@ _LINK = re.compile(r"`([^`]+?)\s*<https?://(arxiv\.org/[^>]+)>`_")
 
 
 def names() -> list[str]:
-    """Every classifier of torchvision, sorted."""
+    """Return the names of all torchvision classifiers, sorted."""
     return list(models.list_models(module=models))
 
 
 def table() -> dict[str, dict[str, Any]]:
-    """Name to row, for every classifier."""
+    """Return the row of every classifier by name."""
     return {name: _row(name) for name in names()}
 
 
 def text(rows: dict[str, dict[str, Any]]) -> str:
-    """The JSON that is kept: one line a model."""
+    """Return the table as JSON, one line per model."""
     lines = (f"{json.dumps(name)}: {json.dumps(row, ensure_ascii=False)}" for name, row in rows.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 @contextmanager
 def without_storage() -> Iterator[None]:
-    """Models built inside have their parameters on the meta device: exact shapes, no memory, no initialisation.
+    """Put the parameters of models that are built in this block on the meta device.
 
-    `torch.device("meta")` would not do: the RegNets compute their widths with tensors.
+    `torch.device("meta")` does not work: the RegNets compute their widths with tensors.
     """
-    # torch annotates this hook as returning nothing; what it returns takes the parameter's place.
+    # the return value replaces the parameter, although torch annotates the hook as returning None
     hook = register_module_parameter_registration_hook(_to_meta)  # type: ignore[arg-type]
     try:
         yield
@@ -66,8 +66,8 @@ def _row(name: str) -> dict[str, Any]:
     with without_storage():
         network = build(name=name, num_classes=1000, in_channels=3)
         if hasattr(network, "image_size"):
-            # A ViT fixes its size when it is built. All state it, because torchvision's own default for vit_h_14 is
-            # not the size that its weights have.
+            # A ViT has a fixed size. It is always passed, because torchvision's default for vit_h_14 is not the size
+            # of its weights.
             build_args = {"image_size": size}
             network = build(name=name, num_classes=1000, in_channels=3, **build_args)
     network.to("meta").eval()
@@ -90,11 +90,11 @@ def _row(name: str) -> dict[str, Any]:
 
 
 def _cited(name: str) -> tuple[str, str]:
-    """Title and address of the paper that the builder's documentation links, or else another of its family."""
+    """Return title and URL of the paper that the docstring of the builder, or of another one in its module, links."""
     builder = models.get_model_builder(name)
     family = [builder, *(other for _, other in inspect.getmembers(inspect.getmodule(builder), inspect.isfunction))]
-    found = next(link for function in family for link in _LINK.findall(inspect.getdoc(function) or ""))
-    return " ".join(found[0].split()), f"https://{found[1]}"
+    title, address = next(link for function in family for link in _LINK.findall(inspect.getdoc(function) or ""))
+    return " ".join(title.split()), f"https://{address}"
 
 
 def _accepts(network: nn.Module, side: int) -> bool:
@@ -106,7 +106,7 @@ def _accepts(network: nn.Module, side: int) -> bool:
 
 
 def _smallest(network: nn.Module, published: int) -> int:
-    """The smallest side that runs. The published figure is kept where one pixel less fails, as most do."""
+    """Return the smallest side that runs: the published one if one pixel less fails, else the result of bisection."""
     if published == 1 or not _accepts(network, published - 1):
         return published
     refused, accepted = 0, published - 1
@@ -121,7 +121,7 @@ class _Received(Exception):
 
 
 def _rates(name: str, kind: type[nn.Module]) -> dict[str, float]:
-    """The rates that reach the model's class when they are given to its builder, with their defaults."""
+    """Return the rates that the builder passes on to the model class, with their defaults."""
     defaults = _arguments(name, kind)
     probe = 0.625
     return {
@@ -131,8 +131,8 @@ def _rates(name: str, kind: type[nn.Module]) -> dict[str, float]:
     }
 
 
-def _arguments(name: str, kind: type[nn.Module], **given: float) -> dict[str, Any]:
-    """What the builder passes to the class, defaults included; empty where the builder refuses what is given."""
+def _arguments(name: str, kind: type[nn.Module], **params: float) -> dict[str, Any]:
+    """Return the arguments that the builder passes to the class, with defaults; empty if it refuses `params`."""
     original = kind.__init__
     signature = inspect.signature(original)
 
@@ -143,10 +143,10 @@ def _arguments(name: str, kind: type[nn.Module], **given: float) -> dict[str, An
 
     kind.__init__ = receive  # type: ignore[method-assign]
     try:
-        models.get_model(name, weights=None, **given)
+        models.get_model(name, weights=None, **params)
     except _Received as received:
         return dict(received.args[0])
-    except TypeError:  # the builder sets this one itself
+    except TypeError:  # the builder sets this argument itself
         return {}
     finally:
         kind.__init__ = original  # type: ignore[method-assign]

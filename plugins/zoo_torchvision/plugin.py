@@ -1,6 +1,6 @@
-"""Every classifier of torchvision as a spec, read from `catalogue.json`.
+"""All torchvision classifiers as specs, read from `catalogue.json`, without importing torchvision.
 
-`python -m zoo_torchvision.catalogue` writes that table; nothing here imports torchvision.
+`python -m zoo_torchvision.catalogue` writes this table.
 """
 
 import json
@@ -13,19 +13,19 @@ from zoo.contract.specs import Spec
 
 TABLE = Path(__file__).with_name("catalogue.json")
 
-# The arguments of torchvision's model classes that a user may set, each a probability from 0 to 1.
+# The arguments of torchvision's model classes that users can set. Each is a probability from 0 to 1.
 RATES = {
     "dropout": "probability of zeroing a feature while training",
     "attention_dropout": "probability of zeroing an attention weight while training",
     "mlp_dropout": "probability of zeroing a feature inside an MLP while training",
     "drop_rate": "probability of zeroing a feature of a dense layer's output while training",
-    "stochastic_depth_prob": "probability of skipping the last block while training; earlier blocks in proportion",
+    "stochastic_depth_prob": "probability of skipping the last block while training; less for earlier blocks",
 }
 
 
 @hookimpl
 def zoo_specs() -> Iterable[Spec]:
-    """One `Architecture` for each name that torchvision lists among its classifiers."""
+    """One `Architecture` for each torchvision classifier."""
     for name, row in json.loads(TABLE.read_text(encoding="utf-8")).items():
         yield _spec(name, row)
 

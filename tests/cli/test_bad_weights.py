@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from zoo.files.card import KEY, SEAL
+from zoo.files.card import KEY
+from zoo.files.metadata import CHECKSUM_KEY
 from zoo.files.weights import Weights, load_weights, tensors_digest
 from zoo.version import __version__
 
@@ -51,7 +52,7 @@ def seal(tmp_path: Path, weights: Weights) -> Callable[..., Path]:
         tensors = dict(weights.tensors) if tensors is None else dict(tensors)
         data = {**weights.card.to_dict(), "digest": tensors_digest(tensors), **card}
         text = json.dumps(data)
-        metadata = {KEY: text, SEAL: hashlib.sha256(text.encode()).hexdigest()}
+        metadata = {KEY: text, CHECKSUM_KEY: hashlib.sha256(text.encode()).hexdigest()}
         path = tmp_path / "made.safetensors"
         path.write_bytes(safetensors.torch.save(tensors, metadata))
         return path

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from zoo.contract.specs import Architecture, Command, Dataset, ExportFormat, Loss, Spec
+from zoo.contract.formats import ExportFormat
+from zoo.contract.precisions import Precision
+from zoo.contract.specs import Architecture, Command, Dataset, Loss, Spec
 from zoo.registry.registry import Registry
 
 KINDS: dict[str, type[Spec]] = {
@@ -15,6 +17,7 @@ KINDS: dict[str, type[Spec]] = {
     "losses": Loss,
     "datasets": Dataset,
     "formats": ExportFormat,
+    "precisions": Precision,
     "commands": Command,
 }
 Run = Callable[..., Any]
@@ -78,7 +81,11 @@ def test_show_knows_weights_and_the_architecture_names_them(
 def test_plugins_are_told_with_what_they_provide(run_zoo: Run, registry: Registry) -> None:
     told = json.loads(run_zoo("plugins", "--json").out)
     assert {entry["plugin"]: entry["error"] for entry in told["plugins"]} == {p.name: "" for p in registry.plugins}
-    assert next(e for e in told["plugins"] if e["plugin"] == "export")["provides"] == {"format": 3, "command": 4}
+    assert next(e for e in told["plugins"] if e["plugin"] == "export")["provides"] == {
+        "format": 3,
+        "precision": 2,
+        "command": 4,
+    }
     assert told["conflicts"] == []
     assert "export\tzoo-kit" in run_zoo("plugins").out
 
@@ -87,6 +94,6 @@ def test_doctor_writes_json_and_nothing_else(start_zoo: Callable[..., Any]) -> N
     """onnxruntime itself prints to standard output where a provider's library is missing."""
     out, err = start_zoo("doctor", "--json").communicate(timeout=120)
     told = json.loads(out)
-    assert told["onnxruntime"]["CPUExecutionProvider"] == "works"
+    assert told["formats"]["zoo-kit:onnx"]["cpu"] == "works"
     assert "cpu" in told["devices"] and told["plugins_left_out"] == {}
     assert "EP Error" not in err

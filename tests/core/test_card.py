@@ -67,9 +67,9 @@ def test_a_card_of_a_newer_format_says_which_this_zoo_reads(tmp_path: Path) -> N
 @pytest.mark.parametrize("old, new", [("cat", "dog"), ("0.25", "0.35"), ("tiny", "tint")])
 def test_a_card_that_was_changed_after_it_was_written_is_refused(tmp_path: Path, old: str, new: str) -> None:
     metadata = CARD.to_metadata()
-    with pytest.raises(WeightsError, match="not the one that was written"):
+    with pytest.raises(WeightsError, match="not the one"):
         read_card(store(tmp_path / "a", {**metadata, "zoo": metadata["zoo"].replace(old, new)}))
-    with pytest.raises(WeightsError, match="not the one that was written"):
+    with pytest.raises(WeightsError, match="not the one"):
         read_card(store(tmp_path / "a", {"zoo": metadata["zoo"]}))
 
 

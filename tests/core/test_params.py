@@ -1,4 +1,4 @@
-"""`-p NAME=VALUE` becomes what the spec declares, or a sentence that says what was wrong."""
+"""`-p NAME=VALUE` is converted to the declared type, or refused with an error that names it."""
 
 from typing import Any
 
@@ -55,11 +55,11 @@ def test_a_value_of_the_wrong_type_is_a_usage_error_that_names_it(text: str) -> 
         parse_params(SPEC, [text])
     assert text.partition("=")[0] in caught.value.cause
     assert "loss soft" in caught.value.cause
-    assert caught.value.next_step.startswith(("Its default is", "Choose from relu, tanh"))
+    assert repr(SPEC.params[text.partition("=")[0]].default).strip("'") in caught.value.next_step
 
 
 def test_a_text_without_an_equals_sign_is_shown_how_to_write_it() -> None:
-    with pytest.raises(UsageError, match="'depth' is not of the form NAME=VALUE"):
+    with pytest.raises(UsageError, match="'depth'"):
         parse_params(SPEC, ["depth"])
 
 
@@ -69,7 +69,7 @@ def test_an_unknown_parameter_gets_a_close_match_or_the_names() -> None:
     assert caught.value.next_step == "Did you mean depth?"
     with pytest.raises(UnknownName) as caught:
         parse_params(SPEC, ["zzz=3"])
-    assert caught.value.next_step == "It has: depth, rate, act, bias, scales, note."
+    assert all(name in caught.value.next_step for name in SPEC.params)
 
 
 JSON = st.recursive(

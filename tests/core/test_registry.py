@@ -5,7 +5,8 @@ import re
 import pytest
 
 from zoo.contract.errors import MissingPackage, NameConflict, UnknownName
-from zoo.contract.specs import Architecture, Command, Dataset, ExportFormat, Loss, Spec
+from zoo.contract.formats import ExportFormat
+from zoo.contract.specs import Architecture, Command, Dataset, Loss, Spec
 from zoo.registry.discovery import Plugin
 from zoo.registry.registry import Registry
 

@@ -1,4 +1,4 @@
-"""What `zoo.testing` finds wrong with losses and data sets of plugins, each of which breaks the contract in one way."""
+"""`zoo.testing` detects losses and data sets that violate the contract, each in one way."""
 
 import sys
 from pathlib import Path
@@ -55,19 +55,19 @@ def colour(root, split, download): return Items(30, lambda i: (RGB, i % 2))
 def large(root, split, download): return Items(30, lambda i: (np.zeros((9, 8), np.uint8), i % 2))
 """
 LOSSES = {
-    "reversed_": "not lower for right logits",
-    "infinite": "is not finite",
-    "constant": "a gradient of zeros",
-    "graph": "the backward pass raised: .*a second time",
-    "counting": "and then .* for the same logits",
-    "writing": "writes into what it is given",
+    "reversed_": "not lower",
+    "infinite": "not finite",
+    "constant": "zero gradient",
+    "graph": "a second time",
+    "counting": "same logits",
+    "writing": "arguments",
 }
 SETS = {
-    "far_label": "299 has the label 7",
-    "sorted_label": "has the label 5",
-    "half_label": "has the label 0.6, which is no whole number",
-    "colour": "has 3 channels, not 1",
-    "large": r"is \(9, 8\), not \(8, 8\)",
+    "far_label": "299 .* 7",
+    "sorted_label": "label 5",
+    "half_label": "label 0.6",
+    "colour": "3 channels, not 1",
+    "large": r"\(9, 8\), not \(8, 8\)",
 }
 
 

@@ -62,7 +62,8 @@ def make_registry(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> MakeRe
         module = ModuleType("planted_format")
         module.export, module.runner = export, runner  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
-        fields = {"name": "planted", "summary": "Made up", "suffix": ".planted", **more}
+        fields: dict[str, Any] = {"name": "planted", "summary": "Made up", **more}
+        fields.setdefault("suffix", "" if "files" in fields else ".planted")
         spec = ExportFormat(export="planted_format:export", runner="planted_format:runner", **fields)
         return Registry([*registry.plugins, Plugin("planted", "zoo-planted", "2.0", (spec,))])
 
@@ -75,13 +76,13 @@ def try_export(registry: Registry, tmp_path: Path) -> Try:
 
     def call(model: Model, *names: str, registry: Registry = registry, **more: Any) -> Exported:
         entries = [registry.find(ExportFormat, name) for name in names]
-        terms = {
+        options = {
             field.name: more.pop(field.name)
             for field in fields(ExportOptions)
             if field.name in more and field.name != "force"
         }
-        if terms:
-            more["terms"] = ExportOptions(**terms)
+        if options:
+            more["options"] = ExportOptions(**options)
         return export_model(registry, model, entries, tmp_path / "made" / "out", tmp_path, **more)
 
     return call

@@ -14,16 +14,28 @@ from torch import Tensor, nn
 from torch.fx import Node
 
 from zoo.contract.errors import DifferenceError
+from zoo.contract.formats import ExportFormat, Paths
 from zoo.models.load import BuildArgs, Model, open_model
-from zoo_export.blame.hops import ALL, BASIC, CAPTURED, FILE, LOWERED
+from zoo.registry.discovery import Plugin
+from zoo.registry.registry import Entry
+from zoo_export.blame.blame import find_blame
+from zoo_export.blame.captured import CAPTURED, FILE
 from zoo_export.capture import Capture
+from zoo_export.formats.onnx import ONNX, lowering
 from zoo_export.formats.onnx import format as onnx_format
-from zoo_export.formats.onnx import lowering
-from zoo_export.formats.onnx import stages as blaming
-from zoo_export.formats.onnx.stages import blame
+from zoo_export.formats.onnx.runner import LEVELS
+from zoo_export.formats.onnx.stages import ALL, BASIC, LOWERED
 from zoo_export.parity.check import make_checks
 from zoo_export.parity.reference import Reference
 from zoo_export.probes.probes import make_probes
+
+PLUGIN = Plugin("export", "zoo-kit", "0")
+
+
+def blame(capture: Capture, path: Path, reference: Reference, spec: ExportFormat = ONNX, *, own: bool = True):
+    """What is to blame for the artifact whose main file is `path`."""
+    return find_blame(Entry(spec, PLUGIN), capture, Paths({"model": path}), reference, own=own)
+
 
 ATEN = torch.ops.aten
 
@@ -141,7 +153,7 @@ def test_a_fault_in_the_capture(subject, tmp_path, name, node, change, module, s
         (target,) = [found for found in given.capture().program.graph.nodes if found.name == node]
         module = list(target.meta["nn_module_stack"].values())[-1][0]
     told = blame(damaged_capture(given, node, change), tmp_path / "not looked at", given.reference)
-    assert (told.hop, told.module) == (CAPTURED, module)
+    assert (told.stage, told.module) == (CAPTURED, module)
     assert told.source.startswith(f"{source}:") and told.ratio > 20
 
 
@@ -159,7 +171,7 @@ WEIGHTS = [
 def test_a_fault_in_the_lowered_graph(subject, tmp_path, name, parameter) -> None:
     given = subject(name)
     lowering.lower(given.whole)
-    graph = given.whole.once("onnx", lambda: pytest.fail("not lowered")).model.graph
+    graph = given.whole.memo[lowering.LOWERED].model.graph
     original = graph.initializers[parameter]
     planted = onnx_ir.Value(name="planted", const_value=_damaged(given.module.state_dict()[parameter].numpy()))
     graph.initializers["planted"] = planted  # by another name: weights are put in by name
@@ -171,18 +183,18 @@ def test_a_fault_in_the_lowered_graph(subject, tmp_path, name, parameter) -> Non
         user.replace_input_with(index, original)
         graph.initializers.pop("planted")
     assert told is not None
-    assert (told.hop, told.module) == (LOWERED, parameter.rpartition(".")[0])
+    assert (told.stage, told.module) == (LOWERED, parameter.rpartition(".")[0])
     assert told.source and told.ratio > 20
 
 
 @pytest.mark.parametrize(("name", "parameter"), WEIGHTS)
 def test_a_fault_in_the_file(subject, tmp_path, name, parameter) -> None:
     given, path = subject(name), tmp_path / "model.onnx"
-    onnx_format.export(given.whole, path)
+    onnx_format.export(given.whole, Paths({"model": path}))
     assert blame(given.whole, path, given.reference) is None
     user = damage(path, parameter)
     told = blame(given.whole, path, given.reference)
-    assert told is not None and told.hop == FILE
+    assert told is not None and told.stage == FILE
     fused = user.op_type == "Conv" and "batch_norm" in user.metadata_props["pkg.torch.onnx.name_scopes"]
     module = parameter.rpartition(".")[0]
     assert told.module == (_after(given, module) if fused else module)
@@ -191,14 +203,14 @@ def test_a_fault_in_the_file(subject, tmp_path, name, parameter) -> None:
 
 def test_a_fault_in_an_attribute_of_the_file(subject, tmp_path) -> None:
     given, path = subject("shufflenet_v2_x0_5"), tmp_path / "model.onnx"
-    onnx_format.export(given.whole, path)
+    onnx_format.export(given.whole, Paths({"model": path}))
     model = onnx_ir.load(path)
     shuffles = [node for node in model.graph if node.op_type == "Transpose"]
     shuffles[3].attributes["perm"] = onnx_ir.AttrInt64s("perm", [0, 1, 2, 3, 4])  # channels stay where they were
     onnx_ir.save(model, path)
     told = blame(given.whole, path, given.reference)
     assert told is not None
-    assert (told.hop, told.module) == (FILE, "stage2.3")
+    assert (told.stage, told.module) == (FILE, "stage2.3")
     assert told.source.startswith("torchvision/models/shufflenetv2.py:")
     assert str(told) == f"The fault is in the exported file, first at stage2.3 ({told.source})."
 
@@ -207,8 +219,8 @@ def test_a_fault_in_an_attribute_of_the_file(subject, tmp_path) -> None:
 def test_a_fault_of_onnxruntimes_optimizations(subject, tmp_path, monkeypatch, hop) -> None:
     """onnxruntime is made to spoil a layer at one level and those above."""
     given, path = subject("resnet20"), tmp_path / "model.onnx"
-    onnx_format.export(given.whole, path)
-    levels = list(onnx_format.LEVELS.values())
+    onnx_format.export(given.whole, Paths({"model": path}))
+    levels = list(LEVELS.values())
     spoilt = levels[1:] if hop == BASIC else levels[2:]
     session = onnxruntime.InferenceSession
 
@@ -223,7 +235,7 @@ def test_a_fault_of_onnxruntimes_optimizations(subject, tmp_path, monkeypatch, h
     monkeypatch.setattr(onnxruntime, "InferenceSession", spoiling)
     told = blame(given.whole, path, given.reference)
     assert told is not None
-    assert (told.hop, told.module) == (hop, "stages.1.0.norm2")
+    assert (told.stage, told.module) == (hop, "stages.1.0.norm2")
 
 
 def test_a_difference_tells_what_is_to_blame_and_no_path_of_this_machine(make_model, try_export, monkeypatch) -> None:
@@ -236,7 +248,7 @@ def test_a_difference_tells_what_is_to_blame_and_no_path_of_this_machine(make_mo
 
 def test_a_difference_is_told_where_blame_itself_fails(make_model, try_export, monkeypatch) -> None:
     _spoil_export(monkeypatch)
-    monkeypatch.setattr(blaming, "blame", operator.truediv)  # raises: it takes two numbers
+    monkeypatch.setattr("zoo_export.blame.blame.find_blame", operator.truediv)  # raises: it takes two numbers
     with pytest.raises(DifferenceError, match=r"does not compute what net\.tiny computes") as caught:
         try_export(make_model(), "onnx")
     assert "fault" not in caught.value.cause
@@ -245,9 +257,9 @@ def test_a_difference_is_told_where_blame_itself_fails(make_model, try_export, m
 def _spoil_export(monkeypatch: pytest.MonkeyPatch) -> None:
     export = onnx_format.export
 
-    def spoiling(capture: Capture, path: Path) -> None:
-        export(capture, path)
-        damage(path, "head.weight")
+    def spoiling(capture: Capture, paths: Paths) -> None:
+        export(capture, paths)
+        damage(paths.main, "head.weight")
 
     monkeypatch.setattr(onnx_format, "export", spoiling)
 

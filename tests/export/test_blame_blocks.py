@@ -18,18 +18,31 @@ from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 from torchvision.models.mobilenetv3 import InvertedResidualConfig, MobileNetV3
 from torchvision.models.vision_transformer import VisionTransformer
 
+from zoo.contract.formats import ExportFormat, Paths
 from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card
+from zoo.registry.discovery import Plugin
+from zoo.registry.registry import Entry
 from zoo_classic.lenet import LeNet5
 from zoo_classic.resnet_cifar import CifarResNet
-from zoo_export.blame.hops import ALL, BASIC, CAPTURED, FILE, LOWERED
+from zoo_export.blame.blame import find_blame
+from zoo_export.blame.captured import CAPTURED, FILE
 from zoo_export.capture import Capture
+from zoo_export.formats.onnx import ONNX, lowering
 from zoo_export.formats.onnx import format as onnx_format
-from zoo_export.formats.onnx import lowering
-from zoo_export.formats.onnx.stages import blame
+from zoo_export.formats.onnx.runner import LEVELS
+from zoo_export.formats.onnx.stages import ALL, BASIC, LOWERED
 from zoo_export.parity.check import make_checks
 from zoo_export.parity.reference import Reference
 from zoo_export.probes.probes import make_probes
+
+PLUGIN = Plugin("export", "zoo-kit", "0")
+
+
+def blame(capture: Capture, path: Path, reference: Reference, spec: ExportFormat = ONNX, *, own: bool = True):
+    """What is to blame for the artifact whose main file is `path`."""
+    return find_blame(Entry(spec, PLUGIN), capture, Paths({"model": path}), reference, own=own)
+
 
 CLASSES = 5
 SQUEEZED = [
@@ -86,7 +99,7 @@ def _subject(name: str, path: Path) -> Subject:
     )
     check = make_checks(module, make_probes(preprocess)[:2])[-1]
     capture = Capture("net", check.module, card)
-    onnx_format.export(capture, path)
+    onnx_format.export(capture, Paths({"model": path}))
     return Subject(check.module, card, check.references[-1], capture, path)
 
 
@@ -109,7 +122,7 @@ def test_a_fault_in_the_capture(subject, tmp_path, name: str, share: float) -> N
     node.target = _wrong(node.target)
     told = blame(capture, tmp_path / "not looked at", given.reference)
     assert told is not None
-    assert (told.hop, told.module) == (CAPTURED, _module_of(node))
+    assert (told.stage, told.module) == (CAPTURED, _module_of(node))
     assert told.source and told.ratio > 20
 
 
@@ -118,14 +131,14 @@ def test_a_fault_in_the_capture(subject, tmp_path, name: str, share: float) -> N
 def test_a_fault_in_the_lowered_graph(subject, tmp_path, monkeypatch, name: str, share: float) -> None:
     given = subject(name)
     lowering.lower(given.whole)
-    program = given.whole.once("onnx", lambda: pytest.fail("not lowered"))
+    program = given.whole.memo[lowering.LOWERED]
     model = program.model.clone()
     module = _spoil(model, share)
     spoilt = torch.onnx.ONNXProgram(model, program.exported_program)
-    monkeypatch.setitem(given.whole._shared, "onnx", spoilt)
+    monkeypatch.setitem(given.whole.memo, lowering.LOWERED, spoilt)
     told = blame(given.whole, tmp_path / "not looked at", given.reference)
     assert told is not None
-    assert (told.hop, told.module) == (LOWERED, module)
+    assert (told.stage, told.module) == (LOWERED, module)
     assert told.source and told.ratio > 20
 
 
@@ -138,7 +151,7 @@ def test_a_fault_in_the_file(subject, tmp_path, name: str, share: float) -> None
     onnx_ir.save(model, tmp_path / "spoilt.onnx")
     told = blame(given.whole, tmp_path / "spoilt.onnx", given.reference)
     assert told is not None
-    assert (told.hop, told.module) == (FILE, module)
+    assert (told.stage, told.module) == (FILE, module)
     assert told.source and told.ratio > 20
 
 
@@ -148,7 +161,7 @@ def test_a_fault_of_onnxruntimes_optimizations(subject, tmp_path, monkeypatch, n
     """onnxruntime optimises the graph that it is given; one node of what comes out is spoilt, and that is run."""
     given = subject(name)
     model = onnx_ir.load(given.file)
-    levels = list(onnx_format.LEVELS.values())
+    levels = list(LEVELS.values())
     kept = _values(given.file, levels[1 if hop == BASIC else 2], tmp_path / "kept.onnx")
     nodes = [node for node in _nodes(model) if node.outputs[0].name in kept]
     node = nodes[len(nodes) // 2]
@@ -156,7 +169,7 @@ def test_a_fault_of_onnxruntimes_optimizations(subject, tmp_path, monkeypatch, n
     _spoil_sessions(monkeypatch, tmp_path, levels[1:] if hop == BASIC else levels[2:], lambda made: made == value)
     told = blame(given.whole, given.file, given.reference)
     assert told is not None
-    assert (told.hop, told.module) == (hop, module)
+    assert (told.stage, told.module) == (hop, module)
 
 
 FUSED = [  # convolution and activation or addition; linear layers and Tanh; addition and LayerNorm
@@ -178,14 +191,14 @@ def test_a_fault_in_what_onnxruntime_fuses(subject, tmp_path, monkeypatch, name:
         seen.append(made)
         return made == fused
 
-    _spoil_sessions(monkeypatch, tmp_path, list(onnx_format.LEVELS.values())[2:], is_fused)
+    _spoil_sessions(monkeypatch, tmp_path, list(LEVELS.values())[2:], is_fused)
     told = blame(given.whole, given.file, given.reference)
     if fused not in seen:
         pytest.skip("this processor's onnxruntime does not fuse it")
     value = {"fused node_linear": "tanh_2"}.get(fused, fused.removesuffix("_nchwc"))
     node = next(node for node in lowering.lower(given.whole).exported_program.graph.nodes if node.name == value)
     assert told is not None
-    assert (told.hop, told.value, told.module) == (ALL, value, _module_of(node))
+    assert (told.stage, told.value, told.module) == (ALL, value, _module_of(node))
 
 
 def _spoil_sessions(monkeypatch, folder: Path, levels: list[Any], is_it: Callable[[str], bool]) -> None:

@@ -8,13 +8,27 @@ import onnx_ir
 import pytest
 import torch
 
-from zoo_export.blame.hops import CAPTURED, FILE, TRACED
-from zoo_export.capture import Capture, with_weights
-from zoo_export.formats.onnx.stages import blame, sentence
+from zoo.contract.formats import ExportFormat, Paths
+from zoo.registry.discovery import Plugin
+from zoo.registry.registry import Entry
+from zoo_export.blame.blame import blame_sentence, find_blame
+from zoo_export.blame.captured import CAPTURED, FILE
+from zoo_export.capture import Capture, put_weights
+from zoo_export.formats.onnx import ONNX
+from zoo_export.formats.pt2 import PT2
 from zoo_export.formats.pt2 import format as pt2_format
+from zoo_export.formats.torchscript import TORCHSCRIPT
 from zoo_export.formats.torchscript import format as torchscript_format
-from zoo_export.parity.reference import make_references
+from zoo_export.formats.torchscript.stages import TRACED
+from zoo_export.parity.reference import Reference, make_references
 from zoo_export.probes.probes import make_probes
+
+PLUGIN = Plugin("export", "zoo-kit", "0")
+
+
+def blame(capture: Capture, path: Path, reference: Reference, spec: ExportFormat = ONNX, *, own: bool = True):
+    """What is to blame for the artifact whose main file is `path`."""
+    return find_blame(Entry(spec, PLUGIN), capture, Paths({"model": path}), reference, own=own)
 
 
 @pytest.fixture
@@ -30,40 +44,40 @@ def _spoilt(capture: Capture) -> Capture:
     weights = {name: value.clone() for name, value in capture.module.state_dict().items()}
     weights["norm.weight"][0] += 0.5
     other = Capture(capture.name, capture.module, capture.card)
-    other.__dict__["program"] = with_weights(capture.program, weights)
+    other.__dict__["program"] = put_weights(capture.program, weights)
     return other
 
 
 def test_right_files_have_nothing_to_blame(subject, tmp_path) -> None:
     capture, reference = subject
-    pt2_format.export(capture, tmp_path / "m.pt2")
-    torchscript_format.export(capture, tmp_path / "m.torchscript")
-    assert blame(capture, tmp_path / "m.pt2", reference, "pt2") is None
-    assert blame(capture, tmp_path / "m.torchscript", reference, "torchscript") is None
+    pt2_format.export(capture, Paths({"model": tmp_path / "m.pt2"}))
+    torchscript_format.export(capture, Paths({"model": tmp_path / "m.torchscript"}))
+    assert blame(capture, tmp_path / "m.pt2", reference, PT2) is None
+    assert blame(capture, tmp_path / "m.torchscript", reference, TORCHSCRIPT) is None
 
 
-@pytest.mark.parametrize("ours", [True, False])
-def test_a_fault_in_a_pt2_file_is_located(subject, tmp_path, ours: bool) -> None:
+@pytest.mark.parametrize("own", [True, False])
+def test_a_fault_in_a_pt2_file_is_located(subject, tmp_path, own: bool) -> None:
     capture, reference = subject
-    pt2_format.export(_spoilt(capture), tmp_path / "m.pt2")
-    told = blame(capture, tmp_path / "m.pt2", reference, "pt2", ours=ours)
-    assert (told.hop, told.module) == (FILE, "norm")
+    pt2_format.export(_spoilt(capture), Paths({"model": tmp_path / "m.pt2"}))
+    told = blame(capture, tmp_path / "m.pt2", reference, PT2, own=own)
+    assert (told.stage, told.module) == (FILE, "norm")
     assert told.source.startswith("conftest.py:") and told.ratio > 20
 
 
 def test_a_fault_in_the_capture_of_a_pt2_file_is_located(subject, tmp_path) -> None:
     capture, reference = subject
-    told = blame(_spoilt(capture), tmp_path / "not looked at", reference, "pt2")
-    assert (told.hop, told.module) == (CAPTURED, "norm")
+    told = blame(_spoilt(capture), tmp_path / "not looked at", reference, PT2)
+    assert (told.stage, told.module) == (CAPTURED, "norm")
 
 
 def test_a_fault_in_a_torchscript_file(subject, tmp_path) -> None:
     capture, reference = subject
     other = Capture(capture.name, capture.module, capture.card)
     other.module = type(capture.module)().eval()  # of other weights
-    torchscript_format.export(other, tmp_path / "m.torchscript")
-    told = blame(capture, tmp_path / "m.torchscript", reference, "torchscript")
-    assert (told.hop, told.module) == (FILE, None)
+    torchscript_format.export(other, Paths({"model": tmp_path / "m.torchscript"}))
+    told = blame(capture, tmp_path / "m.torchscript", reference, TORCHSCRIPT)
+    assert (told.stage, told.module) == (FILE, None)
     assert str(told) == "The fault is in the exported file."
 
 
@@ -78,13 +92,14 @@ def test_a_fault_in_the_trace(subject, tmp_path, monkeypatch) -> None:
     spoilt = Wrong().eval()
     torch.jit.save(torch.jit.trace(spoilt, capture.example), buffer)
     monkeypatch.setattr(torchscript_format, "_trace", lambda capture: buffer.getvalue())
-    told = blame(capture, tmp_path / "not looked at", reference, "torchscript")
-    assert (told.hop, told.module) == (TRACED, None)
+    told = blame(capture, tmp_path / "not looked at", reference, TORCHSCRIPT)
+    assert (told.stage, told.module) == (TRACED, None)
 
 
 def test_a_format_whose_way_is_not_known_is_blamed_for_nothing(subject, tmp_path) -> None:
     capture, reference = subject
-    assert sentence("planted_format:export", capture, tmp_path / "none", reference) == ""
+    spec = ExportFormat(name="planted", summary="Made up", suffix=".x", export="a:b", runner="a:c")
+    assert blame_sentence(Entry(spec, PLUGIN), capture, spec.paths(tmp_path), reference) == ""
 
 
 @pytest.mark.parametrize(("dynamo", "where"), [(True, ", first at features.3 ("), (False, ".")])

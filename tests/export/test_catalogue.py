@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.contract.specs import ExportFormat
+from zoo.contract.formats import ExportFormat
 from zoo.models.load import BuildArgs, open_model
 from zoo.registry.registry import Registry
 from zoo_export.pipeline import export_model

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import zoo_runtime
 from zoo.contract.errors import DifferenceError, ExportError, ZooError
+from zoo.contract.formats import Paths
 from zoo.contract.preprocess import Preprocess
 from zoo_export.capture import Capture
 from zoo_export.formats.torchscript import format as torchscript_format
@@ -102,7 +103,7 @@ def test_a_branch_on_a_size_that_was_not_traced_is_found(make_model, try_export,
 
 
 def test_an_artifact_with_the_size_baked_in_is_not_published(make_model, make_registry, try_export, tmp_path) -> None:
-    def baked(capture: Capture, path: Path) -> None:
+    def baked(capture: Capture, paths: Paths) -> None:
         class Baked(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
@@ -111,7 +112,7 @@ def test_an_artifact_with_the_size_baked_in_is_not_published(make_model, make_re
             def forward(self, images: Tensor) -> Tensor:
                 return self.inner(images[:, :, :8, :8])
 
-        torchscript_format.export(Capture(capture.name, Baked().eval(), capture.card), path)
+        torchscript_format.export(Capture(capture.name, Baked().eval(), capture.card), paths)
 
     registry = make_registry(baked, torchscript_format.runner)
     with pytest.raises(DifferenceError, match="size-"):
@@ -137,7 +138,7 @@ def test_more_sizes_leave_the_other_probes_as_they_are() -> None:
 
 def test_half_precision_and_dynamic_sizes_go_together(make_model, try_export, registry) -> None:
     try:
-        made = try_export(make_model(Pooled()), "onnx", smallest=SMALLEST, precision="float16")
+        made = try_export(make_model(Pooled()), "onnx", smallest=SMALLEST, precision="fp16")
     except ZooError as error:
         pytest.fail(error.cause)
     assert made.manifest["input"]["shape"][2:] == ["height", "width"]

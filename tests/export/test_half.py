@@ -15,18 +15,19 @@ from torch import Tensor, nn
 
 import zoo_runtime
 from zoo.contract.errors import DifferenceError, ExportError
+from zoo.contract.formats import CPU, Paths
 from zoo_export.bundle import golden
 from zoo_export.capture import Capture
-from zoo_export.formats.onnx.format import runner
+from zoo_export.formats.onnx.runner import runner
 from zoo_export.formats.torchscript import format as torchscript_format
-from zoo_export.half import Half, constant_passes, half_capture, half_check
-from zoo_export.parity.backend import Backend
 from zoo_export.parity.check import make_checks
 from zoo_export.parity.judge import passed, run_and_judge
+from zoo_export.precisions.fp16 import FP16, Half, constant_passes
 from zoo_export.probes.probes import make_probes
 from zoo_export.verify import verify_folder
 
-HALF, SINGLE = "float16", "float32"
+HALF, SINGLE = "fp16", "float32"
+PRECISIONS = ("fp32", "fp16")
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +77,8 @@ def test_weights_are_half_and_the_edges_are_not(digits: Path) -> None:
 def test_the_command_line_says_so(run_zoo, tmp_path: Path) -> None:
     ran = run_zoo("export", "lenet5.digits", "-o", str(tmp_path / "a"), "-f", "torchscript", "--precision", "fp16")
     assert ran.code == 0, ran.err
-    assert "Both are proven" in ran.out and "float32" in ran.out
-    assert "float16 rounding error" in (tmp_path / "a" / "README.md").read_text(encoding="utf-8")
+    assert "float16" in ran.out and "float32" in ran.out
+    assert "float16 evaluations" in (tmp_path / "a" / "README.md").read_text(encoding="utf-8")
 
 
 def zeroed(weights: np.ndarray) -> np.ndarray:
@@ -97,12 +98,12 @@ def test_damage_to_the_half_artifact_is_noticed(
 ) -> None:
     references = golden.read_golden(digits / golden.NAME, manifest_of(digits)["certificate"])
     model = onnx.load(digits / "model.onnx")
-    assert passed(run_and_judge(runner(digits / "model.onnx"), references))
+    assert passed(run_and_judge(runner(Paths({"model": digits / "model.onnx"})), references))
     (weights,) = [value for value in model.graph.initializer if value.name.endswith(f"{layer}.weight")]
     changed = change(numpy_helper.to_array(weights).copy())
     weights.CopyFrom(numpy_helper.from_array(changed, weights.name))
     onnx.save(model, tmp_path / "model.onnx")
-    found = run_and_judge(runner(tmp_path / "model.onnx"), references)
+    found = run_and_judge(runner(Paths({"model": tmp_path / "model.onnx"})), references)
     assert {one.runner for one in found if not one.passed} == {one.runner for one in found}
 
 
@@ -147,9 +148,9 @@ def unlucky(net: Says, images: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("says", "said"),
     [
-        (overflowing, "overflows in half precision.* first gives values that are not finite on the probe noise-2"),
-        (unlucky, "overflows in half precision.* its own forward gives values that are not finite"),
-        (fixed, "does not run in half precision: "),
+        (overflowing, "overflows in float16.* first gives values that are not finite on the probe noise-2"),
+        (unlucky, "overflows in float16.* its own forward gives values that are not finite"),
+        (fixed, "does not run in float16: "),
         (faint, "too coarse"),
     ],
 )
@@ -157,21 +158,21 @@ def test_a_model_that_half_precision_cannot_hold_is_refused(make_model, says, sa
     model = make_model(Says(says))
     check = make_checks(model.module, make_probes(model.card.preprocess))[0]
     with pytest.raises(ExportError, match=said) as caught:
-        half_check("net", check, [Backend(dtype=torch.float16)])
+        FP16.rounding_errors("net", check.module, check.references, CPU)
     assert "float32" in caught.value.next_step
 
 
 def test_a_model_that_does_something_else_in_half_precision_is_refused(make_model) -> None:
     model = make_model(Says(branching))
-    with pytest.raises(ExportError, match=r"other operators in half precision than in float32 .*tanh"):
-        half_capture(Capture(model.name, model.module, model.card))
+    with pytest.raises(ExportError, match=r"other operators in float16 than in float32 .*tanh"):
+        FP16.prepare(Capture(model.name, model.module, model.card, "fp16"))
 
 
 def test_a_model_that_is_refused_leaves_nothing(make_model, try_export, tmp_path) -> None:
     model = make_model()
     with torch.no_grad():
         model.module.head.weight.mul_(1e6)
-    with pytest.raises(ExportError, match="overflows in half precision"):
+    with pytest.raises(ExportError, match="overflows in float16"):
         try_export(model, "torchscript", precision=HALF)
     assert not list(tmp_path.iterdir())
 
@@ -182,46 +183,52 @@ def test_the_proof_in_float32_comes_first_and_ends_it_where_it_fails(
     """One percent: nothing that the check in half precision would notice."""
     written: list[type] = []
 
-    def slightly_wrong(capture: Capture, path: Path) -> None:
+    def slightly_wrong(capture: Capture, paths: Paths) -> None:
         written.append(type(capture.module))
         wrong = Capture(capture.name, capture.module, capture.card)
         with torch.no_grad():
             kept = wrong.module.head.weight.clone()
             wrong.module.head.weight[0] *= 1.01
-            torchscript_format.export(wrong, path)
+            torchscript_format.export(wrong, paths)
             wrong.module.head.weight.copy_(kept)
 
     with pytest.raises(DifferenceError):
         try_export(
-            make_model(), "planted", registry=make_registry(slightly_wrong, torchscript_format.runner), precision=HALF
+            make_model(),
+            "planted",
+            registry=make_registry(slightly_wrong, torchscript_format.runner, precisions=PRECISIONS),
+            precision=HALF,
         )
     assert written and Half not in written
     assert not list(tmp_path.iterdir())
 
 
 def test_a_half_artifact_that_is_wrong_is_not_published(make_model, make_registry, try_export, tmp_path) -> None:
-    def wrong_in_half(capture: Capture, path: Path) -> None:
+    def wrong_in_half(capture: Capture, paths: Paths) -> None:
         module = capture.module
         if isinstance(module, Half):
             module = Half(make_model().module)
             with torch.no_grad():
                 module.model.head.weight.copy_(module.model.head.weight.flip(0))
-        torchscript_format.export(Capture(capture.name, module.eval(), capture.card), path)
+        torchscript_format.export(Capture(capture.name, module.eval(), capture.card), paths)
 
     with pytest.raises(DifferenceError, match="does not compute"):
         try_export(
-            make_model(), "planted", registry=make_registry(wrong_in_half, torchscript_format.runner), precision=HALF
+            make_model(),
+            "planted",
+            registry=make_registry(wrong_in_half, torchscript_format.runner, precisions=PRECISIONS),
+            precision=HALF,
         )
     assert not list(tmp_path.iterdir())
 
 
 def test_a_format_that_cannot_hold_half_precision_is_refused(make_model, make_registry, try_export, tmp_path) -> None:
-    def only_single(capture: Capture, path: Path) -> None:
+    def only_single(capture: Capture, paths: Paths) -> None:
         if any(value.dtype == torch.float16 for value in capture.module.parameters()):
             raise TypeError("no such number type")
-        torchscript_format.export(capture, path)
+        torchscript_format.export(capture, paths)
 
-    registry = make_registry(only_single, torchscript_format.runner)
+    registry = make_registry(only_single, torchscript_format.runner, precisions=PRECISIONS)
     with pytest.raises(ExportError, match=r"planted .*no such number type"):
         try_export(make_model(), "planted", registry=registry, precision=HALF)
     assert not list(tmp_path.iterdir())
@@ -229,7 +236,7 @@ def test_a_format_that_cannot_hold_half_precision_is_refused(make_model, make_re
 
 def test_the_model_itself_stays_in_float32(make_model) -> None:
     model = make_model()
-    half = half_capture(Capture(model.name, model.module, model.card))
+    half = FP16.prepare(Capture(model.name, model.module, model.card, "fp16"))
     assert {value.dtype for value in model.module.parameters()} == {torch.float32}
     assert {value.dtype for value in half.module.parameters()} == {torch.float16}
     with torch.no_grad():
@@ -238,14 +245,13 @@ def test_the_model_itself_stays_in_float32(make_model) -> None:
 
 def test_one_answer_for_all_images_is_found_to_pass_or_not(digits: Path) -> None:
     references = golden.read_golden(digits / golden.NAME, manifest_of(digits)["certificate"])
-    assert not constant_passes(references)
+    assert not constant_passes(references, [each.rounding_error for each in references])
     spread = max(float(np.ptp(told.truth)) for told in references)
-    coarse = [type(told)(told.probe, told.truth, spread) for told in references]
-    assert constant_passes(coarse)
+    assert constant_passes(references, [spread] * len(references))
 
 
 def test_an_ordinary_export_says_that_it_is_float32(exported) -> None:
-    assert exported.manifest["precision"] == SINGLE
+    assert exported.manifest["precision"] == "fp32"
     assert "float32" not in exported.manifest["certificate"]
     session = onnxruntime.InferenceSession(exported.path / "model.onnx", providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].type == "tensor(float)"

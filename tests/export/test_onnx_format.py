@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from zoo.contract.errors import DifferenceError, ExportError
-from zoo_export.formats.onnx.format import runner
+from zoo.contract.formats import Paths
 from zoo_export.formats.onnx.lowering import OPSET
+from zoo_export.formats.onnx.runner import runner
 from zoo_export.parity.reference import make_references
 from zoo_export.probes.probes import make_probes
 
@@ -77,7 +78,7 @@ def test_what_the_runner_cannot_load_is_explained(tmp_path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"no graph")
     with pytest.raises(ExportError, match=r"does not load model\.onnx") as caught:
-        runner(path)
+        runner(Paths({"model": path}))
     assert caught.value.next_step
 
 

@@ -1,7 +1,9 @@
 """An artifact is judged on the providers asked for, and on no other that one of them falls back to."""
 
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,13 +12,18 @@ import pytest
 import torch
 
 from zoo.contract.errors import DeviceError, ExportError
+from zoo.contract.callback import Callback
+from zoo.contract.formats import ExportFormat, Paths
 from zoo_export.capture import Capture
+from zoo_export.devices import check_devices
 from zoo_export.formats.onnx import providers
-from zoo_export.formats.onnx.format import runner
+from zoo_export.formats.onnx.runner import runner
 from zoo_export.formats.torchscript import format as torchscript_format
-from zoo_export.parity.backend import CPU, CUDA_TF32, TF32_EPSILON, Backend, settings_of
+from zoo_export.parity.backend import CPU, TF32_EPSILON, Backend
 from zoo_export.parity.check import make_checks
 from zoo_export.parity.reference import EPS32, _Noise, at_setting, make_references
+from zoo_export.precisions.fp16 import FP16
+from zoo_export.precisions.in_use import PrecisionInUse
 from zoo_export.probes.probes import make_probes
 from zoo_export.verify import verify_folder
 
@@ -32,8 +39,8 @@ NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has 
         ("cpu,cuda", "does not load"),
         ("tensorrt", "does not load"),
         ("coreml", "not built into"),
-        ("quantum", "knows no provider 'quantum'"),
-        ("cuda-tf32", "knows no provider 'cuda-tf32'"),
+        ("quantum", "'quantum'"),
+        ("cuda-tf32", "'cuda-tf32'"),
     ],
 )
 def test_a_provider_that_cannot_be_used_ends_it_before_any_work(
@@ -45,18 +52,25 @@ def test_a_provider_that_cannot_be_used_ends_it_before_any_work(
     assert ran.code == 1 and not ran.out
     assert said in ran.err and "next:" in ran.err and "Traceback" not in ran.err
     assert list(tmp_path.iterdir()) == []
-    assert run_zoo("verify", str(tmp_path), "--provider", provider).err == ran.err
 
 
 def test_no_provider_at_all_is_wrong_usage(run_zoo, tmp_path: Path) -> None:
     assert run_zoo("export", "lenet5", "-o", str(tmp_path / "out"), "--provider", " , ").code == 2
 
 
-def test_the_cpu_is_checked_like_any_other(monkeypatch) -> None:
-    providers.check_providers(["cpu"])
+@NO_GPU
+def test_verify_refuses_a_device_that_does_not_work(run_zoo, exported) -> None:
+    for device in ("cuda", "quantum"):
+        ran = run_zoo("verify", str(exported.path), "--device", device)
+        assert ran.code == 1 and device in ran.err and "Traceback" not in ran.err
+
+
+def test_the_cpu_is_checked_like_any_other(monkeypatch, registry) -> None:
+    entries = [registry.find(ExportFormat, "onnx")]
+    check_devices(entries, ["cpu"])
     monkeypatch.setattr(onnxruntime, "get_available_providers", list)
     with pytest.raises(DeviceError, match="not built into"):
-        providers.check_providers(["cpu"])
+        check_devices(entries, ["cpu"])
 
 
 class Fallen:
@@ -75,14 +89,14 @@ class Fallen:
 def test_a_session_that_fell_back_is_never_run(exported, monkeypatch) -> None:
     monkeypatch.setattr(onnxruntime, "InferenceSession", Fallen)
     with pytest.raises(DeviceError, match="gets CPUExecutionProvider"):
-        runner(exported.path / "model.onnx", provider="cuda")
+        runner(Paths({"model": exported.path / "model.onnx"}), Backend("cuda"))
     assert "gets CPUExecutionProvider" in providers.why_not("CUDAExecutionProvider")
 
 
 def test_a_session_that_leaves_every_node_to_the_cpu_is_refused(exported, monkeypatch) -> None:
-    monkeypatch.setattr("zoo_export.formats.onnx.format.full_name", lambda provider: "CPUExecutionProvider")
+    monkeypatch.setattr("zoo_export.formats.onnx.runner.full_name", lambda provider: "CPUExecutionProvider")
     with pytest.raises(DeviceError, match=r"no part of model\.onnx on cuda"):
-        runner(exported.path / "model.onnx", provider="cuda")
+        runner(Paths({"model": exported.path / "model.onnx"}), Backend("cuda"))
 
 
 def test_running_falls_back_to_nothing_either(exported, monkeypatch) -> None:
@@ -94,31 +108,29 @@ def test_running_falls_back_to_nothing_either(exported, monkeypatch) -> None:
         return opened[-1]
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", opening)
-    runner(exported.path / "model.onnx")
+    runner(Paths({"model": exported.path / "model.onnx"}))
     assert len(opened) == 3 and not any(session._enable_fallback for session in opened)
 
 
 def test_cuda_is_judged_without_and_with_tf32_and_nothing_else_is() -> None:
-    assert [setting.provider for setting in settings_of(["cpu", "cuda"])] == ["cpu", "cuda", "cuda-tf32"]
-    assert settings_of(["cpu"]) == [CPU]
-    assert [setting.device.type for setting in settings_of(["cpu", "cuda", "openvino"])] == [
-        "cpu",
-        "cuda",
-        "cuda",
-        "cpu",
-    ]
-    assert providers.TF32["cuda"] == {"use_tf32": "0"} and providers.TF32[CUDA_TF32] == {"use_tf32": "1"}
+    backends = PrecisionInUse().backends(["cpu", "cuda", "openvino"])
+    assert [backend.label for backend in backends] == ["cpu", "cuda", "cuda-tf32", "openvino"]
+    assert [backend.torch_device.type for backend in backends] == ["cpu", "cuda", "cuda", "cpu"]
+    assert PrecisionInUse().backends(["cpu"]) == [CPU]
+    assert [backend.label for backend in PrecisionInUse("fp16", FP16).backends(["cuda"])] == ["cuda"]
+    options = [providers.provider_options(backend) for backend in backends]
+    assert options == [{}, {"use_tf32": "0"}, {"use_tf32": "1"}, {}]
 
 
-@pytest.mark.parametrize("provider", ["cuda", CUDA_TF32])
+@pytest.mark.parametrize("tf32", [False, True])
 @pytest.mark.parametrize("before", [(False, True), (True, False)])
-def test_pytorch_rounds_to_tf32_as_the_setting_says_and_afterwards_as_before(provider: str, before: Any) -> None:
+def test_pytorch_rounds_to_tf32_as_the_setting_says_and_afterwards_as_before(tf32: bool, before: Any) -> None:
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     kept = matmul.allow_tf32, cudnn.allow_tf32
     try:
         matmul.allow_tf32, cudnn.allow_tf32 = before
-        with pytest.raises(KeyError), Backend(provider).active():
-            assert matmul.allow_tf32 == cudnn.allow_tf32 == (provider == CUDA_TF32)
+        with pytest.raises(KeyError), Backend("cuda", tf32=tf32).active():
+            assert matmul.allow_tf32 == cudnn.allow_tf32 == tf32
             raise KeyError
         assert (matmul.allow_tf32, cudnn.allow_tf32) == before
     finally:
@@ -131,7 +143,7 @@ def test_jitter_is_as_large_as_the_settings_own_rounding() -> None:
         epsilon = torch.finfo(dtype).eps
         assert factors.dtype == dtype
         assert 0.4 * epsilon < float((factors.double() - 1).abs().max()) <= 1.001 * epsilon
-    assert EPS32 == CPU.epsilon < Backend(CUDA_TF32).epsilon == TF32_EPSILON
+    assert EPS32 == CPU.epsilon < Backend("cuda", tf32=True).epsilon == TF32_EPSILON
 
 
 def test_another_setting_has_the_same_truth_and_a_rounding_error_of_its_own(make_model) -> None:
@@ -158,12 +170,21 @@ def test_what_does_not_run_at_a_setting_is_explained(make_model) -> None:
         at_setting(model.module, usual, Backend(dtype=torch.float16))
 
 
+class Messages(Callback):
+    """Keeps every message."""
+
+    def __init__(self, messages: list[str]) -> None:
+        self.messages = messages
+
+    def on_message(self, text: str, *, warning: bool = False) -> None:
+        self.messages.append(text)
+
+
 def elsewhere_is_here(monkeypatch) -> None:
     """Have a provider that computes as the CPU does stand for one that this machine lacks."""
-    monkeypatch.setattr("zoo_export.pipeline.check_providers", lambda names: None)
-    monkeypatch.setattr("zoo_export.verify.check_providers", lambda names: None)
-    monkeypatch.setattr("zoo_export.formats.onnx.format.left_to_cpu", lambda session: (1, 3))
-    monkeypatch.setattr("zoo_export.formats.onnx.format.full_name", lambda provider: "CPUExecutionProvider")
+    monkeypatch.setattr("zoo_export.formats.onnx.providers.why_not", lambda name: "")
+    monkeypatch.setattr("zoo_export.formats.onnx.runner.left_to_cpu", lambda session: (1, 3))
+    monkeypatch.setattr("zoo_export.formats.onnx.runner.full_name", lambda provider: "CPUExecutionProvider")
 
 
 def test_each_provider_is_judged_and_the_certificate_has_its_rounding_error(
@@ -171,7 +192,7 @@ def test_each_provider_is_judged_and_the_certificate_has_its_rounding_error(
 ) -> None:
     elsewhere_is_here(monkeypatch)
     told: list[str] = []
-    made = try_export(make_model(), "onnx", "torchscript", providers=("cpu", "dnnl"), on_stage=told.append)
+    made = try_export(make_model(), "onnx", "torchscript", devices=("cpu", "dnnl"), callback=Messages(told))
     assert "checking model.onnx on cpu, dnnl" in told
     names = {one.runner for one in made.comparisons["onnx"]}
     assert "onnxruntime, no optimizations" in names
@@ -180,10 +201,10 @@ def test_each_provider_is_judged_and_the_certificate_has_its_rounding_error(
     manifest = json.loads((made.path / "manifest.json").read_text())
     for probe in manifest["certificate"]["probes"]:
         assert probe["rounding_errors"]["dnnl"] > 0
-    verified = verify_folder(registry, made.path, providers=("cpu", "dnnl"))
+    verified = verify_folder(registry, made.path, devices=("cpu", "dnnl"))
     assert {one.runner for one in verified.comparisons["onnx"]} == names
     with pytest.raises(ExportError, match="rounding error on openvino"):
-        verify_folder(registry, made.path, providers=("openvino",))
+        verify_folder(registry, made.path, devices=("openvino",))
 
 
 def test_a_format_that_knows_no_provider_is_judged_on_the_cpu(
@@ -191,42 +212,41 @@ def test_a_format_that_knows_no_provider_is_judged_on_the_cpu(
 ) -> None:
     elsewhere_is_here(monkeypatch)
 
-    def plain(path: Path) -> Any:
-        return torchscript_format.runner(path)
-
     told: list[str] = []
-    registry = make_registry(torchscript_format.export, plain)
-    made = try_export(make_model(), "planted", registry=registry, providers=("dnnl",), on_stage=told.append)
-    assert any("on the CPU, the only place" in text for text in told)
+    registry = make_registry(torchscript_format.export, torchscript_format.runner)
+    made = try_export(make_model(), "onnx", "planted", registry=registry, devices=("dnnl",), callback=Messages(told))
+    assert {"checking model.onnx on dnnl", "checking model.planted on cpu"} <= set(told)
     assert {one.runner for one in made.comparisons["planted"]} == {""}
 
 
 def test_an_artifact_that_is_wrong_on_one_provider_alone_is_not_published(
     make_model, make_registry, try_export, monkeypatch, tmp_path: Path
 ) -> None:
-    elsewhere_is_here(monkeypatch)
-    asked: list[str] = []
+    loaded: list[str] = []
 
-    def wrong_on_one(path: Path, *, provider: str = "cpu") -> Any:
-        asked.append(provider)
-        run = torchscript_format.runner(path)
-        return run if provider == "cpu" else lambda images: run(images) * np.float32(1.001)
+    def wrong_on_one(paths: Paths, backend: Backend) -> Any:
+        loaded.append(backend.device)
+        run = torchscript_format.runner(paths)
+        return run if backend.device == "cpu" else lambda images: run(images) * np.float32(1.001)
 
-    registry = make_registry(torchscript_format.export, wrong_on_one)
+    devices = ModuleType("planted_devices")
+    devices.devices = lambda: {"cpu": lambda: "", "dnnl": lambda: ""}  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, devices.__name__, devices)
+    registry = make_registry(torchscript_format.export, wrong_on_one, devices="planted_devices:devices")
     with pytest.raises(Exception, match=r"does not compute.*\(dnnl\)"):
-        try_export(make_model(), "planted", registry=registry, providers=("cpu", "dnnl"))
-    assert asked == ["cpu", "dnnl"] and not list(tmp_path.iterdir())
+        try_export(make_model(), "planted", registry=registry, devices=("cpu", "dnnl"))
+    assert loaded == ["cpu", "dnnl"] and not list(tmp_path.iterdir())
 
 
 def test_the_same_bytes_are_written_whether_a_provider_is_named_or_not(make_model, try_export, exported) -> None:
-    manifest = try_export(make_model(), "onnx", providers=("cpu",)).manifest
+    manifest = try_export(make_model(), "onnx", devices=("cpu",)).manifest
     assert manifest["certificate"]["probes"] == exported.manifest["certificate"]["probes"]
 
 
 @pytest.mark.gpu
 @GPU
 def test_every_format_is_judged_on_the_gpu_with_and_without_tf32(make_model, try_export) -> None:
-    found = try_export(make_model(), "onnx", "torchscript", "pt2", providers=("cpu", "cuda")).comparisons
+    found = try_export(make_model(), "onnx", "torchscript", "pt2", devices=("cpu", "cuda")).comparisons
     for name, n in (("onnx", 9), ("torchscript", 3), ("pt2", 3)):
         runners = {one.runner for one in found[name]}
         assert len(runners) == n
@@ -236,24 +256,26 @@ def test_every_format_is_judged_on_the_gpu_with_and_without_tf32(make_model, try
 @pytest.mark.gpu
 @GPU
 def test_damage_that_tf32_would_hide_is_found_without_it(make_model, make_registry, try_export) -> None:
-    def damaged(capture: Capture, path: Path) -> None:
+    def damaged(capture: Capture, paths: Paths) -> None:
         wrong = make_model().module
         with torch.no_grad():
             wrong.head.weight.mul_(1 + 5e-4)
-        torchscript_format.export(Capture(capture.name, wrong, capture.card), path)
+        torchscript_format.export(Capture(capture.name, wrong, capture.card), paths)
 
-    registry = make_registry(damaged, torchscript_format.runner)
+    registry = make_registry(damaged, torchscript_format.runner, devices="zoo_export.formats.torch_runner:devices")
     with pytest.raises(Exception, match="does not compute"):
-        try_export(make_model(), "planted", registry=registry, providers=("cuda",))
+        try_export(make_model(), "planted", registry=registry, devices=("cuda",))
 
 
 @pytest.mark.gpu
 @GPU
 def test_rounding_errors_on_the_gpu_are_of_the_size_of_its_rounding(make_model) -> None:
     model = make_model()
-    (check,) = make_checks(model.module, make_probes(model.card.preprocess), settings_of(["cpu", "cuda"]))[:1]
+    (check,) = make_checks(
+        model.module, make_probes(model.card.preprocess), PrecisionInUse().backends(["cpu", "cuda"])
+    )[:1]
     for usual, there, coarse in zip(
-        check.references, check.at(Backend("cuda")), check.at(Backend(CUDA_TF32)), strict=True
+        check.references, check.at(Backend("cuda")), check.at(Backend("cuda", tf32=True)), strict=True
     ):
         assert there.rounding_error < 20 * usual.rounding_error and usual.rounding_error < 20 * there.rounding_error
         assert TF32_EPSILON * coarse.peak <= coarse.rounding_error < 100 * TF32_EPSILON * coarse.peak
@@ -263,5 +285,5 @@ def test_rounding_errors_on_the_gpu_are_of_the_size_of_its_rounding(make_model) 
 @pytest.mark.gpu
 @GPU
 def test_a_folder_is_verified_on_the_gpu(make_model, try_export, registry) -> None:
-    made = try_export(make_model(), "onnx", "torchscript", "pt2", providers=("cuda",))
-    assert verify_folder(registry, made.path, providers=("cpu", "cuda")).comparisons
+    made = try_export(make_model(), "onnx", "torchscript", "pt2", devices=("cuda",))
+    assert verify_folder(registry, made.path, devices=("cpu", "cuda")).comparisons

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from zoo.contract.errors import DifferenceError, ExportError
+from zoo.contract.formats import Paths
 from zoo_export.formats.pt2.format import runner
 
 
@@ -32,7 +33,7 @@ def test_what_the_runner_cannot_load_is_explained(tmp_path, content: bytes) -> N
     path = tmp_path / "model.pt2"
     path.write_bytes(content)
     with pytest.raises(ExportError, match=r"PyTorch does not load model\.pt2") as caught:
-        runner(path)
+        runner(Paths({"model": path}))
     assert caught.value.next_step
 
 
@@ -104,7 +105,7 @@ def test_what_could_run_code_is_never_loaded(exported, tmp_path, monkeypatch, ch
     monkeypatch.chdir(tmp_path)
     path = rewritten(exported.path / "model.pt2", tmp_path / "model.pt2", change)
     with pytest.raises(ExportError, match=why):
-        runner(path)
+        runner(Paths({"model": path}))
     assert not Path("exploded").exists()
 
 
@@ -113,4 +114,4 @@ def test_a_record_of_another_kind_is_never_loaded(exported, tmp_path) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("archive/data/weights/model.pt", pickle.dumps(Bomb()))
     with pytest.raises(ExportError, match="could run code"):
-        runner(path)
+        runner(Paths({"model": path}))

@@ -16,6 +16,7 @@ import torch
 
 import zoo
 from zoo.contract.errors import ExportError
+from zoo.contract.formats import Paths
 from zoo_export.formats.torchscript.format import runner
 
 
@@ -56,7 +57,7 @@ def test_what_the_runner_cannot_load_is_explained(tmp_path, content: bytes) -> N
     path = tmp_path / "model.torchscript"
     path.write_bytes(content)
     with pytest.raises(ExportError, match=r"PyTorch does not load model\.torchscript") as caught:
-        runner(path)
+        runner(Paths({"model": path}))
     assert caught.value.next_step
 
 
@@ -150,6 +151,6 @@ def test_two_processes_in_two_folders_write_the_same_bytes_and_no_warnings(tmp_p
 
 
 def test_the_runner_gives_float32_of_its_own(exported) -> None:
-    run = runner(exported.path / "model.torchscript")
+    run = runner(Paths({"model": exported.path / "model.torchscript"}))
     logits = run(np.zeros((3, 3, 8, 8), np.float32))
     assert (logits.dtype, logits.shape) == (np.float32, (3, 4))

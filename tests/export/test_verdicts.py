@@ -147,23 +147,26 @@ def test_zoo_verify_says_overridden_and_judges_by_the_override(run_zoo: Run, fol
 
 
 def test_an_artifact_that_is_off_is_published_only_within_an_override(make_model, make_registry, try_export) -> None:
+    from zoo.contract.formats import Paths
     from zoo_export.capture import Capture
     from zoo_export.formats.torchscript import format as made
 
-    def wrong(capture: Capture, path: Path) -> None:
+    def wrong(capture: Capture, paths: Paths) -> None:
         module = copy.deepcopy(capture.module)
         with torch.no_grad():
             module.head.bias.add_(1e-3)
-        made.export(Capture(capture.name, module, capture.card), path)
+        made.export(Capture(capture.name, module, capture.card), paths)
 
     planted = make_registry(wrong, made.runner)
     with pytest.raises(DifferenceError):
         try_export(make_model(), "planted", registry=planted)
-    exported = try_export(make_model(), "planted", registry=planted, terms=ExportOptions(override=Override(atol=1e-2)))
+    exported = try_export(
+        make_model(), "planted", registry=planted, options=ExportOptions(override=Override(atol=1e-2))
+    )
     assert verify_folder(planted, exported.path).verdict == "overridden"
     with pytest.raises(DifferenceError):
         try_export(
-            make_model(), "planted", registry=planted, force=True, terms=ExportOptions(override=Override(atol=1e-4))
+            make_model(), "planted", registry=planted, force=True, options=ExportOptions(override=Override(atol=1e-4))
         )
 
 

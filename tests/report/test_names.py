@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from zoo.report.canvas import glyphs
-from zoo.report.names import LONGEST, labels, markdown, one_line, wrapped
+from zoo.report.names import MAX_NAME, labels, markdown, one_line, wrapped
 
 HOSTILE = [
     "a|b",
@@ -33,7 +33,7 @@ NAMES = st.text() | st.text(alphabet="\\`*_[]()<>|~&$:@#!.-+= \nab1;/") | st.sam
 @given(NAMES)
 def test_a_line_is_one_line_that_can_be_seen_and_written(text: str) -> None:
     line = one_line(text)
-    assert len(line) <= LONGEST
+    assert len(line) <= MAX_NAME
     assert not line or line.isprintable()
     assert line.encode().decode() == line
     assert line == line.strip()

@@ -24,12 +24,12 @@ def test_a_file_above_the_limit_is_half_as_large_and_read_back_as_float32(
 ) -> None:
     made = recipe(params={"width": 64})
     whole = run_job(small, made, places("whole"))
-    assert whole.card.stored_as == ""
+    assert whole.card.storage_dtype == ""
     assert {info.dtype for info in read_header(whole.path).tensors.values()} == {"F32", "I64"}
     monkeypatch.setattr(storage, "LIMIT", 100_000)
     half = run_job(small, made, places("half"))
     assert half.path.stat().st_size < 0.6 * whole.path.stat().st_size
-    assert half.card.stored_as == "bfloat16"
+    assert half.card.storage_dtype == "bfloat16"
     kept, before = load_weights(half.path).tensors, load_weights(whole.path).tensors
     for name, value in before.items():
         assert torch.equal(kept[name], value.bfloat16() if value.ndim > 1 else value), name
@@ -67,4 +67,4 @@ def test_the_limit_is_thirty_megabytes_and_such_a_file_can_be_begun_from(
     monkeypatch.setattr(storage, "LIMIT", 0)
     first = run_job(small, recipe(epochs=1), places("first"))
     second = run_job(small, recipe(epochs=1, initial_checkpoint=str(first.path)), places("second"))
-    assert second.card.stored_as == "bfloat16"
+    assert second.card.storage_dtype == "bfloat16"

@@ -70,7 +70,7 @@ class Lazy:
 @click.version_option(__version__, prog_name="zoo")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Train image classifiers, export them to ONNX and TorchScript, and prove that the exports are right."""
+    """Train image classifiers, export them, and prove that the exports are right."""
     context.ensure_object(Lazy)
 
 

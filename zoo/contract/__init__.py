@@ -1,1 +1,1 @@
-"""What a plugin sees: specs, the hook, preprocessing, parameters, errors. Standard library and pluggy only."""
+"""The plugin contract: specs, the hook, preprocessing, parameters, errors. Imports the standard library and pluggy."""

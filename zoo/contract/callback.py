@@ -11,19 +11,20 @@ class Callback:
     """
 
     def on_message(self, text: str, *, warning: bool = False) -> None:
-        """A line that a person should see, without a newline at its end."""
+        """Called with a line of text for the user, without a trailing newline."""
 
     def on_progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
-        """`done` of `total` units of a stage are done; the stage is over when they are equal."""
+        """Called when `done` of `total` units of a stage are done. The stage ends when they are equal."""
 
     def on_dataset(self, dataset: Any) -> None:
-        """Training is about to begin on this data set, which is loaded and fitted to the model."""
+        """Called before training begins, with the loaded data set."""
 
     def on_step(self, step: Any) -> None:
-        """Some steps of an epoch are done: `epoch`, `done`, `total`, `images_per_second`, `seconds_left`."""
+        """Called during an epoch. `step` has `epoch`, `done`, `total`, `images_per_second` and `seconds_left`."""
 
     def on_epoch(self, epoch: Any) -> None:
-        """An epoch is done and measured: `number`, `lr`, `train_loss`, `evaluation`, `split`, `seconds_left`."""
+        """Called after an epoch is evaluated. `epoch` has `number`, `lr`, `train_loss`, `evaluation`, `split` and
+        `seconds_left`."""
 
     def on_interrupt(self, run: Path) -> None:
-        """Training was interrupted; it can be resumed from this run folder."""
+        """Called when training was interrupted. It can be resumed from the folder `run`."""

@@ -1,18 +1,18 @@
-"""The errors that zoo explains. Each carries a cause and a next step, and is shown without a traceback.
+"""The exceptions of zoo. Each has a cause and a next step; the command line prints both instead of a traceback.
 
 ZooError                 exit code 1
-├── UsageError           2  a value on the command line is not of the form asked for
-├── UnknownName          1  no plugin provides that name
-├── NameConflict         1  several plugins provide that name
-├── MissingPackage       1  the name needs a package that is not installed
-├── PluginError          1  a plugin breaks the contract, or its code raised
-├── DataError            1  a data set, an image or a data root cannot be used
-├── WeightsError         1  a weights file cannot be used
-├── OutputError          1  something cannot be written, or would overwrite
-├── DeviceError          1  a device was asked for that is not there
-├── TrainingError        1  training cannot go on
-├── ExportError          1  a model cannot be exported in that format
-└── DifferenceError      3  checked, and found different
+├── UsageError           2  an argument or option is invalid
+├── UnknownName          1  no plugin provides the name
+├── NameConflict         1  several plugins provide the name
+├── MissingPackage       1  a required package is not installed
+├── PluginError          1  a plugin violates the contract, or its code raised an exception
+├── DataError            1  a data set, an image or a data root is invalid
+├── WeightsError         1  a weights file is invalid
+├── OutputError          1  a file cannot be written, or exists
+├── DeviceError          1  a device is not available, or is out of memory
+├── TrainingError        1  training cannot start or continue
+├── ExportError          1  a model cannot be exported to the format
+└── DifferenceError      3  a check was carried out and failed
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ from typing import Any
 
 
 class ZooError(Exception):
-    """An error that a person can act on.
+    """The base class.
 
     Args:
-        cause: one sentence that says what is wrong, naming the thing.
-        next_step: one sentence that says what to do now.
+        cause: one sentence that states the problem and names the file, option or object.
+        next_step: one sentence that states what to do about it.
     """
 
     exit_code = 1
@@ -36,61 +36,61 @@ class ZooError(Exception):
         self.add_note(next_step)  # which a traceback shows below the cause
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Both sentences travel when a worker process hands the error over."""
+        """Pickle both sentences, so that the error can cross processes."""
         return type(self), (self.cause, self.next_step)
 
 
 class UsageError(ZooError):
-    """A value given is not of the form asked for."""
+    """An argument or option is invalid."""
 
     exit_code = 2
 
 
 class UnknownName(ZooError):
-    """No plugin provides that name."""
+    """No plugin provides the name."""
 
 
 class NameConflict(ZooError):
-    """Several plugins provide that name."""
+    """Several plugins provide the name."""
 
 
 class MissingPackage(ZooError):
-    """The name needs a package that is not installed."""
+    """A required package is not installed."""
 
 
 class PluginError(ZooError):
-    """A plugin breaks the contract, or its code raised."""
+    """A plugin violates the contract, or its code raised an exception."""
 
 
 class DataError(ZooError):
-    """A data set, an image or a data root cannot be used."""
+    """A data set, an image or a data root is missing or invalid."""
 
 
 class WeightsError(ZooError):
-    """A weights file cannot be used."""
+    """A weights file is missing or invalid."""
 
 
 class OutputError(ZooError):
-    """Something cannot be written, or would overwrite what is there."""
+    """A file or folder cannot be written, or exists and must not be overwritten."""
 
 
 class DeviceError(ZooError):
-    """A device was asked for that is not there, or has not enough memory."""
+    """A device is not available, or is out of memory."""
 
 
 class TrainingError(ZooError):
-    """Training cannot go on."""
+    """Training cannot start or continue."""
 
 
 class ExportError(ZooError):
-    """A model cannot be exported in that format."""
+    """A model cannot be exported to the format."""
 
 
 class DifferenceError(ZooError):
-    """Two things were checked against each other and found different.
+    """A check was carried out and failed: two things that should be equal differ.
 
     Args:
-        details: what was found, as plain data that `--json` prints.
+        details: the results as plain data, which `--json` prints.
     """
 
     exit_code = 3
@@ -100,5 +100,5 @@ class DifferenceError(ZooError):
         self.details: dict[str, Any] = dict(details or {})
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """The details travel too."""
+        """Pickle the details as well."""
         return type(self), (self.cause, self.next_step, self.details)

@@ -1,4 +1,4 @@
-"""The one hook. A plugin implements it; nothing else is asked of a plugin."""
+"""The hook that every plugin implements."""
 
 from collections.abc import Iterable
 
@@ -14,4 +14,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def zoo_specs() -> Iterable[Spec]:  # type: ignore[empty-body]
-    """Declare what this plugin provides. Pure and cheap: imports neither torch nor numpy."""
+    """Return the specs of what this plugin provides.
+
+    It must return the same specs in every call, and must not import torch or numpy.
+    """

@@ -1,4 +1,4 @@
-"""Turn `-p NAME=VALUE` into the keyword arguments that a spec declares."""
+"""Convert `-p NAME=VALUE` to the keyword arguments that a spec declares."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -10,27 +10,27 @@ from zoo.contract.specs import Architecture, Loss, Param
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
-def parse_params(spec: Architecture | Loss, given: Iterable[str]) -> dict[str, Any]:
-    """Read texts of the form `NAME=VALUE`.
+def parse_params(spec: Architecture | Loss, texts: Iterable[str]) -> dict[str, Any]:
+    """Parse texts of the form `NAME=VALUE`.
 
     Raises:
-        UsageError: a text is not of that form, or its value is of the wrong type.
-        UnknownName: the spec declares no such parameter.
+        UsageError: a text is not of this form, or a value has the wrong type or is not among the choices.
+        UnknownName: the spec does not declare the parameter.
     """
-    pairs = [text.partition("=") for text in given]
+    pairs = [text.partition("=") for text in texts]
     for name, equals, _ in pairs:
         if not equals:
-            raise UsageError(f"{name!r} is not of the form NAME=VALUE.", "Write for example: activation=relu")
+            raise UsageError(f"{name!r} is not of the form NAME=VALUE.", "Example: -p activation=relu")
     return check_params(spec, {name: value for name, _, value in pairs})
 
 
-def check_params(spec: Architecture | Loss, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Check values against the spec; texts are converted to the declared type.
+def check_params(spec: Architecture | Loss, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Check values against the spec, and convert texts to the declared type.
 
     Raises:
-        UsageError, UnknownName: as `parse_params`.
+        UsageError, UnknownName: as in `parse_params`.
     """
-    return {name: _convert(spec, name, value) for name, value in given.items()}
+    return {name: _convert(spec, name, value) for name, value in params.items()}
 
 
 def _convert(spec: Architecture | Loss, name: str, value: Any) -> Any:
@@ -40,25 +40,27 @@ def _convert(spec: Architecture | Loss, name: str, value: Any) -> Any:
         names = ", ".join(spec.params) or "none"
         raise UnknownName(
             f"The {spec.kind} {spec.name} has no parameter {name!r}.",
-            f"Did you mean {close[0]}?" if close else f"It has: {names}.",
+            f"Did you mean {close[0]}?" if close else f"Its parameters are: {names}.",
         )
     try:
-        converted = _typed(param, value)
+        converted = _to_type_of_default(param, value)
     except (ValueError, TypeError, OverflowError):
-        kind = type(param.default).__name__ if not isinstance(param.default, tuple) else "list of numbers"
+        kind = (
+            type(param.default).__name__ if not isinstance(param.default, tuple) else "comma-separated list of numbers"
+        )
         raise UsageError(
             f"{name}={value!r} of the {spec.kind} {spec.name} is not a {kind}.",
             f"Its default is {param.default!r}.",
         ) from None
     if param.choices and converted not in param.choices:
         raise UsageError(
-            f"{name}={value!r} of the {spec.kind} {spec.name} is not one of its choices.",
+            f"{name}={value!r} is not a valid choice for the {spec.kind} {spec.name}.",
             f"Choose from {', '.join(map(str, param.choices))}.",
         )
     return converted
 
 
-def _typed(param: Param, value: Any) -> Any:
+def _to_type_of_default(param: Param, value: Any) -> Any:
     default = param.default
     if isinstance(default, bool):
         if str(value).lower() not in TRUE + FALSE:

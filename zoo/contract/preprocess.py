@@ -1,7 +1,7 @@
-"""The one preprocessing contract: from an image of any size to what a model sees.
+"""The preprocessing of images for a model.
 
-Every path that prepares images (training, evaluation, the exported folder's runner) is driven by this
-dataclass and tested against the others.
+Training, evaluation, prediction and the exported runner all implement this dataclass, and are tested against each
+other.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ class Preprocess:
     per channel as `(x - mean) / std`.
 
     Args:
-        size: height and width the model sees, in pixels.
+        size: height and width of the model's input, in pixels.
         mean: per channel, on the range 0 to 1. Its length is the number of channels: 1 (grey) or 3 (RGB).
-        std: per channel, positive, of the same length.
-        shorter_side: the shorter side is resized to this many pixels, keeping the aspect ratio, and the centre
-            is cropped to `size`. `None` stretches both sides to `size` instead.
+        std: per channel, positive, of the same length as `mean`.
+        shorter_side: resize the shorter side to this many pixels, keeping the aspect ratio, and crop the centre to
+            `size`. `None` resizes to `size` without keeping the aspect ratio.
         interpolation: `nearest`, `bilinear` or `bicubic`.
 
     Raises:
@@ -38,7 +38,7 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         if len(self.size) != 2 or any(type(side) is not int or not 1 <= side <= 65536 for side in self.size):
-            raise ValueError(f"preprocess size must be two whole numbers from 1 to 65536, not {self.size!r}")
+            raise ValueError(f"preprocess size must be two integers from 1 to 65536, not {self.size!r}")
         if len(self.mean) not in (1, 3) or len(self.std) != len(self.mean):
             raise ValueError("preprocess mean and std must both have 1 or both have 3 numbers")
         if not all(abs(value) < 1e6 for value in self.mean) or not all(0 < value < 1e6 for value in self.std):
@@ -55,16 +55,16 @@ class Preprocess:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """`(C, H, W)` of the tensor that the model sees."""
+        """`(C, H, W)` of the model's input."""
         return (self.channels, *self.size)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; `from_dict` reads it back."""
+        """Return plain data for JSON. `from_dict` is its inverse."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Preprocess":
-        """Read what `to_dict` wrote.
+        """Create a `Preprocess` from the result of `to_dict`.
 
         Raises:
             ValueError: a field is missing, unknown, of the wrong type or out of range.

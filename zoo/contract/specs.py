@@ -1,7 +1,7 @@
-"""What a plugin may declare: plain frozen data, standard library only.
+"""Specs: what a plugin declares, as frozen dataclasses. Imports the standard library only.
 
-A spec never holds an object that needs torch. It holds a ref, `"package.module:attribute"`, which is imported
-when the thing is used and not before.
+A spec refers to code by a ref, `"package.module:attribute"`, which is imported when the object is first used. So
+listing specs does not import torch.
 """
 
 import re
@@ -17,13 +17,12 @@ REF = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 @dataclass(frozen=True, kw_only=True)
 class Param:
-    """A keyword argument of a build ref that a user may set with `-p NAME=VALUE`.
+    """A keyword argument of `build` that users can set with `-p NAME=VALUE`.
 
     Args:
-        default: its value where the user says nothing. Its type is the type asked for: bool, int, float, str, or
-            a tuple of floats.
-        choices: the values allowed; empty for any.
-        summary: what it does, in a few words.
+        default: the default value. Its type is the type of the parameter: bool, int, float, str, or a tuple of floats.
+        choices: the values allowed; empty for any value.
+        summary: a short description.
     """
 
     default: bool | int | float | str | tuple[float, ...]
@@ -33,15 +32,15 @@ class Param:
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """What every declaration has: a name of lower-case letters, digits and `_`, and one line that explains it.
+    """The base class of all specs.
 
     Args:
-        name: what users type.
+        name: the name that users type: lower-case letters, digits and `_`.
         summary: one line, shown in listings.
-        requires: distributions that must be installed for it to work, as pip names them.
+        requires: distributions that it needs, by the names that pip uses.
 
     Raises:
-        ValueError: a field is malformed. The plugin that declares it is then left out, with this message.
+        ValueError: a field is invalid. The plugin that declares the spec is then ignored, with a warning.
     """
 
     kind: ClassVar[str]
@@ -62,17 +61,19 @@ class Spec:
             if not isinstance(ref, str) or not REF.fullmatch(ref):
                 raise ValueError(f"{self.kind} {self.name}: {attribute}={ref!r} is not 'package.module:attribute'")
         if not isinstance(self.requires, tuple) or not all(isinstance(name, str) and name for name in self.requires):
-            raise ValueError(f"{self.kind} {self.name}: requires={self.requires!r} is not a tuple of distributions")
+            raise ValueError(
+                f"{self.kind} {self.name}: requires={self.requires!r} is not a tuple of distribution names"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture(Spec):
-    """A network: float32 images `[N, C, H, W]` to logits `[N, K]`.
+    """A model architecture: float32 images `[N, C, H, W]` to logits `[N, K]`.
 
     Args:
         build: ref to `build(*, num_classes, in_channels, **build_args, **params) -> nn.Module`.
-        input_shape: `(C, H, W)` it was designed for.
-        num_classes: K of a fresh model where nothing else says.
+        input_shape: the `(C, H, W)` that it was designed for.
+        num_classes: the default of K.
         channels: the channel counts it accepts; empty for any.
         sizes: the image heights and widths it accepts, square; empty for any from `min_size` up.
         min_size: the smallest height and width it accepts, in pixels.
@@ -103,24 +104,25 @@ class Architecture(Spec):
         super().__post_init__()
         _check_shape(self, self.input_shape)
         if type(self.num_classes) is not int or self.num_classes < 1:
-            raise ValueError(f"architecture {self.name}: num_classes must be a whole number from 1")
+            raise ValueError(f"architecture {self.name}: num_classes must be an integer of at least 1")
         for field_name, counts in (("channels", self.channels), ("sizes", self.sizes), ("min_size", (self.min_size,))):
             if not isinstance(counts, tuple) or any(type(n) is not int or n < 1 for n in counts):
-                raise ValueError(f"architecture {self.name}: {field_name} must be whole numbers from 1")
+                raise ValueError(f"architecture {self.name}: {field_name} must be integers of at least 1")
         _check_params(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loss(Spec):
-    """A loss.
+    """A loss function.
 
     Args:
-        build: ref to `build(**params) -> f`, where `f(logits [N, K], target)` gives a scalar tensor.
-        target: what `f` takes: class indices int64 `[N]`, per-class scores float32 `[N, K]`, or either. The core
-            converts.
-        params: keyword arguments that users may set. `class_weights`, `weight` or `pos_weight` with a tuple as its
-            default takes a number for each class, and is what `--balance weights` sets. Where `f` averages over the
-            images, and not over the weights met, accumulation and ranks do not change what is learned.
+        build: ref to `build(**params) -> f`, where `f(logits [N, K], target)` returns a scalar tensor.
+        target: the form of target that `f` takes: `index`, class indices int64 `[N]`; `scores`, per-class scores
+            float32 `[N, K]`; or `either`. The trainer converts targets to this form.
+        params: keyword arguments that users can set. A parameter named `class_weights`, `weight` or `pos_weight` whose
+            default is a tuple has one number per class; `--balance weights` sets it. Divide the weighted sum by the
+            number of images, not by the sum of weights: then gradient accumulation and distributed training compute
+            the same gradients as one large batch.
     """
 
     kind: ClassVar[str] = "loss"
@@ -140,22 +142,26 @@ class Loss(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(Spec):
-    """A labelled set of images.
+    """A data set of labelled images.
 
     Args:
-        load: ref to `load(root, split, download)`, which gives a map-style data set of (image, class index) for
-            `split` "train" or "test". An image is a PIL image or a uint8 array `[H, W]` or `[H, W, C]`. `root`
-            is a `pathlib.Path`; nothing may be downloaded unless `download` is true. A set that also has `files`
-            (the path of the file that each image is in, where that and its own code decide the pixels) and `labels`
-            or `targets` (the class indices) is decoded once and cached. Where its images lie in memory as `images`, a
-            uint8 array, and the class indices beside them as `labels`, and its items are those, they are taken at
-            once. What it has as `notes`, a tuple of texts, is
-            shown before training.
-        classes: the class names in the order of their indices; empty where the loaded set's `classes` says.
-        input_shape: `(C, H, W)` of its images; `None` where they differ.
-        mean, std: of the training images, per channel on 0 to 1; empty to have them measured.
-        hflip: whether an image and its mirror image belong to the same class.
-        splits: the number of images in each split, where it is fixed.
+        load: ref to `load(root, split, download)`, which returns a map-style data set of (image, class index) for
+            `split` "train" or "test". An image is a PIL image or a uint8 array `[H, W]` or `[H, W, C]`. `root` is a
+            `pathlib.Path`. `load` must not download anything unless `download` is true. The returned object can have
+            these attributes:
+
+            - `labels` or `targets`: the class index of each image.
+            - `files`: the path of the file of each image. With `labels` or `targets`, decoded images are cached. The
+              pixels must depend on the file and the plugin's code only.
+            - `images`: all images, as one uint8 array equal to the items. With `labels` as an array, the arrays are
+              used directly.
+            - `classes`: the class names, if the spec does not declare them.
+            - `notes`: a tuple of remarks that are shown before training.
+        classes: the class names in the order of their indices; empty to use the attribute `classes`.
+        input_shape: `(C, H, W)` of the images; `None` if they differ.
+        mean, std: of the training images, per channel on 0 to 1; empty to measure them.
+        hflip: whether horizontal flips keep the class, so that they can be used for augmentation.
+        splits: the number of images in each split, if it is fixed.
         licence, source: of the images.
     """
 
@@ -184,40 +190,11 @@ class Dataset(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportFormat(Spec):
-    """A file format that models are exported to.
-
-    Args:
-        suffix: of the artifact, with its dot: `.onnx`.
-        export: ref to `export(capture, path)`, which writes the artifact to `path`.
-        runner: ref to `runner(path)`, which loads the artifact afresh and gives a function from float32
-            `[N, C, H, W]` to float32 `[N, K]`, both numpy arrays; or several such functions by name, where an artifact
-            is run in several ways. All must agree with the model. If it has a keyword parameter `provider` (a text)
-            too, it is called once for each setting that `--provider` asks for, and must run there or raise: `"cuda"`
-            is CUDA in float32 proper, `"cuda-tf32"` is CUDA with TF32 allowed, any other is the short name of a
-            provider of onnxruntime. Without one it need not know of any of this, and is judged on the CPU.
-    """
-
-    kind: ClassVar[str] = "format"
-    plural: ClassVar[str] = "formats"
-    refs: ClassVar[tuple[str, ...]] = ("export", "runner")
-
-    suffix: str
-    export: str
-    runner: str
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not re.fullmatch(r"(\.[a-z0-9_]+)+", self.suffix):
-            raise ValueError(f"format {self.name}: suffix {self.suffix!r} must look like '.onnx'")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Command(Spec):
     """A subcommand of `zoo`.
 
     Args:
-        run: ref to a `click.Command`, imported only when it is run or asked for help.
+        run: ref to a `click.Command`. It is imported when the command is run or its help is shown.
         call: ref to the Python function that the command is the command line of, for a command with a counterpart in
             the Python API: `zoo.export` and `zoo.verify` call those of the commands `export` and `verify`.
     """
@@ -245,6 +222,6 @@ def _check_params(spec: Architecture | Loss) -> None:
         if not isinstance(param, Param) or not name.isidentifier():
             raise ValueError(f"{spec.kind} {spec.name}: params must map identifiers to Param")
         if not isinstance(param.default, bool | int | float | str | tuple):
-            raise ValueError(f"{spec.kind} {spec.name}: the default of {name} must be a number, text or a tuple")
+            raise ValueError(f"{spec.kind} {spec.name}: the default of {name} must be a bool, int, float, str or tuple")
         if param.choices and param.default not in param.choices:
             raise ValueError(f"{spec.kind} {spec.name}: the default of {name} is not among its choices")

@@ -23,10 +23,11 @@ from zoo.data.scan import Moments, Scan
 from zoo.files.atomic import replacing_file
 from zoo.files.folders import decoded_folder
 from zoo.files.header import TensorInfo, read_header
+from zoo.files.metadata import from_metadata, to_metadata
 from zoo.files.weights import tensors_digest
 
 FORMAT = 3
-KEY, SEAL = "zoo_decoded", "zoo_sha256"
+KEY = "zoo_decoded"
 DTYPES = {"U8": np.uint8, "I64": np.int64}
 
 
@@ -66,10 +67,8 @@ class Cache:
         """
         try:
             header = read_header(self.path)
-            stored = json.loads(header.metadata[KEY])
-            if header.metadata[SEAL] != _sha256(header.metadata[KEY]) or stored["format"] != FORMAT:
-                return None
-            if stored["fingerprint"] != self.fingerprint:
+            stored = from_metadata(KEY, header.metadata)
+            if stored["format"] != FORMAT or stored["fingerprint"] != self.fingerprint:
                 return None
             with self.path.open("rb") as file:
                 tensors = {name: _read(file, info) for name, info in header.tensors.items()}
@@ -97,10 +96,9 @@ class Cache:
             "pixels": scan.moments.count,
             "checksum": scan.checksum,
         }
-        text = json.dumps(header)
         try:
             with replacing_file(self.path) as temporary:
-                safetensors.torch.save_file(tensors, temporary, {KEY: text, SEAL: _sha256(text)})
+                safetensors.torch.save_file(tensors, temporary, to_metadata(KEY, header))
         except OutputError as error:
             return error.cause
         except safetensors.SafetensorError as error:  # e.g. the disk is full
@@ -113,7 +111,3 @@ def _read(file: BinaryIO, info: TensorInfo) -> Tensor:
     file.seek(info.begin)
     values = np.fromfile(file, dtype, (info.end - info.begin) // dtype.itemsize)
     return torch.from_numpy(values.reshape(info.shape))
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,6 +1,5 @@
 """The model card: what a weights file says of itself, as JSON in its header; readable without torch."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -11,8 +10,9 @@ from zoo.contract.errors import WeightsError
 from zoo.contract.names import bare_name
 from zoo.contract.preprocess import Preprocess
 from zoo.files.header import Header, read_header, refused
+from zoo.files.metadata import from_metadata, to_metadata
 
-KEY, SEAL = "zoo", "zoo_sha256"  # in the header's __metadata__: the card's JSON, and its SHA-256
+KEY = "zoo"  # of the card in the header's __metadata__
 FORMAT = 1
 
 
@@ -50,8 +50,8 @@ class Card:
         versions: of Python and the packages that took part.
         licence: of the weights.
         digest: of the tensors, by `zoo.files.header.digest`.
-        stored_as: the dtype in which the file keeps its float32 tensors of two dimensions or more, `bfloat16`; empty
-            where as they are. zoo reads them as float32 again.
+        storage_dtype: the dtype in which the file stores float32 tensors of two dimensions or more, `bfloat16`; empty
+            if as they are. zoo reads them as float32 again.
     """
 
     architecture: str
@@ -67,7 +67,7 @@ class Card:
     versions: Mapping[str, str] = field(default_factory=dict)
     licence: str = ""
     digest: str = ""
-    stored_as: str = ""
+    storage_dtype: str = ""
     entry_point: str = ""
 
     @property
@@ -99,7 +99,7 @@ class Card:
                     "zoo-kit reads it"
                 )
             fields: dict[str, Any] = {name: _text(data, name) for name in _TEXTS}
-            fields |= {name: _text(data, name) for name in _LATER_TEXTS if name in data}
+            fields |= {_LATER_TEXTS[name]: _text(data, name) for name in _LATER_TEXTS if name in data}
             fields |= {name: _mapping(data, name) for name in ("params", "recipe", "versions")}
             card = cls(
                 **fields,
@@ -119,8 +119,7 @@ class Card:
         Raises:
             ValueError: a number in the card is not finite.
         """
-        text = json.dumps(self.to_dict(), sort_keys=True, allow_nan=False)
-        return {KEY: text, SEAL: _sha256(text)}
+        return to_metadata(KEY, self.to_dict(), sort_keys=True)
 
     def with_digest(self, digest: str) -> "Card":
         """The same card for tensors of that digest."""
@@ -128,7 +127,11 @@ class Card:
 
 
 _TEXTS = ("architecture", "plugin", "plugin_version", "dataset", "command", "licence", "digest")
-_LATER_TEXTS = ("stored_as", "entry_point")  # which older cards lack
+_LATER_TEXTS = {  # key to field, of what not every card has
+    "stored_as": "storage_dtype",  # the key of release 0.1.0
+    "storage_dtype": "storage_dtype",
+    "entry_point": "entry_point",
+}
 
 
 def read_card(path: Path) -> tuple[Card, Header]:
@@ -150,15 +153,9 @@ def read_card(path: Path) -> tuple[Card, Header]:
 
 
 def _json(metadata: Mapping[str, str]) -> Any:
-    if metadata.get(SEAL) != _sha256(metadata[KEY]):
-        raise ValueError("its card is not the one that was written")
-    data = json.loads(metadata[KEY])
+    data = from_metadata(KEY, metadata)
     json.dumps(data, ensure_ascii=False, allow_nan=False).encode()  # NaN or half a surrogate pair cannot be shown
     return data
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _metric(data: Any) -> Metric:

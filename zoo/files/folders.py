@@ -1,4 +1,4 @@
-"""Where things lie: data sets, weights files, runs and exports."""
+"""The locations of data sets, the cache and weights files."""
 
 import os
 from pathlib import Path
@@ -11,42 +11,42 @@ from zoo.contract.names import QUALIFIED, bare_name
 SUFFIX = ".safetensors"
 
 
-def data_root(told: Path | None = None) -> Path:
-    """The folder of data sets: `told`, else `$ZOO_DATA`, else a folder in the user's cache."""
-    if told is not None:
-        return told
-    named = os.environ.get("ZOO_DATA")
-    return Path(named) if named else user_cache_path("zoo") / "data"
+def data_root(root: Path | None = None) -> Path:
+    """Return the folder of data sets: `root`, else `$ZOO_DATA`, else `data` in zoo's cache folder."""
+    if root is not None:
+        return root
+    variable = os.environ.get("ZOO_DATA")
+    return Path(variable) if variable else user_cache_path("zoo") / "data"
 
 
 def decoded_folder() -> Path:
-    """The folder of decoded images: in `$ZOO_CACHE`, else in the user's cache. Whatever is in it may be removed."""
-    named = os.environ.get("ZOO_CACHE")
-    return (Path(named) if named else user_cache_path("zoo")) / "decoded"
+    """Return the folder of decoded images: `decoded` in `$ZOO_CACHE`, else in zoo's cache folder. It may be deleted."""
+    variable = os.environ.get("ZOO_CACHE")
+    return (Path(variable) if variable else user_cache_path("zoo")) / "decoded"
 
 
 def weights_folders() -> list[Path]:
-    """Where `ARCH.TAG` is looked up, first match first: `$ZOO_WEIGHTS`, `./weights`, those that come with zoo."""
-    named = os.environ.get("ZOO_WEIGHTS")
+    """Return the folders that `ARCH.TAG` is looked up in, first match first: `$ZOO_WEIGHTS`, `./weights`, zoo's own."""
+    variable = os.environ.get("ZOO_WEIGHTS")
     package = Path(__file__).parents[1]
     installed, checkout = package / "shipped_weights", package.parent / "weights"
-    folders = [*([Path(named)] if named else []), Path("weights"), installed if installed.is_dir() else checkout]
+    folders = [*([Path(variable)] if variable else []), Path("weights"), installed if installed.is_dir() else checkout]
     unique = {folder.resolve(): folder for folder in reversed(folders)}
     return list(reversed(unique.values()))
 
 
 def weights_name(architecture: str, tag: str) -> str:
-    """`ARCH.TAG.safetensors`, for an architecture's name, qualified or not."""
+    """Return `ARCH.TAG.safetensors`. The name of the architecture may be qualified."""
     return f"{bare_name(architecture)}.{tag}{SUFFIX}"
 
 
 def weights_files() -> dict[str, Path]:
-    """`ARCH.TAG` to the weights file of that name, sorted."""
-    found: dict[str, Path] = {}
+    """Return the path of each weights file by its `ARCH.TAG`, sorted by name."""
+    files: dict[str, Path] = {}
     for folder in weights_folders():
         for path in sorted(folder.glob(f"*{SUFFIX}")):
-            found.setdefault(path.name.removesuffix(SUFFIX), path)
-    return dict(sorted(found.items()))
+            files.setdefault(path.name.removesuffix(SUFFIX), path)
+    return dict(sorted(files.items()))
 
 
 def is_weights(name: str) -> bool:
@@ -59,19 +59,21 @@ def _is_path(name: str) -> bool:
 
 
 def find_weights(name: str) -> Path:
-    """The weights file that `name`, an `ARCH.TAG` or a path, stands for.
+    """Return the path of the weights file `name`, an `ARCH.TAG` or a path.
 
     Raises:
-        UnknownName: no weights file has that name; those of the same architecture are given.
-        WeightsError: it is written as a path, and no file is there.
+        UnknownName: no weights file has this name. The error lists those of the same architecture.
+        WeightsError: `name` is a path, and the file does not exist.
     """
     if _is_path(name):
         if not Path(name).is_file():
-            raise WeightsError(f"There is no weights file at {name}.", "See `zoo weights list` for those zoo finds.")
+            raise WeightsError(
+                f"There is no weights file at {name}.", "Run `zoo weights list` to see the available weights."
+            )
         return Path(name)
     files = weights_files()
     if name in files:
         return files[name]
     alike = [other for other in files if other.partition(".")[0] == name.partition(".")[0]]
-    hint = f"There is {', '.join(alike)}." if alike else "See `zoo weights list` for those that there are."
+    hint = f"Available: {', '.join(alike)}." if alike else "Run `zoo weights list` to see the available weights."
     raise UnknownName(f"There are no weights named {name!r}.", hint)

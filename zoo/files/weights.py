@@ -1,4 +1,4 @@
-"""Weights files: safetensors with a card in the header; saved atomically, loaded strictly, never unpickled."""
+"""Weights files: safetensors with a card in the header. Saved atomically, loaded strictly, never unpickled."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,28 +29,27 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Weights:
-    """A weights file in memory: its card, and its tensors by name, on the CPU."""
+    """A weights file in memory: its card, and its tensors on the CPU by name."""
 
     card: Card
     tensors: Mapping[str, Tensor]
 
 
 def save_weights(path: Path, tensors: Mapping[str, Tensor], card: Card, *, force: bool = False) -> Card:
-    """Write `tensors` and `card` to `path`, whole or not at all.
+    """Write `tensors` and `card` to `path` atomically.
 
     Returns:
-        The card as written, with the digest of the tensors.
+        The card with the digest of the tensors.
 
     Raises:
         OutputError: `path` exists and `force` is not set, or it cannot be written.
-        WeightsError: a tensor holds a value that is not finite or is of a dtype that no weights file holds, or a
-            number in the card is not finite.
+        WeightsError: a value of a tensor or of the card is not finite, or a tensor has an unsupported dtype.
     """
     for name, tensor in tensors.items():
         if tensor.dtype not in _NAMES:
             raise WeightsError(
-                f"{path}: the tensor {name} is of {tensor.dtype}, which a weights file does not hold.",
-                "Store it as real numbers of float16, float32 or float64, or as whole numbers.",
+                f"{path}: the tensor {name} has the dtype {tensor.dtype}, which weights files do not support.",
+                "Convert it to float16, bfloat16, float32, float64, bool or an integer type.",
             )
     plain = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
     _refuse_not_finite(path, plain)
@@ -59,22 +58,22 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], card: Card, *, force
         metadata = card.to_metadata()
     except ValueError:
         raise WeightsError(
-            f"{path}: a number in its card, such as the loss, is not finite.",
-            "Training diverged; try a lower learning rate.",
+            f"{path}: a value of the card, such as the loss, is not finite.",
+            "Training diverged. Try a lower learning rate.",
         ) from None
     write_file(path, settled(safetensors.torch.save(plain, metadata)), force=force)
     return card
 
 
 def load_weights(path: Path) -> Weights:
-    """Read a weights file and check it whole: structure, card, digest, finite values.
+    """Read a weights file, and check its structure, card, digest, and that all values are finite.
 
     Raises:
-        WeightsError: any of these does not hold.
+        WeightsError: a check failed.
     """
     card, header = read_card(path)
     if file_digest(path, header) != card.digest:
-        raise refused(path, "its tensors are not those that its card's digest names")
+        raise refused(path, "its tensors do not match the digest in its card")
     try:
         tensors = safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError) as error:
@@ -84,46 +83,47 @@ def load_weights(path: Path) -> Weights:
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
-    """`zoo.files.header.digest` of tensors in memory."""
+    """Return `zoo.files.header.digest` of tensors in memory."""
     return digest(
         (name, _NAMES[tensor.dtype], tuple(tensor.shape), _content(tensor)) for name, tensor in sorted(tensors.items())
     )
 
 
 def load_into(module: nn.Module, weights: Weights, path: Path) -> None:
-    """Put `weights` into `module`, strictly: the same names, shapes and dtypes, but that bfloat16 becomes float32.
+    """Load `weights` into `module`. Names, shapes and dtypes must be equal; only bfloat16 is converted to float32.
 
     Raises:
-        WeightsError: they differ; the first of each kind of difference is named.
+        WeightsError: they differ. The error names the first tensor of each kind of difference.
     """
     expected = module.state_dict()
-    given = weights.tensors
+    actual = weights.tensors
     differences = [
-        *_count("is missing", [name for name in expected if name not in given]),
-        *_count("is not in the model", [name for name in given if name not in expected]),
-        *_count("has another shape or dtype", [_unlike(name, expected, given) for name in expected]),
+        *_count("is missing", [name for name in expected if name not in actual]),
+        *_count("is not in the model", [name for name in actual if name not in expected]),
+        *_count("does not match", [_mismatch(name, expected, actual) for name in expected]),
     ]
     if differences:
         raise WeightsError(
             f"{path} does not fit {weights.card.architecture} as it is built here: {'; '.join(differences)}.",
             f"It was made with {weights.card.plugin} {weights.card.plugin_version}; use that version, or train again.",
         )
-    module.load_state_dict(dict(given))
+    module.load_state_dict(dict(actual))
 
 
-def _unlike(name: str, expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
-    if name not in given or (expected[name].shape, expected[name].dtype) == (given[name].shape, given[name].dtype):
+def _mismatch(name: str, expected: Mapping[str, Tensor], actual: Mapping[str, Tensor]) -> str:
+    if name not in actual or (expected[name].shape, expected[name].dtype) == (actual[name].shape, actual[name].dtype):
         return ""
-    widened = (given[name].dtype, expected[name].dtype) == (torch.bfloat16, torch.float32)
-    if widened and expected[name].shape == given[name].shape:
+    widened = (actual[name].dtype, expected[name].dtype) == (torch.bfloat16, torch.float32)
+    if widened and expected[name].shape == actual[name].shape:
         return ""
-    return f"{name} {tuple(given[name].shape)} {given[name].dtype} for {tuple(expected[name].shape)}"
+    shapes = f"{tuple(actual[name].shape)} {actual[name].dtype}", f"{tuple(expected[name].shape)} {expected[name].dtype}"
+    return f"{name} {shapes[0]} instead of {shapes[1]}"
 
 
-def _count(what: str, names: list[str]) -> list[str]:
+def _count(difference: str, names: list[str]) -> list[str]:
     names = [name for name in names if name]
     more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-    return [f"{names[0]} {what}{more}"] if names else []
+    return [f"{names[0]} {difference}{more}"] if names else []
 
 
 def _refuse_not_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -132,7 +132,7 @@ def _refuse_not_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
             bad = int((~torch.isfinite(tensor)).sum())
             raise WeightsError(
                 f"{path}: the tensor {name} has {bad} of {tensor.numel()} values that are not finite.",
-                "Training diverged, or the file is damaged; make it again with a lower learning rate.",
+                "Training diverged, or the file is damaged. Train again with a lower learning rate.",
             )
 
 

@@ -149,7 +149,7 @@ def _installed(package: str) -> bool:
         return bool(distribution(bare))
     except (PackageNotFoundError, ValueError):
         pass
-    try:  # one module may come from several distributions, as onnxruntime does
+    try:  # one module may come from several distributions
         return find_spec(bare.replace("-", "_")) is not None
     except (ImportError, ValueError):
         return False

@@ -1,1 +1,1 @@
-"""What a person sees of a run: pictures, a page, and events for TensorBoard."""
+"""The report of a run: plots, a Markdown page, and events for TensorBoard."""

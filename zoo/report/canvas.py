@@ -1,4 +1,4 @@
-"""Pictures that are the same bytes on every machine: matplotlib's own defaults and font, no window, no date."""
+"""Reproducible plots: matplotlib's default style and font, no window, and no date in the file."""
 
 import io
 import logging
@@ -14,24 +14,24 @@ DPI = 100
 
 @contextmanager
 def canvas(width: float, height: float) -> Iterator["Figure"]:
-    """A white figure of `width` by `height` inches. It is laid out when `png` draws it, which is to be done inside.
+    """A white figure of `width` by `height` inches. Call `png` inside the block: it applies the layout.
 
-    What the machine's `matplotlibrc` says is not heeded, and nothing is written to standard error.
+    The user's `matplotlibrc` is ignored, and nothing is written to standard error.
     """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its font cache, and of folders it lacks
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it logs its font cache and missing folders
     import matplotlib
     from matplotlib.figure import Figure
 
-    # a Figure of its own needs no backend, and setting one would reach beyond this block
+    # a bare Figure needs no backend, and setting one would affect code outside this block
     defaults: Any = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
     with matplotlib.rc_context(defaults):
-        matplotlib.rcParams["font.family"] = ["DejaVu Sans"]  # which comes with matplotlib
+        matplotlib.rcParams["font.family"] = ["DejaVu Sans"]  # the font that matplotlib ships
         matplotlib.rcParams["axes.spines.top"] = matplotlib.rcParams["axes.spines.right"] = False
         yield Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
 def png(figure: "Figure") -> bytes:
-    """`figure` as a PNG file, without a date or a version in it."""
+    """Return `figure` as a PNG file without date and version."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
@@ -41,7 +41,7 @@ def png(figure: "Figure") -> bytes:
 
 
 def glyphs() -> Collection[int]:
-    """The code points of the letters that pictures can show."""
+    """Return the code points of the characters in the font."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     return frozenset(get_font(findfont(FontProperties(family=["DejaVu Sans"]))).get_charmap())

@@ -1,4 +1,4 @@
-"""A page about the weights files in a folder, from nothing but their cards and the pictures beside them."""
+"""A Markdown page about the weights files in a folder, made from their cards and the plots beside them."""
 
 from math import prod
 from pathlib import Path
@@ -11,26 +11,27 @@ from zoo.files.folders import SUFFIX
 from zoo.files.header import Header
 from zoo.report.names import markdown, one_line
 
-LONGEST = 500  # letters of a cell
+MAX_CELL = 500  # characters
 PICTURES = {"curves": "Loss and accuracy by epoch", "confusion": "Confusion matrix"}
 
 
 def cards_page(folder: Path) -> str:
-    """Markdown: a table of the weights files in `folder`, then how each was made, with the pictures `NAME.curves.png`
-    and `NAME.confusion.png` where they lie beside it.
+    """Return Markdown with a table of the weights files in `folder`, and a section for each.
+
+    A section has the command, the versions, and the plots `NAME.curves.png` and `NAME.confusion.png` if they exist.
 
     Raises:
-        WeightsError: the folder has no weights files, or one of them is unsound.
+        WeightsError: the folder has no weights files, or one of them is invalid.
     """
     paths = sorted(folder.glob(f"*{SUFFIX}"))
     if not paths:
-        raise WeightsError(f"There are no weights files in {folder}.", "Name a folder that has some.")
+        raise WeightsError(f"There are no weights files in {folder}.", "Choose a folder with .safetensors files.")
     read = [(path, *read_card(path)) for path in paths]
     rows = [_row(path, card, header) for path, card, header in read]
     parts = [
         "# Weights",
-        "Made from the cards in the files by `zoo weights page`. Accuracy is of the weights as stored, with its 95 % "
-        "Wilson interval, on all n images of the split.",
+        "`zoo weights page` generates this page from the cards in the weights files. Top-1 is the accuracy of the "
+        "stored weights on all n images of the split, with its 95 % Wilson interval.",
         "\n".join(
             (
                 "| weights | architecture | parameters | input | trained on | top-1 | measured on | size | licence |",
@@ -58,7 +59,7 @@ def _row(path: Path, card: Card, header: Header) -> str:
         f"{path.stat().st_size / 1e6:.2f} MB",
         card.licence,
     )
-    return f"| {' | '.join(markdown(text, LONGEST) for text in cells)} |"
+    return f"| {' | '.join(markdown(text, MAX_CELL) for text in cells)} |"
 
 
 def _accuracy(top1: Metric) -> str:
@@ -67,14 +68,14 @@ def _accuracy(top1: Metric) -> str:
 
 
 def _section(path: Path, card: Card) -> str:
-    name = markdown(_name(path), LONGEST)
+    name = markdown(_name(path), MAX_CELL)
     versions = ", ".join(f"{name} {version}" for name, version in card.versions.items())
     pictures = [
-        f"![{words} of {name}]({quote(_name(path))}.{kind}.png)"
-        for kind, words in PICTURES.items()
+        f"![{caption} of {name}]({quote(_name(path))}.{kind}.png)"
+        for kind, caption in PICTURES.items()
         if path.with_name(f"{_name(path)}.{kind}.png").is_file()
     ]
-    parts = [f"## {name}", f"    {one_line(card.command, 2000)}", f"Made with {markdown(versions, LONGEST)}."]
+    parts = [f"## {name}", f"    {one_line(card.command, 2000)}", f"Trained with {markdown(versions, MAX_CELL)}."]
     return "\n\n".join([*parts, *pictures])
 
 

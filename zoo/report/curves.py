@@ -1,4 +1,4 @@
-"""`curves.png`: how loss, accuracy and learning rate went from epoch to epoch."""
+"""`curves.png`: loss, accuracy and learning rate by epoch."""
 
 import math
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from zoo.report.names import wrapped
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # which colour-blind people tell apart (Okabe and Ito)
-LOG_FROM = 30  # a loss that falls by this factor is drawn on a logarithmic axis
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # the colour-blind safe palette of Okabe and Ito
+LOG_RATIO = 30  # ratio of the largest to the smallest loss from which the axis is logarithmic
 
 
 def draw_curves(history: History, title: str) -> bytes:
-    """A PNG of three panels: every column that ends in `_loss`, every one that ends in `_top1`, and `lr`.
+    """Plot three panels: the columns that end in `_loss`, those that end in `_top1`, and `lr`. Returns a PNG file.
 
     Args:
-        history: rows with `epoch` and `lr`; values that are not finite are left out.
+        history: rows with `epoch` and `lr`. Values that are not finite are left out.
     """
     columns = list(history[0])
     losses = [name for name in columns if name.endswith("_loss")]
@@ -30,10 +30,10 @@ def draw_curves(history: History, title: str) -> bytes:
         top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.5])
         _lines(top, history, losses, "loss")
         values = [row[name] for row in history for name in losses if math.isfinite(row[name]) and row[name] > 0]
-        if values and max(values) / min(values) >= LOG_FROM:
-            top.set_yscale("log")  # a loss of 0 lies below the picture
-        _lines(middle, history, accuracies, "top-1, %", scale=100)
-        _within_a_hundred(middle)
+        if values and max(values) / min(values) >= LOG_RATIO:
+            top.set_yscale("log")  # a loss of 0 is below the axis
+        _lines(middle, history, accuracies, "top-1 accuracy (%)", scale=100)
+        _limit_to_percent(middle)
         _mark_stored(middle, history, accuracies[-1:])
         _lines(bottom, history, ["lr"], "learning rate")
         bottom.set_ylim(bottom=0)
@@ -46,25 +46,25 @@ def draw_curves(history: History, title: str) -> bytes:
         return png(figure)
 
 
-def _lines(axes: "Axes", history: History, names: Sequence[str], what: str, scale: float = 1) -> None:
+def _lines(axes: "Axes", history: History, names: Sequence[str], label: str, scale: float = 1) -> None:
     splits = [name.rpartition("_")[0] for name in history[0] if name.endswith("_loss")]
-    colours = dict(zip(splits, cycle(COLOURS), strict=False))  # a split has one colour in every panel
+    colours = dict(zip(splits, cycle(COLOURS), strict=False))  # one colour per split in all panels
     for name in names:
         colour = colours.get(name.rpartition("_")[0], "#444444")
         points = [(row["epoch"], scale * row[name]) for row in history if math.isfinite(row[name])]
         marker = "o" if len(history) <= 40 else ""
         axes.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=4) if points else None
         if len(names) > 1:
-            axes.plot([], [], color=colour, marker=marker, markersize=4, label=_words(name))
+            axes.plot([], [], color=colour, marker=marker, markersize=4, label=_split_label(name))
     if len(names) > 1:
         axes.legend(frameon=False)
-    axes.set_ylabel(what)
+    axes.set_ylabel(label)
     axes.grid(axis="y", color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
 
 
-def _within_a_hundred(axes: "Axes") -> None:
-    """Let no axis of shares go on where there are none."""
+def _limit_to_percent(axes: "Axes") -> None:
+    """Clip an axis of percentages to 0 to 100."""
     low, high = axes.get_ylim()
     if low >= 0 and high <= 100:
         return
@@ -77,10 +77,10 @@ def _mark_stored(axes: "Axes", history: History, names: Sequence[str]) -> None:
     stored = stored_row(history)
     for name in names:
         if math.isfinite(stored[name]):
-            text = f"{_words(name)} {100 * stored[name]:.2f} % in epoch {stored['epoch']:g}, whose weights are stored"
+            text = f"stored weights: epoch {stored['epoch']:g}, {_split_label(name)} top-1 {100 * stored[name]:.2f} %"
             axes.set_title(text, loc="right", fontsize="medium", color="#444444")
 
 
-def _words(column: str) -> str:
-    """The split that a column is of, as people say it."""
+def _split_label(column: str) -> str:
+    """Return the split of a column, for a legend."""
     return column.rpartition("_")[0].replace("_", "-")

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: the figures of each epoch, and at the end the confusion matrix."""
+"""TensorBoard events of a run: the history row of each epoch, and the confusion matrix at the end."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,10 +12,10 @@ from zoo.files.atomic import explained
 
 
 def require_tensorboard() -> None:
-    """Import what writes events.
+    """Check that the package tensorboard is installed.
 
     Raises:
-        MissingPackage: it is not installed.
+        MissingPackage: it cannot be imported.
     """
     try:
         import torch.utils.tensorboard  # noqa: F401
@@ -27,18 +27,18 @@ def require_tensorboard() -> None:
 
 
 class Events:
-    """The events file of a run, or nothing at all where none is asked for."""
+    """The events file of a run. Every method does nothing if it is not enabled."""
 
-    def __init__(self, run: Path, wanted: bool) -> None:
+    def __init__(self, run: Path, enabled: bool) -> None:
         self._writer = None
-        if wanted:
+        if enabled:
             from torch.utils.tensorboard import SummaryWriter
 
             with explained(run):
                 self._writer = SummaryWriter(str(run))
 
     def epoch(self, number: int, row: Mapping[str, float]) -> None:
-        """Write the columns of a row of `history.csv`, other than `epoch`, as scalars at step `number`."""
+        """Write a row of `history.csv`, without its column `epoch`, as scalars at step `number`."""
         if self._writer is None:
             return
         for name, value in row.items():
@@ -46,8 +46,8 @@ class Events:
                 self._writer.add_scalar(name, value, number)
         self._writer.flush()
 
-    def picture(self, path: Path, number: int) -> None:
-        """Write a PNG file as the image of its name, at step `number`."""
+    def image(self, path: Path, number: int) -> None:
+        """Write a PNG file as an image at step `number`, tagged with the stem of its name."""
         if self._writer is None:
             return
         with Image.open(path) as image:
@@ -55,19 +55,19 @@ class Events:
         self._writer.add_image(path.stem, pixels, number, dataformats="HWC")
 
     def close(self) -> None:
-        """Finish the file."""
+        """Flush and close the file."""
         if self._writer is not None:
             self._writer.close()
 
 
 @contextmanager
-def open_events(run: Path, wanted: bool) -> Iterator[Events]:
-    """An `Events` that is closed however the block ends.
+def open_events(run: Path, enabled: bool) -> Iterator[Events]:
+    """Open the events file of a run, and close it at the end of the block.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    events = Events(run, wanted)
+    events = Events(run, enabled)
     try:
         yield events
     finally:

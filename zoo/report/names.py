@@ -1,49 +1,50 @@
-"""Class names as a page or a picture can show them: they come from folders and files, and may hold anything."""
+"""Make class names safe for Markdown pages and plots: they come from folders and files, and may contain anything."""
 
 import re
 import textwrap
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-LONGEST = 60  # letters of a name on a page
-LETTERS = 9  # of a title that an inch has room for
+MAX_NAME = 60  # characters of a name on a page
+CHARS_PER_INCH = 9  # characters of a title per inch
 
-# What starts something in GitHub's Markdown or in HTML: emphasis, code, links, tables, tags, entities, mathematics,
-# mentions, and what makes a link of a bare address.
+# The characters that have a meaning in GitHub's Markdown or in HTML: emphasis, code, links, tables, tags, entities,
+# mathematics, mentions, and autolinks.
 _MARKS = re.compile(r"[\\`*_\[\]<>|~&$:@#!]|(?<=www)\.", re.IGNORECASE)
 
 
-def one_line(text: str, longest: int = LONGEST) -> str:
-    """`text` on one line of at most `longest` letters, with nothing in it that cannot be seen."""
-    seen = "".join(mark if mark.isprintable() else " " if mark.isspace() else "\ufffd" for mark in text)
-    seen = " ".join(seen.split())
-    if len(seen) <= longest:
-        return seen
-    end = (longest - 1) // 3  # names that begin alike often end in a number
-    return f"{seen[: longest - 1 - end]}…{seen[len(seen) - end :]}"
+def one_line(text: str, limit: int = MAX_NAME) -> str:
+    """Return `text` on one line of at most `limit` characters, without control characters."""
+    line = "".join(mark if mark.isprintable() else " " if mark.isspace() else "\ufffd" for mark in text)
+    line = " ".join(line.split())
+    if len(line) <= limit:
+        return line
+    end = (limit - 1) // 3  # keep the end: names with a common prefix often differ there
+    return f"{line[: limit - 1 - end]}…{line[len(line) - end :]}"
 
 
-def markdown(text: str, longest: int = LONGEST) -> str:
-    """`text` for a cell or a line of a Markdown page, where it reads as it is and does nothing."""
-    return _MARKS.sub(r"\\\g<0>", one_line(text, longest))
+def markdown(text: str, limit: int = MAX_NAME) -> str:
+    """Escape `text` for a cell or a line of a Markdown page."""
+    return _MARKS.sub(r"\\\g<0>", one_line(text, limit))
 
 
 def wrapped(title: str, width: float) -> str:
-    """A title on as many lines as it needs in a picture `width` inches wide."""
-    return "\n".join(part for line in title.splitlines() for part in textwrap.wrap(line, int(LETTERS * width)))
+    """Wrap a title to the width of a plot, in inches."""
+    return "\n".join(part for line in title.splitlines() for part in textwrap.wrap(line, int(CHARS_PER_INCH * width)))
 
 
-def labels(names: Sequence[str], glyphs: Collection[int], longest: int) -> list[str]:
-    """Class names for a picture, all different: `#index` for one that is empty, that looks like another where it is
-    cut, or that has a letter which the font lacks.
+def labels(names: Sequence[str], glyphs: Collection[int], limit: int) -> list[str]:
+    """Return distinct labels for class names in a plot.
+
+    A name becomes `#index` if it is empty, equals another after truncation, or has a character that the font lacks.
 
     Args:
         glyphs: the code points that the font has.
-        longest: letters that there is room for.
+        limit: the maximum number of characters.
     """
-    cut = [one_line(name, longest) for name in names]
-    seen = Counter(cut)
+    cut = [one_line(name, limit) for name in names]
+    counts = Counter(cut)
     return [
-        text if text and seen[text] == 1 and all(ord(mark) in glyphs for mark in text) else f"#{index}"
+        text if text and counts[text] == 1 and all(ord(mark) in glyphs for mark in text) else f"#{index}"
         for index, text in enumerate(cut)
     ]

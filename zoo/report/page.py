@@ -1,4 +1,4 @@
-"""`report.md`: what was trained, what was measured and on what, each class, and the worst confusions."""
+"""`report.md`: the recipe, the metrics, the worst confusions, and the scores of each class."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,14 +21,14 @@ def write_page(
     history: History = (),
     settings: Mapping[str, object] | None = None,
 ) -> str:
-    """The page, in GitHub's Markdown. Names are escaped: none of them can act as Markdown or HTML.
+    """Return the page as GitHub-flavoured Markdown. Class names and other texts are escaped.
 
     Args:
-        card: of the weights that were evaluated; its metrics say on which data set and split.
-        worst: the confusions to show.
-        pictures: examples of them, as paths relative to the page.
-        trained_on: how many training images of each class there were; empty where that is not known.
-        history: the epochs of the run; empty where they are not known.
+        card: of the evaluated weights; its metrics name the data set and the split.
+        worst: the confusions to list.
+        pictures: example images of them, as paths relative to the page.
+        trained_on: the number of training images of each class; empty if unknown.
+        history: the epochs of the run; empty if unknown.
         settings: the values of the recipe to show beside architecture, data set, loss and epochs, by name.
     """
     measured = {(metric.dataset, metric.split, metric.n) for metric in card.metrics}
@@ -36,29 +36,29 @@ def write_page(
     parts = [
         f"# {markdown(card.architecture)} on {markdown(card.dataset)}",
         _trained(card, history, settings or {}),
-        "## Figures",
-        f"Measured on {on}, with the weights as stored.",
+        "## Metrics",
+        f"Measured on {on}, with the stored weights.",
         _figures(card, evaluation),
-        "![Loss, accuracy and learning rate over the epochs](curves.png)",
+        "![Loss, accuracy and learning rate by epoch](curves.png)",
         "## Confusion matrix",
         "![Confusion matrix](confusion.png)",
         "Rows are true classes, columns are predicted classes, and the numbers count images. Grey rows have no "
-        "images. A class whose name cannot be drawn, or looks like another's, is shown by its number in the table "
-        "of classes.",
+        "images. A class whose name cannot be drawn, or looks like another's, is shown as `#N`, its "
+        "index in the table of classes.",
         "## Worst confusions",
         _worst(card, worst, pictures),
         "## Classes",
         _classes(card, evaluation, trained_on),
-        "Precision: the share of the images predicted as a class that belong to it. Recall: the share of the images "
-        "of a class that are predicted as it. F1: their harmonic mean. n/a: the class has no images, or was never "
-        "predicted.",
+        "Precision: the fraction of the images predicted as a class that belong to it. Recall: the fraction of the "
+        "images of a class that are predicted as it. F1: their harmonic mean. n/a: the class has no images, or was "
+        "never predicted.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: int) -> str:
-    """A table of cells that are Markdown already; the columns from `right` on are aligned to the right."""
-    rule = ["---" if place < right else "---:" for place in range(len(headings))]
+    """Return a table of cells that are Markdown; the columns from index `right` are right-aligned."""
+    rule = ["---" if column < right else "---:" for column in range(len(headings))]
     return "\n".join(f"| {' | '.join(row)} |" for row in [headings, rule, *rows])
 
 
@@ -111,12 +111,12 @@ def _figures(card: Card, evaluation: Evaluation) -> str:
             "15 bins of the largest softmax probability (Guo et al. 2017)",
         ],
     ]
-    return _table(["figure", "value", "what it is"], rows, 3).replace("| --- | --- |", "| --- | ---: |", 1)
+    return _table(["metric", "value", "details"], rows, 3).replace("| --- | --- |", "| --- | ---: |", 1)
 
 
 def _worst(card: Card, worst: Sequence[Confusion], pictures: Pictures) -> str:
     if not worst:
-        return "No image was classified wrongly."
+        return "Every image was classified correctly."
     rows = []
     for one in worst:
         paths = pictures.get((one.true, one.predicted), ())
@@ -128,7 +128,9 @@ def _worst(card: Card, worst: Sequence[Confusion], pictures: Pictures) -> str:
                 " ".join(f"![example {number}]({path})" for number, path in enumerate(paths, 1)),
             ]
         )
-    return _table(["true class", "predicted as", "images (of the class)", "examples, as the model sees them"], rows, 4)
+    return _table(
+        ["true class", "predicted class", "images (of the class)", "examples, as the model sees them"], rows, 4
+    )
 
 
 def _classes(card: Card, evaluation: Evaluation, trained_on: Sequence[int]) -> str:
@@ -141,6 +143,6 @@ def _classes(card: Card, evaluation: Evaluation, trained_on: Sequence[int]) -> s
         ]
         for index, (name, score) in enumerate(zip(card.classes, class_scores(evaluation.confusion), strict=True))
     ]
-    trained = ["trained on"] if trained_on else []
+    trained = ["training images"] if trained_on else []
     headings = ["#", "class", *trained, "images", "predicted", "precision", "recall", "F1"]
     return _table(headings, rows, 2)

@@ -1,4 +1,4 @@
-"""Put the report of a finished run into its folder."""
+"""Write the report of a finished run into its folder."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -21,8 +21,8 @@ from zoo.report.matrix import draw_confusion
 from zoo.report.names import one_line
 from zoo.report.page import write_page
 
-SHOWN, EACH = 8, 4  # the worst confusions on the page, and examples of each
-SMALL, LARGE = 96, 128  # pixels of the longer side of an example: smaller images are enlarged, larger ones shrunk
+CONFUSIONS, EXAMPLES = 8, 4  # confusions on the page, and example images of each
+MIN_SIDE, MAX_SIDE = 96, 128  # pixels of the longer side of an example image
 
 
 def write_report(
@@ -34,28 +34,28 @@ def write_report(
     trained_on: Sequence[int] = (),
     settings: Mapping[str, object] | None = None,
 ) -> Path:
-    """Write `curves.png`, `confusion.png`, `examples/` and `report.md` into a run folder and give the page's path.
+    """Write `curves.png`, `confusion.png`, `examples/` and `report.md` into a run folder and return the page's path.
 
-    What a report left there before is replaced. The same run and versions give the same bytes.
+    An earlier report is replaced. The same run and versions produce the same bytes.
 
     Args:
-        run: the folder, with its `history.csv`.
-        card: of the weights; its metrics say what was measured on which split.
+        run: the folder, which contains `history.csv`.
+        card: of the weights; its metrics name the data set and the split.
         evaluation: of `module` on `test`.
-        trained_on: how many training images of each class there were; empty where that is not known.
-        module: on the device that `test` gives its batches on.
+        trained_on: the number of training images of each class; empty if unknown.
+        module: on the device of the batches of `test`.
         settings: the values of the recipe to show, by name; see `write_page`.
 
     Raises:
-        OutputError: something could not be drawn or written. No `report.md` is left then.
+        OutputError: a plot or file could not be made. Then no `report.md` is left.
     """
     page = run / "report.md"
     page.unlink(missing_ok=True)
     try:
-        worst = worst_confusions(evaluation.confusion, SHOWN)
+        worst = worst_confusions(evaluation.confusion, CONFUSIONS)
         pairs = [(one.true, one.predicted) for one in worst]
         classes = len(card.classes)
-        mistakes = find_mistakes(module, test, card.preprocess, pairs, num_classes=classes, each=EACH)
+        mistakes = find_mistakes(module, test, card.preprocess, pairs, num_classes=classes, each=EXAMPLES)
         name, on = (one_line(text) for text in (f"{card.architecture} on {card.dataset}", _measured_on(card)))
         history = read_history(run / "history.csv")
         write_file(run / "curves.png", draw_curves(history, name), force=True)
@@ -65,10 +65,10 @@ def write_report(
         write_file(page, write_page(card, evaluation, worst, pictures, trained_on, history, settings).encode())
     except ZooError:
         raise
-    except Exception as error:  # matplotlib and an odd history raise errors of every kind
+    except Exception as error:  # matplotlib, and a damaged history, raise many types
         raise OutputError(
-            f"The report of the run could not be made: {type(error).__name__}: {error}",
-            f"The weights are whole; history.csv in {run} has the figures of each epoch.",
+            f"The report of the run could not be written: {type(error).__name__}: {error}",
+            f"The weights are saved. The metrics of each epoch are in {run / 'history.csv'}.",
         ) from error
     return page
 
@@ -97,13 +97,13 @@ def _ours(folder: Path) -> bool:
 
 
 def _png(image: Tensor) -> bytes:
-    """uint8 `[C, H, W]` as a PNG file of a size to look at, with pixels that stay square and sharp where enlarged."""
+    """Return uint8 `[C, H, W]` as a PNG file, enlarged by a whole factor if it is small, or shrunk if it is large."""
     pixels = image.permute(1, 2, 0).numpy()
     picture = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
-    times = SMALL // max(picture.size)
-    if times > 1:
-        picture = picture.resize((times * picture.width, times * picture.height), Image.Resampling.NEAREST)
-    picture.thumbnail((LARGE, LARGE))
+    factor = MIN_SIDE // max(picture.size)
+    if factor > 1:
+        picture = picture.resize((factor * picture.width, factor * picture.height), Image.Resampling.NEAREST)
+    picture.thumbnail((MAX_SIDE, MAX_SIDE))
     file = io.BytesIO()
     picture.save(file, format="PNG")
     return file.getvalue()

@@ -1,7 +1,7 @@
-"""The conformance kit: what a plugin author runs to know that a plugin keeps the contract.
+"""Conformance checks for plugins.
 
-Each check takes the name of an installed spec (or a registry and a name), and raises `AssertionError` with a
-sentence where the contract is not kept:
+Each check takes the name of an installed spec, and optionally a registry. It raises `AssertionError` if the plugin
+violates the contract:
 
     from zoo.testing import check_architecture, check_plugin
 

@@ -1,4 +1,4 @@
-"""Check an architecture: it builds as asked, gives logits, learns, and can be stored."""
+"""Check an architecture: build, forward, backward, save and load."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,13 +18,13 @@ CLASSES = 3
 
 
 def check_architecture(name: str, registry: Registry | None = None) -> None:
-    """Check the architecture `name`, at its own input size, with 3 classes and every channel count it takes.
+    """Check the architecture `name` at its own input size, with 3 classes and each number of channels it accepts.
 
     Raises:
-        AssertionError: it gives no float32 logits `[N, 3]`, an image's logits depend on its batch in evaluation
-            mode, a parameter gets no finite gradient, the same seed gives other weights, its parameter count is
-            not the one it declares, or it cannot be stored and loaded.
-        ZooError: it cannot be built at all.
+        AssertionError: the output is not float32 logits `[N, 3]`; the logits of an image depend on its batch in
+            evaluation mode; a parameter has no finite gradient; two builds with one seed differ; or the number of
+            parameters is not the declared one.
+        ZooError: it cannot be built, saved or loaded.
     """
     registry = registry or Registry(discover())
     entry = registry.find(Architecture, name)
@@ -33,7 +33,7 @@ def check_architecture(name: str, registry: Registry | None = None) -> None:
         module = build_model(entry, num_classes=CLASSES, in_channels=channels)
         again = build_model(entry, num_classes=CLASSES, in_channels=channels)
         for (key, one), other in zip(module.state_dict().items(), again.state_dict().values(), strict=True):
-            assert torch.equal(one, other), f"{name}: {key} differs between two builds of one seed"
+            assert torch.equal(one, other), f"{name}: {key} differs between two builds with the same seed"
         preprocess = default_preprocess(spec, InputOverrides(channels=channels))
         images = torch.randn(3, *preprocess.input_shape, generator=torch.Generator().manual_seed(0))
         _check_logits(name, module.eval(), images)
@@ -50,16 +50,16 @@ def check_architecture(name: str, registry: Registry | None = None) -> None:
     if spec.parameters is not None:
         own = build_model(entry, num_classes=spec.num_classes, in_channels=spec.input_shape[0])
         count = sum(parameter.numel() for parameter in own.parameters())
-        assert count == spec.parameters, f"{name} has {count:,} parameters and declares {spec.parameters:,}"
+        assert count == spec.parameters, f"{name} has {count:,} parameters, but declares {spec.parameters:,}"
 
 
 def _check_logits(name: str, module: nn.Module, images: torch.Tensor) -> None:
     with torch.inference_mode():
         logits, first = module(images), module(images[:1])
-    assert isinstance(logits, torch.Tensor), f"{name} gives a {type(logits).__name__}, not a tensor"
-    assert logits.dtype == torch.float32, f"{name} gives {logits.dtype}, not float32"
-    assert tuple(logits.shape) == (3, CLASSES), f"{name} gives {tuple(logits.shape)}, not {(3, CLASSES)}"
-    assert bool(torch.isfinite(logits).all()), f"{name} gives logits that are not finite"
+    assert isinstance(logits, torch.Tensor), f"{name} returns a {type(logits).__name__}, not a tensor"
+    assert logits.dtype == torch.float32, f"{name} returns {logits.dtype}, not float32"
+    assert tuple(logits.shape) == (3, CLASSES), f"{name} returns the shape {tuple(logits.shape)}, not {(3, CLASSES)}"
+    assert bool(torch.isfinite(logits).all()), f"{name} returns logits that are not finite"
     scale = float(logits.abs().max())
     assert torch.allclose(logits[:1], first, rtol=1e-3, atol=1e-3 * scale), (
         f"{name}: the logits of an image depend on the other images of its batch in evaluation mode"
@@ -70,7 +70,7 @@ def _check_gradients(name: str, module: nn.Module, images: torch.Tensor) -> None
     nn.functional.cross_entropy(module(images), torch.tensor([0, 1, 2])).backward()  # type: ignore[no-untyped-call]
     for key, parameter in module.named_parameters():
         if parameter.requires_grad:
-            assert parameter.grad is not None, f"{name}: the parameter {key} gets no gradient"
+            assert parameter.grad is not None, f"{name}: the parameter {key} has no gradient"
             assert bool(torch.isfinite(parameter.grad).all()), f"{name}: the gradient of {key} is not finite"
 
 

@@ -189,18 +189,18 @@ def carry_out(job: Job, run: Run | None, told: TrainCallbacks, group: ProcessGro
             if saver.saved is not None:
                 told.stopped(where)
             raise
-        events.picture(result.run / "confusion.png", result.epochs)
+        events.image(result.run / "confusion.png", result.epochs)
     return result
 
 
 def _store(job: Job, run: Run | None, where: Path, state: State, group: ProcessGroup) -> Result:
     """Measure the weights that the run came to on the test split, and put them where they belong."""
-    tensors, stored_as = as_stored(state.measured.state_dict() if state.best is None else state.best.tensors)
+    tensors, storage_dtype = as_stored(state.measured.state_dict() if state.best is None else state.best.tensors)
     module = job.model()
     module.load_state_dict(tensors)
     device = job.places.device
     final = evaluate_distributed(module.to(device), job.data.test, job.data, job.loss, device, group)
-    card = replace(job.card, metrics=final.metrics(job.data.name, "test"), stored_as=stored_as)
+    card = replace(job.card, metrics=final.metrics(job.data.name, "test"), storage_dtype=storage_dtype)
     if run is not None:
         card = save_weights(job.path, tensors, card, force=job.places.force or _is_there(job.path, tensors))
         trained_on = label_counts(job.plan.train, len(job.data.classes))

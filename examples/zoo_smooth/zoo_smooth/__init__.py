@@ -5,7 +5,7 @@ from zoo import Loss, hookimpl
 def zoo_specs():
     yield Loss(
         name="smooth_l1",
-        summary="Huber's loss between probabilities and one-hot targets",
+        summary="Smooth L1 loss between probabilities and one-hot targets",
         build="zoo_smooth.loss:SmoothL1",
         target="scores",
     )

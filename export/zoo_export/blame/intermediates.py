@@ -4,7 +4,6 @@ import copy
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,26 +14,12 @@ from torch.export import ExportedProgram
 from torch.fx import Interpreter, Node
 from torch.fx.node import map_aggregate
 
-from zoo_export.failures.source import user_line
+from zoo.contract.formats import Place
+from zoo_export.failures.user_code import user_line
 from zoo_export.parity.reference import EPS32, EVALUATIONS
 
 SAME = 1e-9  # of the largest value: two float64 runs of the same operations are closer than that
 FRAME = re.compile(r'File "([^"]+)", line (\d+)')
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a value is made.
-
-    Args:
-        value: its name in the graph.
-        module: the path of the module that makes it, such as `layer2.0.bn1`; empty for the model itself.
-        source: the line of the user's model, such as `torchvision/models/resnet.py:95`; empty where unknown.
-    """
-
-    value: str
-    module: str
-    source: str
 
 
 class Recorder(Interpreter):
@@ -62,9 +47,9 @@ class Recorder(Interpreter):
         """The values, in the order in which they are made; the first is the images themselves."""
         self.values = {}
         specs = self.program.graph_signature.input_specs
-        given = [images.clone() if spec.target is None else self.weights[spec.target] for spec in specs]
+        inputs = [images.clone() if spec.target is None else self.weights[spec.target] for spec in specs]
         with torch.no_grad():
-            self.run(*(self._cast(value.clone() if isinstance(value, Tensor) else value) for value in given))
+            self.run(*(self._cast(value.clone() if isinstance(value, Tensor) else value) for value in inputs))
         return self.values
 
     def run_node(self, n: Node) -> Any:
@@ -127,16 +112,16 @@ def first_wrong_call(program: ExportedProgram, module: nn.Module, images: Tensor
             groups.setdefault((path, path + "".join(key.rpartition("@")[1:] if "@" in key else ())), []).append(index)
     events: list[tuple[float, int, Place, Tensor, list[int]]] = []
     for (path, call), indices in groups.items():
-        given, made = calls.get(call, (None, None))
+        received, made = calls.get(call, (None, None))
         depth, last = -len(path.split(".")) if path else 0, nodes[indices[-1]]
         used = [arg for index in indices for arg in nodes[index].all_input_nodes if arg.name in values]
         feeding = [arg for arg in used if position[arg] < indices[0]]
-        if given is not None and feeding:
+        if received is not None and feeding:
             where = place(max(feeding, key=lambda node: position[node]))
-            among = [position[node] for node in feeding if values[node.name].shape == given.shape]
+            among = [position[node] for node in feeding if values[node.name].shape == received.shape]
             if not among or written.intersection(feeding):
                 among = list(range(indices[0]))
-            events.append((indices[0] - 0.5, depth, where, given, among))
+            events.append((indices[0] - 0.5, depth, where, received, among))
         if made is not None:
             own, inside = [nodes[index] for index in indices], set(indices)
             handed_on = any(position.get(user) not in inside for node in own for user in node.users)
@@ -176,24 +161,24 @@ def _stack(node: Node) -> Iterator[tuple[str, tuple[str, Any]]]:
 def _calls(module: nn.Module, images: Tensor) -> dict[str, tuple[Tensor | None, Tensor | None]]:
     """What every module call is given and gives in eager mode, float64; the second call of `a` is `a@1`."""
     double = copy.deepcopy(module).double()
-    found: dict[str, tuple[Tensor | None, Tensor | None]] = {}
+    calls: dict[str, tuple[Tensor | None, Tensor | None]] = {}
     inputs: dict[str, list[Tensor | None]] = {}
     counts: Counter[str] = Counter()
 
-    def before(path: str, given: tuple[Any, ...]) -> None:
-        inputs.setdefault(path, []).append(_kept(given[0] if given else None))
+    def before(path: str, arguments: tuple[Any, ...]) -> None:
+        inputs.setdefault(path, []).append(_kept(arguments[0] if arguments else None))
 
     def after(path: str, output: Any) -> None:
         call = f"{path}@{counts[path]}" if counts[path] else path
         counts[path] += 1
-        found[call] = (inputs[path].pop(), _kept(output))
+        calls[call] = (inputs[path].pop(), _kept(output))
 
     for path, layer in double.named_modules():
-        layer.register_forward_pre_hook(lambda _, given, path=path: before(path, given))
-        layer.register_forward_hook(lambda _, given, output, path=path: after(path, output))
+        layer.register_forward_pre_hook(lambda _, arguments, path=path: before(path, arguments))
+        layer.register_forward_hook(lambda _, arguments, output, path=path: after(path, output))
     with torch.no_grad():
         double(images.double())
-    return found
+    return calls
 
 
 def _kept(value: Any) -> Tensor | None:

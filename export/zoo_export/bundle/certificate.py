@@ -1,16 +1,17 @@
 """The certificate: what was exported from what, what it was compared with and how, and what came out."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from zoo.contract.specs import ExportFormat
+from zoo.contract.formats import ExportFormat, Paths
+from zoo.contract.precisions import PrecisionRules
 from zoo.models.load import Model
 from zoo.registry.registry import Entry, Registry
 from zoo_export.bundle.provenance import architecture_of, environment, plugin_of, sha256, weights_of
 from zoo_export.parity.check import Check, covered
 from zoo_export.parity.evidence import Evidence
-from zoo_export.parity.judge import TOLERANCE_FACTOR, Comparison
+from zoo_export.parity.judge import Comparison, unit_of
+from zoo_export.precisions.fp32 import FP32
 from zoo_export.probes import probe_recipe as recipe
 from zoo_export.probes import probe_weights
 
@@ -21,19 +22,20 @@ def build_certificate(
     evidence: Evidence,
     artifacts: Mapping[str, Any],
     proof: Mapping[str, Sequence[Comparison]],
+    rules: PrecisionRules = FP32,
 ) -> dict[str, Any]:
     """Plain data for the manifest.
 
     Args:
         artifacts: format name to what `describe_artifact` gives.
-        proof: for half artifacts, format name to what was judged in float32 first.
+        proof: format name to what was judged in float32 first, if the precision asks for that.
+        rules: of the artifacts' precision.
     """
-    arithmetic = "float32" if evidence.half is None else "float16"
     certificate = {
         "verdict": evidence.verdict,
         "truth": "the untouched model, evaluated in float64",
-        "rounding_error": f"largest deviation from truth of {arithmetic} evaluations that differ in rounding alone",
-        "k": TOLERANCE_FACTOR,
+        "rounding_error": rules.definition,
+        "k": rules.tolerance,
         "override": None if evidence.override is None else evidence.override.to_dict(),
         "weights": weights_of(model),
         "architecture": architecture_of(registry, model.card),
@@ -41,13 +43,13 @@ def build_certificate(
         "real_images": evidence.real.whence,
         "seed": recipe.SEED,
         "made_of": recipe.HOW,
-        "probes": [_probe(model, evidence, index) for index in range(len(evidence.probes))],
+        "probes": [_probe(model, evidence, index, rules) for index in range(len(evidence.probes))],
         "coverage": _coverage(evidence.checks) if evidence.checks else None,
         "artifacts": dict(artifacts),
     }
-    if evidence.half is not None:
+    if evidence.published is not None:
         certificate["float32"] = {
-            "what": "the same operators in float32, judged first and not kept; the coverage is theirs",
+            "what": "the same model in float32, judged first and not kept; the coverage is that of this check",
             "probes": [
                 {"name": told.probe.name, "rounding_error": told.rounding_error}
                 for told in evidence.checks[0].references
@@ -58,23 +60,18 @@ def build_certificate(
 
 
 def describe_artifact(
-    entry: Entry[ExportFormat], path: Path, verdict: str, comparisons: Sequence[Comparison]
+    entry: Entry[ExportFormat], paths: Paths, verdict: str, comparisons: Sequence[Comparison]
 ) -> dict[str, Any]:
-    """One artifact: its verdict, its hashes (tensors may lie in a second file), its plugin, what was compared."""
+    """One artifact: its verdict, the hashes of its files, its plugin, what was compared."""
     return {
         "verdict": verdict,
-        "sha256": {part.name: sha256(part) for part in parts(path)},
+        "sha256": {path.name: sha256(path) for path in paths.existing},
         "format": plugin_of(entry),
         "comparisons": [comparison.to_dict() for comparison in comparisons],
     }
 
 
-def parts(path: Path) -> list[Path]:
-    """The files of an artifact: itself, and what its format wrote beside it under its name and a further suffix."""
-    return sorted(file for file in path.parent.iterdir() if file == path or file.name.startswith(f"{path.name}."))
-
-
-def _probe(model: Model, evidence: Evidence, index: int) -> dict[str, Any]:
+def _probe(model: Model, evidence: Evidence, index: int, rules: PrecisionRules) -> dict[str, Any]:
     probe = evidence.probes[index]
     told = {
         "name": probe.name,
@@ -85,15 +82,12 @@ def _probe(model: Model, evidence: Evidence, index: int) -> dict[str, Any]:
     if evidence.own is None:
         return told
     reference = evidence.own.references[index]
-    told |= {
-        "peak": reference.peak,
-        "rounding_error": reference.rounding_error,
-        "tolerance": TOLERANCE_FACTOR * reference.rounding_error,
-    }
+    unit = unit_of(reference, rules)
+    told |= {"peak": reference.peak, "rounding_error": unit, "tolerance": rules.tolerance * unit}
     elsewhere = {
-        setting.provider: found[index].rounding_error
+        setting.label: found[index].rounding_error
         for setting, found in evidence.own.elsewhere.items()
-        if setting.provider != "cpu"
+        if setting.device != "cpu"
     }
     return {**told, "rounding_errors": elsewhere} if elsewhere else told
 

@@ -52,13 +52,13 @@ def stored_at(references: Sequence[Reference], certificate: Mapping[str, Any], s
     Raises:
         ExportError: it has none, as the export was not judged there.
     """
-    if setting.provider == "cpu":
+    if setting.device == "cpu":
         return list(references)
     try:
-        rounding_errors = [float(probe["rounding_errors"][setting.provider]) for probe in certificate["probes"]]
+        rounding_errors = [float(probe["rounding_errors"][setting.label]) for probe in certificate["probes"]]
     except (KeyError, TypeError, ValueError):
         raise ExportError(
-            f"The certificate does not say what PyTorch's own rounding error on {setting.provider} is.",
+            f"The certificate does not say what PyTorch's own rounding error on {setting.label} is.",
             "Say --strict too, which measures it with the weights, or export with that --provider.",
         ) from None
     return [

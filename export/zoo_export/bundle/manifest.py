@@ -1,27 +1,31 @@
 """The manifest: everything that a deployer needs to know of an export folder, and what proves it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import zoo_runtime
+from zoo.contract.formats import Capture
 from zoo.files.environment import PACKAGES, versions
 from zoo_export.bundle.provenance import sha256
-from zoo_export.capture import BATCH, INPUT, OUTPUT, Capture
+from zoo_export.capture import BATCH, INPUT, OUTPUT
 
 FORMAT = 1
 NAME = "manifest.json"
 
 
 def build_manifest(
-    capture: Capture, precision: str, artifacts: Mapping[str, str], certificate: Mapping[str, Any]
+    capture: Capture,
+    artifacts: Mapping[str, str],
+    certificate: Mapping[str, Any],
+    packages: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The manifest without `files` and `digest`, which `write_manifest` adds.
 
     Args:
-        precision: of the artifacts' weights and arithmetic, `float32` or `float16`.
-        artifacts: format name to file name.
+        artifacts: format name to the name of its main file.
+        packages: that the formats need, whose versions are recorded.
     """
     card = capture.card
     return {
@@ -33,9 +37,9 @@ def build_manifest(
         "output": {"name": OUTPUT, "dtype": "float32", "shape": [BATCH, len(card.classes)]},
         "preprocess": card.preprocess.to_dict(),
         "labels": list(card.classes),
-        "precision": precision,
+        "precision": capture.precision,
         "artifacts": dict(artifacts),
-        "versions": {**versions(PACKAGES), "onnxruntime": _onnxruntime()},
+        "versions": versions((*PACKAGES, *packages)),
         "certificate": dict(certificate),
     }
 
@@ -47,9 +51,3 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     manifest["digest"] = zoo_runtime.manifest_digest(manifest)
     text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / NAME).write_text(text + "\n", encoding="utf-8")
-
-
-def _onnxruntime() -> str:
-    import onnxruntime
-
-    return str(onnxruntime.__version__)

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zoo.contract.precisions import PrecisionRules
 from zoo_export.parity.coverage import ENOUGH
 from zoo_export.parity.judge import Comparison
 from zoo_export.parity.verdict import OVERRIDDEN, UNVERIFIED
+from zoo_export.precisions.fp32 import FP32
 
 OVERRIDE = """> **OVERRIDDEN.** zoo's own tolerance was replaced by {atol:g} + {rtol:g} · |truth| for each logit.
 > By that (`--atol`, `--rtol`), and not by zoo's rule, these artifacts agree with the model. What they came to in units
@@ -24,16 +26,14 @@ Logits of {classes} classes from images of {shape}. Exported by zoo {version}.
 """
 PROOF = """
 Every artifact here was run on {n} images in {probes} batches before this folder was published, and compared with
-the model in float64. The error is given in units of PyTorch's own {precision} rounding error on the same images; zoo's
-own tolerance is {k:g}.
+the model in float64. An error of 1 is: {definition}. The default tolerance is {k:g}.{statement}
 
-| artifact | verdict | worst error | of zoo's own tolerance |
+| artifact | verdict | worst error | of the default tolerance |
 | --- | --- | --- | --- |
 {rows}
 
 ## Prove it again, here
 
-    python zoo_runtime.py --verify     # needs numpy and onnxruntime
     zoo verify .                       # needs zoo
 """
 NO_PROOF = """
@@ -49,39 +49,19 @@ and normalised per channel with mean {mean} and standard deviation {std}. `logit
 the order of `labels` in `manifest.json`.
 """
 
-ONNX = """
-## Python, with numpy, onnxruntime and Pillow
 
-    python zoo_runtime.py IMAGE...
+def readme(
+    manifest: Mapping[str, Any],
+    comparisons: Mapping[str, Sequence[Comparison]],
+    sections: Sequence[str],
+    rules: PrecisionRules = FP32,
+) -> str:
+    """The text for what `manifest` describes.
 
-    from zoo_runtime import Model
-    model = Model(".")
-    model.predict("image.png", top=5)
-    logits = model.run(batch)
-
-## Anything that runs ONNX
-
-`model.onnx` is opset 18, and carries labels and preprocessing in its metadata as `zoo.labels` and `zoo.preprocess`.
-"""
-
-TORCHSCRIPT = """
-## C++ or Python, with libtorch
-
-    torch::jit::load("model.torchscript")
-    torch.jit.load("model.torchscript")
-"""
-
-PT2 = """
-## Python, with PyTorch
-
-    torch.export.load("model.pt2").module()
-"""
-
-PARTS = {"onnx": ONNX, "torchscript": TORCHSCRIPT, "pt2": PT2}
-
-
-def readme(manifest: Mapping[str, Any], comparisons: Mapping[str, Sequence[Comparison]]) -> str:
-    """The text for what `manifest` describes."""
+    Args:
+        sections: of the formats, in Markdown: how to run each artifact.
+        rules: of the artifacts' precision.
+    """
     preprocess = manifest["preprocess"]
     height, width = preprocess["size"]
     channels = len(preprocess["mean"])
@@ -93,7 +73,7 @@ def readme(manifest: Mapping[str, Any], comparisons: Mapping[str, Sequence[Compa
         shape=f"{channels}×{height}×{width}",
         version=manifest["versions"].get("zoo-kit", ""),
     )
-    text += NO_PROOF if manifest["verdict"] == UNVERIFIED else _proof(manifest, comparisons)
+    text += NO_PROOF if manifest["verdict"] == UNVERIFIED else _proof(manifest, comparisons, rules)
     text += FORM.format(
         classes=len(manifest["labels"]),
         input=f"[{', '.join(str(size) for size in manifest['input']['shape'])}]",
@@ -102,7 +82,7 @@ def readme(manifest: Mapping[str, Any], comparisons: Mapping[str, Sequence[Compa
         mean=list(preprocess["mean"]),
         std=list(preprocess["std"]),
     )
-    return text + "".join(part for name, part in PARTS.items() if name in manifest["artifacts"])
+    return text + "".join(f"\n{section.strip()}\n" for section in sections)
 
 
 def _warning(manifest: Mapping[str, Any]) -> str:
@@ -116,17 +96,18 @@ def _warning(manifest: Mapping[str, Any]) -> str:
     return OVERRIDE.format(**manifest["certificate"]["override"], inconclusive=inconclusive)
 
 
-def _proof(manifest: Mapping[str, Any], comparisons: Mapping[str, Sequence[Comparison]]) -> str:
+def _proof(manifest: Mapping[str, Any], comparisons: Mapping[str, Sequence[Comparison]], rules: PrecisionRules) -> str:
     certificate = manifest["certificate"]
-    worst = {name: max(comparison.ratio for comparison in found) for name, found in comparisons.items()}
+    worst = {name: max(each.ratio for each in compared) for name, compared in comparisons.items()}
     return PROOF.format(
         n=sum(probe["n"] for probe in certificate["probes"]),
         probes=len(certificate["probes"]),
-        k=certificate["k"],
-        precision=manifest["precision"],
+        k=rules.tolerance,
+        definition=rules.definition,
+        statement=f" {rules.statement}" if rules.statement else "",
         rows="\n".join(
             f"| `{manifest['artifacts'][name]}` | {manifest['verdict']} | {ratio:.2f} | "
-            f"{100 * ratio / certificate['k']:.1f} % |"
+            f"{100 * ratio / rules.tolerance:.1f} % |"
             for name, ratio in worst.items()
         ),
     )

@@ -10,21 +10,26 @@ from zoo.cli.output import print_fields, print_json
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
+    from zoo.contract.formats import ExportFormat
+    from zoo.registry.registry import Entry, Registry
 
 
 @click.command("doctor", short_help="Show what is here and works")
 @json_option
 @click.pass_obj
 def command(lazy: "Lazy", as_json: bool) -> None:
-    """Show versions, devices, the onnxruntime providers that really load, folders and broken plugins."""
-    from zoo.files.environment import versions
+    """Show versions, PyTorch's devices, the devices that each format really runs on, folders and broken plugins."""
+    from zoo.contract.formats import ExportFormat
+    from zoo.files.environment import PACKAGES, versions
     from zoo.files.folders import data_root, weights_files, weights_folders
     from zoo.models.devices import available
 
+    formats = lazy.registry.entries(ExportFormat)
+    needed = [package for entry in formats for package in entry.spec.requires]
     report: dict[str, Any] = {
-        "versions": versions(),
+        "versions": versions((*PACKAGES, *needed)),
         "devices": {name: _device(name) for name in available()},
-        "onnxruntime": _providers(),
+        "formats": {entry.qualified: _runs_on(lazy.registry, entry) for entry in formats},
         "folders": {
             "data": _folder(data_root()),
             **{f"weights {index}": _folder(path) for index, path in enumerate(weights_folders(), 1)},
@@ -38,7 +43,7 @@ def command(lazy: "Lazy", as_json: bool) -> None:
     for title, content in report.items():
         click.echo(f"{title.replace('_', ' ')}:")
         if isinstance(content, dict):
-            print_fields({f"  {name}": value for name, value in content.items()})
+            print_fields({f"  {name}": value for name, value in _flat(content).items()})
         else:
             click.echo(f"  {' '.join(content)}")
 
@@ -53,16 +58,25 @@ def _device(name: str) -> str:
     return platform.machine() + (f", {torch.get_num_threads()} threads" if name == "cpu" else "")
 
 
-def _providers() -> dict[str, str]:
-    """Provider name to `works`, or to why not: onnxruntime itself falls back to another silently."""
-    import onnxruntime
+def _runs_on(registry: "Registry", entry: "Entry[ExportFormat]") -> dict[str, str]:
+    """Device name to `works`, or to why the format does not run there."""
+    from zoo.contract.errors import ZooError
+    from zoo.contract.formats import ExportFormat
+    from zoo_export.devices import devices_of
 
-    from zoo_export.formats.onnx.providers import why_not
+    try:
+        registry.find(ExportFormat, registry.short_name(entry))
+        return {name: check() or "works" for name, check in devices_of(entry).items()}
+    except ZooError as error:
+        return {"cpu": error.cause}
 
-    found = {"version": onnxruntime.__version__}
-    for name in onnxruntime.get_available_providers():
-        found[name] = why_not(name) or "works"
-    return found
+
+def _flat(content: dict[str, Any]) -> dict[str, Any]:
+    """Nested fields by their path, such as `zoo-kit:pt2 on cpu`."""
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        flat |= {f"{name} on {key}": text for key, text in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def _folder(path: Path) -> str:

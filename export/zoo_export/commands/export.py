@@ -16,9 +16,10 @@ from zoo.cli.options import (
     param_option,
 )
 from zoo.cli.output import print_json
-from zoo.cli.progress import progress
+from zoo.cli.progress import Progress, progress
+from zoo.contract.callback import Callback
 from zoo_export.commands.messages import inconclusive_warning, print_failure, warning
-from zoo_export.commands.provider import named_providers, provider_option
+from zoo_export.commands.provider import provider_option
 from zoo_export.parity.verdict import OVERRIDDEN, PASS, UNVERIFIED
 
 if TYPE_CHECKING:
@@ -26,10 +27,15 @@ if TYPE_CHECKING:
     from zoo_export.parity.judge import Comparison
 
 
-HALF = (
-    "Both are proven: these artifacts within half precision's own rounding error, which hides small damage, and the "
-    "same graphs in float32 within that of float32, which does not."
-)
+class Lines(Callback):
+    """Shows each stage as a line."""
+
+    def __init__(self, show: Progress) -> None:
+        self.show = show
+
+    def on_message(self, text: str, *, warning: bool = False) -> None:
+        """Show the line, indented."""
+        self.show.line(f"  {text}")
 
 
 @click.command("export", short_help="Export a model and prove it")
@@ -38,9 +44,8 @@ HALF = (
     "--format",
     "-f",
     "formats",
-    default="onnx,torchscript",
-    show_default=True,
-    help="Comma-separated; see `zoo list formats`.",
+    default="",
+    help="Comma-separated; see `zoo list formats`.  [default: those marked so there]",
 )
 @click.option(
     "--output",
@@ -65,10 +70,9 @@ HALF = (
 @param_option
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16"]),
     default="fp32",
     show_default=True,
-    help="Of weights and arithmetic; images and logits stay float32.",
+    help="Of weights and arithmetic, such as fp16; see `zoo list precisions`. Images and logits stay float32.",
 )
 @click.option("--dynamic-size", is_flag=True, help="Height and width of images are dynamic too.")
 @provider_option
@@ -104,21 +108,27 @@ def command(
     --atol and --rtol replace that judgement, and --no-verify leaves it out; the export then says so for good.
     """
     from zoo.contract.errors import DifferenceError, UsageError
+    from zoo.contract.formats import ExportFormat
     from zoo.contract.names import bare_name
-    from zoo.contract.specs import ExportFormat
+    from zoo.contract.precisions import Precision
     from zoo.files.atomic import refuse_existing
     from zoo.files.folders import SUFFIX, is_weights
     from zoo.files.folders import data_root as root
     from zoo.models.load import open_model
+    from zoo_export.artifacts import default_formats
+    from zoo_export.devices import check_devices, parse_devices
     from zoo_export.parity.override import Override
 
     names = list(dict.fromkeys(name.strip() for name in formats.split(",") if name.strip()))
-    if not names:
-        raise UsageError("No format is named.", "Say --format onnx, or --format onnx,torchscript.")
+    names = names or default_formats(lazy.registry)
+    if (formats and formats.strip(" ,") == "") or not names:
+        raise UsageError("--format names no format.", "See `zoo list formats`.")
     entries = [lazy.registry.find(ExportFormat, name) for name in names]
+    lazy.registry.find(Precision, precision)
     bare = Path(model).name.removesuffix(SUFFIX) if is_weights(model) else bare_name(model)
-    providers = named_providers(provider)
-    if no_verify and (atol is not None or rtol is not None or save_failure is not None or providers != ("cpu",)):
+    devices = parse_devices(provider)
+    check_devices(entries, devices)
+    if no_verify and (atol is not None or rtol is not None or save_failure is not None or devices != ("cpu",)):
         raise UsageError(
             "--no-verify compares nothing, so that --atol, --rtol, --save-failure and --provider mean nothing.",
             "Leave out either --no-verify or these.",
@@ -130,6 +140,7 @@ def command(
 
     from zoo_export.options import ExportOptions
     from zoo_export.pipeline import export_model
+    from zoo_export.precisions.in_use import find_precision
     from zoo_export.probes.sizes import smallest_size
 
     terms = ExportOptions(
@@ -137,8 +148,8 @@ def command(
         override=override,
         save=save_failure,
         force=force,
-        providers=providers,
-        precision={"fp32": "float32", "fp16": "float16"}[precision],
+        devices=devices,
+        precision=precision,
         smallest=smallest_size(lazy.registry, opened.card) if dynamic_size else None,
     )
     with progress() as show:
@@ -157,8 +168,8 @@ def command(
                 target,
                 root(data_root),
                 force=force,
-                terms=terms,
-                on_stage=lambda text: show.line(f"  {text}"),
+                options=terms,
+                callback=Lines(show),
             )
         except DifferenceError as error:
             if as_json:
@@ -193,8 +204,9 @@ def command(
         return
     for name, found in exported.comparisons.items():
         click.echo(f"{exported.path / exported.manifest['artifacts'][name]}: {verdict(found, judged)}")
-    if "float32" in certificate:
-        click.echo(HALF)
+    statement = find_precision(lazy.registry, precision).rules.statement
+    if statement and "float32" in certificate:
+        click.echo(statement)
     if certificate["coverage"] is not None:
         click.echo(noticed(certificate["coverage"]))
     for text in (warned, inconclusive):

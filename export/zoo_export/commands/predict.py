@@ -1,7 +1,7 @@
 """`zoo predict`: classify images."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,16 +45,16 @@ def command(lazy: "Lazy", model: str, images: tuple[Path, ...], top: int, as_jso
 
 
 def _folder(lazy: "Lazy", folder: Path) -> "Classify":
-    """With onnxruntime alone where the folder holds ONNX, so that torch need not be loaded."""
+    """Through `zoo_runtime` where it can run the folder, so that torch need not be loaded."""
     import zoo_runtime
     from zoo_export.bundle.folder import explained, read_folder
 
     manifest = read_folder(folder)
     if warned := warning(manifest["verdict"], manifest["certificate"]["override"]):
         click.echo(f"warning: {warned}", err=True)
-    if "onnx" in manifest["artifacts"]:
+    if zoo_runtime.FORMAT in manifest["artifacts"]:
         with explained(folder), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it is said above
+            warnings.simplefilter("ignore")  # shown above
             model = zoo_runtime.Model(folder)
 
         def classify(path: Path, top: int) -> "list[Prediction]":
@@ -66,14 +66,14 @@ def _folder(lazy: "Lazy", folder: Path) -> "Classify":
 
 
 def _by_runner(lazy: "Lazy", folder: Path, manifest: dict[str, Any]) -> "Classify":
+    from zoo.contract.formats import ExportFormat
     from zoo.contract.preprocess import Preprocess
-    from zoo.contract.specs import ExportFormat
+    from zoo_export.artifacts import artifact_paths
     from zoo_export.runners import load_runner
 
     name, file = next(iter(manifest["artifacts"].items()))
     entry = lazy.registry.find(ExportFormat, manifest.get("formats", {}).get(name, name))
-    loaded = load_runner(entry, folder / file)
-    run = next(iter(loaded.values())) if isinstance(loaded, Mapping) else loaded
+    run = next(iter(load_runner(entry, artifact_paths(entry, folder / file)).values()))
     return _ranked(run, Preprocess.from_dict(manifest["preprocess"]), manifest["labels"])
 
 

@@ -8,7 +8,7 @@ import click
 from zoo.cli.options import data_root_option, json_option
 from zoo.cli.output import print_json
 from zoo_export.commands.messages import inconclusive_warning, print_failure, warning
-from zoo_export.commands.provider import named_providers, provider_option
+from zoo_export.commands.provider import provider_option
 from zoo_export.parity.verdict import PASS
 
 if TYPE_CHECKING:
@@ -38,14 +38,15 @@ def command(
 ) -> None:
     """Check every file of the folder EXPORT, and run its artifacts on the golden vectors.
 
-    EXPORT may also be a single file, of whatever origin: `zoo verify model.onnx --against MODEL`. Exits with 3 where a
+    EXPORT may also be a single file, of whatever origin: `zoo verify FILE --against MODEL`. Exits with 3 where a
     file was changed or an artifact does not compute what the model computes.
     """
     from zoo.contract.errors import DifferenceError, UsageError
     from zoo_export.commands.export import noticed, verdict
+    from zoo_export.devices import parse_devices
     from zoo_export.verify import verify_folder
 
-    providers = named_providers(provider)
+    devices = parse_devices(provider)
     if export.is_file():
         from zoo.files import folders
         from zoo_export.against import verify_file
@@ -56,7 +57,7 @@ def command(
                 "Say --against MODEL; --strict and --format are for folders.",
             )
         try:
-            found, seen = verify_file(lazy.registry, export, against, folders.data_root(data_root), providers)
+            found, seen = verify_file(lazy.registry, export, against, folders.data_root(data_root), devices)
         except DifferenceError as error:
             if as_json:
                 print_failure(error)
@@ -72,7 +73,7 @@ def command(
         raise UsageError("--against goes with --strict or with a single file.", "Say --strict too.")
     names = [name.strip() for name in formats.split(",") if name.strip()]
     try:
-        verified = verify_folder(lazy.registry, export, names, strict=strict, against=against, providers=providers)
+        verified = verify_folder(lazy.registry, export, names, strict=strict, against=against, devices=devices)
     except DifferenceError as error:
         if as_json:
             print_failure(error)

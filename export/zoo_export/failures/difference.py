@@ -4,50 +4,55 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.contract.errors import DifferenceError
+from zoo.contract.precisions import PrecisionRules
 from zoo_export.parity.check import PROBE
 from zoo_export.parity.coverage import Coverage
-from zoo_export.parity.judge import TOLERANCE_FACTOR, Comparison
+from zoo_export.parity.judge import Comparison
 from zoo_export.parity.override import Override
 from zoo_export.parity.verdict import FAIL, INCONCLUSIVE, NOT_VERIFIED, UNVERIFIED
+from zoo_export.precisions.fp32 import FP32
 
 
-def worst(found: Sequence[Comparison]) -> Comparison:
+def worst(comparisons: Sequence[Comparison]) -> Comparison:
     """The comparison that fails by most, or passes by least."""
-    return max(found, key=lambda comparison: comparison.severity)
+    return max(comparisons, key=lambda comparison: comparison.severity)
 
 
 def difference(
-    name: str, artifact: str, found: Sequence[Comparison], blamed: str = "", override: Override | None = None
+    name: str,
+    artifact: str,
+    comparisons: Sequence[Comparison],
+    blamed: str = "",
+    override: Override | None = None,
+    rules: PrecisionRules = FP32,
 ) -> DifferenceError:
     """The error for an artifact that does not compute what the model `name` computes; `blamed` says why, if known."""
-    failed = worst(found)
+    failed = worst(comparisons)
     under = " with ".join(
         text for text in ("", failed.runner, failed.weights if failed.weights.startswith(PROBE) else "") if text
     )
     at = f"on the probe {failed.probe}{f' ({under})' if under else ''}"
+    image, index = failed.where or (0, 0)
     if failed.reason:
         what = f"{at} {failed.reason}"
-    else:
-        image, index = failed.where or (0, 0)
-        allowed = f"{TOLERANCE_FACTOR:g} are allowed"
-        if override is not None and failed.excess is not None:
-            allowed = (
-                f"{override} allows {failed.tolerance:.3g}, and the logit that exceeds that most is off by "
-                f"{failed.tolerance + failed.excess:.3g}"
-            )
+    elif override is not None and failed.excess is not None:
         what = (
-            f"{at} it is off by {failed.error:.3g}, {failed.ratio:,.0f} times PyTorch's own "
-            f"rounding error where {allowed}, worst at image {image}, class {index}"
+            f"{at} logit {index} of image {image} is off by {failed.tolerance + failed.excess:.3g}, and {override} "
+            f"allows {failed.tolerance:.3g} there"
         )
+    else:
+        what = f"{at} the error is {rules.describe(failed.ratio)}, where {rules.tolerance:g} is allowed"
+        if failed.where is not None:
+            what += f"; worst at image {image}, class {index}, which is off by {failed.error:.3g}"
     return DifferenceError(
         f"{artifact} does not compute what {name} computes (verdict {FAIL}): {what}.{f' {blamed}' if blamed else ''}",
-        "It must not be used; what was there before is as it was.",
+        "Do not use it. Nothing was published; what was there before is unchanged.",
         {
             "verdict": FAIL,
             "model": name,
             "artifact": Path(artifact).name,
             "override": override and override.to_dict(),
-            "probes": [comparison.to_dict() for comparison in found],
+            "probes": [comparison.to_dict() for comparison in comparisons],
             "blame": blamed,
         },
     )

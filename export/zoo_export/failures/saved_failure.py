@@ -2,23 +2,24 @@
 
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from zoo.contract.errors import OutputError
-from zoo.contract.specs import ExportFormat
+from zoo.contract.formats import Backend, ExportFormat, Paths, Snippet
 from zoo.files.atomic import new_folder, refuse_existing, refuse_unwritable
+from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
-from zoo_export.bundle.certificate import parts
 from zoo_export.parity.judge import Comparison
 from zoo_export.parity.override import Override
 from zoo_export.parity.reference import Reference
+from zoo_export.precisions.fp32 import RoundingRules
+from zoo_export.precisions.in_use import PrecisionInUse
 
 NAME = "repro.py"
-SCRIPT = """# Runs the artifact on the input that it failed on; exits with 3 where it still differs.
+SCRIPT = """# Runs the artifact on the input that it failed on; exits with 3 if it still differs.
 import sys
 from pathlib import Path
 
@@ -28,20 +29,25 @@ import numpy as np
 here = Path(__file__).parent
 images, truth = np.load(here / "input.npy"), np.load(here / "expected.npy")
 {setup}try:
-    given = np.asarray({run})
+    logits = np.asarray({run})
 except Exception as error:
     sys.exit(print(f"it raised {{type(error).__name__}}: {{error}}") or 3)
-if given.dtype != np.float32 or given.shape != truth.shape:
-    sys.exit(print(f"it gave {{given.dtype}} {{given.shape}}, not float32 {{truth.shape}}") or 3)
-off, allowed = np.abs(given.astype(np.float64) - truth), {atol!r} + {rtol!r} * np.abs(truth)
-print(f"largest difference {{off.max():.6g}} (PyTorch's own rounding: {rounding_error:.6g}), allowed {{allowed.max():.6g}}")
+if logits.dtype != np.float32 or logits.shape != truth.shape:
+    sys.exit(print(f"it returned {{logits.dtype}} {{logits.shape}}, not float32 {{truth.shape}}") or 3)
+{check}"""
+BY_DIFFERENCE = """off, allowed = np.abs(logits.astype(np.float64) - truth), {atol!r} + {rtol!r} * np.abs(truth)
+print(f"largest difference {{off.max():.6g}}, allowed {{allowed.max():.6g}}, PyTorch's rounding {rounding_error:.6g}")
 sys.exit(0 if (off <= allowed).all() else 3)
+"""
+BY_RULES = """measured = {rules}.measure(logits, truth, {rounding_error!r})
+print(f"error {{measured.error / measured.unit:.6g}}, allowed {{{rules}.tolerance:g}}; 1 is {{{rules}.definition}}")
+sys.exit(0 if measured.error <= {rules}.tolerance * measured.unit else 3)
 """
 README = """# {artifact} does not compute what {name} computes
 
 - Verdict: fail, on the probe {probe} ({n} images{under}){reason}.
-- Rounding error {rounding_error:.6g} (PyTorch's own rounding error), tolerance {tolerance:.6g}, error {error:.6g}.
-{blamed}- `input.npy` float32 `[N, C, H, W]` is the probe, `expected.npy` float64 `[N, K]` is the truth{given}.
+- {rule}
+{blamed}- `input.npy` float32 `[N, C, H, W]` is the probe, `expected.npy` float64 `[N, K]` is the truth{output}.
 
 `python {script}` runs the artifact on the input with {needs}, prints the difference, and exits with 3 if there is one.
 """
@@ -53,20 +59,29 @@ class Failure:
 
     Args:
         model: its name.
-        path: of the artifact; what its format wrote beside it is part of it.
+        paths: of the artifact.
         comparison: the one that failed by most.
         output: what was judged, an array or an error.
+        precision: of the artifact.
+        backend: that it was run on.
         blamed: what is to blame, if that is known.
     """
 
     model: str
     entry: Entry[ExportFormat]
-    path: Path
+    paths: Paths
     comparison: Comparison
     output: object
     reference: Reference
     override: Override | None
+    precision: PrecisionInUse
+    backend: Backend
     blamed: str
+
+    @property
+    def by_difference(self) -> bool:
+        """Whether logits are compared by their difference, which needs nothing but numpy."""
+        return self.override is not None or isinstance(self.precision.rules, RoundingRules)
 
 
 def refuse_place(place: Path, force: bool, output: Path) -> None:
@@ -96,8 +111,8 @@ def save_failure(place: Path, failure: Failure, *, force: bool = False) -> None:
         np.save(folder / "expected.npy", failure.reference.truth, allow_pickle=False)
         if isinstance(failure.output, np.ndarray) and not failure.output.dtype.hasobject:
             np.save(folder / "given.npy", failure.output, allow_pickle=False)
-        for part in parts(failure.path):
-            shutil.copyfile(part, folder / part.name)
+        for path in failure.paths.existing:
+            shutil.copyfile(path, folder / path.name)
         script, needs = _script(failure)
         (folder / NAME).write_text(script, encoding="utf-8")
         (folder / "README.md").write_text(_readme(failure, needs, (folder / "given.npy").exists()), encoding="utf-8")
@@ -109,70 +124,57 @@ def _is_saved_failure(path: Path) -> bool:
 
 def _script(failure: Failure) -> tuple[str, str]:
     """The text of the script, and what it needs."""
-    imports, setup, run, needs = _RUNS.get(failure.entry.spec.runner, _by_plugin)(failure)
-    override = failure.override or Override(atol=failure.comparison.tolerance)
-    rounding_error, atol, rtol = failure.comparison.rounding_error, override.atol, override.rtol
-    return SCRIPT.format(
-        imports=imports, setup=setup, run=run, rounding_error=rounding_error, atol=atol, rtol=rtol
-    ), f"numpy and {needs}"
+    snippet: Snippet | None = None
+    if failure.entry.spec.snippet:
+        snippet = resolve(failure.entry, failure.entry.spec.snippet)(failure.paths, failure.comparison.runner)
+    snippet = snippet or _through_runner(failure)
+    imports, needs, rounding_error = snippet.imports, snippet.needs, failure.reference.rounding_error
+    if failure.by_difference:
+        override = failure.override or Override(atol=failure.comparison.tolerance)
+        check = BY_DIFFERENCE.format(atol=override.atol, rtol=override.rtol, rounding_error=rounding_error)
+    else:
+        module, _, attribute = failure.precision.ref.partition(":")
+        imports, needs = f"{imports}\nimport {module}", f"{needs} and {module.partition('.')[0]}"
+        check = BY_RULES.format(rules=f"{module}.{attribute}", rounding_error=rounding_error)
+    setup = f"{snippet.setup.rstrip()}\n" if snippet.setup else ""
+    return SCRIPT.format(imports=imports, setup=setup, run=snippet.run, check=check), f"numpy and {needs}"
 
 
-Lines = tuple[str, str, str, str]  # imports, set-up, the expression that runs it, what it needs
-
-
-def _by_onnxruntime(failure: Failure) -> Lines:
-    from zoo_export.formats.onnx.format import LEVELS
-
-    level = LEVELS.get(failure.comparison.runner)
-    if level is None:
-        return _by_plugin(failure)
-    setup = (
-        "options = onnxruntime.SessionOptions()\n"
-        f"options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.{level.name}\n"
-    )
-    session = f'onnxruntime.InferenceSession(here / "{failure.path.name}", options, ["CPUExecutionProvider"])'
-    return "import onnxruntime", setup, f'{session}.run(None, {{"input": images}})[0]', "onnxruntime"
-
-
-def _by_torchscript(failure: Failure) -> Lines:
-    run = f'torch.jit.load(here / "{failure.path.name}", "cpu")(torch.from_numpy(images)).detach().numpy()'
-    return "import torch", "", run, "PyTorch"
-
-
-def _by_pt2(failure: Failure) -> Lines:
-    run = f'torch.export.load(here / "{failure.path.name}").module()(torch.from_numpy(images)).detach().numpy()'
-    return "import torch", "", run, "PyTorch"
-
-
-def _by_plugin(failure: Failure) -> Lines:
-    """Whatever the format says that runs it."""
+def _through_runner(failure: Failure) -> Snippet:
+    """Run it as the format itself does."""
     module, _, attribute = failure.entry.spec.runner.partition(":")
-    chosen = f"[{failure.comparison.runner!r}]" if failure.comparison.runner else ""
-    run = f'{module}.{attribute}(here / "{failure.path.name}"){chosen}(images)'
-    return f"import {module}", "", run, failure.entry.plugin.distribution
+    files = ", ".join(f'"{role}": here / "{path.name}"' for role, path in failure.paths.files.items())
+    device, precision, tf32 = failure.backend.device, failure.backend.precision, failure.backend.tf32
+    return Snippet(
+        imports=f"import {module}\nfrom zoo.contract.formats import Backend, Paths",
+        run="run(images)",
+        needs=failure.entry.plugin.distribution,
+        setup=(
+            f"run = {module}.{attribute}(Paths({{{files}}}), Backend({device!r}, {precision!r}, {tf32}))\n"
+            f'run = run[{failure.comparison.runner!r}] if hasattr(run, "keys") else run'
+        ),
+    )
 
 
-_RUNS: dict[str, Callable[[Failure], Lines]] = {
-    "zoo_export.formats.onnx.format:runner": _by_onnxruntime,
-    "zoo_export.formats.torchscript.format:runner": _by_torchscript,
-    "zoo_export.formats.pt2.format:runner": _by_pt2,
-}
-
-
-def _readme(failure: Failure, needs: str, given: bool) -> str:
-    told = failure.comparison
+def _readme(failure: Failure, needs: str, has_output: bool) -> str:
+    failed = failure.comparison
+    rule = (
+        f"PyTorch's own rounding error is {failed.rounding_error:.6g}, the tolerance {failed.tolerance:.6g}, the error "
+        f"{failed.error:.6g}."
+        if failure.by_difference
+        else f"The error is {failure.precision.rules.describe(failed.ratio)}; {failure.precision.rules.tolerance:g} is "
+        "allowed."
+    )
     return README.format(
-        artifact=failure.path.name,
+        artifact=failure.paths.main.name,
         name=failure.model,
-        probe=told.probe,
-        n=told.n,
-        under="".join(f", {text}" for text in (told.runner, told.weights) if text),
-        reason=f": {without_paths(told.reason)}" if told.reason else "",
-        rounding_error=told.rounding_error,
-        tolerance=told.tolerance,
-        error=told.error,
+        probe=failed.probe,
+        n=failed.n,
+        under="".join(f", {text}" for text in (failed.runner, failed.weights) if text),
+        reason=f": {without_paths(failed.reason)}" if failed.reason else "",
+        rule=rule,
         blamed=f"- {without_paths(failure.blamed)}\n" if failure.blamed else "",
-        given=", `given.npy` is what the artifact gave" if given else "",
+        output=", `given.npy` is what the artifact returned" if has_output else "",
         needs=needs,
         script=NAME,
     )

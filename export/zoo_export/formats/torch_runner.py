@@ -4,29 +4,42 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from zoo.contract.errors import DeviceError
+from zoo.contract.formats import CPU, Array, Backend, Run
 from zoo_export.capture import quiet
-from zoo_export.parity.backend import Backend
-
-Run = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+from zoo_export.parity.backend import CUDA, tf32
 
 
-def torch_runner(module: Callable[..., Any], setting: Backend) -> Run:
-    """A function from images, float32 `[N, C, H, W]`, to what `module` makes of them at `setting`, both numpy arrays.
+def devices() -> Mapping[str, Callable[[], str]]:
+    """The devices that PyTorch's own formats are run on."""
+    return {"cpu": lambda: "", CUDA: lambda: "" if torch.cuda.is_available() else "is not here: PyTorch finds no GPU"}
 
-    `module` must be on the device of `setting` already.
+
+def torch_device(backend: Backend) -> torch.device:
+    """PyTorch's device of a backend.
+
+    Raises:
+        DeviceError: there is no such device, or it does not work here.
     """
+    check = devices().get(backend.device)
+    why = "is none that PyTorch's formats run on" if check is None else check()
+    if why:
+        raise DeviceError(f"The device {backend.device} {why}.", f"Use {' or '.join(devices())}.")
+    return torch.device(backend.device)
 
-    def run(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        with torch.inference_mode(), setting.active(), quiet():
-            logits = module(torch.from_numpy(images).to(setting.device))
+
+def torch_runner(module: Callable[..., Any], backend: Backend = CPU) -> Run:
+    """A function from images, float32 `[N, C, H, W]`, to what `module` makes of them, both numpy arrays.
+
+    `module` must be on the device of `backend` already.
+    """
+    device = torch_device(backend)
+
+    def run(images: Array) -> Array:
+        with torch.inference_mode(), tf32(device, backend.tf32), quiet():
+            logits = module(torch.from_numpy(images).to(device))
         return np.asarray(logits.cpu().numpy())
 
     return run
-
-
-def named(setting: Backend, run: Run) -> Run | Mapping[str, Run]:
-    """A runner that says where it runs, unless that is the CPU, which goes without saying."""
-    return run if setting.device.type == "cpu" else {f"PyTorch on {setting.provider}": run}

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from zoo_export.parity.judge import TOLERANCE_FACTOR
 from zoo_export.parity.reference import Reference
+from zoo_export.precisions.fp32 import TOLERANCE_FACTOR
 from zoo_export.probes.probes import Array
 
 CHANGE = 0.01

@@ -11,14 +11,13 @@ from zoo.models.load import Model
 from zoo.registry.registry import Registry
 from zoo_export.capture import Capture, first_line, quiet
 from zoo_export.failures.difference import inconclusive
-from zoo_export.half import half_check
 from zoo_export.options import ExportOptions
-from zoo_export.parity.backend import settings_of
 from zoo_export.parity.check import Check, covered, make_checks
 from zoo_export.parity.coverage import ENOUGH, coverage
-from zoo_export.parity.judge import TOLERANCE_FACTOR
 from zoo_export.parity.override import Override
 from zoo_export.parity.verdict import OVERRIDDEN, PASS, UNVERIFIED
+from zoo_export.precisions.fp32 import TOLERANCE_FACTOR
+from zoo_export.precisions.in_use import PrecisionInUse
 from zoo_export.probes.probes import Probe, make_probes
 from zoo_export.probes.real_images import RealImages, real_images
 
@@ -32,7 +31,7 @@ class Evidence:
         probes: that artifacts are judged on, or would be.
         checks: truth and rounding errors, the model's own weights first; empty where nothing is to be judged. In float32.
         real: the images of a data set among the probes.
-        half: what a half artifact is judged by, if one is to be published.
+        published: what an artifact is judged by that is proven in float32 first, if one is to be published.
     """
 
     verdict: str
@@ -40,16 +39,21 @@ class Evidence:
     checks: Sequence[Check]
     real: RealImages
     override: Override | None = None
-    half: Check | None = None
+    published: Check | None = None
 
     @property
     def own(self) -> Check | None:
         """What the published artifact is judged by, with the model's own weights; `None` where nothing is judged."""
-        return self.half or (self.checks[0] if self.checks else None)
+        return self.published or (self.checks[0] if self.checks else None)
 
 
 def gather_evidence(
-    registry: Registry, model: Model, data_root: Path, terms: ExportOptions, sizes: Sequence[tuple[int, int]] = ()
+    registry: Registry,
+    model: Model,
+    data_root: Path,
+    terms: ExportOptions,
+    sizes: Sequence[tuple[int, int]] = (),
+    precision: PrecisionInUse = PrecisionInUse(),  # noqa: B008, it is frozen
 ) -> Evidence:
     """Truth, rounding errors and coverage.
 
@@ -58,16 +62,17 @@ def gather_evidence(
 
     Raises:
         DifferenceError: a check would prove too little. Under an override that is not refused: the caller says it.
-            A half artifact is proven in float32 by zoo's own tolerance all the same.
-        ExportError: the model does not run, gives other logits than its card names, or is none for half precision.
+            What is proven in float32 first is proven by zoo's own tolerance all the same.
+        ExportError: the model does not run, gives other logits than its card names, or cannot be exported in that
+            precision.
     """
     real = real_images(registry, model.card, data_root)
     probes = make_probes(model.card.preprocess, real.images, sizes=sizes)
-    checks = make_checks(model.module, probes, settings_of(terms.providers))
+    checks = make_checks(model.module, probes, PrecisionInUse().backends(terms.devices))
     _refuse_unnamed_classes(model, checks[0].references[0].truth.shape[1])
     override = terms.override
-    half = half_check(model.name, checks[0], terms.settings) if terms.half else None
-    if override is not None and half is None:
+    published = _published(model, checks[0], precision, terms) if precision.rules.proven_first else None
+    if override is not None and published is None:
         checks = [
             replace(
                 check, coverage=coverage(check.module, override.in_rounding_errors(check.references, TOLERANCE_FACTOR))
@@ -83,7 +88,14 @@ def gather_evidence(
             seen,
             "Export trained weights, or correct a forward that ignores its parameters.",
         )
-    return Evidence(PASS if override is None else OVERRIDDEN, probes, checks, real, override, half)
+    return Evidence(PASS if override is None else OVERRIDDEN, probes, checks, real, override, published)
+
+
+def _published(model: Model, check: Check, precision: PrecisionInUse, terms: ExportOptions) -> Check:
+    """What an artifact in `precision` is judged by."""
+    backends = precision.backends(dict.fromkeys(("cpu", *terms.devices)))
+    known = precision.references(model.name, check.module, check.references, backends)
+    return replace(check, references=known[backends[0]], elsewhere=known)
 
 
 def no_evidence(model: Model, capture: Capture, sizes: Sequence[tuple[int, int]] = ()) -> Evidence:

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.contract.errors import ZooError
+from zoo.contract.precisions import PrecisionRules
 from zoo_export.parity.override import Override
 from zoo_export.parity.reference import Reference
+from zoo_export.precisions.fp32 import FP32
 
-TOLERANCE_FACTOR = 20.0  # rounding errors
 Runner = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 
@@ -69,18 +70,20 @@ def run_and_judge(
     weights: str = "",
     override: Override | None = None,
     on_judged: Callable[[Comparison, object], None] = lambda comparison, output: None,
+    rules: PrecisionRules = FP32,
 ) -> list[Comparison]:
     """Run an artifact, with each of its runners where there are several, on every probe, and judge each.
 
     Args:
         on_judged: is given each comparison with what was judged: an array, or the error that was raised.
+        rules: of the artifact's precision.
     """
     runners = runner if isinstance(runner, Mapping) else {"": runner}
     found = []
     for name, run in runners.items():
         for reference in references:
             output = _run(run, reference)
-            found.append(replace(judge(reference, output, override), runner=name, weights=weights))
+            found.append(replace(judge(reference, output, override, rules), runner=name, weights=weights))
             on_judged(found[-1], output)
     return found
 
@@ -90,19 +93,21 @@ def passed(comparisons: Sequence[Comparison]) -> bool:
     return bool(comparisons) and all(comparison.passed for comparison in comparisons)
 
 
-def judge(reference: Reference, output: object, override: Override | None = None) -> Comparison:
+def judge(
+    reference: Reference, output: object, override: Override | None = None, rules: PrecisionRules = FP32
+) -> Comparison:
     """Compare what a runner gave (an array, or the error it raised) with truth.
 
     Args:
         override: what each logit may be off by, in place of the derived tolerance.
+        rules: of the artifact's precision.
     """
-    truth, tolerance = reference.truth, TOLERANCE_FACTOR * reference.rounding_error
+    truth = reference.truth
 
     def failed(reason: str) -> Comparison:
-        allowed = tolerance if override is None else float(override.allowance(truth).max(initial=0.0))
-        return Comparison(
-            reference.probe.name, len(truth), float("inf"), reference.rounding_error, allowed, reason=reason
-        )
+        unit = unit_of(reference, rules)
+        allowed = rules.tolerance * unit if override is None else float(override.allowance(truth).max(initial=0.0))
+        return Comparison(reference.probe.name, len(truth), float("inf"), unit, allowed, reason=reason)
 
     if isinstance(output, Exception):
         text = output.cause if isinstance(output, ZooError) else f"{type(output).__name__}: {output}"
@@ -113,19 +118,28 @@ def judge(reference: Reference, output: object, override: Override | None = None
         return failed(f"it gave the shape {list(output.shape)}, not {list(truth.shape)}")
     if not np.isfinite(output).all():
         return failed("it gave values that are not finite")
+    if override is None:
+        measured = rules.measure(output, truth, reference.rounding_error)
+        allowed = rules.tolerance * measured.unit
+        return Comparison(reference.probe.name, len(truth), measured.error, measured.unit, allowed, measured.where)
     difference = np.abs(output.astype(np.float64) - truth)
-    allowed = np.full_like(difference, tolerance) if override is None else override.allowance(truth)
-    excess = difference if override is None else difference - allowed
+    allowance = override.allowance(truth)
+    excess = difference - allowance
     image, index = np.unravel_index(int(excess.argmax()), excess.shape)
     return Comparison(
         reference.probe.name,
         len(truth),
         float(difference.max()),
         reference.rounding_error,
-        float(allowed[image, index]),
+        float(allowance[image, index]),
         (int(image), int(index)),
-        excess=None if override is None else float(excess[image, index]),
+        excess=float(excess[image, index]),
     )
+
+
+def unit_of(reference: Reference, rules: PrecisionRules) -> float:
+    """What the errors of artifacts on a probe are counted in."""
+    return rules.measure(np.zeros(reference.truth.shape, np.float32), reference.truth, reference.rounding_error).unit
 
 
 def _run(runner: Runner, reference: Reference) -> object:

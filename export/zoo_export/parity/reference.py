@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.contract.errors import ExportError
+from zoo.contract.precisions import KnownProbe
 from zoo_export.capture import first_line, quiet
 from zoo_export.parity.backend import CPU, Backend
 from zoo_export.probes.probes import Probe
@@ -34,6 +35,16 @@ class Reference:
     probe: Probe
     truth: npt.NDArray[np.float64]
     rounding_error: float
+
+    @property
+    def name(self) -> str:
+        """Of the probe."""
+        return self.probe.name
+
+    @property
+    def images(self) -> npt.NDArray[np.float32]:
+        """float32 `[N, C, H, W]`."""
+        return self.probe.images
 
     @property
     def peak(self) -> float:
@@ -96,37 +107,45 @@ def make_references(
     return [Reference(*told) for told in zip(probes, truths, rounding_errors, strict=True)]
 
 
-def at_setting(module: nn.Module, references: Sequence[Reference], setting: Backend) -> list[Reference]:
-    """The same probes and truth, with the rounding error of another setting. `module` is left as it was, on the CPU.
+def rounding_errors_at(module: nn.Module, probes: Sequence[KnownProbe], setting: Backend) -> list[float]:
+    """The rounding errors of the same probes on another backend. `module` is left as it was, on the CPU.
 
     Raises:
         ExportError: the model does not run at that setting, or gives logits there that are not finite.
     """
-    probes = [reference.probe for reference in references]
     with _explained(setting), quiet():
-        there = copy.deepcopy(module).to(setting.device, setting.dtype)
-        rounding_errors = _rounding_errors(there, probes, [reference.truth for reference in references], setting)
+        there = copy.deepcopy(module).to(setting.torch_device, setting.dtype)
+        rounding_errors = _rounding_errors(there, probes, [probe.truth for probe in probes], setting)
     for probe, rounding_error in zip(probes, rounding_errors, strict=True):
         if not np.isfinite(rounding_error):
             raise ExportError(
                 f"The model gives logits that are not finite on the probe {probe.name} in {setting.words}.",
                 "Its values grow past what that holds; export it at another precision, or train it again.",
             )
+    return rounding_errors
+
+
+def at_setting(module: nn.Module, references: Sequence[Reference], setting: Backend) -> list[Reference]:
+    """The same probes and truth, with the rounding error of another backend. `module` is left as it was, on the CPU.
+
+    Raises:
+        ExportError: as `rounding_errors_at`.
+    """
     return [
         replace(reference, rounding_error=rounding_error)
-        for reference, rounding_error in zip(references, rounding_errors, strict=True)
+        for reference, rounding_error in zip(references, rounding_errors_at(module, references, setting), strict=True)
     ]
 
 
 def _rounding_errors(
     module: nn.Module,
-    probes: Sequence[Probe],
+    probes: Sequence[KnownProbe | Probe],
     truths: Sequence[npt.NDArray[np.float64]],
     setting: Backend,
     on_stage: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[float]:
     """The rounding error of each probe; `module` is at `setting` already."""
-    inputs = [torch.from_numpy(probe.images).to(setting.device, setting.dtype) for probe in probes]
+    inputs = [torch.from_numpy(probe.images).to(setting.torch_device, setting.dtype) for probe in probes]
     rounding_errors = [setting.epsilon * float(np.abs(truth).max()) for truth in truths]
     with setting.active(), torch.inference_mode():
         for done, evaluate in enumerate(EVALUATIONS, 1):
@@ -191,7 +210,7 @@ class _Noise:
         n = values.numel()
         if len(self.pool) < n + OFFSETS:
             pool = 1 + self.setting.epsilon * (2 * torch.rand(n + OFFSETS, generator=self.generator) - 1)
-            self.pool = pool.to(self.setting.device, self.setting.dtype)
+            self.pool = pool.to(self.setting.torch_device, self.setting.dtype)
         start = int(torch.randint(OFFSETS, (), generator=self.generator))
         factors = self.pool[start : start + n]
         if values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last):

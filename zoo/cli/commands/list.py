@@ -8,12 +8,16 @@ import click
 
 from zoo.cli.options import json_option
 from zoo.cli.output import print_json, print_table
-from zoo.contract.specs import Architecture, Command, Dataset, ExportFormat, Loss, Spec
+from zoo.contract.formats import ExportFormat
+from zoo.contract.precisions import Precision
+from zoo.contract.specs import Architecture, Command, Dataset, Loss, Spec
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
 
-KINDS: dict[str, type[Spec]] = {spec.plural: spec for spec in (Architecture, Loss, Dataset, ExportFormat, Command)}
+KINDS: dict[str, type[Spec]] = {
+    spec.plural: spec for spec in (Architecture, Loss, Dataset, ExportFormat, Precision, Command)
+}
 
 
 @click.command("list", short_help="List what plugins provide")
@@ -70,6 +74,10 @@ def _shown(value: Any) -> str:
 EXTRA: dict[str, dict[str, Callable[[Any], Any]]] = {
     "architectures": {"parameters": lambda spec: spec.parameters, "input": lambda spec: spec.input_shape},
     "datasets": {"classes": lambda spec: len(spec.classes) or None, "images": lambda spec: spec.input_shape},
-    "formats": {"suffix": lambda spec: spec.suffix},
+    "formats": {
+        "suffix": lambda spec: next(iter(spec.suffixes.values())),
+        "precisions": lambda spec: ", ".join(spec.precisions),
+        "default": lambda spec: "yes" if spec.default else "",
+    },
     "losses": {"target": lambda spec: spec.target},
 }

@@ -86,7 +86,7 @@ def show_weights(name: str, as_json: bool) -> None:
             "versions": ", ".join(f"{key} {value}" for key, value in card.versions.items()),
             "licence": card.licence,
             "digest": card.digest,
-            **({"stored as": f"{card.stored_as}, read as float32"} if card.stored_as else {}),
+            **({"storage dtype": f"{card.storage_dtype}, read as float32"} if card.storage_dtype else {}),
         }
     )
 

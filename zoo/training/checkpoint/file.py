@@ -1,7 +1,5 @@
 """Checkpoints: a safetensors file with the rest of the state as JSON in its header; nothing is ever unpickled."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +10,11 @@ from torch import Tensor
 from zoo.contract.errors import TrainingError, WeightsError
 from zoo.files.atomic import write_file
 from zoo.files.header import file_digest, read_header
+from zoo.files.metadata import from_metadata, to_metadata
 from zoo.files.weights import tensors_digest
 
 FORMAT = 1
-KEY, SEAL = "zoo_checkpoint", "zoo_sha256"
+KEY = "zoo_checkpoint"
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -27,8 +26,8 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[s
     Raises:
         OutputError: it cannot be written; the one before is as it was.
     """
-    text = json.dumps({"format": FORMAT, "facts": facts, "digest": tensors_digest(tensors)}, allow_nan=False)
-    write_file(path, safetensors.torch.save(dict(tensors), {KEY: text, SEAL: _sha256(text)}), force=True)
+    metadata = to_metadata(KEY, {"format": FORMAT, "facts": facts, "digest": tensors_digest(tensors)})
+    write_file(path, safetensors.torch.save(dict(tensors), metadata), force=True)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -39,14 +38,12 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         header = read_header(path)
-        if header.metadata.get(SEAL) != _sha256(header.metadata[KEY]):
-            raise ValueError("its description is not the one that was written")
-        said = json.loads(header.metadata[KEY])
-        if said["format"] != FORMAT:
-            raise ValueError(f"it has format {said['format']!r}, and this zoo reads format {FORMAT}")
-        if file_digest(path, header) != said["digest"]:
+        content = from_metadata(KEY, header.metadata)
+        if content["format"] != FORMAT:
+            raise ValueError(f"it has format {content['format']!r}, and this zoo reads format {FORMAT}")
+        if file_digest(path, header) != content["digest"]:
             raise ValueError("its tensors are not those that were written")
-        return safetensors.torch.load_file(path), dict(said["facts"])
+        return safetensors.torch.load_file(path), dict(content["facts"])
     except WeightsError as error:
         raise _refused(path, error.cause) from None
     except KeyError as error:
@@ -60,7 +57,3 @@ def _refused(path: Path, why: str) -> TrainingError:
         f"The checkpoint {path} cannot be used: {why}",
         "Remove it to begin this run again, or put back a good copy.",
     )
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

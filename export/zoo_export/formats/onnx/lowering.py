@@ -1,63 +1,55 @@
-"""From the shared capture to an ONNX graph: lowered once, its weights put in afterwards, then optimised."""
+"""From the shared capture to an ONNX graph: lowered once, its weights put in afterwards."""
 
 import onnx_ir
 import torch
 from torch import Tensor
 
 from zoo.contract.errors import ExportError
-from zoo_export.capture import INPUT, OUTPUT, Capture, first_line, quiet
+from zoo.contract.formats import Capture
+from zoo_export.capture import INPUT, OUTPUT, first_line, quiet
 
 OPSET = 18
+LOWERED = "onnx"  # its key in the memo
 PRIVATE = ("pkg.torch.onnx.stack_trace",)  # holds the paths of the machine that exported
 
 
 def lower(capture: Capture) -> torch.onnx.ONNXProgram:
     """The graph as PyTorch lowers it, not yet optimised, with `capture`'s weights, dynamic batch and opset 18.
 
-    What is shared between the variants of a capture is lowered once; it is copied, so that the copy may be changed.
+    It is lowered once for all captures that share a memo; the result is a copy, which may be changed.
 
     Raises:
         ExportError: PyTorch cannot lower the model to ONNX; the reason is its own.
     """
-    shared = capture.once("onnx", lambda: _lower(capture))
+    if LOWERED not in capture.memo:
+        try:
+            with quiet():
+                program = torch.onnx.export(
+                    capture.program,
+                    dynamo=True,
+                    opset_version=OPSET,
+                    input_names=[INPUT],
+                    output_names=[OUTPUT],
+                    optimize=False,
+                    verbose=False,
+                )
+        except ExportError:
+            raise
+        except Exception as error:
+            raise ExportError(
+                f"{capture.name} could not be lowered to ONNX: {first_line(error)}",
+                "Leave ONNX out with --format, or change the model to use operators that ONNX has.",
+            ) from error
+        assert program is not None  # only without dynamo=True
+        _name_sizes(program.model, [str(size) for size in capture.input_shape])
+        for node in program.model.graph.all_nodes():
+            for key in PRIVATE:
+                node.metadata_props.pop(key, None)
+        capture.memo[LOWERED] = program
+    shared: torch.onnx.ONNXProgram = capture.memo[LOWERED]
     model = shared.model.clone()
     _put_weights(model, capture.module.state_dict())
     return torch.onnx.ONNXProgram(model, shared.exported_program)
-
-
-def optimised(capture: Capture) -> onnx_ir.Model:
-    """The graph with PyTorch's own ONNX optimisations, freed of local paths."""
-    program = lower(capture)
-    with quiet():
-        program.optimize()
-    return program.model
-
-
-def _lower(capture: Capture) -> torch.onnx.ONNXProgram:
-    try:
-        with quiet():
-            program = torch.onnx.export(
-                capture.program,
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                optimize=False,
-                verbose=False,
-            )
-    except ExportError:
-        raise
-    except Exception as error:
-        raise ExportError(
-            f"{capture.name} could not be lowered to ONNX: {first_line(error)}",
-            "Leave ONNX out with --format, or change the model to use operators that ONNX has.",
-        ) from error
-    assert program is not None  # only without dynamo=True
-    _name_sizes(program.model, [str(size) for size in capture.input_shape])
-    for node in program.model.graph.all_nodes():
-        for key in PRIVATE:
-            node.metadata_props.pop(key, None)
-    return program
 
 
 def _put_weights(model: onnx_ir.Model, weights: dict[str, Tensor]) -> None:
@@ -66,10 +58,10 @@ def _put_weights(model: onnx_ir.Model, weights: dict[str, Tensor]) -> None:
             value.const_value = onnx_ir.tensor(weights[name].detach().numpy(), name=name)
 
 
-def _name_sizes(model: onnx_ir.Model, told: list[str]) -> None:
+def _name_sizes(model: onnx_ir.Model, sizes: list[str]) -> None:
     shape = model.graph.inputs[0].shape
     assert shape is not None  # the capture's input has one
-    names = {str(dim): name for dim, name in zip(shape, told, strict=True) if not isinstance(dim, int)}
+    names = {str(dim): name for dim, name in zip(shape, sizes, strict=True) if not isinstance(dim, int)}
     for value in [*model.graph.inputs, *(output for node in model.graph.all_nodes() for output in node.outputs)]:
         if value.shape is not None:
             value.shape = onnx_ir.Shape([names.get(str(dim), dim) for dim in value.shape])

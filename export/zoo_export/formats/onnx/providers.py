@@ -5,7 +5,8 @@ runs on the CPU instead. Nothing here believes it before a session has run on th
 """
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +16,32 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from zoo.contract.errors import DeviceError
+from zoo.contract.formats import Backend
 
-CPU, CUDA, CUDA_TF32 = "cpu", "cuda", "cuda-tf32"
+CUDA = "cuda"
 SUFFIX = "ExecutionProvider"
-TF32 = {CUDA: {"use_tf32": "0"}, CUDA_TF32: {"use_tf32": "1"}}  # onnxruntime's own default is 1
 
 
-def full_name(provider: str) -> str | None:
-    """onnxruntime's name of the provider `cpu`, `cuda`, `tensorrt` and so on; `None` where it knows none."""
-    short = provider.partition("-")[0].lower()
+def full_name(device: str) -> str | None:
+    """onnxruntime's name of the provider for the device `cpu`, `cuda`, `tensorrt` and so on; `None` for no other."""
     known = {name.removesuffix(SUFFIX).lower(): name for name in onnxruntime.get_all_providers()}
-    return known.get(short)
+    return known.get(device)
 
 
-def check_providers(providers: Sequence[str]) -> None:
-    """Run a graph of one node on each provider, and on nothing else.
+def provider_options(backend: Backend) -> dict[str, str]:
+    """What the provider of a backend is told: whether it may round to TF32, which onnxruntime's default is."""
+    return {"use_tf32": "1" if backend.tf32 else "0"} if backend.device == CUDA else {}
 
-    Raises:
-        DeviceError: one is unknown, is not built into this onnxruntime, or does not work here; or `cuda` is asked for
-            and PyTorch, whose rounding on the GPU is what errors are measured in, has none.
-    """
-    for provider in providers:
-        name = full_name(provider)
-        if name is None or "-" in provider:
-            known = ", ".join(each.removesuffix(SUFFIX).lower() for each in onnxruntime.get_available_providers())
-            raise DeviceError(f"onnxruntime knows no provider {provider!r}.", f"Those built in are {known}.")
-        why = why_not(name)
-        if not why and provider == CUDA:
-            why = _no_cuda_in_pytorch()
-        if why:
-            raise DeviceError(
-                f"The provider {provider} {why}.",
-                "Install what it needs, or leave it out of --provider; `zoo doctor` says which providers work.",
-            )
+
+def devices() -> Mapping[str, Callable[[], str]]:
+    """The devices of the providers that onnxruntime knows, built in or not, each with a check that it computes."""
+    names = dict.fromkeys([*onnxruntime.get_available_providers(), *onnxruntime.get_all_providers()])
+    return {name.removesuffix(SUFFIX).lower(): partial(_check, name) for name in names}
+
+
+def _check(name: str) -> str:
+    why = why_not(name)
+    return _no_cuda_in_pytorch() if not why and name == f"CUDA{SUFFIX}" else why
 
 
 def why_not(name: str) -> str:
@@ -60,14 +54,14 @@ def why_not(name: str) -> str:
     try:
         open_session(_one_node(), name, {})
         session = open_session(_one_node(), name, {}, exclusive=name != f"CPU{SUFFIX}")
-        (found,) = session.run(None, {"x": np.array([3], np.float32)})
+        (output,) = session.run(None, {"x": np.array([3], np.float32)})
     except DeviceError as error:
         return f"does not load: {error.cause.rstrip('.')}"
     except Exception as error:
         return f"does not load: {(str(error).splitlines() or [type(error).__name__])[0].rstrip('.')}"
     finally:
         onnxruntime.set_default_logger_severity(2)  # its default; it has no getter
-    return "" if found.tolist() == [-3] else f"computes that the negative of 3 is {found.tolist()}"
+    return "" if output.tolist() == [-3] else f"computes that the negative of 3 is {output.tolist()}"
 
 
 def open_session(
@@ -94,8 +88,8 @@ def open_session(
     settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if exclusive:
         settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    asked = [(name, dict(options))]
-    session = onnxruntime.InferenceSession(model, settings, providers=asked, enable_fallback=0)
+    providers = [(name, dict(options))]
+    session = onnxruntime.InferenceSession(model, settings, providers=providers, enable_fallback=0)
     session.disable_fallback()  # enable_fallback is for opening it, this for running it
     if session.get_providers()[0] != name:
         got = ", ".join(session.get_providers())

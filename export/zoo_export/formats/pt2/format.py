@@ -2,23 +2,21 @@
 
 import copy
 import io
-from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch.export.passes import move_to_device_pass
 
 from zoo.contract.errors import ExportError
-from zoo_export.capture import Capture, first_line, quiet
+from zoo.contract.formats import CPU, Backend, Capture, Paths, Run
+from zoo_export.capture import first_line, quiet
 from zoo_export.formats.pt2.archive import refuse_unsafe
-from zoo_export.formats.torch_runner import Run, named, torch_runner
-from zoo_export.parity.backend import Backend
+from zoo_export.formats.torch_runner import torch_device, torch_runner
 
 PRIVATE = ("stack_trace", "from_node", "source_fn_stack")  # of a node; the first holds paths
 
 
-def export(capture: Capture, path: Path) -> None:
-    """Write `capture` to `path` as an archive for `torch.export.load`.
+def export(capture: Capture, paths: Paths) -> None:
+    """Write `capture` as an archive for `torch.export.load`.
 
     Raises:
         ExportError: the model cannot be captured or written; the reason is PyTorch's own.
@@ -40,23 +38,26 @@ def export(capture: Capture, path: Path) -> None:
         raise ExportError(
             f"{capture.name} could not be written as PT2: {first_line(error)}", "Leave PT2 out with --format."
         ) from error
-    path.write_bytes(buffer.getvalue())
+    paths.main.write_bytes(buffer.getvalue())
 
 
-def runner(path: Path, *, provider: str = "cpu") -> Run | Mapping[str, Run]:
-    """Load an archive afresh, on the device that goes with an onnxruntime provider: a GPU for `cuda`, else the CPU.
+def runner(paths: Paths, backend: Backend = CPU) -> Run:
+    """Load an archive afresh, on the device of `backend`.
 
     Raises:
+        DeviceError: that device is not here.
         ExportError: PyTorch does not load it, or it asks for more than tensors and operators.
     """
-    refuse_unsafe(path)
-    setting = Backend(provider)
+    device = torch_device(backend)
+    refuse_unsafe(paths.main)
     try:
         with quiet():
-            program = torch.export.load(path)
-            if setting.device.type != "cpu":
-                program = move_to_device_pass(program, setting.device)  # devices are written into the graph too
+            program = torch.export.load(paths.main)
+            if device.type != "cpu":
+                program = move_to_device_pass(program, device)  # devices are written into the graph too
             module = program.module()
     except Exception as error:
-        raise ExportError(f"PyTorch does not load {path.name}: {first_line(error)}", "Export it again.") from error
-    return named(setting, torch_runner(module, setting))
+        raise ExportError(
+            f"PyTorch does not load {paths.main.name}: {first_line(error)}", "Export it again."
+        ) from error
+    return torch_runner(module, backend)

@@ -1,16 +1,14 @@
 """TorchScript: traced once, its weights put in afterwards, frozen, and freed of local paths."""
 
 import io
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from zoo.contract.errors import ExportError
-from zoo_export.capture import Capture, first_line, quiet
-from zoo_export.formats.torch_runner import Run, named, torch_runner
-from zoo_export.parity.backend import Backend
+from zoo.contract.formats import CPU, Backend, Capture, Paths, Run
+from zoo_export.capture import first_line, quiet
+from zoo_export.formats.torch_runner import torch_device, torch_runner
 
 _JIT: Any = torch.jit  # untyped, in part
 
@@ -18,8 +16,8 @@ _JIT: Any = torch.jit  # untyped, in part
 WRITERS_OWN = ("version", "byteorder", ".data/serialization_id", ".format_version", ".storage_alignment")
 
 
-def export(capture: Capture, path: Path) -> None:
-    """Write `capture` to `path` as an archive for `torch.jit.load` and libtorch.
+def export(capture: Capture, paths: Paths) -> None:
+    """Write `capture` as an archive for `torch.jit.load` and libtorch.
 
     Raises:
         ExportError: the model cannot be traced; the reason is PyTorch's own.
@@ -27,7 +25,7 @@ def export(capture: Capture, path: Path) -> None:
     buffer = io.BytesIO()
     try:
         with quiet(), torch.no_grad():
-            _ = capture.program  # torch.export refuses what tracing would bake in without a word: a branch on values
+            _ = capture.program  # torch.export refuses what tracing would silently bake in: a branch on values
             _JIT.save(_JIT.freeze(traced(capture)), buffer)
     except ExportError:
         raise
@@ -36,27 +34,32 @@ def export(capture: Capture, path: Path) -> None:
             f"{capture.name} could not be traced to TorchScript: {first_line(error)}",
             "Leave TorchScript out with --format, or change the model's forward as the reason says.",
         ) from error
-    path.write_bytes(_without_sources(buffer))
+    paths.main.write_bytes(_without_sources(buffer))
 
 
-def runner(path: Path, *, provider: str = "cpu") -> Run | Mapping[str, Run]:
-    """Load an archive afresh, on the device that goes with an onnxruntime provider: a GPU for `cuda`, else the CPU.
+def runner(paths: Paths, backend: Backend = CPU) -> Run:
+    """Load an archive afresh, on the device of `backend`.
 
     Raises:
+        DeviceError: that device is not here.
         ExportError: PyTorch does not load it.
     """
-    setting = Backend(provider)
+    device = torch_device(backend)
     try:
         with quiet():
-            module = _JIT.load(path, map_location=setting.device).eval()
+            module = _JIT.load(paths.main, map_location=device).eval()
     except Exception as error:
-        raise ExportError(f"PyTorch does not load {path.name}: {first_line(error)}", "Export it again.") from error
-    return named(setting, torch_runner(module, setting))
+        raise ExportError(
+            f"PyTorch does not load {paths.main.name}: {first_line(error)}", "Export it again."
+        ) from error
+    return torch_runner(module, backend)
 
 
 def traced(capture: Capture) -> Any:
-    """The trace, made once for `capture` and its variants and shared by them, with the weights of `capture` put in."""
-    module = capture.once("torchscript", lambda: _trace(capture))
+    """The trace, made once for `capture` and those that share its memo, with the weights of `capture` put in."""
+    if "torchscript" not in capture.memo:
+        capture.memo["torchscript"] = _trace(capture)
+    module = capture.memo["torchscript"]
     module.load_state_dict(capture.module.state_dict())
     return module
 

@@ -1,0 +1,98 @@
+"""The files that formats write: where they go, whether they are what was declared, and where they are read from."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from zoo.contract.errors import ExportError, ZooError
+from zoo.contract.formats import Capture, ExportFormat, Paths
+from zoo.files.atomic import is_of_writing
+from zoo.registry.registry import Entry, Registry
+from zoo_export.capture import first_line
+
+
+def default_formats(registry: Registry) -> list[str]:
+    """The names of the formats that are exported where none is named."""
+    return [registry.short_name(entry) for entry in registry.entries(ExportFormat) if entry.spec.default]
+
+
+def refuse_same_files(entries: Sequence[Entry[ExportFormat]]) -> None:
+    """Refuse formats whose artifacts would overwrite each other in one folder.
+
+    Raises:
+        ExportError: two of them have one name, or write a file of one name.
+    """
+    for index, entry in enumerate(entries):
+        for other in entries[:index]:
+            shared = set(entry.spec.suffixes.values()) & set(other.spec.suffixes.values())
+            if shared or entry.spec.name == other.spec.name:
+                same = f"write model{min(shared)}" if shared else f"are named {entry.spec.name}"
+                raise ExportError(
+                    f"{other.qualified} and {entry.qualified} cannot be exported to one folder: both {same}.",
+                    "Export them one at a time, each to an --output of its own.",
+                )
+
+
+def refuse_precision(entries: Sequence[Entry[ExportFormat]], precision: str) -> None:
+    """Refuse formats that cannot write a precision.
+
+    Raises:
+        ExportError: one of them does not declare it.
+    """
+    for entry in entries:
+        if precision not in entry.spec.precisions:
+            raise ExportError(
+                f"The format {entry.spec.name} does not write {precision}.",
+                f"Use --precision {' or '.join(entry.spec.precisions)}, or another --format.",
+            )
+
+
+@contextmanager
+def export_checked(entry: Entry[ExportFormat], capture: Capture, paths: Paths) -> Iterator[None]:
+    """Around a format's `export`: explain what it raises, and check what it wrote.
+
+    Raises:
+        ExportError: it raised, wrote no artifact, or wrote files that it does not declare.
+    """
+    folder = paths.main.parent
+    before = set(folder.iterdir())
+    try:
+        yield
+    except ZooError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and is_of_writing(error, folder):
+            raise
+        raise ExportError(
+            f"The format {entry.spec.name} of {entry.plugin.distribution} could not export {capture.name}: "
+            f"{first_line(error)}",
+            "Leave it out with --format, or report it to its author.",
+        ) from error
+    missing = [paths[role].name for role in entry.spec.required if not paths[role].is_file()]
+    strange = sorted(path.name for path in set(folder.iterdir()) - before - set(paths.files.values()))
+    if missing or strange:
+        what = f"did not write {missing[0]}" if missing else f"wrote {strange[0]}, which it does not declare"
+        raise ExportError(
+            f"The format {entry.spec.name} of {entry.plugin.distribution} {what}.",
+            f"Report it to its author: {entry.spec.export} must write the files of `paths`, and no others.",
+        )
+
+
+def artifact_paths(entry: Entry[ExportFormat], main: Path) -> Paths:
+    """The files of the artifact whose main file is `main`.
+
+    Raises:
+        ExportError: that is not a file of this format, or another one that it needs is missing.
+    """
+    paths = entry.spec.paths_of(main)
+    if paths is None:
+        raise ExportError(
+            f"{main} is not a file of the format {entry.spec.name}.",
+            f"The names of those end in {next(iter(entry.spec.suffixes.values()))}.",
+        )
+    missing = [paths[role] for role in entry.spec.required if not paths[role].is_file()]
+    if missing:
+        raise ExportError(
+            f"The {entry.spec.name} artifact {main} lacks its file {missing[0].name}.", f"Put it into {main.parent}."
+        )
+    return paths

@@ -1,0 +1,68 @@
+"""A precision that an export or a check is made in: its name and its rules."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from zoo.contract.precisions import Precision, PrecisionRules
+from zoo.registry.refs import resolve
+from zoo.registry.registry import Registry
+from zoo_export.parity.backend import CUDA, Backend
+from zoo_export.parity.reference import Reference
+from zoo_export.precisions.fp32 import FP32
+
+NAMES_OF_FORMAT_1 = {"float32": "fp32", "float16": "fp16"}  # as manifests of format 1 name precisions
+
+
+@dataclass(frozen=True)
+class PrecisionInUse:
+    """A precision by name, with its rules and the ref that they come from."""
+
+    name: str = "fp32"
+    rules: PrecisionRules = FP32
+    ref: str = "zoo_export.precisions.fp32:FP32"
+
+    def backends(self, devices: Iterable[str]) -> list[Backend]:
+        """The backends that artifacts are judged on: of float32 on CUDA there are two, without and with TF32.
+
+        Runtimes round to TF32 where nobody forbids it. Its rounding error is 8192 times float32's, and would hide
+        damage. So the artifact has to pass without it too, by a rounding error in which it has no part.
+        """
+        dtype: torch.dtype = getattr(torch, self.rules.dtype)
+        backends = []
+        for device in devices:
+            backends.append(Backend(device, self.name, dtype=dtype))
+            if device == CUDA and dtype == torch.float32:
+                backends.append(Backend(device, self.name, tf32=True))
+        return backends
+
+    def references(
+        self, model: str, module: nn.Module, references: Sequence[Reference], backends: Sequence[Backend]
+    ) -> Mapping[Backend, tuple[Reference, ...]]:
+        """What artifacts are judged by on each backend: the truth of `references`, and the precision's rounding errors.
+
+        Raises:
+            ExportError: the model does not compute anything useful in this precision.
+        """
+        return {
+            backend: tuple(
+                replace(reference, rounding_error=float(error))
+                for reference, error in zip(
+                    references, self.rules.rounding_errors(model, module, references, backend), strict=True
+                )
+            )
+            for backend in backends
+        }
+
+
+def find_precision(registry: Registry, name: str) -> PrecisionInUse:
+    """The precision of that name.
+
+    Raises:
+        UnknownName: no plugin declares it.
+        PluginError: its rules cannot be imported.
+    """
+    entry = registry.find(Precision, NAMES_OF_FORMAT_1.get(name, name))
+    return PrecisionInUse(entry.spec.name, resolve(entry, entry.spec.rules), entry.spec.rules)
