@@ -174,7 +174,7 @@ def test_a_folder_that_is_gone_is_explained(start_zoo: Start, explained: Callabl
         os.chdir(tmp_path / "gone")
         (tmp_path / "gone").rmdir()
 
-    assert "gone" in explained(Done(start_zoo("weights", "list", preexec_fn=leave)), 1)
+    assert "folder" in explained(Done(start_zoo("weights", "list", preexec_fn=leave)), 1)
 
 
 def test_names_that_a_terminal_cannot_show_are_shown_somehow(start_zoo: Start, here: Path) -> None:

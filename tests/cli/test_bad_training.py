@@ -41,18 +41,18 @@ def test_a_run_goes_on_as_it_was_begun_and_not_as_another(
     run_zoo: Run, stopped: Path, explained: Explained, tree: Tree, words: tuple[str, ...], flag: str
 ) -> None:
     before = tree(stopped)
-    assert f"so {flag} cannot be message" in explained(run_zoo("train", "--resume", str(stopped), *words), 2)
+    assert f"so {flag} cannot be said" in explained(run_zoo("train", "--resume", str(stopped), *words), 2)
     assert tree(stopped) == before
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"zoo": "9.9.9"}, "begun with zoo 9.9.9"),
-        ({"format": 99}, "was begun with zoo"),
+        ({"zoo": "9.9.9"}, "zoo 9.9.9"),
+        ({"format": 99}, "started with zoo"),
         ({"recipe": {"architecture": "lenet5"}}, "is damaged"),
         ({"recipe": None}, "is damaged"),
-        ({"plugins": {"architecture": "zoo-kit 9.9.9"}}, "begun with the architecture of zoo-kit 9.9.9"),
+        ({"plugins": {"architecture": "zoo-kit 9.9.9"}}, "architecture of zoo-kit 9.9.9"),
     ],
     ids=["release", "format", "recipe", "no recipe", "plugin"],
 )
@@ -102,7 +102,7 @@ def test_weights_that_cannot_be_begun_from_are_refused(
     safetensors.torch.save_file({"a": torch.zeros(1)}, foreign)
     assert "without a zoo card" in explained(run_zoo(*TRAIN, "--initial-checkpoint", str(foreign)), 1)
     message = explained(run_zoo("train", "resnet20", *TRAIN[2:], "--initial-checkpoint", str(trained)), 1)
-    assert "are of zoo-kit:lenet5, and zoo-kit:resnet20 is to be trained" in message
+    assert "lenet5" in message and "resnet20" in message
     assert "is missing" not in message
     assert "There is no weights file at" in explained(run_zoo(*TRAIN, "--initial-checkpoint", "./none.safetensors"), 1)
     assert "no weights named 'lenet5.none'" in explained(run_zoo(*TRAIN, "--initial-checkpoint", "lenet5.none"), 1)
@@ -114,7 +114,7 @@ def test_weights_that_cannot_be_begun_from_are_refused(
 def test_fine_tuning_follows_the_weights_parameters_and_the_cards_command_does_it_again(run_zoo: Run) -> None:
     assert run_zoo(*TRAIN, "-p", "activation=relu", "--tag", "relu").code == 0
     first = run_zoo(*TRAIN, "--initial-checkpoint", "lenet5.relu", "--freeze", "--tag", "tuned", "--json")
-    assert first.code == 0 and "the head alone is trained" in first.err
+    assert first.code == 0 and "only the head is trained" in first.err
     told = json.loads(first.out)
     from zoo.files.card import read_card
 

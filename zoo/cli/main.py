@@ -1,7 +1,7 @@
-"""The entry point: commands from the registry, errors in two lines, exit codes that mean something.
+"""The entry point: commands come from the registry, errors take two lines, and exit codes are distinct.
 
-Exit codes: 0 done; 1 an error that is explained; 2 wrong usage; 3 checked and found different; 130 Ctrl-C;
-141 broken pipe; 143 asked to end (SIGTERM). Anything else is a bug and keeps its traceback.
+Exit codes: 0 done; 1 an error with a next step; 2 wrong usage; 3 a check found a difference; 130 Ctrl-C; 141 broken
+pipe; 143 SIGTERM. Anything else is a bug and keeps its traceback.
 """
 
 import errno
@@ -26,7 +26,7 @@ from zoo.version import __version__
 
 
 class ZooGroup(click.Group):
-    """A group whose subcommands are the registry's commands, imported when they are used and not before."""
+    """A group whose subcommands are the registry's commands, imported only when they are used."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return sorted({entry.spec.name for entry in context.ensure_object(Lazy).registry.entries(Command)})
@@ -39,7 +39,7 @@ class ZooGroup(click.Group):
         command = resolve(entry, entry.spec.run)
         if not isinstance(command, click.Command):
             raise PluginError(
-                f"The command {name} of {entry.plugin.distribution} is a {type(command).__name__}, no click command.",
+                f"The command {name} of {entry.plugin.distribution} is a {type(command).__name__}, no click.Command.",
                 f"Correct {entry.spec.run}, or report it to the author of that plugin.",
             )
         return command
@@ -51,7 +51,7 @@ class ZooGroup(click.Group):
 
 
 class Lazy:
-    """The registry of this process, made when it is first asked for; broken plugins are warned of once, then."""
+    """The registry of this process, made on first use; that also warns of broken plugins."""
 
     def __init__(self) -> None:
         self._registry: Registry | None = None
@@ -70,7 +70,7 @@ class Lazy:
 @click.version_option(__version__, prog_name="zoo")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Train image classifiers, export them, and prove that the exports are right."""
+    """Train image classifiers, export them, and prove that the exports compute what the models compute."""
     context.ensure_object(Lazy)
 
 
@@ -85,7 +85,7 @@ def main() -> None:
     install()
     try:
         code = run(sys.argv[1:])
-    except (Terminated, KeyboardInterrupt) as error:  # while the end was being told
+    except (Terminated, KeyboardInterrupt) as error:  # during the last message
         code = 128 + (error.number if isinstance(error, Terminated) else signal.SIGINT)
     uninstall()
     sys.exit(code)
@@ -107,30 +107,30 @@ def run(arguments: list[str]) -> int:
         path = error.ctx.command_path if error.ctx else "zoo"
         return _explain(error.format_message(), f"See `{path} --help`.", 2)
     except click.ClickException as error:
-        return _explain(error.format_message(), "Correct what it names, and run the command again.", error.exit_code)
+        return _explain(error.format_message(), "Correct it, and run the command again.", error.exit_code)
     except Terminated as error:
         return 128 + error.number
     except (click.Abort, KeyboardInterrupt):
         click.echo("\nerror: Interrupted.", err=True)
-        click.echo("  next: Nothing is half-written; go on as it says above, if it does, or run it again.", err=True)
+        click.echo("  next: Nothing partial was left. Resume as shown above, or run again.", err=True)
         return 130
     except BrokenPipeError:
         return _broken_pipe()
     except SystemExit as error:
         if sys.stdout is output and not isinstance(error.__context__, BrokenPipeError):
             raise
-        return _broken_pipe()  # click's own answer to it is to wrap the output and to exit with 1
+        return _broken_pipe()  # click itself would wrap the output and exit with 1
     except OSError as error:
         if _no_folder():
-            return _explain("The folder that you are in is gone.", "Go to one that exists, and run it again.", 1)
+            return _explain("The current folder was removed.", "Change to another folder, and run it again.", 1)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) or error.filename:
             raise
         _drop_output()
-        return _explain(f"The output could not be written: {error.strerror}.", "Make room, or send it elsewhere.", 1)
+        return _explain(f"The output could not be written: {error.strerror}.", "Free some space, or redirect it.", 1)
 
 
 def _explain(cause: str, next_step: str, code: int) -> int:
-    with suppress(OSError):  # where standard error cannot be written either, the exit code still says it
+    with suppress(OSError):  # if standard error cannot be written either, the exit code remains
         lines = [plain(" ".join(text.split())) for text in (cause, next_step)]
         click.echo(f"error: {lines[0]}\n  next: {lines[1]}", err=True)
     return code
@@ -138,7 +138,7 @@ def _explain(cause: str, next_step: str, code: int) -> int:
 
 def _broken_pipe() -> int:
     _drop_output()
-    return 141  # as a process that a broken pipe ends
+    return 141  # as of a process that SIGPIPE ends
 
 
 def _no_folder() -> bool:
@@ -149,13 +149,15 @@ def _no_folder() -> bool:
 
 
 def _drop_output() -> None:
-    """Keep Python from complaining once more when it closes standard output."""
+    """Keep Python from another error when it closes standard output."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_standard_streams() -> None:
-    """Put /dev/null where a standard stream was closed, so that no file of ours is opened in its place and no print
-    fails; and let what a terminal has no letters for be shown escaped."""
+    """Open /dev/null for a closed standard stream, so that no other file gets its descriptor and printing works.
+
+    Characters that the terminal's encoding lacks are written escaped.
+    """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
             descriptor = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)

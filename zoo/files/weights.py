@@ -116,7 +116,10 @@ def _mismatch(name: str, expected: Mapping[str, Tensor], actual: Mapping[str, Te
     widened = (actual[name].dtype, expected[name].dtype) == (torch.bfloat16, torch.float32)
     if widened and expected[name].shape == actual[name].shape:
         return ""
-    shapes = f"{tuple(actual[name].shape)} {actual[name].dtype}", f"{tuple(expected[name].shape)} {expected[name].dtype}"
+    shapes = (
+        f"{tuple(actual[name].shape)} {actual[name].dtype}",
+        f"{tuple(expected[name].shape)} {expected[name].dtype}",
+    )
     return f"{name} {shapes[0]} instead of {shapes[1]}"
 
 
