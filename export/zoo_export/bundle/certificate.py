@@ -72,7 +72,7 @@ def definitions(rules: PrecisionRules) -> dict[str, str]:
     return {
         "truth": "logits of the unmodified model, evaluated in float64",
         "rounding_error": rules.definition,
-        "tolerance": f"{rules.tolerance:g} rounding errors, unless overridden",
+        "tolerance": f"the largest error that passes: {rules.tolerance:g} times the rounding error, unless overridden",
         "coverage": "fraction of the parameter tensors in which an error of 1 % would have failed the check",
     }
 

@@ -149,7 +149,7 @@ def command(
         force=force,
         devices=devices,
         precision=precision,
-        smallest=smallest_size(lazy.registry, opened.card) if dynamic_size else None,
+        smallest=smallest_size(lazy.registry, opened) if dynamic_size else None,
     )
     with progress() as show:
         if opened.path is None:
@@ -177,11 +177,11 @@ def command(
     if as_json:
         print_json({**exported.to_dict(), "fresh": opened.path is None, "warnings": warnings})
         return
+    rules = find_precision(lazy.registry, precision).rules
     for name, path in exported.artifacts.items():
-        click.echo(f"{path}: {result_line(exported.comparisons[name], exported.verdict)}")
-    statement = find_precision(lazy.registry, precision).rules.statement
-    if statement and exported.certificate.prior_check is not None:
-        click.echo(statement)
+        click.echo(f"{path}: {result_line(exported.comparisons[name], exported.verdict, rules)}")
+    if rules.statement and exported.certificate.prior_check is not None:
+        click.echo(rules.statement)
     if exported.certificate.coverage is not None:
         click.echo(coverage_line(exported.certificate.coverage))
     for text in warnings:

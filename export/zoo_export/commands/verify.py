@@ -45,6 +45,7 @@ def command(
     """
     from zoo.contract.errors import DifferenceError, UsageError
     from zoo_export.devices import parse_devices
+    from zoo_export.precisions.in_use import find_precision
 
     devices = parse_devices(provider)
     is_file = export.is_file()
@@ -68,8 +69,9 @@ def command(
     if as_json:
         print_json({**verification.to_dict(), "warnings": warnings})
         return
+    rules = find_precision(lazy.registry, "fp32" if manifest is None else manifest.precision).rules
     for name, path in verification.artifacts.items():
-        click.echo(f"{path}: {result_line(verification.comparisons[name], verification.verdict)}")
+        click.echo(f"{path}: {result_line(verification.comparisons[name], verification.verdict, rules)}")
     if verification.coverage is not None:
         click.echo(coverage_line(verification.coverage))
     if strict:
