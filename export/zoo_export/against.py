@@ -16,11 +16,11 @@ from zoo_export.failures.difference import difference, inconclusive, worst
 from zoo_export.parity.check import OWN
 from zoo_export.parity.coverage import coverage
 from zoo_export.parity.judge import passed
-from zoo_export.parity.reference import make_references
 from zoo_export.precisions.in_use import PrecisionInUse
 from zoo_export.probes.probes import make_probes
 from zoo_export.probes.real_images import real_images
 from zoo_export.runners import judge_artifact
+from zoo_export.truth.reference import make_references
 
 
 def verify_file(

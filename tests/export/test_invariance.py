@@ -14,8 +14,8 @@ from zoo.contract.evidence import Comparison, Coverage
 from zoo.contract.preprocess import Preprocess
 from zoo_export.parity.coverage import coverage
 from zoo_export.parity.judge import judge
-from zoo_export.parity.reference import make_references
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.reference import make_references
 
 PROBES = make_probes(Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,)))
 

@@ -13,8 +13,8 @@ from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.formats import Paths
 from zoo_export.formats.onnx.lowering import OPSET
 from zoo_export.formats.onnx.runner import runner
-from zoo_export.parity.reference import make_references
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.reference import make_references
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,12 @@ from zoo_export.devices import check_devices
 from zoo_export.formats.onnx import providers
 from zoo_export.formats.onnx.runner import runner
 from zoo_export.formats.torchscript import format as torchscript_format
-from zoo_export.parity.backend import CPU, TF32_EPSILON, Backend
 from zoo_export.parity.check import make_checks
-from zoo_export.parity.reference import EPS32, _Noise, at_backend, make_references
 from zoo_export.precisions.fp16 import FP16
 from zoo_export.precisions.in_use import PrecisionInUse
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.backend import CPU, TF32_EPSILON, Backend
+from zoo_export.truth.reference import EPS32, _Noise, at_backend, make_references
 from zoo_export.verify import verify_folder
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

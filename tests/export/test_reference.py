@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from zoo.contract.errors import ExportError
 from zoo.contract.evidence import Probe
-from zoo_export.parity.reference import EPS32, _Noise, make_references
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.reference import EPS32, _Noise, make_references
 
 
 class Says(nn.Module):

@@ -374,6 +374,11 @@ def test_nothing_compared_is_no_success(folder: Path) -> None:
     assert not zoo_runtime.Report("x", "model.onnx", (), 20.0, ()).passed
 
 
+def test_a_precision_with_rules_of_its_own_is_left_to_zoo(folder: Path) -> None:
+    seal(folder, lambda data: data.update(precision="int8"))
+    explained(shell(folder, "--verify"), 1, "int8", "zoo verify")
+
+
 def test_a_model_that_is_loaded_is_not_checked_against_another_export(folder: Path) -> None:
     model = Model(folder)
     seal(folder, lambda data: data.update(card={}))

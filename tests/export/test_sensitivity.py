@@ -11,9 +11,9 @@ from zoo.contract.evidence.coverage import CHANGE
 from zoo.contract.preprocess import Preprocess
 from zoo_export.parity.check import OWN, PROBE, covered, make_checks
 from zoo_export.parity.coverage import coverage
-from zoo_export.parity.reference import make_references
 from zoo_export.probes.probe_weights import draw_probe_weights
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.reference import make_references
 
 PROBES = make_probes(Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,)))
 

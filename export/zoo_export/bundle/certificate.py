@@ -16,8 +16,8 @@ from zoo.contract.precisions import PrecisionRules
 from zoo.models.load import Model
 from zoo.registry.registry import Entry, Registry
 from zoo_export.bundle.provenance import architecture_of, environment, plugin_of, sha256, weights_of
+from zoo_export.evidence import Evidence
 from zoo_export.parity.check import covered
-from zoo_export.parity.evidence import Evidence
 from zoo_export.parity.judge import unit_of
 from zoo_export.precisions.fp32 import FP32
 from zoo_export.probes.probe_recipe import PROBE_RECIPE, described
