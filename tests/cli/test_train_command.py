@@ -3,16 +3,20 @@
 import csv
 import json
 import shlex
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import zoo
 from zoo.files.card import read_card
 from zoo.files.header import read_header
 
 Run = Callable[..., Any]
+PACKAGE = str(Path(zoo.__file__).parent)
 TRAIN = ("train", "lenet5", "--data", "digits", "-b", "256", "--lr", "0.003", "--device", "cpu", "--epochs")
 
 
@@ -165,3 +169,18 @@ def test_training_that_diverges_is_explained_and_leaves_nothing(
 
 def test_the_header_alone_tells_the_card(run_zoo: Run, trained: Path) -> None:
     assert set(read_header(trained).metadata) == {"zoo", "zoo_sha256"}
+
+
+def test_the_command_is_five_calls_from_the_optimizer_step(run_zoo: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """command, zoo.train, run_job, Trainer.train, Trainer.step: what a reader follows."""
+    depths = []
+
+    def step(self: Any, *_: Any) -> None:
+        names = [frame.f_code.co_name for frame, _ in traceback.walk_stack(None)]
+        files = [frame.f_code.co_filename for frame, _ in traceback.walk_stack(None)]
+        depths.append(sum(file.startswith(PACKAGE) for file in files[: names.index("command") + 1]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    assert run_zoo(*TRAIN, "1").code == 130
+    assert depths == [5]

@@ -123,7 +123,7 @@ def test_the_sampler_leaves_the_loss_and_the_judge_alone(
 def test_losses_that_take_weights(registry: Registry, name: str, parameter: str) -> None:
     spec = registry.find(Loss, name).spec
     assert weights_param(spec, {}) == parameter
-    with pytest.raises(UsageError, match=f"Both --balance weights and --loss-param {parameter}"):
+    with pytest.raises(UsageError, match=f"--loss-param {parameter}"):
         weights_param(spec, {parameter: (1.0, 2.0)})
 
 
@@ -135,7 +135,7 @@ def test_losses_that_take_none_are_refused_before_anything_is_read(
     ran = run_zoo(
         "train", "lenet5", "--data", "folder", "--data-root", "nowhere", "--loss", name, "--balance", "weights"
     )
-    assert ran.code == 2 and f"The loss {name} takes no weight for each class" in ran.err
+    assert ran.code == 2 and "--balance weights" in ran.err and name in ran.err
     assert "--balance sampler" in ran.err
 
 
