@@ -195,7 +195,7 @@ def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tup
 
 
 def declares_hidden_options(source: str) -> bool:
-    return "hidden=True" in source
+    return "hidden=True" in source or "aliases=" in source
 
 
 def wrong_code(name: str) -> list[str]:
