@@ -34,7 +34,7 @@ def _wait(device: torch.device) -> None:
 
 
 def _model(job: Job, channels_last: bool) -> nn.Module:
-    model = job.model().to(job.places.device)
+    model = job.model().to(job.paths.device)
     if channels_last:
         model.to(memory_format=torch.channels_last)
     return model.train()
@@ -48,10 +48,10 @@ class Zoo:
 
     def seconds(self, steps: int) -> float:
         """Of the steps alone; the evaluation that ends the epoch comes after."""
-        job, device = self.job, self.job.places.device
+        job, device = self.job, self.job.paths.device
         images, labels = next(job.data.test.epoch(job.plan.batch_size))
-        plan = replace(job.plan, steps=steps, epochs=1, judged=InMemorySplit(images, labels))
-        state = State.fresh(self.model, job.recipe, device)
+        plan = replace(job.plan, steps=steps, epochs=1, eval_split=InMemorySplit(images, labels))
+        state = State.initial(self.model, job.recipe, device)
         training = Trainer(state, plan, job.recipe, job.data, job.loss, device)
         ended = 0.0
 
@@ -71,14 +71,14 @@ class Bare:
     def __init__(self, job: Job) -> None:
         self.job, self.model = job, _model(job, channels_last=True)
         shape = (job.plan.batch_size, *job.data.preprocess.input_shape)
-        device = job.places.device
+        device = job.paths.device
         self.images = torch.randn(shape, device=device).contiguous(memory_format=torch.channels_last)
         self.labels = torch.randint(len(job.data.classes), shape[:1], device=device)
 
     def seconds(self, steps: int) -> float:
         """Of the steps."""
         optimizers = make_optimizers(self.model, self.job.recipe)
-        _wait(self.job.places.device)
+        _wait(self.job.paths.device)
         started = time.perf_counter()
         for _ in range(steps):
             for optimizer in optimizers:
@@ -89,7 +89,7 @@ class Bare:
             loss.backward()  # type: ignore[no-untyped-call]
             for optimizer in optimizers:
                 optimizer.step()
-        _wait(self.job.places.device)
+        _wait(self.job.paths.device)
         return time.perf_counter() - started
 
 
@@ -111,7 +111,7 @@ class Common:
 
     def seconds(self, steps: int) -> float:
         """Of the steps in full swing: some before it fill the workers' queues, and the queues stay full to the end."""
-        job, device = self.job, self.job.places.device
+        job, device = self.job, self.job.paths.device
         batches = FILL + steps + FILL
         loader = DataLoader(
             self.dataset,

@@ -29,7 +29,7 @@ def stopped(run_zoo: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     with monkeypatch.context() as patched:
         patched.setattr(Saver, "save_if_due", due)
         ran = run_zoo(*TRAIN, "--tag", "mine")
-    assert ran.code == 130 and "to go on: zoo train --resume runs/lenet5.mine\n" in ran.err
+    assert ran.code == 130 and "zoo train --resume runs/lenet5.mine\n" in ran.err
     return Path("runs/lenet5.mine")
 
 
@@ -42,7 +42,7 @@ def test_a_stopped_run_goes_on_to_the_same_file(run_zoo: Run, stopped: Path, exp
     content = path.read_bytes()
     assert run_zoo(*TRAIN, "--tag", "mine", "--force").code == 0
     assert path.read_bytes() == content
-    assert "was finished" in explained(run_zoo("train", "--resume", "lenet5.mine"), 1)
+    assert "is finished" in explained(run_zoo("train", "--resume", "lenet5.mine"), 1)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the tests of training share: a small plugin whose model has BatchNorm and dropout, and whose data is noise."""
+"""Shared by the tests of training: a small plugin whose model has BatchNorm and dropout, and whose data is noise."""
 
 import sys
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from zoo.contract.callback import Callback
 from zoo.contract.specs import Architecture, Dataset, Loss, Param
 from zoo.registry.discovery import Plugin
 from zoo.registry.registry import Registry
@@ -78,6 +79,20 @@ def recipe() -> Callable[..., Recipe]:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Callable[..., RunPaths]:
-    """Places of a name."""
+def callback() -> Callable[..., Callback]:
+    """Makes a callback of functions: `callback(on_epoch=stop)`."""
+
+    def make(**methods: Callable[..., None]) -> Callback:
+        made = Callback()
+        for name, method in methods.items():
+            assert hasattr(made, name)
+            setattr(made, name, method)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Callable[..., RunPaths]:
+    """The paths of a run with this name and tag."""
     return lambda name, **more: RunPaths(data_root=tmp_path, tag=name, run_name=name, **more)

@@ -17,8 +17,8 @@ Make = Callable[..., Recipe]
 Put = Callable[..., RunPaths]
 
 
-def test_a_cpu_trains_in_bf16_only_where_that_is_asked_for(small: Registry, recipe: Make, places: Put) -> None:
-    made = {amp: run_job(small, recipe(amp=amp), places(f"amp-{amp}")) for amp in (None, False, True)}
+def test_a_cpu_trains_in_bf16_only_where_that_is_asked_for(small: Registry, recipe: Make, paths: Put) -> None:
+    made = {amp: run_job(small, recipe(amp=amp), paths(f"amp-{amp}")) for amp in (None, False, True)}
     tensors = {amp: load_weights(result.path).tensors for amp, result in made.items()}
     assert all(torch.equal(value, tensors[False][name]) for name, value in tensors[None].items())
     weight = "4.weight"

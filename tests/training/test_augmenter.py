@@ -39,8 +39,7 @@ def digits(registry: Registry, tmp_path: Path) -> Callable[..., tuple[Augmenter,
 
     def make(**fields: Any) -> tuple[Augmenter, Tensor, Tensor]:
         recipe = Recipe(architecture="lenet5", data="digits", **fields)
-        path = tmp_path / "w.safetensors"
-        job = prepare(registry, recipe, RunPaths(data_root=tmp_path, tag="t"), path, lambda data: None)
+        job = prepare(registry, recipe, RunPaths(data_root=tmp_path, tag="t"))
         images, labels = next(job.data.train.epoch(64))
         return Augmenter(job.plan, recipe, job.data.preprocess, CPU), images, labels
 
@@ -108,7 +107,7 @@ def test_what_is_erased_is_the_mean_and_so_about_zero_to_the_model(digits: Any) 
 
 
 def test_a_run_trains_on_what_the_augmenter_gives(
-    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+    small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every batch of it, with its soft targets."""
     given: list[MixedBatch] = []
@@ -126,16 +125,16 @@ def test_a_run_trains_on_what_the_augmenter_gives(
     monkeypatch.setattr(Augmenter, "__call__", noted)
     monkeypatch.setattr(MixedBatch, "loss", judged)
     made = recipe(**ON["all"])
-    run_job(small, made, places("on"))
+    run_job(small, made, paths("on"))
     assert len(given) == 3 * 4
     assert scored == [id(one) for one in given]
     assert all(len(one.targets) == 2 for one in given)
 
 
 @pytest.mark.parametrize("name", ON)
-def test_each_changes_what_is_learnt(small: Registry, recipe: Make, places: Put, name: str) -> None:
-    plain = run_job(small, recipe(), places("plain"))
-    other = run_job(small, recipe(**ON[name]), places("other"))
+def test_each_changes_what_is_learnt(small: Registry, recipe: Make, paths: Put, name: str) -> None:
+    plain = run_job(small, recipe(), paths("plain"))
+    other = run_job(small, recipe(**ON[name]), paths("other"))
     assert plain.card.digest != other.card.digest
     for field, value in ON[name].items():
         assert other.card.recipe[field] == value

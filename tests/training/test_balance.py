@@ -16,7 +16,7 @@ from zoo.contract.errors import UsageError
 from zoo.contract.specs import Loss
 from zoo.models.losses import build_loss
 from zoo.registry.registry import Registry
-from zoo.training.balance import class_weights, drawn_evenly, weights_param
+from zoo.training.balance import balanced_sampler, class_weights, weights_param
 from zoo.training.job import run_job
 from zoo.training.prepare import Job, RunPaths, prepare
 from zoo.training.recipe.recipe import Recipe
@@ -43,7 +43,7 @@ def test_weights_of_equal_classes_change_nothing() -> None:
 
 @given(LABELS, st.integers(0, 2**62))
 def test_an_epoch_of_draws_is_as_long_as_before_and_of_images_that_are_there(labels: torch.Tensor, seed: int) -> None:
-    drawn = drawn_evenly(labels, torch.Generator().manual_seed(seed))
+    drawn = balanced_sampler(labels, torch.Generator().manual_seed(seed))
     assert drawn.dtype == torch.int64 and len(drawn) == len(labels)
     assert int(drawn.min()) >= 0 and int(drawn.max()) < len(labels)
 
@@ -72,32 +72,32 @@ def _seeded(text: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1)
 
 
-def made(small: Registry, recipe: Recipe, places: Callable[..., RunPaths]) -> Job:
-    return prepare(small, recipe, places("same"), Path("w.safetensors"), lambda data: None)
+def made(small: Registry, recipe: Recipe, paths: Callable[..., RunPaths]) -> Job:
+    return prepare(small, recipe, paths("same"))
 
 
 def test_the_loss_is_weighted_by_what_is_trained_on_and_reported_without(
-    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., RunPaths]
+    small: Registry, recipe: Callable[..., Recipe], paths: Callable[..., RunPaths]
 ) -> None:
-    job = made(small, recipe(balance="weights", hold_out=0.3), places)
+    job = made(small, recipe(balance="weights", hold_out=0.3), paths)
     logits, labels = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)), torch.arange(50) % 3
     weights = torch.tensor(class_weights(job.plan.train.labels, 3))
     assert weights.tolist() != [1.0, 1.0, 1.0]
-    assert job.minimised(logits, labels).item() == pytest.approx(cross_entropy(logits, labels, weight=weights).item())
+    assert job.train_loss(logits, labels).item() == pytest.approx(cross_entropy(logits, labels, weight=weights).item())
     assert job.loss(logits, labels).item() == pytest.approx(cross_entropy(logits, labels).item())
-    assert job.plan.evenly is None
+    assert job.plan.balanced_sampler is None
 
 
 def test_the_losses_of_history_and_card_are_without_weights(
-    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., RunPaths]
+    small: Registry, recipe: Callable[..., Recipe], paths: Callable[..., RunPaths]
 ) -> None:
-    result = run_job(small, recipe(balance="weights", epochs=1), places("same"))
+    result = run_job(small, recipe(balance="weights", epochs=1), paths("same"))
     with (result.run / "history.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     still = {"opt": "sgd", "lr": 1e-12, "crop": 0, "hflip": False, "batch_size": 150, "warmup_epochs": 0.0}
     losses = []
     for name, balance in (("with", "weights"), ("without", "none")):
-        run = run_job(small, recipe(balance=balance, epochs=1, **still), places(name)).run
+        run = run_job(small, recipe(balance=balance, epochs=1, **still), paths(name)).run
         with (run / "history.csv").open(newline="") as file:
             losses += [float(each["train_loss"]) for each in csv.DictReader(file)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
@@ -107,13 +107,13 @@ def test_the_losses_of_history_and_card_are_without_weights(
 
 
 def test_the_sampler_leaves_the_loss_and_the_judge_alone(
-    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., RunPaths]
+    small: Registry, recipe: Callable[..., Recipe], paths: Callable[..., RunPaths]
 ) -> None:
-    job = made(small, recipe(balance="sampler"), places)
-    assert job.minimised is job.loss and job.plan.evenly is not None
-    assert job.plan.evenly.tolist() == job.data.train.labels.tolist()
-    plain = made(small, recipe(), places)
-    assert plain.plan.evenly is None and plain.minimised is plain.loss and plain.plan.steps == job.plan.steps
+    job = made(small, recipe(balance="sampler"), paths)
+    assert job.train_loss is job.loss and job.plan.balanced_sampler is not None
+    assert job.plan.balanced_sampler.tolist() == job.data.train.labels.tolist()
+    plain = made(small, recipe(), paths)
+    assert plain.plan.balanced_sampler is None and plain.train_loss is plain.loss and plain.plan.steps == job.plan.steps
 
 
 @pytest.mark.parametrize(

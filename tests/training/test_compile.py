@@ -20,7 +20,7 @@ from zoo.training.resume import ResumeOverrides, find_run, resume_job
 def test_a_compiled_run_learns_the_same_resumes_and_keeps_plain_names(
     small: Registry,
     recipe: Callable[..., Recipe],
-    places: Callable[..., RunPaths],
+    paths: Callable[..., RunPaths],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -29,11 +29,11 @@ def test_a_compiled_run_learns_the_same_resumes_and_keeps_plain_names(
     compile_ = torch.compile
     monkeypatch.setattr(torch, "compile", lambda module: compiled.append(module) or compile_(module))
     made = recipe(epochs=1, torchcompile=True, params={"width": 2})
-    done = run_job(small, made, places("same"))
+    done = run_job(small, made, paths("same"))
     assert len(compiled) == 1
     expected = done.path.read_bytes()
     assert sorted(read_header(done.path).tensors) == sorted(compiled[0].state_dict())
-    plain = load_weights(run_job(small, recipe(epochs=1, params={"width": 2}), places("plain")).path).tensors
+    plain = load_weights(run_job(small, recipe(epochs=1, params={"width": 2}), paths("plain")).path).tensors
     for name, value in load_weights(done.path).tensors.items():
         if "num_batches" not in name and not name.startswith(("1.", "5.")):  # dropout draws differ, so only roughly
             assert (value.double() - plain[name].double()).abs().max() < 0.05, name
@@ -43,5 +43,5 @@ def test_a_compiled_run_learns_the_same_resumes_and_keeps_plain_names(
     with monkeypatch.context() as patched:
         patched.setattr(Saver, "save_if_due", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            run_job(small, made, places("same"))
+            run_job(small, made, paths("same"))
     assert resume_job(small, *find_run("same"), ResumeOverrides()).path.read_bytes() == expected

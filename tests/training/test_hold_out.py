@@ -10,13 +10,14 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from zoo.contract.callback import Callback
 from zoo.contract.errors import UsageError
 from zoo.data.batches import InMemorySplit
 from zoo.files.weights import load_weights
 from zoo.registry.registry import Registry
 from zoo.report.history import read_history, stored_row
 from zoo.training.hold_out import hold_out
-from zoo.training.job import TrainCallbacks, run_job
+from zoo.training.job import run_job
 from zoo.training.prepare import RunPaths
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.trainer import Epoch
@@ -58,7 +59,7 @@ def test_one_that_is_empty_is_refused() -> None:
 
 
 def test_the_best_epoch_on_it_is_stored_and_the_run_ends_early(
-    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., RunPaths]
+    small: Registry, recipe: Callable[..., Recipe], paths: Callable[..., RunPaths], callback: Callable[..., Callback]
 ) -> None:
     seen: list[Epoch] = []
     weights: list[Any] = []
@@ -67,10 +68,10 @@ def test_the_best_epoch_on_it_is_stored_and_the_run_ends_early(
         seen.append(epoch)
         weights.append(load_weights(run_of / "last.safetensors").tensors)
 
-    put = replace(places("same"))
+    put = replace(paths("same"))
     run_of = put.runs / "same"
     asked = recipe(hold_out=0.3, patience=2, epochs=40, lr=0.05, warmup_epochs=0.0)
-    result = run_job(small, asked, put, TrainCallbacks(epoch=told))
+    result = run_job(small, asked, put, callback(on_epoch=told))
     best = max(seen, key=lambda epoch: (epoch.evaluation.top1, -epoch.evaluation.loss))
     assert best.number == len(seen) - 2 < 38
     assert (result.stored, result.epochs) == (best.number, len(seen))
@@ -84,8 +85,8 @@ def test_the_best_epoch_on_it_is_stored_and_the_run_ends_early(
 
 
 def test_too_few_images_for_a_step_are_refused(
-    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., RunPaths]
+    small: Registry, recipe: Callable[..., Recipe], paths: Callable[..., RunPaths]
 ) -> None:
     with pytest.raises(UsageError, match="takes 9 batches of 32 images, and there are 150"):
-        run_job(small, recipe(grad_accum_steps=9), places("same"))
-    assert not places("same").runs.exists()
+        run_job(small, recipe(grad_accum_steps=9), paths("same"))
+    assert not paths("same").runs.exists()

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from zoo.contract.callback import Callback
 from zoo.contract.errors import TrainingError
 from zoo.registry.registry import Registry
-from zoo.training.job import TrainCallbacks, run_job
+from zoo.training.job import run_job
 from zoo.training.prepare import RunPaths
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.run.lock import Lock
@@ -40,7 +41,7 @@ def test_it_is_refused_while_another_process_holds_it_and_free_once_that_is_kill
     )
     assert process.stdout is not None and process.stdin is not None
     assert process.stdout.readline() == "held\n"
-    with pytest.raises(TrainingError, match="is running now"):
+    with pytest.raises(TrainingError, match="Another process"):
         Lock(file)
     process.kill()
     process.wait()
@@ -52,20 +53,30 @@ def test_it_is_refused_while_another_process_holds_it_and_free_once_that_is_kill
 def test_it_is_asked_for_as_network_file_systems_need_it(file: Path) -> None:
     """NFS locks no file that is open for reading alone."""
     lock = Lock(file)
-    assert fcntl.fcntl(lock._descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
+    descriptor = lock._lock._context.lock_file_fd
+    assert fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
     lock.release()
 
 
 def test_where_there_are_no_locks_a_run_goes_on_and_says_so(
-    small: Registry, recipe: Callable[..., Recipe], places: Callable[..., RunPaths], monkeypatch: pytest.MonkeyPatch
+    small: Registry,
+    recipe: Callable[..., Recipe],
+    paths: Callable[..., RunPaths],
+    monkeypatch: pytest.MonkeyPatch,
+    callback: Callable[..., Callback],
 ) -> None:
     def refused(*_: object) -> None:
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", refused)
-    said: list[str] = []
-    run_job(small, recipe(epochs=1), places("here"), TrainCallbacks(start=said.append))
-    assert any("no locks on this file system; let no other process go on with runs/here" in line for line in said)
+    warnings: list[str] = []
+
+    def on_message(text: str, *, warning: bool = False) -> None:
+        if warning:
+            warnings.append(text)
+
+    run_job(small, recipe(epochs=1), paths("here"), callback(on_message=on_message))
+    assert len(warnings) == 1 and "runs/here" in warnings[0]
 
 
 def test_a_forked_worker_does_not_keep_it(file: Path) -> None:

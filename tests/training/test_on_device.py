@@ -23,12 +23,11 @@ from zoo.evaluation.evaluate import evaluate
 from zoo.models.losses import build_loss
 from zoo.registry.discovery import discover
 from zoo.registry.registry import Registry
-from zoo.training.augment.upload import upload
 from zoo.training.checkpoint.state import State
 from zoo.training.plan import make_plan
-from zoo.training.prefetch import prepared
 from zoo.training.recipe.recipe import Recipe
-from zoo.training.trainer import Trainer
+from zoo.training.step_rng import to_device
+from zoo.training.trainer import Trainer, augment_ahead
 from zoo_classic.resnet_cifar import CifarResNet
 
 META = torch.device("meta")
@@ -44,20 +43,20 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 class OnlyThere(TorchDispatchMode):
-    """Refuses operations on tensors of two devices, and copies between them that are waited for, but for `upload`'s."""
+    """Refuses operations on tensors of two devices, and blocking copies between them, except those of `to_device`."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         tensors = [value for value in tree_leaves((args, kwargs, result)) if isinstance(value, Tensor)]
-        places = {value.device.type for value in tensors if value.ndim}  # a CPU scalar is as good as a number
+        devices = {value.device.type for value in tensors if value.ndim}  # a CPU scalar is as good as a number
         waits = not (kwargs or {}).get("non_blocking") and not _uploading(sys._getframe())
-        if len(places) > 1 and waits:
+        if len(devices) > 1 and waits:
             raise RuntimeError(f"{func} has tensors on more than one device")
         return result
 
 
 def _uploading(frame: FrameType | None) -> bool:
-    while frame is not None and frame.f_code is not upload.__code__:
+    while frame is not None and frame.f_code is not to_device.__code__:
         frame = frame.f_back
     return frame is not None
 
@@ -69,17 +68,17 @@ def taken(recipe: Recipe, loss: str, **params: object) -> State:
     here, there = InMemorySplit(images, labels), InMemorySplit(images.to(META), labels.to(META))
     data = LoadedDataset(name="grey", classes=tuple("abcdefghij"), preprocess=PREPROCESS, train=here, test=here)
     with META:
-        state = State.fresh(CifarResNet(num_classes=10, in_channels=3, depth=8), recipe, META)
+        state = State.initial(CifarResNet(num_classes=10, in_channels=3, depth=8), recipe, META)
     plan = make_plan(recipe, data, True)
     built = build_loss(Registry(discover()).find(Loss, loss), params, META)
     run = Trainer(state, plan, recipe, data, built, META)
-    state.train()
-    order = run._draws.order(plan.train.n, 1, plan.evenly)
+    state.train_mode()
+    order = run.rng.order(plan.train.n, 1, plan.balanced_sampler)
     batches = there.epoch(plan.batch_size, order[: plan.steps * plan.batch_size * plan.grad_accum_steps])
     batches = iter(list(batches))
     with OnlyThere():
-        for chosen in prepared(batches, run._augmenter, run._draws, 0, plan.grad_accum_steps):
-            run._step(chosen)
+        for chosen in augment_ahead(batches, run.augmenter, run.rng, 0, plan.grad_accum_steps):
+            run.step(chosen)
     assert state.step == plan.steps
     return state
 
@@ -87,7 +86,9 @@ def taken(recipe: Recipe, loss: str, **params: object) -> State:
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_steps_of_an_epoch(name: str) -> None:
     state = taken(Recipe(architecture="resnet20", data="grey", batch_size=32, **RECIPES[name]), "cross_entropy")
-    assert {value.device for value in (state.total, state.sound, *state.module.state_dict().values())} == {META}
+    assert {value.device for value in (state.loss_sum, state.finite_steps, *state.module.state_dict().values())} == {
+        META
+    }
 
 
 @pytest.mark.parametrize(
@@ -130,4 +131,4 @@ def test_what_reads_a_value_or_mixes_devices_fails_here() -> None:
         with pytest.raises(RuntimeError, match="more than one device"), OnlyThere():
             mixes()
     with OnlyThere():
-        upload(here, META)
+        to_device(here, META)

@@ -147,12 +147,12 @@ def test_a_signal_to_one_rank_stops_all_after_the_same_step() -> None:
 
     def work(group: ProcessGroup) -> None:
         signals = Signals(group.all_reduce_max)  # in a thread nothing can come: it is put in by hand
-        signals._before = {15: lambda number, frame: stopped.append((group.rank, step))}
+        signals._handlers = {15: lambda number, frame: stopped.append((group.rank, step))}
         for step in range(5):
-            with signals.held():
+            with signals.deferred():
                 if group.rank == 1 and step == 2:
-                    signals._waiting = 15
-            assert signals.settle(group.rank == 0 and step == 1) == (step == 1)
+                    signals._pending = 15
+            assert signals.sync(group.rank == 0 and step == 1) == (step == 1)
             if stopped:
                 return
 
@@ -166,14 +166,14 @@ def test_signals_wait_for_all_ranks_and_a_later_one_does_not(monkeypatch: pytest
     before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in (2, 15)}
     try:
         with Signals(lambda *numbers: numbers) as signals:
-            with signals.held():
+            with signals.deferred():
                 os.kill(os.getpid(), 2)
             os.kill(os.getpid(), 15)
             assert not came
-            assert signals.settle(True) and came == [2]
-            assert not signals.settle(False) and came == [2]
+            assert signals.sync(True) and came == [2]
+            assert not signals.sync(False) and came == [2]
             os.kill(os.getpid(), 15)
-            monkeypatch.setattr(signals_module, "SOON", 0.0)
+            monkeypatch.setattr(signals_module, "GRACE", 0.0)
             os.kill(os.getpid(), 2)
             assert came == [2, 2]
     finally:

@@ -31,7 +31,7 @@ def _ask(*_: object) -> None:
 def test_one_that_comes_within_a_step_waits_for_its_end(number: signal.Signals) -> None:
     signal.signal(number, _ask)
     done = []
-    with pytest.raises(Asked), Signals() as signals, signals.held():
+    with pytest.raises(Asked), Signals() as signals, signals.deferred():
         os.kill(os.getpid(), number)
         done.append("step")
     assert done == ["step"]
@@ -42,7 +42,7 @@ def test_one_that_comes_between_steps_does_not_wait() -> None:
     signal.signal(signal.SIGTERM, _ask)
     done = []
     with pytest.raises(Asked), Signals() as signals:
-        with signals.held():
+        with signals.deferred():
             pass
         os.kill(os.getpid(), signal.SIGTERM)
         done.append("more")
@@ -52,7 +52,7 @@ def test_one_that_comes_between_steps_does_not_wait() -> None:
 def test_a_second_one_does_not_wait() -> None:
     signal.signal(signal.SIGTERM, _ask)
     done = []
-    with pytest.raises(Asked), Signals() as signals, signals.held():
+    with pytest.raises(Asked), Signals() as signals, signals.deferred():
         os.kill(os.getpid(), signal.SIGTERM)
         done.append("once")
         os.kill(os.getpid(), signal.SIGTERM)
@@ -62,7 +62,7 @@ def test_a_second_one_does_not_wait() -> None:
 
 def test_what_is_ignored_stays_ignored() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with Signals() as signals, signals.held():
+    with Signals() as signals, signals.deferred():
         os.kill(os.getpid(), signal.SIGINT)
 
 

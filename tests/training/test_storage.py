@@ -20,14 +20,14 @@ Put = Callable[..., RunPaths]
 
 
 def test_a_file_above_the_limit_is_half_as_large_and_read_back_as_float32(
-    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+    small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = recipe(params={"width": 64})
-    whole = run_job(small, made, places("whole"))
+    whole = run_job(small, made, paths("whole"))
     assert whole.card.storage_dtype == ""
     assert {info.dtype for info in read_header(whole.path).tensors.values()} == {"F32", "I64"}
     monkeypatch.setattr(storage, "LIMIT", 100_000)
-    half = run_job(small, made, places("half"))
+    half = run_job(small, made, paths("half"))
     assert half.path.stat().st_size < 0.6 * whole.path.stat().st_size
     assert half.card.storage_dtype == "bfloat16"
     kept, before = load_weights(half.path).tensors, load_weights(whole.path).tensors
@@ -39,7 +39,7 @@ def test_a_file_above_the_limit_is_half_as_large_and_read_back_as_float32(
 
 
 def test_what_the_card_says_was_measured_on_the_weights_as_stored(
-    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+    small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
     evaluate = job_module.evaluate_distributed
@@ -50,7 +50,7 @@ def test_what_the_card_says_was_measured_on_the_weights_as_stored(
 
     monkeypatch.setattr(storage, "LIMIT", 0)
     monkeypatch.setattr(job_module, "evaluate_distributed", watch)
-    done = run_job(small, recipe(epochs=1), places("half"))
+    done = run_job(small, recipe(epochs=1), paths("half"))
     (measured,) = seen
     assert all(
         torch.equal(measured[name], value.to(measured[name].dtype))
@@ -59,12 +59,12 @@ def test_what_the_card_says_was_measured_on_the_weights_as_stored(
 
 
 def test_the_limit_is_thirty_megabytes_and_such_a_file_can_be_begun_from(
-    small: Registry, recipe: Make, places: Put, monkeypatch: pytest.MonkeyPatch
+    small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert storage.LIMIT == 30_000_000
     at = {"a": torch.zeros(7_500_000 // 5, 5)}
     assert storage.as_stored(at)[1] == "" and storage.as_stored({**at, "b": torch.zeros(1)})[1] == "bfloat16"
     monkeypatch.setattr(storage, "LIMIT", 0)
-    first = run_job(small, recipe(epochs=1), places("first"))
-    second = run_job(small, recipe(epochs=1, initial_checkpoint=str(first.path)), places("second"))
+    first = run_job(small, recipe(epochs=1), paths("first"))
+    second = run_job(small, recipe(epochs=1, initial_checkpoint=str(first.path)), paths("second"))
     assert second.card.storage_dtype == "bfloat16"

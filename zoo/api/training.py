@@ -24,8 +24,8 @@ from zoo.registry.registry import Registry
 from zoo.training.distributed.process_group import ProcessGroup
 from zoo.training.distributed.rendezvous import init_process_group
 from zoo.training.initial_weights import split_init
-from zoo.training.job import CHECKPOINT_EVERY, TrainCallbacks, run_job
-from zoo.training.prepare import RunPaths
+from zoo.training.job import run_job
+from zoo.training.prepare import CHECKPOINT_EVERY, RunPaths
 from zoo.training.recipe.file import to_recipe
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.resume import ResumeOverrides, find_run, resume_job
@@ -164,7 +164,6 @@ def train(
     with init_process_group(device) as group:
         main = group.is_main
         with reporting(progress and main, callback if main else None) as report:
-            calls = _calls(report, checkpoint_every, tensorboard)
             root = None if data_root is None else Path(data_root)
             weights = None if output is None else Path(output)
             if resume is not None:
@@ -181,9 +180,11 @@ def train(
                     cache=cache,
                     download=download,
                     force=force,
+                    checkpoint_every=checkpoint_every,
+                    tensorboard=tensorboard,
                 )
                 path, record = _find_run(fspath(resume), group, report)
-                result = resume_job(registry, path, record, overrides, calls, group)
+                result = resume_job(registry, path, record, overrides, report, group)
             else:
                 recipe = _recipe(registry, architecture, data, fields)
                 places = RunPaths(
@@ -198,8 +199,10 @@ def train(
                     cache=cache,
                     download=download,
                     force=force,
+                    checkpoint_every=checkpoint_every,
+                    tensorboard=tensorboard,
                 )
-                result = run_job(registry, recipe, places, calls, group)
+                result = run_job(registry, recipe, places, report, group)
     return TrainResult(result.run, result.path, result.evaluation, result.epochs, result.stored, registry)
 
 
@@ -263,19 +266,3 @@ def _run_name(name: str | None) -> str | None:
     if name is not None and (not name or Path(name).name != name or name == ".."):
         raise UsageError(f"The run name {name!r} is not a plain name.", "Use `--runs` for another folder.")
     return name
-
-
-def _calls(report: Callback, checkpoint_every: float, tensorboard: bool) -> TrainCallbacks:
-    def message(text: str) -> None:
-        report.on_message(text.removeprefix("warning: "), warning=text.startswith("warning: "))
-
-    return TrainCallbacks(
-        reading=lambda split, done, n: report.on_progress(f"reading {split} images", done, n),
-        data=report.on_dataset,
-        start=message,
-        step=report.on_step,
-        epoch=report.on_epoch,
-        stopped=report.on_interrupt,
-        checkpoint_every=checkpoint_every,
-        tensorboard=tensorboard,
-    )

@@ -28,3 +28,6 @@ class Callback:
 
     def on_interrupt(self, run: Path) -> None:
         """Called when training was interrupted. It can be resumed from the folder `run`."""
+
+
+SILENT = Callback()  # the default where nobody listens

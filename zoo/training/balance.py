@@ -48,7 +48,7 @@ def weights_param(spec: Loss, given: Mapping[str, Any]) -> str:
     return found[0]
 
 
-def drawn_evenly(labels: Tensor, generator: torch.Generator) -> Tensor:
+def balanced_sampler(labels: Tensor, generator: torch.Generator) -> Tensor:
     """As many indices as there are images, with replacement: each class as likely, and each image of a class.
 
     Args:

@@ -1,4 +1,4 @@
-"""Begin from weights that were trained before: all tensors of theirs but a head of other classes."""
+"""Initial weights: start training from stored weights; a head for other classes starts fresh."""
 
 import re
 from collections.abc import Mapping
@@ -16,19 +16,19 @@ from zoo.files.weights import Weights, load_into, load_weights
 from zoo.registry.registry import Entry
 from zoo.training.recipe.recipe import Recipe
 
-PINNED = re.compile(r"(.+)@([0-9a-f]{8,64})")  # a name, and the first digits of the digest that it had
+PINNED = re.compile(r"(.+)@([0-9a-f]{8,64})")  # a name, and the first digits of the digest
 DIGITS = 16  # of the digest that a recipe records
 
 
-def split_init(init: str) -> tuple[str, str]:
-    """The name of the weights, and the digits of the digest that are asked for; empty where none are."""
-    pinned = PINNED.fullmatch(init)
-    return (pinned[1], pinned[2]) if pinned else (init, "")
+def split_init(initial_checkpoint: str) -> tuple[str, str]:
+    """The name of the weights, and the first digits of their digest; empty where the recipe does not pin them."""
+    pinned = PINNED.fullmatch(initial_checkpoint)
+    return (pinned[1], pinned[2]) if pinned else (initial_checkpoint, "")
 
 
 @dataclass(frozen=True)
-class Start:
-    """Weights that a run begins from, read and checked, on the CPU."""
+class InitialWeights:
+    """Weights that training starts from, read and checked, on the CPU."""
 
     path: Path
     weights: Weights
@@ -38,35 +38,35 @@ class Start:
         """The first digits of their digest, as a recipe records them."""
         return self.weights.card.digest.removeprefix("sha256:")[:DIGITS]
 
-    def wanted(self, recipe: Recipe) -> InputOverrides:
-        """What images are to be like: what the recipe asks for, else what these weights saw.
+    def input_overrides(self, recipe: Recipe) -> InputOverrides:
+        """The image size that the recipe sets, else that of these weights; always the channels of these weights.
 
         Raises:
-            UsageError: the recipe asks for another number of channels.
+            UsageError: the recipe sets another number of channels.
         """
-        seen = self.weights.card.preprocess
-        if recipe.channels not in (None, seen.channels):
+        trained_on = self.weights.card.preprocess
+        if recipe.channels not in (None, trained_on.channels):
             raise UsageError(
-                f"The weights {self.path} see images of {seen.channels} channels, not {recipe.channels}.",
-                "Leave --channels out: images are converted.",
+                f"The weights {self.path} take images of {trained_on.channels} channels, not {recipe.channels}.",
+                "Omit `--channels`: images are converted.",
             )
-        square = seen.size[0] if seen.size[0] == seen.size[1] else None
-        return InputOverrides(image_size=recipe.img_size or square, channels=seen.channels)
+        square = trained_on.size[0] if trained_on.size[0] == trained_on.size[1] else None
+        return InputOverrides(image_size=recipe.img_size or square, channels=trained_on.channels)
 
-    def as_seen(self, data: LoadedDataset) -> LoadedDataset:
-        """`data`, normalised as these weights saw theirs."""
-        seen = self.weights.card.preprocess
-        return replace(data, preprocess=replace(data.preprocess, mean=seen.mean, std=seen.std))
+    def with_mean_and_std(self, data: LoadedDataset) -> LoadedDataset:
+        """`data` with the mean and std that these weights were trained with."""
+        trained_on = self.weights.card.preprocess
+        return replace(data, preprocess=replace(data.preprocess, mean=trained_on.mean, std=trained_on.std))
 
     def keeps_head(self, classes: tuple[str, ...]) -> bool:
-        """Whether these are the classes of the weights, in the same order."""
+        """Whether the weights have the same classes in the same order."""
         return self.weights.card.classes == classes
 
-    def put_into(self, module: nn.Module, head: frozenset[str], classes: tuple[str, ...]) -> None:
-        """Load them into a fresh model. Where its classes are others, the tensors named by `head` stay fresh.
+    def load_into(self, module: nn.Module, head: frozenset[str], classes: tuple[str, ...]) -> None:
+        """Load the weights into a fresh model. For other classes, the tensors named by `head` stay fresh.
 
         Raises:
-            WeightsError: a tensor is missing, too many, or of another shape or dtype.
+            WeightsError: a tensor is missing, unexpected, or of another shape or dtype.
         """
         tensors: Mapping[str, Tensor] = self.weights.tensors
         if not self.keeps_head(classes):
@@ -74,46 +74,46 @@ class Start:
             tensors = {**{name: value for name, value in tensors.items() if name not in head}, **fresh}
         load_into(module, Weights(self.weights.card, tensors), self.path)
 
-    def said(self, recipe: Recipe, head: frozenset[str], data: LoadedDataset) -> str:
-        """One line on what is taken over."""
-        kept = self.keeps_head(data.classes)
+    def describe(self, recipe: Recipe, head: frozenset[str], data: LoadedDataset) -> str:
+        """One line on what is loaded and what is fresh."""
         names = sorted(head)
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         shape = "×".join(map(str, data.preprocess.input_shape))
         return (
-            f"begins from {self.path}: the head ({shown}) is "
-            + ("kept, as the classes are the same" if kept else "fresh, as the classes are others")
-            + f"; images of {shape} with the mean and std of those weights"
-            + ("; the head alone is trained" if recipe.freeze else "")
+            f"starts from {self.path}: the head ({shown}) is "
+            + ("kept (same classes)" if self.keeps_head(data.classes) else "fresh (other classes)")
+            + f"; images of {shape} with the mean and std of these weights"
+            + ("; only the head is trained" if recipe.freeze else "")
         )
 
 
-def read_start(init: str, entry: Entry[Architecture], place: Path | None = None) -> Start:
-    """Find and read the weights that a recipe begins from.
+def read_initial_weights(
+    initial_checkpoint: str, entry: Entry[Architecture], path: Path | None = None
+) -> InitialWeights:
+    """Find and read the weights that a recipe starts from.
 
     Args:
-        init: as in the recipe.
+        initial_checkpoint: as in the recipe.
         entry: the architecture that is trained.
-        place: where they lie, where that is known; they may lie elsewhere now.
+        path: where the weights were before; they may have moved.
 
     Raises:
-        UnknownName, WeightsError: there are none, they are unsound, of another architecture, or not those of the
-            recorded digest.
+        UnknownName, WeightsError: the weights are missing or damaged, of another architecture, or have another digest
+            than the recipe records.
     """
-    name, digits = split_init(init)
-    path = place if place is not None and place.is_file() else find_weights(name)
-    start = Start(path, load_weights(path))
-    card = start.weights.card
-    ours = entry.full_name if card.entry_point else entry.qualified
-    if card.architecture_name != ours:
+    name, digits = split_init(initial_checkpoint)
+    path = path if path is not None and path.is_file() else find_weights(name)
+    initial = InitialWeights(path, load_weights(path))
+    card = initial.weights.card
+    architecture = entry.full_name if card.entry_point else entry.qualified
+    if card.architecture_name != architecture:
         raise WeightsError(
-            f"The weights {path} are of {card.architecture_name}, and {ours} is to be trained.",
-            f"Train {card.architecture}, or begin from weights of {entry.spec.name}.",
+            f"The weights {path} are of {card.architecture_name}, not of {architecture}.",
+            f"Train {card.architecture}, or start from weights of {entry.spec.name}.",
         )
     if not card.digest.removeprefix("sha256:").startswith(digits):
         raise WeightsError(
-            f"The weights {path} are not those that the recipe begins from: their digest begins with {start.digits}, "
-            f"and it says {digits}.",
-            f"Put those back, or begin anew with these: --initial-checkpoint {name}",
+            f"The weights {path} changed: their digest starts with {initial.digits}, and the recipe records {digits}.",
+            f"Restore the original file, or train again from this one: --initial-checkpoint {name}",
         )
-    return start
+    return initial

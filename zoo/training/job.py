@@ -1,16 +1,17 @@
-"""A whole training job: from names to a stored weights file with its card."""
+"""A whole training job: from a recipe to a stored weights file with its card."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import TrainingError, WeightsError
 from zoo.contract.specs import Architecture
 from zoo.data.batches import label_counts
-from zoo.data.datasets import LoadedDataset
 from zoo.evaluation.evaluate import Evaluation
 from zoo.files.atomic import refuse_existing, refuse_unwritable
 from zoo.files.card import Card, read_card
@@ -23,27 +24,25 @@ from zoo.training.checkpoint.file import read_checkpoint
 from zoo.training.checkpoint.saver import Saver
 from zoo.training.checkpoint.state import State
 from zoo.training.checkpoint.storage_dtype import as_stored
-from zoo.training.distributed.ddp import broadcast_checkpoint, check_same_on_all_ranks
+from zoo.training.distributed.ddp import broadcast_checkpoint
 from zoo.training.distributed.evaluate import evaluate_distributed
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup, explain_lost_rank
-from zoo.training.prepare import Job, RunPaths, prepare
+from zoo.training.prepare import Job, RunPaths, prepare_on_all_ranks
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.recipe.table import recipe_rows
-from zoo.training.run.concurrent_runs import refuse_rival
+from zoo.training.run.concurrent_runs import refuse_concurrent_run
 from zoo.training.run.folder import Run, refuse_taken
-from zoo.training.run.record import Record, look
+from zoo.training.run.record import Record, describe_dataset
 from zoo.training.signals import Signals
-from zoo.training.trainer import Diverged, Epoch, Step, Trainer
-
-CHECKPOINT_EVERY = 60.0  # seconds
+from zoo.training.trainer import Diverged, Epoch, Trainer
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a job came to: the weights file, its card, the run folder, and the evaluation of the file as stored.
+    """What training produced: the weights file, its card, the run folder, and the evaluation of the stored weights.
 
     Args:
-        epochs: how many were trained.
+        epochs: number of epochs trained.
         stored: the epoch whose weights these are.
     """
 
@@ -55,163 +54,163 @@ class Result:
     stored: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainCallbacks:
-    """Who is told of what, and how often a checkpoint is written.
-
-    Args:
-        start: of what a run begins from and is judged by, a line each.
-        stopped: of the run folder, when a run ends early and can be gone on with.
-        checkpoint_every: seconds.
-        tensorboard: whether events for TensorBoard are written into the run folder.
-    """
-
-    reading: Callable[[str, int, int], None] = lambda split, done, n: None
-    data: Callable[[LoadedDataset], None] = lambda data: None
-    start: Callable[[str], None] = lambda said: None
-    step: Callable[[Step], None] = lambda step: None
-    epoch: Callable[[Epoch], None] = lambda epoch: None
-    stopped: Callable[[Path], None] = lambda run: None
-    checkpoint_every: float = CHECKPOINT_EVERY
-    tensorboard: bool = False
-
-
 def run_job(
     registry: Registry,
     recipe: Recipe,
-    places: RunPaths,
-    told: TrainCallbacks | None = None,
+    paths: RunPaths,
+    callback: Callback = SILENT,
     group: ProcessGroup = SINGLE_PROCESS,
 ) -> Result:
-    """Train what `recipe` says and store it.
+    """Train as `recipe` says and store the weights.
 
     Args:
-        group: that train together; all of them call this, and rank 0 alone writes and is told.
+        callback: hears of messages, progress, epochs and an interrupt, in the main process only.
+        group: the ranks that train together. All of them call this; only rank 0 writes files.
 
     Raises:
-        ZooError: anything that is asked for is missing or unsound, or training cannot go on. Nothing is left
-            behind then, but for the run folder where it holds a checkpoint, and the weights where only the report
-            failed.
+        ZooError: something is missing or damaged, or training failed. Nothing is left behind, except a run folder
+            that holds a checkpoint, and the weights where only the report failed.
     """
-    with explain_out_of_memory(places.device):
-        return _run_job(registry, recipe, places, told or TrainCallbacks(), group)
+    callback = callback if group.is_main else SILENT
+    with explain_out_of_memory(paths.device):
+        _check_paths(registry, recipe, paths, group)
+        job = prepare_on_all_ranks(registry, recipe, paths, callback, group)
+        with _new_run(job, group) as run, open_trainer(job, run, callback, group) as trainer:
+            trainer.train()
+            return store_result(job, run, trainer.state, group)
 
 
-def _run_job(registry: Registry, recipe: Recipe, places: RunPaths, told: TrainCallbacks, group: ProcessGroup) -> Result:
-    if told.tensorboard:
+def _check_paths(registry: Registry, recipe: Recipe, paths: RunPaths, group: ProcessGroup) -> None:
+    """Fail before any work where the results could not be written."""
+    if paths.tensorboard:
         require_tensorboard()
-    architecture = registry.find(Architecture, recipe.architecture).spec.name
-    path = places.weights_file(architecture)
-    if group.is_main:
-        refuse_existing(path, places.force)
-        refuse_unwritable(path)
-        if places.run_name is not None:
-            refuse_taken(places.runs / places.run_name)
-        if not places.force:
-            refuse_rival(places.runs, path)
-    job = prepare_together(registry, recipe, places, path, told, group)
     if not group.is_main:
-        return carry_out(job, None, told, group)
-    name = places.run_name or f"{architecture}.{places.tag}"
-    run = Run.start(places.runs, name, _record(job), numbered=places.run_name is None)
+        return
+    weights_file = paths.weights_file(registry.find(Architecture, recipe.architecture).spec.name)
+    refuse_existing(weights_file, paths.force)
+    refuse_unwritable(weights_file)
+    if paths.run_name is not None:
+        refuse_taken(paths.runs / paths.run_name)
+    if not paths.force:
+        refuse_concurrent_run(paths.runs, weights_file)
+
+
+@contextmanager
+def _new_run(job: Job, group: ProcessGroup) -> Iterator[Run | None]:
+    """A new run folder, on rank 0. It is removed at the end if it holds neither a checkpoint nor a result."""
+    if not group.is_main:
+        yield None
+        return
+    paths = job.paths
+    name = paths.run_name or f"{job.architecture.spec.name}.{paths.tag}"
+    run = Run.start(paths.runs, name, _record(job), numbered=paths.run_name is None)
     try:
-        if not places.force:
-            refuse_rival(places.runs, path, run.path)  # which has begun since
-        return carry_out(job, run, told, group)
+        if not paths.force:
+            refuse_concurrent_run(paths.runs, job.weights_file, run.path)  # one may have started meanwhile
+        yield run
     finally:
         if not (run.checkpoint.exists() or run.result.exists()):
             run.discard()
         run.release()
 
 
-def prepare_together(
-    registry: Registry, recipe: Recipe, places: RunPaths, path: Path, told: TrainCallbacks, group: ProcessGroup
-) -> Job:
-    """`prepare` on every rank, which must come to the same; where data may be downloaded, one after another.
+@contextmanager
+def open_trainer(job: Job, run: Run | None, callback: Callback, group: ProcessGroup) -> Iterator[Trainer]:
+    """A trainer that continues from the run's checkpoint, if there is one, and writes checkpoints and the history.
 
-    Raises:
-        ZooError: as `prepare`, or a rank has another recipe or other data.
-    """
-
-    def work() -> Job:
-        return prepare(registry, recipe, places, path, told.data, told.start, told.reading, group)
-
-    job: Job = group.main_first(work) if places.download else work()
-    if group.world_size > 1:
-        check_same_on_all_ranks({"recipe": job.recipe.to_dict(), "data set": look(job.data)}, group)
-    return job
-
-
-def carry_out(job: Job, run: Run | None, told: TrainCallbacks, group: ProcessGroup = SINGLE_PROCESS) -> Result:
-    """Train from the run's checkpoint, or from the beginning where there is none, to the stored weights.
+    Where the block is interrupted, or the data or another rank fails, a last checkpoint is written.
 
     Args:
-        run: `None` on a rank that does not lead.
+        run: the run folder; `None` on ranks other than 0.
 
     Raises:
-        ZooError: training cannot go on.
+        TrainingError: the loss is no longer finite, the checkpoint is damaged, or another rank was lost.
     """
-    device = job.places.device
-    if run is not None and not run.locked:
-        told.start(f"warning: there are no locks on this file system; let no other process go on with {run.path}")
-    where = Path(group.broadcast_bytes(str(run.path).encode() if run else b"").decode())
-    module = job.first_model().to(device)
+    device, paths = job.paths.device, job.paths
+    if run is not None and not run.is_locked:
+        callback.on_message(f"this file system has no file locks; let no other process resume {run.path}", warning=True)
+    folder = _run_path(run, group)
+    module = job.initial_model().to(device)
     if device.type != "mps":
         module.to(memory_format=torch.channels_last)
-    state = State.fresh(module, job.recipe, device, job.head)
-    begun = broadcast_checkpoint(read_checkpoint(run.checkpoint) if run and run.checkpoint.exists() else None, group)
-    if begun is not None:
-        state.restore(*begun)
-        if run and state.rows:
-            run.record(state.rows)
-        told.start(f"goes on after step {state.step:,} of {job.plan.epochs * job.plan.steps:,}")
-    training = Trainer(state, job.plan, job.recipe, job.data, job.minimised, device, group, job.loss)
-    lost = f"See what it said; then go on: {group.launcher} train --resume {where}"
-    shown = told.tensorboard and group.is_main
-    agree = group.all_reduce_max if group.world_size > 1 else None
-    with explain_lost_rank(lost), Signals(agree) as signals, open_events(where, shown) as events:
-        saved = state.step if begun and run else None
-        saver = Saver(run, state, signals, told.checkpoint_every, saved, group.launcher)
+    state = State.initial(module, job.recipe, device, job.head)
+    checkpoint = read_checkpoint(run.checkpoint) if run is not None and run.checkpoint.exists() else None
+    checkpoint = broadcast_checkpoint(checkpoint, group)
+    if checkpoint is not None:
+        state.restore(*checkpoint)
+        if run is not None and state.history:
+            run.write_history(state.history)
+        callback.on_message(f"resumes after step {state.step:,} of {job.plan.epochs * job.plan.steps:,}")
+    next_step = f"See the error of that rank, then resume: {group.launcher} train --resume {folder}"
+    with (
+        explain_lost_rank(next_step),
+        Signals(group.all_reduce_max if group.world_size > 1 else None) as signals,
+        open_events(folder, paths.tensorboard and group.is_main) as events,
+    ):
+        saved_step = state.step if checkpoint is not None and run is not None else None
+        saver = Saver(run, state, signals, paths.checkpoint_every, saved_step, group.launcher)
+
+        def on_epoch_end(epoch: Epoch) -> None:
+            if run is not None:
+                card = replace(job.card, metrics=epoch.evaluation.metrics(job.data.name, epoch.split))
+                save_weights(run.weights, state.eval_module.state_dict(), card, force=True)
+                run.write_history(state.history)
+            saver.save()
+            events.epoch(epoch.number, epoch.row())
+            callback.on_epoch(epoch)
+
         try:
-            for epoch in training.epochs(signals, on_step=told.step, after_step=saver.save_if_due):
-                if run is not None:
-                    card = replace(job.card, metrics=epoch.evaluation.metrics(job.data.name, epoch.split))
-                    save_weights(run.weights, state.measured.state_dict(), card, force=True)
-                    run.record(state.rows)
-                saver.save()
-                events.epoch(epoch.number, epoch.row())
-                told.epoch(epoch)
-            result = _store(job, run, where, state, group)
+            yield Trainer(
+                state,
+                job.plan,
+                job.recipe,
+                job.data,
+                job.train_loss,
+                device,
+                group,
+                eval_loss=job.loss,
+                signals=signals,
+                callback=callback,
+                on_step_end=saver.save_if_due,
+                on_epoch_end=on_epoch_end,
+            )
         except Diverged as error:
             raise _diverged(error, job, run, saver) from None
         except BaseException as error:
             saver.save_at_end(error)
             if saver.saved is not None:
-                told.stopped(where)
+                callback.on_interrupt(folder)
             raise
-        events.image(result.run / "confusion.png", result.epochs)
-    return result
+        events.image(folder / "confusion.png", len(state.history))
 
 
-def _store(job: Job, run: Run | None, where: Path, state: State, group: ProcessGroup) -> Result:
-    """Measure the weights that the run came to on the test split, and put them where they belong."""
-    tensors, storage_dtype = as_stored(state.measured.state_dict() if state.best is None else state.best.tensors)
+def store_result(job: Job, run: Run | None, state: State, group: ProcessGroup) -> Result:
+    """Evaluate the trained weights on the test split, and store them with their card and the report."""
+    tensors, storage_dtype = as_stored(state.eval_module.state_dict() if state.best is None else state.best.tensors)
     module = job.model()
     module.load_state_dict(tensors)
-    device = job.places.device
-    final = evaluate_distributed(module.to(device), job.data.test, job.data, job.loss, device, group)
-    card = replace(job.card, metrics=final.metrics(job.data.name, "test"), storage_dtype=storage_dtype)
+    evaluation = evaluate_distributed(
+        module.to(job.paths.device), job.data.test, job.data, job.loss, job.paths.device, group
+    )
+    card = replace(job.card, metrics=evaluation.metrics(job.data.name, "test"), storage_dtype=storage_dtype)
+    path = job.weights_file
     if run is not None:
-        card = save_weights(job.path, tensors, card, force=job.places.force or _is_there(job.path, tensors))
-        trained_on = label_counts(job.plan.train, len(job.data.classes))
-        write_report(where, card, final, module, job.data.test, trained_on, recipe_rows(card.recipe))
-        run.finish(job.path, card.digest)  # until then the run can be gone on with, to the same weights
-    epochs = len(state.rows)
-    return Result(job.path, card, where, final, epochs, epochs if state.best is None else state.best.epoch)
+        card = save_weights(path, tensors, card, force=job.paths.force or _has_tensors(path, tensors))
+        train_counts = label_counts(job.plan.train, len(job.data.classes))
+        write_report(run.path, card, evaluation, module, job.data.test, train_counts, recipe_rows(card.recipe))
+        run.finish(path, card.digest)  # until then the run can be resumed, and gives the same weights
+    epochs = len(state.history)
+    stored = epochs if state.best is None else state.best.epoch
+    return Result(path, card, _run_path(run, group), evaluation, epochs, stored)
 
 
-def _is_there(path: Path, tensors: Mapping[str, Tensor]) -> bool:
-    """Whether `path` has these very weights, as where this run was killed after it had stored them."""
+def _run_path(run: Run | None, group: ProcessGroup) -> Path:
+    """The path of the run folder, on every rank."""
+    return Path(group.broadcast_bytes(str(run.path).encode() if run is not None else b"").decode())
+
+
+def _has_tensors(path: Path, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether `path` holds these very weights, because this run was killed right after it had stored them."""
     try:
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         return read_card(path)[0].digest == tensors_digest(plain)
@@ -223,14 +222,14 @@ def _record(job: Job) -> Record:
     return Record(
         recipe=job.recipe,
         plugins=job.plugins,
-        data=look(job.data),
+        dataset=describe_dataset(job.data),
         environment=dict(job.card.versions),
-        tag=job.places.tag,
-        weights=str(job.places.weights.absolute()),
-        data_root=str(job.places.data_root.absolute()),
-        device=job.places.device.type if "ranks" in job.card.versions else str(job.places.device),
-        force=job.places.force,
-        init=str(job.start.path.absolute()) if job.start else "",
+        tag=job.paths.tag,
+        weights=str(job.paths.weights.absolute()),
+        data_root=str(job.paths.data_root.absolute()),
+        device=job.paths.device.type if "ranks" in job.card.versions else str(job.paths.device),
+        force=job.paths.force,
+        initial_weights=str(job.initial.path.absolute()) if job.initial else "",
     )
 
 
@@ -238,9 +237,9 @@ def _diverged(error: Diverged, job: Job, run: Run | None, saver: Saver) -> Train
     epoch, step = divmod(error.step, job.plan.steps)
     kept = ""
     if run is not None and saver.saved is not None:
-        kept = f" The last good checkpoint, {run.checkpoint}, is of step {saver.saved:,}."
+        kept = f" The last checkpoint before that, {run.checkpoint}, is of step {saver.saved:,}."
     return TrainingError(
-        f"The loss is no longer finite at step {step + 1:,} of epoch {epoch + 1}, at a learning rate of "
+        f"The loss is not finite at step {step + 1:,} of epoch {epoch + 1}, with a learning rate of "
         f"{job.plan.lr(error.step):.2g}.{kept}",
         "Try a lower --lr, more --warmup-epochs, or --clip-grad 1.",
     )

@@ -20,17 +20,17 @@ class Plan:
 
     Args:
         train: what is trained on.
-        judged: what is measured after each epoch, and `split` its name: `test`, or `hold_out` where there is one.
+        eval_split: what is measured after each epoch, and `split` its name: `test`, or `hold_out` where there is one.
         batch_size: images that go through the model at once; `grad_accum_steps` such batches are a step.
         steps: of an epoch; images that fill no whole step are left out, as BatchNorm may not take a small batch.
-        evenly: labels of `train`, on the CPU, where each class is to be drawn as often; else `None`.
+        balanced_sampler: labels of `train`, on the CPU, where each class is to be drawn as often; else `None`.
         crop, hflip: of augmentation.
         lr: the learning rate of each step of the run, counted from 0.
         patience: as in the recipe.
     """
 
     train: Batches
-    judged: Batches
+    eval_split: Batches
     split: str
     batch_size: int
     grad_accum_steps: int
@@ -40,12 +40,12 @@ class Plan:
     hflip: bool
     lr: Callable[[int], float]
     patience: int
-    evenly: Tensor | None = None
+    balanced_sampler: Tensor | None = None
 
-    def over(self, rows: int, best: Best | None) -> bool:
+    def is_over(self, epochs: int, best: Best | None) -> bool:
         """Whether the run ends after that many epochs."""
-        waited = rows - best.epoch if best is not None else 0
-        return rows >= self.epochs or bool(self.patience and waited >= self.patience)
+        waited = epochs - best.epoch if best is not None else 0
+        return epochs >= self.epochs or bool(self.patience and waited >= self.patience)
 
 
 def make_plan(recipe: Recipe, data: LoadedDataset, hflip: bool) -> Plan:
@@ -61,9 +61,9 @@ def make_plan(recipe: Recipe, data: LoadedDataset, hflip: bool) -> Plan:
     crop = data.preprocess.size[0] // 8 if recipe.crop is None else recipe.crop
     if crop >= min(data.preprocess.size):
         raise UsageError(f"A shift of {crop} pixels would leave nothing to see.", "Say a smaller --crop, or --crop 0.")
-    train, judged, split = data.train, data.test, "test"
+    train, eval_split, split = data.train, data.test, "test"
     if recipe.hold_out:
-        train, judged = hold_out(data.train, recipe.hold_out, recipe.seed)
+        train, eval_split = hold_out(data.train, recipe.hold_out, recipe.seed)
         split = "hold_out"
     batch_size = min(recipe.batch_size, train.n)
     steps = train.n // batch_size // recipe.grad_accum_steps
@@ -76,7 +76,7 @@ def make_plan(recipe: Recipe, data: LoadedDataset, hflip: bool) -> Plan:
     peak = recipe.lr or 0.0
     return Plan(
         train=train,
-        judged=judged,
+        eval_split=eval_split,
         split=split,
         batch_size=batch_size,
         grad_accum_steps=recipe.grad_accum_steps,
@@ -86,5 +86,5 @@ def make_plan(recipe: Recipe, data: LoadedDataset, hflip: bool) -> Plan:
         hflip=hflip if recipe.hflip is None else recipe.hflip,
         lr=lambda step: peak * factor(step),
         patience=recipe.patience,
-        evenly=train.labels.cpu() if recipe.balance == "sampler" else None,
+        balanced_sampler=train.labels.cpu() if recipe.balance == "sampler" else None,
     )

@@ -1,6 +1,6 @@
 """From the names in a recipe to what a run works with: the data, the loss, a fresh model and its card."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import UsageError
 from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture, Dataset, Loss
@@ -22,24 +23,34 @@ from zoo.models.devices import describe
 from zoo.models.losses import LossFunction, build_loss
 from zoo.registry.registry import Entry, Registry
 from zoo.training.balance import class_weights, weights_param
-from zoo.training.distributed.ddp import check_batch_size
+from zoo.training.distributed.ddp import check_batch_size, check_same_on_all_ranks
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
-from zoo.training.initial_weights import Start, read_start, split_init
+from zoo.training.initial_weights import InitialWeights, read_initial_weights, split_init
 from zoo.training.optim.head import head_names
 from zoo.training.plan import Plan, make_plan
 from zoo.training.recipe.recipe import Recipe
-from zoo.training.run.record import plugins_of
+from zoo.training.run.record import describe_dataset, plugins_of
 
-WORTH_TELLING = 0.02  # share of the images that an epoch leaves out
+CHECKPOINT_EVERY = 60.0  # seconds
+REPORT_DROPPED = 0.02  # of the images; a last partial batch up to this fraction is dropped without a message
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunPaths:
-    """Where and how a job reads and writes. None of it changes the weights.
+    """Where and how a run reads and writes. None of this changes the resulting weights.
 
     Args:
-        init: where the weights to begin from lie, where that is known; else the recipe's name for them is looked up.
+        data_root: folder of the data sets.
+        weights: folder of the resulting weights file, which is called `ARCH.TAG.safetensors`.
+        runs: folder of run folders.
+        tag: of the weights file.
+        run_name: of the run folder; `None` for `ARCH.TAG`, numbered where that exists.
+        init: the initial weights; `None` to find them by their name in the recipe.
         workers, memory_limit, cache: as in `zoo.data.load_split.ReadOptions`.
+        download: download the data set where it is missing.
+        force: replace an existing weights file.
+        checkpoint_every: seconds between checkpoints within an epoch.
+        tensorboard: write TensorBoard events into the run folder.
     """
 
     data_root: Path
@@ -54,6 +65,8 @@ class RunPaths:
     cache: bool = True
     download: bool = False
     force: bool = False
+    checkpoint_every: float = CHECKPOINT_EVERY
+    tensorboard: bool = False
 
     def weights_file(self, architecture: str) -> Path:
         """`WEIGHTS/ARCH.TAG.safetensors`."""
@@ -62,53 +75,59 @@ class RunPaths:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A run that can begin: everything is found, loaded and known to fit.
+    """A run that can start: everything is found, loaded and known to fit.
 
     Args:
-        plugins: as in a run's record.
-        loss: what is reported.
-        minimised: the same, or with a weight for each class.
+        plugins: as in the run's record.
+        loss: is reported.
+        train_loss: is minimised; the same loss, or one with class weights.
+        initial: the initial weights; `None` for fresh ones.
+        head: names of the tensors of the model's head; empty where the recipe does not treat the head differently.
     """
 
     recipe: Recipe
-    places: RunPaths
+    paths: RunPaths
     architecture: Entry[Architecture]
     plugins: Mapping[str, str]
     data: LoadedDataset
     loss: LossFunction
-    minimised: LossFunction
+    train_loss: LossFunction
     plan: Plan
     card: Card
-    path: Path
-    start: Start | None = None
+    initial: InitialWeights | None = None
     head: frozenset[str] = frozenset()
+
+    @property
+    def weights_file(self) -> Path:
+        """Where the resulting weights are stored."""
+        return self.paths.weights_file(self.architecture.spec.name)
 
     def model(self) -> nn.Module:
         """The model with its fresh weights, on the CPU."""
-        return build_model(self.architecture, **self._build(), seed=self.recipe.seed)
+        return build_model(self.architecture, **self._build_args(), seed=self.recipe.seed)
 
-    def first_model(self) -> nn.Module:
-        """The model with the weights that training begins from, on the CPU.
+    def initial_model(self) -> nn.Module:
+        """The model with its initial weights, on the CPU.
 
         Raises:
-            WeightsError: those that the recipe names do not fit.
+            WeightsError: the weights that the recipe starts from do not fit.
         """
         module = self.model()
-        if self.start is not None:
-            self.start.put_into(module, self.head, self.data.classes)
+        if self.initial is not None:
+            self.initial.load_into(module, self.head, self.data.classes)
         return module
 
     def with_head(self) -> "Job":
-        """The same job, which knows the head of its model where it needs to.
+        """The same job, with the names of the head's tensors where the recipe needs them.
 
         Raises:
-            PluginError: the head cannot be told apart.
+            PluginError: the head cannot be identified.
         """
-        if self.start is None and self.recipe.layer_decay == 1 and self.recipe.opt != "muon":
+        if self.initial is None and self.recipe.layer_decay == 1 and self.recipe.opt != "muon":
             return self
-        return replace(self, head=head_names(self.architecture, self.model(), **self._build()))
+        return replace(self, head=head_names(self.architecture, self.model(), **self._build_args()))
 
-    def _build(self) -> dict[str, Any]:
+    def _build_args(self) -> dict[str, Any]:
         return {
             "num_classes": len(self.data.classes),
             "in_channels": self.data.preprocess.channels,
@@ -119,94 +138,117 @@ class Job:
 def prepare(
     registry: Registry,
     recipe: Recipe,
-    places: RunPaths,
-    path: Path,
-    on_data: Callable[[LoadedDataset], None],
-    on_start: Callable[[str], None] = lambda said: None,
-    on_reading: Callable[[str, int, int], None] = lambda split, done, n: None,
+    paths: RunPaths,
+    callback: Callback = SILENT,
     group: ProcessGroup = SINGLE_PROCESS,
 ) -> Job:
     """Find and load everything that `recipe` names.
 
     Args:
-        path: where the weights will be.
-        on_start: told what is held out, and what is taken over from the weights that the recipe begins from, if any.
-        on_reading: told how many of how many images of a split have been read.
-        group: that train together.
+        callback: hears of the progress of reading, the data set, and messages on what the recipe comes to.
+        group: the ranks that train together; each prepares for itself.
 
     Raises:
-        ZooError: something that is asked for is missing or unsound, or does not go together.
+        ZooError: something is missing or damaged, or does not fit together.
     """
     architecture = registry.find(Architecture, recipe.architecture)
     dataset = registry.find(Dataset, recipe.data)
-    losses = registry.find(Loss, recipe.loss)
+    loss_entry = registry.find(Loss, recipe.loss)
     recipe = replace(
         recipe,
         architecture=registry.recorded_name(Architecture, recipe.architecture),
         data=registry.recorded_name(Dataset, recipe.data),
         loss=registry.recorded_name(Loss, recipe.loss),
     )
-    loss = build_loss(losses, recipe.loss_params, places.device)
-    weighted = weights_param(losses.spec, recipe.loss_params) if recipe.balance == "weights" else None
-    start = read_start(recipe.initial_checkpoint, architecture, places.init) if recipe.initial_checkpoint else None
-    if start is not None and path.exists() and path.samefile(start.path):
-        raise UsageError(
-            f"The weights {path} would be replaced by those that begin from them, and a run that was interrupted could "
-            "not go on.",
-            "Say another --tag.",
-        )
+    loss = build_loss(loss_entry, recipe.loss_params, paths.device)
+    class_weights_param = weights_param(loss_entry.spec, recipe.loss_params) if recipe.balance == "weights" else None
+    initial = _initial_weights(recipe, architecture, paths)
+    overrides = InputOverrides(image_size=recipe.img_size, channels=recipe.channels)
     data = open_dataset(
         dataset,
         architecture.spec,
-        places.data_root,
-        places.device,
-        overrides=start.wanted(recipe)
-        if start
-        else InputOverrides(image_size=recipe.img_size, channels=recipe.channels),
-        download=places.download,
+        paths.data_root,
+        paths.device,
+        overrides=overrides if initial is None else initial.input_overrides(recipe),
+        download=paths.download,
         options=ReadOptions(
-            workers=places.workers,
-            memory_limit=places.memory_limit,
-            cache=places.cache,
+            workers=paths.workers,
+            memory_limit=paths.memory_limit,
+            cache=paths.cache,
             skip_corrupt=recipe.skip_corrupt,
-            on_progress=on_reading,
+            on_progress=lambda split, done, n: callback.on_progress(f"reading {split} images", done, n),
         ),
     )
-    if start is not None:
-        data = start.as_seen(data)
-        recipe = replace(recipe, initial_checkpoint=f"{split_init(recipe.initial_checkpoint)[0]}@{start.digits}")
-    on_data(data)
+    if initial is not None:
+        data = initial.with_mean_and_std(data)
+        recipe = replace(recipe, initial_checkpoint=f"{split_init(recipe.initial_checkpoint)[0]}@{initial.digits}")
+    callback.on_dataset(data)
     plan = make_plan(recipe, data, dataset.spec.hflip)
-    if recipe.hold_out:
-        on_start(f"of the training images, {plan.train.n:,} are trained on and {plan.judged.n:,} are held out")
-    if recipe.batch_size > plan.train.n:
-        on_start(f"the {plan.train.n:,} training images are one batch: they are fewer than {recipe.batch_size:,}")
-    elif (left := plan.train.n - plan.steps * plan.batch_size * plan.grad_accum_steps) > plan.train.n * WORTH_TELLING:
-        on_start(f"each epoch leaves {left:,} of {plan.train.n:,} training images out, which fill no whole step")
-    minimised = loss
-    if weighted is not None:
+    _report_plan(plan, recipe, callback)
+    train_loss = loss
+    if class_weights_param is not None:
         weights = class_weights(plan.train.labels, len(data.classes))
-        minimised = build_loss(losses, {**recipe.loss_params, weighted: weights}, places.device)
+        train_loss = build_loss(loss_entry, {**recipe.loss_params, class_weights_param: weights}, paths.device)
     plugins = plugins_of(registry, recipe)
-    took_part = {**_versions(plugins), **describe(places.device), **group.describe()}
+    environment = {**_versions(plugins), **describe(paths.device), **group.describe()}
     job = Job(
         recipe=recipe,
-        places=places,
+        paths=paths,
         architecture=architecture,
         plugins=plugins,
         data=data,
         loss=loss,
-        minimised=minimised,
+        train_loss=train_loss,
         plan=plan,
-        card=_card(architecture, dataset, data, recipe, places.tag, took_part),
-        path=path,
-        start=start,
+        card=_card(architecture, dataset, data, recipe, paths.tag, environment),
+        initial=initial,
     ).with_head()
-    check_batch_size(job.plan.batch_size, group)
-    if start is not None:
-        job.first_model()  # refused now rather than when a run folder is there
-        on_start(start.said(recipe, job.head, data))
+    check_batch_size(plan.batch_size, group)
+    if initial is not None:
+        job.initial_model()  # weights that do not fit are refused before a run folder is made
+        callback.on_message(initial.describe(recipe, job.head, data))
     return job
+
+
+def prepare_on_all_ranks(
+    registry: Registry, recipe: Recipe, paths: RunPaths, callback: Callback, group: ProcessGroup
+) -> Job:
+    """`prepare` on every rank. A download is done by one rank of each machine.
+
+    Raises:
+        ZooError: as `prepare`, or the recipe or data of a rank differs.
+    """
+    if not paths.download:
+        job = prepare(registry, recipe, paths, callback, group)
+    else:
+        job = group.main_first(lambda: prepare(registry, recipe, paths, callback, group))
+    if group.world_size > 1:
+        check_same_on_all_ranks({"recipe": job.recipe.to_dict(), "data set": describe_dataset(job.data)}, group)
+    return job
+
+
+def _initial_weights(recipe: Recipe, architecture: Entry[Architecture], paths: RunPaths) -> InitialWeights | None:
+    if not recipe.initial_checkpoint:
+        return None
+    initial = read_initial_weights(recipe.initial_checkpoint, architecture, paths.init)
+    result = paths.weights_file(architecture.spec.name)
+    if result.exists() and result.samefile(initial.path):
+        raise UsageError(
+            f"Training would replace its own initial weights, {result}, so that it could not be resumed.",
+            "Use another --tag.",
+        )
+    return initial
+
+
+def _report_plan(plan: Plan, recipe: Recipe, callback: Callback) -> None:
+    n = plan.train.n
+    dropped = n - plan.steps * plan.batch_size * plan.grad_accum_steps
+    if recipe.hold_out:
+        callback.on_message(f"trains on {n:,} images and holds {plan.eval_split.n:,} out for validation")
+    if recipe.batch_size > n:
+        callback.on_message(f"the batch size is {n:,}: there are fewer training images than {recipe.batch_size:,}")
+    elif dropped > n * REPORT_DROPPED:
+        callback.on_message(f"drops the last partial batch: {dropped:,} of {n:,} images an epoch")
 
 
 def _card(
@@ -215,7 +257,7 @@ def _card(
     data: LoadedDataset,
     recipe: Recipe,
     tag: str,
-    took_part: Mapping[str, str],
+    environment: Mapping[str, str],
 ) -> Card:
     return Card(
         architecture=architecture.spec.name,
@@ -228,13 +270,13 @@ def _card(
         dataset=dataset.spec.name,
         recipe=recipe.to_dict(),
         command=recipe.command(*(["--tag", tag] if tag != recipe.data else [])),
-        versions=took_part,
+        versions=environment,
         licence=dataset.spec.licence,
     )
 
 
 def _versions(plugins: Mapping[str, str]) -> dict[str, str]:
-    """What takes part, with the plugins that are distributed apart from zoo."""
+    """Versions of Python, zoo and its packages, and of the other distributions that provide plugins."""
     known = versions()
-    apart = dict(plugin.rsplit(" ", 1) for plugin in plugins.values())
-    return {**known, **{name: version for name, version in apart.items() if name not in known}}
+    others = dict(plugin.rsplit(" ", 1) for plugin in plugins.values())
+    return {**known, **{name: version for name, version in others.items() if name not in known}}

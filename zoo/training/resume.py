@@ -1,8 +1,9 @@
-"""Go on with a run that was interrupted: everything that decides it comes from its folder."""
+"""Resume an interrupted run. Everything that decides its result comes from the run folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import DeviceError, OutputError, TrainingError, UsageError, WeightsError
 from zoo.contract.specs import Architecture
 from zoo.data.load_split import MEMORY_LIMIT
@@ -12,16 +13,19 @@ from zoo.models.devices import explain_out_of_memory, pick_device
 from zoo.registry.registry import Registry
 from zoo.report.events import require_tensorboard
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup, explain_lost_rank
-from zoo.training.job import Result, TrainCallbacks, carry_out, prepare_together
-from zoo.training.prepare import RunPaths
-from zoo.training.run.concurrent_runs import refuse_rival
+from zoo.training.job import Result, open_trainer, store_result
+from zoo.training.prepare import CHECKPOINT_EVERY, RunPaths, prepare_on_all_ranks
+from zoo.training.run.concurrent_runs import refuse_concurrent_run
 from zoo.training.run.folder import Run
-from zoo.training.run.record import Record, plugins_of, read_record, refuse_other_data
+from zoo.training.run.record import Record, plugins_of, read_record, refuse_other_dataset
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResumeOverrides:
-    """What may be said anew: it changes nothing of the result. `None` takes what the run was begun with."""
+    """What may differ from how the run was started: none of it changes the result.
+
+    `data_root` and `weights` are those of the run where they are `None`. All else is as in `RunPaths`.
+    """
 
     data_root: Path | None = None
     weights: Path | None = None
@@ -31,17 +35,22 @@ class ResumeOverrides:
     cache: bool = True
     download: bool = False
     force: bool = False
+    checkpoint_every: float = CHECKPOINT_EVERY
+    tensorboard: bool = False
 
 
 def find_run(name: str) -> tuple[Path, Record]:
-    """The run folder that `name` stands for, a path or the name of a folder in `runs/`, and its record.
+    """The path and the record of a run folder.
+
+    Args:
+        name: its path, or its name in `runs/`.
 
     Raises:
-        TrainingError: it is no run folder of this release.
+        TrainingError: it is not a run folder of this release.
     """
     path = Path(name)
-    inside = Path("runs") / name
-    path = inside if not path.is_dir() and inside.is_dir() else path
+    in_runs = Path("runs") / name
+    path = in_runs if not path.is_dir() and in_runs.is_dir() else path
     return path, read_record(path)
 
 
@@ -49,107 +58,119 @@ def resume_job(
     registry: Registry,
     path: Path,
     record: Record,
-    anew: ResumeOverrides,
-    told: TrainCallbacks | None = None,
+    overrides: ResumeOverrides,
+    callback: Callback = SILENT,
     group: ProcessGroup = SINGLE_PROCESS,
 ) -> Result:
-    """Train on from the checkpoint in the run folder `path`, or from the beginning where it has none yet.
+    """Train on from the checkpoint in the run folder `path`, or from the first step where there is none.
 
     Args:
-        group: as many as the run was begun with; rank 0 alone needs the folder.
+        record: of the run; see `find_run`.
+        callback: as in `run_job`.
+        group: of the world size that the run was started with; only rank 0 needs the folder.
 
     Raises:
-        ZooError: the run is finished, is running, or cannot go on as it began.
+        ZooError: the run is finished or running, or cannot be resumed with the same result.
     """
-    told = told or TrainCallbacks()
-    if told.tensorboard:
+    callback = callback if group.is_main else SILENT
+    if overrides.tensorboard:
         require_tensorboard()
     run = Run.reopen(path) if group.is_main else None
     try:
-        _refuse_other_ranks(path, record, group)
-        places = _places(record, anew, group)
-        entry = registry.find(Architecture, record.recipe.architecture)
-        for kind, here in plugins_of(registry, record.recipe).items():
-            if here != (before := record.plugins.get(kind)):
-                raise TrainingError(
-                    f"The run {path} was begun with the {kind} of {before}, and here is {here}.",
-                    "Install that version, or train again.",
-                )
-        weights = places.weights_file(entry.spec.name)
+        _check_world_size(path, record, group)
+        paths = _run_paths(record, overrides, group)
+        _check_plugins(registry, path, record)
         if group.is_main:
-            _refuse_existing(weights, places.force or _ours(weights, record))
-            refuse_unwritable(weights)
-            if not places.force:
-                refuse_rival(path.parent, weights, path)
+            _check_weights_file(
+                paths.weights_file(registry.find(Architecture, record.recipe.architecture).spec.name),
+                path,
+                record,
+                paths,
+            )
         if run is not None and not run.checkpoint.exists():
-            told.start("there is no checkpoint, so it begins at the first step")
-        go_on = f"See what it said; then go on: {group.launcher} train --resume {path}"
-        with explain_lost_rank(go_on), explain_out_of_memory(places.device):
-            job = prepare_together(registry, record.recipe, places, weights, told, group)
-            refuse_other_data(record, job.data)
-            return carry_out(job, run, told, group)
+            callback.on_message("there is no checkpoint; starts from the first step")
+        next_step = f"See the error of that rank, then resume: {group.launcher} train --resume {path}"
+        with explain_lost_rank(next_step), explain_out_of_memory(paths.device):
+            job = prepare_on_all_ranks(registry, record.recipe, paths, callback, group)
+            refuse_other_dataset(record, job.data)
+            with open_trainer(job, run, callback, group) as trainer:
+                trainer.train()
+                return store_result(job, run, trainer.state, group)
     finally:
         if run is not None:
             run.release()
 
 
-def _refuse_existing(weights: Path, force: bool) -> None:
+def _check_plugins(registry: Registry, path: Path, record: Record) -> None:
+    for kind, current in plugins_of(registry, record.recipe).items():
+        if current != (recorded := record.plugins.get(kind)):
+            raise TrainingError(
+                f"The run {path} was started with the {kind} of {recorded}, and {current} is installed.",
+                "Install that version, or train again.",
+            )
+
+
+def _check_weights_file(weights_file: Path, path: Path, record: Record, paths: RunPaths) -> None:
     try:
-        refuse_existing(weights, force)
-    except OutputError as error:  # a run that goes on cannot choose another name
-        raise OutputError(error.cause, "Move it away, or say --force to replace it.") from None
+        refuse_existing(weights_file, paths.force or _may_be_from_run(weights_file, record))
+    except OutputError as error:  # another name is no option for a run that is resumed
+        raise OutputError(error.cause, "Move it away, or use --force to replace it.") from None
+    refuse_unwritable(weights_file)
+    if not paths.force:
+        refuse_concurrent_run(path.parent, weights_file, path)
 
 
-def _refuse_other_ranks(path: Path, record: Record, group: ProcessGroup) -> None:
-    """Each rank draws for its own images and has its own BatchNorm batches, so another number gives other weights."""
-    before = int(record.environment.get("ranks", 1))
-    if before != group.world_size:
-        again = f"torchrun --nproc-per-node {before} -m zoo" if before > 1 else "zoo"
+def _check_world_size(path: Path, record: Record, group: ProcessGroup) -> None:
+    """Each rank draws random numbers for its own images and has BatchNorm batches of its own."""
+    recorded = int(record.environment.get("ranks", 1))
+    if recorded != group.world_size:
+        launcher = f"torchrun --nproc-per-node {recorded} -m zoo" if recorded > 1 else "zoo"
         raise TrainingError(
-            f"The run {path} was started with world size {before}, not {group.world_size}: its weights would differ.",
-            f"Resume with the same world size: {again} train --resume {path}",
+            f"The run {path} was started with world size {recorded}, not {group.world_size}: its weights would differ.",
+            f"Resume with the same world size: {launcher} train --resume {path}",
         )
 
 
-def _places(record: Record, anew: ResumeOverrides, group: ProcessGroup) -> RunPaths:
+def _run_paths(record: Record, overrides: ResumeOverrides, group: ProcessGroup) -> RunPaths:
     if group.device is not None and group.device.type != record.device:
         raise UsageError(
-            f"The run was begun on {record.device}; on {group.device.type} it would come to other weights.",
-            f"Say --device {record.device}.",
+            f"The run was started on {record.device}; its weights would differ on {group.device.type}.",
+            f"Use --device {record.device}.",
         )
-    if anew.device not in ("auto", record.device):
+    if overrides.device not in ("auto", record.device):
         raise UsageError(
-            f"The run was begun on {record.device}; on {anew.device} it would come to other weights.",
-            "Leave --device out.",
+            f"The run was started on {record.device}; its weights would differ on {overrides.device}.",
+            "Omit `--device`.",
         )
     try:
         device = group.device or pick_device(record.device)
     except DeviceError as error:
         raise DeviceError(
-            f"{error.cause} The run was begun on it, and would come to other weights elsewhere.",
+            f"{error.cause} The run was started on it, and its weights would differ on another device.",
             "Resume it on a machine that has one, or train again.",
         ) from None
     return RunPaths(
-        data_root=anew.data_root or Path(record.data_root),
-        weights=_near(anew.weights or Path(record.weights)),
+        data_root=overrides.data_root or Path(record.data_root),
+        weights=_relative_to_cwd(overrides.weights or Path(record.weights)),
         tag=record.tag,
         device=device,
-        init=Path(record.init) if record.init else None,
-        workers=anew.workers,
-        memory_limit=anew.memory_limit,
-        cache=anew.cache,
-        download=anew.download,
-        force=anew.force or record.force,
+        init=Path(record.initial_weights) if record.initial_weights else None,
+        workers=overrides.workers,
+        memory_limit=overrides.memory_limit,
+        cache=overrides.cache,
+        download=overrides.download,
+        force=overrides.force or record.force,
+        checkpoint_every=overrides.checkpoint_every,
+        tensorboard=overrides.tensorboard,
     )
 
 
-def _near(path: Path) -> Path:
-    """`path` as seen from the present folder, where it lies in it."""
+def _relative_to_cwd(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _ours(path: Path, record: Record) -> bool:
-    """Whether `path` may be what the run itself wrote, killed before it could say so; at its end that is known."""
+def _may_be_from_run(path: Path, record: Record) -> bool:
+    """Whether the weights file may be what this run stored before it was killed. At the end, tensors are compared."""
     try:
         return dict(read_card(path)[0].recipe) == record.recipe.to_dict()
     except WeightsError:

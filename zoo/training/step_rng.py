@@ -1,6 +1,6 @@
-"""Random numbers of a run, drawn afresh from the seed at each epoch and step.
+"""Random numbers of a run, seeded afresh at each epoch and step, and their way to the device.
 
-So a resumed run draws what it would have drawn, in the middle of an epoch too, and no state is stored.
+A resumed run thus draws what it would have drawn, within an epoch too, and no generator's state is stored.
 """
 
 import hashlib
@@ -10,49 +10,55 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.training.balance import drawn_evenly
+from zoo.training.balance import balanced_sampler
 
 
 class StepRNG:
-    """What a seed stands for.
+    """Seeds the random numbers of each epoch and step.
 
     Args:
-        rank: of the process among those that share each batch. The order of images is the same on all of them; what is
-            drawn at a step is not, as each draws for images of its own.
+        seed: of the recipe.
+        rank: of this process. The order of images is the same on all ranks; augmentation and dropout differ, as each
+            rank has its own images.
     """
 
     def __init__(self, seed: int, device: torch.device, rank: int = 0) -> None:
         self._seed = seed
-        self._own = f" of rank {rank}" if rank else ""
+        self._rank = f" of rank {rank}" if rank else ""
         self._device = device
         self._generator = torch.Generator()
 
-    def order(self, n: int, epoch: int, evenly: Tensor | None = None) -> Tensor:
-        """The numbers from 0 to n - 1 in the order of that epoch, int64 `[n]`.
+    def order(self, n: int, epoch: int, labels: Tensor | None = None) -> Tensor:
+        """The order of images in an epoch: a permutation of 0 to n - 1, int64 `[n]`.
 
         Args:
-            evenly: labels int64 `[n]`, of which each class is to be drawn as often, with replacement.
+            labels: int64 `[n]`; where they are passed, images are sampled with replacement, each class equally often.
         """
-        if evenly is not None:
-            return drawn_evenly(evenly, self._generator.manual_seed(self._number("balance", epoch)))
-        return torch.randperm(n, generator=self._generator.manual_seed(self._number("order", epoch)))
+        if labels is not None:
+            return balanced_sampler(labels, self._generator.manual_seed(self._seed_of("balance", epoch)))
+        return torch.randperm(n, generator=self._generator.manual_seed(self._seed_of("order", epoch)))
 
     def seed(self, step: int) -> None:
-        """Seed what a model may draw from (PyTorch on the CPU and the device, NumPy, Python) for that step."""
-        number = self._number(f"step{self._own}", step)
-        random.seed(number)
-        np.random.seed(number % 2**32)
-        torch.default_generator.manual_seed(number)
+        """Seed the global generators that a model may use: PyTorch's on the CPU and the device, NumPy's, Python's."""
+        seed = self._seed_of(f"step{self._rank}", step)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.default_generator.manual_seed(seed)
         if self._device.type == "cuda":
             with torch.cuda.device(self._device):
-                torch.cuda.manual_seed(number)
+                torch.cuda.manual_seed(seed)
         elif self._device.type == "mps":
-            torch.mps.manual_seed(number)
+            torch.mps.manual_seed(seed)
 
     def augmentation(self, step: int) -> torch.Generator:
-        """A generator on the CPU for that step's images; it is the same one each time, seeded afresh."""
-        return self._generator.manual_seed(self._number(f"augment{self._own}", step))
+        """The generator, on the CPU, for the augmentation of a step. The object is reused: each call seeds it anew."""
+        return self._generator.manual_seed(self._seed_of(f"augment{self._rank}", step))
 
-    def _number(self, purpose: str, count: int) -> int:
+    def _seed_of(self, purpose: str, count: int) -> int:
         text = f"{self._seed} {purpose} {count}".encode()
         return int.from_bytes(hashlib.sha256(text).digest()[:8], "little") >> 1
+
+
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """Copy values from the CPU to the device without waiting for it: through pinned memory on CUDA."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)

@@ -1,16 +1,23 @@
-"""The training loop: epochs of steps, an evaluation after each, from wherever the state stands."""
+"""The training loop, from top to bottom: epochs of steps, and an evaluation after each epoch.
+
+One step is: augment → forward → loss → backward → clip gradients → set the learning rate → optimizer step → EMA →
+check that the loss is finite.
+"""
 
 import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from zoo.contract.callback import SILENT, Callback
+from zoo.data.batches import Batch
 from zoo.data.datasets import LoadedDataset
 from zoo.evaluation.evaluate import Evaluation
 from zoo.models.forward import check_logits, explained
@@ -23,16 +30,17 @@ from zoo.training.distributed.evaluate import evaluate_distributed
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from zoo.training.optim.param_groups import set_lr
 from zoo.training.plan import Plan
-from zoo.training.prefetch import prepared
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.signals import Signals
 from zoo.training.step_rng import StepRNG
 
-LOOK_EVERY = 1.0  # seconds between looks at the loss; each look waits for the device
+REPORT_EVERY = 1.0  # seconds between two reports of the progress; each waits for the device
+AUGMENT_AHEAD_BYTES = 2**20  # of uint8 images that are augmented together, where one step takes fewer
+AUGMENT_AHEAD_STEPS = 8
 
 
 class Diverged(Exception):
-    """The loss, or a weight, is no longer finite.
+    """The loss or a weight is no longer finite.
 
     Args:
         step: of the run, counted from 0.
@@ -44,15 +52,25 @@ class Diverged(Exception):
 
 
 @dataclass(frozen=True)
+class Step:
+    """The progress of an epoch: `done` of `total` steps. `seconds_left` is an estimate for the rest of the run."""
+
+    epoch: int
+    done: int
+    total: int
+    images_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to.
+    """The result of an epoch.
 
     Args:
         number: from 1.
-        lr: of its first step.
-        train_loss: mean over the epoch's steps, as the weights changed; of the images as they were augmented, and
-            without weights of classes.
-        evaluation: of `split` (`test` or `hold_out`), after the epoch.
+        lr: the learning rate of its first step.
+        train_loss: the mean over its steps, on augmented images, without class weights.
+        evaluation: on `split` (`test` or `hold_out`), after the epoch.
         images_per_second: of training alone.
         seconds_left: an estimate for the rest of the run.
     """
@@ -77,19 +95,20 @@ class Epoch:
         }
 
 
-@dataclass(frozen=True)
-class Step:
-    """How far an epoch is: `done` of `total` steps. `seconds_left` is an estimate for the rest of the run."""
-
-    epoch: int
-    done: int
-    total: int
-    images_per_second: float
-    seconds_left: float
-
-
 class Trainer:
-    """A run under way: everything that its steps need."""
+    """Trains the model of a `State`.
+
+    Args:
+        state: where training continues from; it is updated in place.
+        loss: is minimised.
+        eval_loss: is reported, in training and evaluation; `None` for the same as `loss`. The two differ where `loss`
+            has class weights.
+        group: the ranks that train together. All of them construct a trainer and call `train`.
+        signals: defer signals until a step is complete.
+        callback: its `on_step` hears of the progress about once a second.
+        on_step_end: called after each step, when the state may be stored.
+        on_epoch_end: called after each epoch and its evaluation.
+    """
 
     def __init__(
         self,
@@ -100,129 +119,180 @@ class Trainer:
         loss: LossFunction,
         device: torch.device,
         group: ProcessGroup = SINGLE_PROCESS,
-        reported: LossFunction | None = None,
+        *,
+        eval_loss: LossFunction | None = None,
+        signals: Signals | None = None,
+        callback: Callback = SILENT,
+        on_step_end: Callable[[], None] = lambda: None,
+        on_epoch_end: Callable[[Epoch], None] = lambda epoch: None,
     ) -> None:
-        """`loss` is minimised; `reported` is what is measured after each epoch, where that is another."""
-        self.group, self._reported = group, reported or loss
-        self.state, self.plan, self.recipe, self.data, self.loss, self.device = state, plan, recipe, data, loss, device
-        self._draws = StepRNG(recipe.seed, device, group.rank)
-        self._forward = DDPModel(
+        self.state, self.plan, self.recipe, self.data, self.device, self.group = (
+            state,
+            plan,
+            recipe,
+            data,
+            device,
+            group,
+        )
+        self.loss, self.eval_loss = loss, eval_loss or loss
+        self.signals, self.callback = signals or Signals(), callback
+        self.on_step_end, self.on_epoch_end = on_step_end, on_epoch_end
+        self.rng = StepRNG(recipe.seed, device, group.rank)
+        self.augmenter = Augmenter(plan, recipe, data.preprocess, device)
+        self._model = DDPModel(
             state.module, group, grad_accum_steps=recipe.grad_accum_steps, compiled=recipe.torchcompile
         )
-        self._autocast = device.type == "cuda" if recipe.amp is None else recipe.amp
-        self._augmenter = Augmenter(plan, recipe, data.preprocess, device)
-        self._parameters = [p for p in state.module.parameters() if p.requires_grad]
+        self._amp = device.type == "cuda" if recipe.amp is None else recipe.amp
+        self._trained = [parameter for parameter in state.module.parameters() if parameter.requires_grad]
 
-    def epochs(
-        self,
-        signals: Signals,
-        *,
-        on_step: Callable[[Step], None] = lambda step: None,
-        after_step: Callable[[], None] = lambda: None,
-    ) -> Iterator[Epoch]:
-        """Train in place, giving an `Epoch` after each.
-
-        Args:
-            after_step: called between steps, when the state may be stored.
+    def train(self) -> None:
+        """Train to the end of the plan, from wherever the state stands.
 
         Raises:
-            Diverged: a loss, in training or in the evaluation after it, is no longer finite.
+            Diverged: a loss, in training or in evaluation, is no longer finite.
             PluginError, DeviceError: as `evaluate`.
         """
-        state, plan = self.state, self.plan
-        while not plan.over(len(state.rows), state.best):
-            number = len(state.rows) + 1
-            self._steps(number, signals, on_step, after_step)
-            rate = self._rate(plan.steps)
-            measured = evaluate_distributed(
-                state.measured, plan.judged, self.data, self._reported, self.device, self.group
+        state, plan, signals = self.state, self.plan, self.signals
+        while not plan.is_over(len(state.history), state.best):
+            number = len(state.history) + 1
+            first_step = (number - 1) * plan.steps
+            state.train_mode()
+            steps = self._augmented_steps(number)
+            seconds_before, started, reported, report_due = state.seconds, time.perf_counter(), 0.0, True
+            while state.step < first_step + plan.steps:
+                batches = next(steps)
+                with signals.deferred():
+                    state.mid_step = True
+                    self.step(batches)
+                    state.mid_step = False
+                now = time.perf_counter()
+                state.seconds = seconds_before + now - started
+                done = state.step - first_step
+                if report_due or done == plan.steps:
+                    reported = now
+                    if (finite_steps := int(state.finite_steps)) < state.step:  # waits for the device
+                        raise Diverged(finite_steps)
+                    state.seconds = seconds_before + time.perf_counter() - started
+                    self.callback.on_step(
+                        Step(number, done, plan.steps, self._images_per_second(done), self._seconds_left(done))
+                    )
+                self.on_step_end()
+                report_due = signals.sync(time.perf_counter() - reported > REPORT_EVERY)
+
+            images_per_second = self._images_per_second(plan.steps)
+            evaluation = evaluate_distributed(
+                state.eval_module, plan.eval_split, self.data, self.eval_loss, self.device, self.group
             )
-            if not math.isfinite(measured.loss):
+            if not math.isfinite(evaluation.loss):
                 raise Diverged(state.step - 1)
-            lr = plan.lr((number - 1) * plan.steps)
-            left = self._left(plan.steps)
-            with signals.held():
-                epoch = Epoch(number, lr, float(state.total) / plan.steps, measured, plan.split, rate, left)
-                self._finish(epoch)
-            yield epoch
-            signals.settle(False)
+            with signals.deferred():
+                epoch = Epoch(
+                    number=number,
+                    lr=plan.lr(first_step),
+                    train_loss=float(state.loss_sum) / plan.steps,
+                    evaluation=evaluation,
+                    split=plan.split,
+                    images_per_second=images_per_second,
+                    seconds_left=self._seconds_left(plan.steps),
+                )
+                self._record(epoch)
+            self.on_epoch_end(epoch)
+            signals.sync(False)
 
-    def _steps(
-        self, number: int, signals: Signals, on_step: Callable[[Step], None], after_step: Callable[[], None]
-    ) -> None:
-        state, plan = self.state, self.plan
-        state.train()
-        before = (number - 1) * plan.steps
-        used = plan.batch_size * plan.grad_accum_steps
-        order = self._draws.order(plan.train.n, number, plan.evenly)[: plan.steps * used]
-        mine = shard(order[(state.step - before) * used :], plan.batch_size, self.group)
-        batches = plan.train.epoch(plan.batch_size // self.group.world_size, mine)
-        steps = prepared(batches, self._augmenter, self._draws, state.step, plan.grad_accum_steps)
-        spent, started, looked, due = state.seconds, time.perf_counter(), 0.0, True
-        while state.step < before + plan.steps:
-            chosen = next(steps)
-            with signals.held():
-                state.torn = True
-                self._step(chosen)
-                state.torn = False
-            now = time.perf_counter()
-            state.seconds = spent + now - started
-            done = state.step - before
-            if due or done == plan.steps:
-                looked = now
-                if (sound := int(state.sound)) < state.step:
-                    raise Diverged(sound)
-                state.seconds = spent + time.perf_counter() - started
-                on_step(Step(number, done, plan.steps, self._rate(done), self._left(done)))
-            after_step()
-            due = signals.settle(time.perf_counter() - looked > LOOK_EVERY)
+    def step(self, batches: list[MixedBatch]) -> None:
+        """Take one optimizer step.
 
-    def _step(self, batches: list[MixedBatch]) -> None:
+        Args:
+            batches: `grad_accum_steps` augmented batches, whose gradients are averaged.
+        """
         state = self.state
-        self._draws.seed(state.step)
+        self.rng.seed(state.step)
         for optimizer in state.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        value: Tensor | None = None
-        for mixed in batches:
-            autocast = torch.autocast(self.device.type, torch.bfloat16) if self._autocast else nullcontext()
+
+        step_loss: Tensor | None = None
+        for batch in batches:
+            autocast = torch.autocast(self.device.type, torch.bfloat16) if self._amp else nullcontext()
             with explained(self.device), autocast:
-                logits = check_logits(self._forward(mixed.images), len(mixed.images), len(self.data.classes)).float()
-                part = self._share(mixed.loss(self.loss, logits), batches)
+                logits_BK = check_logits(self._model(batch.images), len(batch.images), len(self.data.classes)).float()
+                loss = _averaged(batch.loss(self.loss, logits_BK), len(batches))
             with explained(self.device, f"The backward pass of the model or of the loss {self.recipe.loss}"):
-                part.backward()  # type: ignore[no-untyped-call]
-            told = part.detach()
-            if self._reported is not self.loss:
-                told = self._share(mixed.loss(self._reported, logits.detach()), batches)
-            value = told if value is None else value + told
+                loss.backward()  # type: ignore[no-untyped-call]
+            loss = loss.detach()
+            if self.eval_loss is not self.loss:
+                loss = _averaged(batch.loss(self.eval_loss, logits_BK.detach()), len(batches))
+            step_loss = loss if step_loss is None else step_loss + loss
+
         if self.recipe.clip_grad:
-            clip_grad_norm_(self._parameters, self.recipe.clip_grad)
+            clip_grad_norm_(self._trained, self.recipe.clip_grad)
         set_lr(state.optimizers, self.plan.lr(state.step))
         for optimizer in state.optimizers:
             optimizer.step()
         state.step += 1
-        if state.average is not None:
-            state.average.update(state.step)
-        assert value is not None
-        state.total += self.group.all_reduce_mean(value)
-        state.sound += torch.isfinite(state.total)  # a sum is not finite from the first loss on that is not
+        if state.ema is not None:
+            state.ema.update(state.step)
 
-    @staticmethod
-    def _share(loss: Tensor, batches: list[MixedBatch]) -> Tensor:
-        """What a batch's loss counts in that of a step of several."""
-        return loss / len(batches) if len(batches) > 1 else loss
+        assert step_loss is not None
+        state.loss_sum += self.group.all_reduce_mean(step_loss)
+        state.finite_steps += torch.isfinite(state.loss_sum)  # once one loss is not finite, no later sum is
 
-    def _finish(self, epoch: Epoch) -> None:
-        state, measured = self.state, epoch.evaluation
-        state.rows.append(epoch.row())
-        state.total = torch.zeros_like(state.total)
+    def _augmented_steps(self, epoch: int) -> Iterator[list[MixedBatch]]:
+        """The augmented batches of each step of the epoch that is left, on this rank."""
+        plan = self.plan
+        step_size = plan.batch_size * plan.grad_accum_steps
+        order = self.rng.order(plan.train.n, epoch, plan.balanced_sampler)[: plan.steps * step_size]
+        done = self.state.step - (epoch - 1) * plan.steps  # before the run was interrupted
+        own = shard(order[done * step_size :], plan.batch_size, self.group)
+        batches = plan.train.epoch(plan.batch_size // self.group.world_size, own)
+        return augment_ahead(batches, self.augmenter, self.rng, self.state.step, plan.grad_accum_steps)
+
+    def _record(self, epoch: Epoch) -> None:
+        """Add a finished epoch to the history, and keep its weights if they are the best on the hold-out so far."""
+        state, evaluation = self.state, epoch.evaluation
+        state.history.append(epoch.row())
+        state.loss_sum = torch.zeros_like(state.loss_sum)
         state.seconds = 0.0
         best = state.best
-        if epoch.split == "hold_out" and (best is None or (measured.top1, -measured.loss) > (best.top1, -best.loss)):
-            tensors = {name: value.detach().cpu().clone() for name, value in state.measured.state_dict().items()}
-            state.best = Best(epoch.number, measured.top1, measured.loss, tensors)
+        if epoch.split == "hold_out" and (
+            best is None or (evaluation.top1, -evaluation.loss) > (best.top1, -best.loss)
+        ):
+            tensors = {name: value.detach().cpu().clone() for name, value in state.eval_module.state_dict().items()}
+            state.best = Best(epoch.number, evaluation.top1, evaluation.loss, tensors)
 
-    def _rate(self, done: int) -> float:
+    def _images_per_second(self, done: int) -> float:
         return done * self.plan.batch_size * self.plan.grad_accum_steps / max(self.state.seconds, 1e-9)
 
-    def _left(self, done: int) -> float:
+    def _seconds_left(self, done: int) -> float:
         return self.state.seconds / max(done, 1) * (self.plan.epochs * self.plan.steps - self.state.step)
+
+
+def augment_ahead(
+    batches: Iterator[Batch], augmenter: Augmenter, rng: StepRNG, step: int, grad_accum_steps: int
+) -> Iterator[list[MixedBatch]]:
+    """The batches of each step, augmented and normalised; those of several steps at once where the images are small.
+
+    Augmentation is many small operations. A model's step evicts their memory from the caches, so that augmenting for
+    several steps in a row takes half the time. Each step has its own random numbers, so the result does not depend on
+    which steps are augmented together.
+
+    Args:
+        step: of the run, that of the first batch.
+        grad_accum_steps: batches of a step.
+    """
+    ahead = 1
+    while True:
+        steps = list[list[MixedBatch]]()
+        while len(steps) < ahead and (step_batches := list(islice(batches, grad_accum_steps))):
+            images, _ = step_batches[0]
+            ahead = max(1, min(AUGMENT_AHEAD_STEPS, AUGMENT_AHEAD_BYTES // (grad_accum_steps * images.numel())))
+            generator = rng.augmentation(step)
+            steps.append([augmenter(*batch, generator) for batch in step_batches])
+            step += 1
+        if not steps:
+            return
+        yield from steps
+
+
+def _averaged(loss: Tensor, batches: int) -> Tensor:
+    """The part of a batch's loss in that of a step of `batches` batches."""
+    return loss / batches if batches > 1 else loss

@@ -150,7 +150,7 @@ def command(
         force=force,
         devices=devices,
         precision=precision,
-        smallest=smallest_size(lazy.registry, opened.card) if dynamic_size else None,
+        smallest=smallest_size(lazy.registry, opened) if dynamic_size else None,
     )
     with progress() as show:
         if opened.path is None:

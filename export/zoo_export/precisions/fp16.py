@@ -129,6 +129,6 @@ def _operators(program: ExportedProgram) -> list[str]:
 
 FP16 = Fp16Rules(
     "float16",
-    "Two checks passed: these artifacts are within float16's own rounding error, which hides small damage, and the same "
+    "Two checks passed: these artifacts are within float16's rounding error, which hides small damage, and the same "
     "graphs in float32 are within float32's, which does not.",
 )

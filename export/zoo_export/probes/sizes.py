@@ -7,20 +7,23 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from zoo.contract.errors import ExportError
-from zoo.files.card import Card
+from zoo.contract.errors import ExportError, UnknownName
 from zoo.models.identity import architecture_of
+from zoo.models.load import Model
 from zoo.registry.registry import Registry
 from zoo_export.capture import first_line
 
 
-def smallest_size(registry: Registry, card: Card) -> int:
-    """The smallest height and width that the architecture of a card takes, in pixels.
+def smallest_size(registry: Registry, model: Model) -> int:
+    """The smallest height and width that a model takes, in pixels: as its architecture declares, or as it is found to.
 
     Raises:
         ExportError: it takes certain sizes only, so that they cannot be dynamic.
     """
-    spec = architecture_of(registry, card).spec
+    try:
+        spec = architecture_of(registry, model.card).spec
+    except UnknownName:
+        return _first_accepted(model)
     if spec.sizes:
         sizes = ", ".join(str(size) for size in spec.sizes)
         raise ExportError(
@@ -28,6 +31,13 @@ def smallest_size(registry: Registry, card: Card) -> int:
             "Leave out --dynamic-size.",
         )
     return spec.min_size
+
+
+def _first_accepted(model: Model) -> int:
+    """The smallest square that a module takes which no plugin declares."""
+    channels, *size = model.preprocess.input_shape
+    sides = range(1, min(size) + 1)
+    return next((side for side in sides if not _why_not(model.module, (1, channels, side, side))), min(size))
 
 
 SPAN = 96  # sides looked at for an assumption that fails; branches on size are about small ones

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from zoo.cli.main import Lazy
 
 
-UNITS = re.compile(r"Units\.([A-Z])[A-Z]+")  # torchinfo writes (Units.MEGABYTES) where (M) is meant
+UNITS = re.compile(r"Units\.([A-Z])[A-Z]+")  # torchinfo writes (Units.MEGABYTES) instead of (M)
 
 
 @click.command("summary", short_help="Show a model's layers")
 @click.argument("model")
 @click.option("--batch-size", "-b", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--depth", type=click.IntRange(1), default=10, show_default=True, help="How deep to look into blocks.")
+@click.option("--depth", type=click.IntRange(1), default=10, show_default=True, help="Levels of nested modules.")
 @num_classes_option
 @channels_option
 @image_size_option
@@ -43,7 +43,10 @@ def command(
     params: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Show the layers of MODEL: an ARCH.TAG, a path to a weights file, or an architecture."""
+    """Show the layers, output shapes and parameters of MODEL.
+
+    MODEL is an ARCH.TAG, the path of a weights file, or an architecture.
+    """
     import torch
     import torchinfo
 
@@ -55,7 +58,7 @@ def command(
     with explained(torch.device("cpu")):
         images = torch.zeros(shape)
         with torch.inference_mode():
-            opened.module(images)  # torchinfo would hide why it fails
+            opened.module(images)  # torchinfo would hide the error
         summary = torchinfo.summary(
             opened.module,
             input_data=images,

@@ -21,19 +21,20 @@ from zoo.cli.options import (
 from zoo.cli.output import plain, print_json
 from zoo.cli.progress import Progress, duration, progress
 from zoo.cli.recipe_options import recipe_options, recipe_sections
+from zoo.contract.callback import Callback
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
     from zoo.data.datasets import LoadedDataset
     from zoo.training.distributed.process_group import ProcessGroup
-    from zoo.training.job import Result, TrainCallbacks
+    from zoo.training.job import Result
     from zoo.training.prepare import RunPaths
     from zoo.training.recipe.recipe import Recipe
     from zoo.training.trainer import Epoch, Step
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 READING = ("data_root", "download", "workers", "memory_limit", "cache")
-ANEW = (*READING, "device", "weights", "force")  # may go with --resume
+ANEW = (*READING, "device", "weights", "force", "checkpoint_every", "tensorboard")  # may go with --resume
 RECIPE = recipe_sections()
 SECTIONS = {
     "Recipe and resuming": ("recipe", "like", "resume"),
@@ -42,7 +43,7 @@ SECTIONS = {
     "Execution": ("device", *RECIPE["Execution"]),
     "Output": ("tag", "weights", "runs", "run_name", "tensorboard", "checkpoint_every", "force", "as_json"),
 }
-UNASKED = ("resume", "as_json", "checkpoint_every", "tensorboard")  # no part of a recipe or of its places
+UNASKED = ("resume", "as_json")  # no part of a recipe or of its places
 
 
 @click.command("train", cls=GroupedCommand, sections=SECTIONS, short_help="Train an architecture")
@@ -72,7 +73,7 @@ UNASKED = ("resume", "as_json", "checkpoint_every", "tensorboard")  # no part of
 @force_option
 @json_option
 @click.pass_obj
-def command(lazy: "Lazy", /, as_json: bool, checkpoint_every: float, **options: Any) -> None:
+def command(lazy: "Lazy", /, as_json: bool, **options: Any) -> None:
     """Train ARCHITECTURE on a data set and store its weights with their card.
 
     The result is WEIGHTS/ARCH.TAG.safetensors and a run folder with the recipe, the history and a report. A run that
@@ -82,9 +83,9 @@ def command(lazy: "Lazy", /, as_json: bool, checkpoint_every: float, **options: 
 
     with init_process_group(options["device"]) as group, progress(group.is_main) as show:
         if options["resume"] is not None:
-            result = _resume(lazy, options, show, checkpoint_every, group)
+            result = _resume(lazy, options, show, group)
         else:
-            result = _train(lazy, options, show, checkpoint_every, group)
+            result = _train(lazy, options, show, group)
         if result.stored != result.epochs:
             show.line(
                 f"after {result.epochs} epochs, the weights of epoch {result.stored} are stored: no other did better"
@@ -93,9 +94,7 @@ def command(lazy: "Lazy", /, as_json: bool, checkpoint_every: float, **options: 
         _tell_result(result, as_json)
 
 
-def _train(
-    lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_every: float, group: "ProcessGroup"
-) -> "Result":
+def _train(lazy: "Lazy", options: dict[str, Any], show: Progress, group: "ProcessGroup") -> "Result":
     from dataclasses import replace
 
     from zoo.training.job import run_job
@@ -106,8 +105,7 @@ def _train(
         places = replace(places, device=group.device)
     if like is not None:
         _tell_differences(show, like, places, group)
-    told = _told(show, recipe, str(places.device), checkpoint_every, options["tensorboard"], group)
-    return run_job(lazy.registry, recipe, places, told, group)
+    return run_job(lazy.registry, recipe, places, TrainProgress(show, recipe, str(places.device), group), group)
 
 
 def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, RunPaths]":
@@ -138,9 +136,7 @@ def _asked(lazy: "Lazy", options: dict[str, Any]) -> "tuple[Recipe, RunPaths]":
     return recipe, places
 
 
-def _resume(
-    lazy: "Lazy", options: dict[str, Any], show: Progress, checkpoint_every: float, group: "ProcessGroup"
-) -> "Result":
+def _resume(lazy: "Lazy", options: dict[str, Any], show: Progress, group: "ProcessGroup") -> "Result":
     from zoo.contract.errors import UsageError
     from zoo.files.environment import differences, versions
     from zoo.models.devices import describe, pick_device
@@ -149,7 +145,6 @@ def _resume(
 
     run = options.pop("resume")
     anew = {name: options.pop(name) for name in ANEW}
-    tensorboard = options.pop("tensorboard")
     said = [name for name, value in options.items() if value not in (None, ())]
     if said:
         words = {"architecture": "ARCHITECTURE", "run_name": "--name"}
@@ -170,26 +165,51 @@ def _resume(
     changed = [line for line in changed if not line.startswith("device ")]
     if changed:
         show.line(f"warning: the weights may differ from those of a run that was not interrupted: {'; '.join(changed)}")
-    told = _told(show, record.recipe, record.device, checkpoint_every, tensorboard, group)
-    return resume_job(lazy.registry, path, record, ResumeOverrides(**anew), told, group)
+    callback = TrainProgress(show, record.recipe, record.device, group)
+    return resume_job(lazy.registry, path, record, ResumeOverrides(**anew), callback, group)
 
 
-def _told(
-    show: Progress, recipe: "Recipe", device: str, checkpoint_every: float, tensorboard: bool, group: "ProcessGroup"
-) -> "TrainCallbacks":
-    from zoo.training.job import TrainCallbacks
+class TrainProgress(Callback):
+    """Shows a training run on the terminal."""
 
-    on = device if group.world_size == 1 else f"{group.world_size} ranks, each {device.partition(':')[0]}"
-    return TrainCallbacks(
-        reading=lambda split, done, n: show.on_progress(f"reading {split} images", done, n),
-        data=lambda data: _tell_data(show, recipe, on, data),
-        start=show.line,
-        step=lambda step: _tell_step(show, recipe, step),
-        epoch=lambda epoch: _tell_epoch(show, recipe, epoch),
-        stopped=lambda run: show.line(f"stopped; to go on: {group.launcher} train --resume {run}"),
-        checkpoint_every=checkpoint_every,
-        tensorboard=tensorboard,
-    )
+    def __init__(self, show: Progress, recipe: "Recipe", device: str, group: "ProcessGroup") -> None:
+        self._show, self._recipe, self._launcher = show, recipe, group.launcher
+        ranks = f"{group.world_size} ranks, each {device.partition(':')[0]}"
+        self._device = device if group.world_size == 1 else ranks
+
+    def on_message(self, text: str, *, warning: bool = False) -> None:
+        self._show.line(f"warning: {text}" if warning else text)
+
+    def on_progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        self._show.on_progress(stage, done, total, detail)
+
+    def on_dataset(self, dataset: "LoadedDataset") -> None:
+        from zoo.data.batches import label_counts
+
+        shape = "×".join(map(str, dataset.preprocess.input_shape))
+        self._show.line(
+            f"{self._recipe.architecture} on {dataset.name}: {dataset.train.n:,} training and {dataset.test.n:,} test "
+            f"images, {len(dataset.classes)} classes, {shape}, on {self._device}"
+        )
+        counts = (label_counts(split, len(dataset.classes)) for split in (dataset.train, dataset.test))
+        for line in (*class_counts(dataset.classes, *counts), *dataset.notes):
+            self._show.line(plain(line))
+
+    def on_step(self, step: "Step") -> None:
+        detail = f"{step.images_per_second:,.0f} images/s, {duration(step.seconds_left)} to go in all"
+        self._show.on_progress(f"epoch {step.epoch}/{self._recipe.epochs}", step.done, step.total, detail)
+
+    def on_epoch(self, epoch: "Epoch") -> None:
+        split = "test" if epoch.split == "test" else "hold-out"
+        last = epoch.number == self._recipe.epochs
+        self._show.line(
+            f"epoch {epoch.number}/{self._recipe.epochs}  train loss {epoch.train_loss:.4f}  {split} loss "
+            f"{epoch.evaluation.loss:.4f}  top-1 {100 * epoch.evaluation.top1:.2f} %  "
+            f"{epoch.images_per_second:,.0f} images/s" + ("" if last else f"  {duration(epoch.seconds_left)} to go")
+        )
+
+    def on_interrupt(self, run: Path) -> None:
+        self._show.line(f"interrupted; resume with: {self._launcher} train --resume {run}")
 
 
 def _tell_differences(show: Progress, like: str, places: "RunPaths", group: "ProcessGroup") -> None:
@@ -206,35 +226,6 @@ def _tell_differences(show: Progress, like: str, places: "RunPaths", group: "Pro
         changed.append("an earlier zoo then, which drew its random numbers in another way")
     if changed:
         show.line(f"warning: the weights may differ from {like}: {'; '.join(changed)}")
-
-
-def _tell_data(show: Progress, recipe: "Recipe", device: str, data: "LoadedDataset") -> None:
-    from zoo.data.batches import label_counts
-
-    shape = "×".join(map(str, data.preprocess.input_shape))
-    show.line(
-        f"{recipe.architecture} on {data.name}: {data.train.n:,} training and {data.test.n:,} test images, "
-        f"{len(data.classes)} classes, {shape}, on {device}"
-    )
-    counts = (label_counts(split, len(data.classes)) for split in (data.train, data.test))
-    for line in (*class_counts(data.classes, *counts), *data.notes):
-        show.line(plain(line))
-
-
-def _tell_step(show: Progress, recipe: "Recipe", step: "Step") -> None:
-    label = f"epoch {step.epoch}/{recipe.epochs}"
-    detail = f"{step.images_per_second:,.0f} images/s, {duration(step.seconds_left)} to go in all"
-    show.on_progress(label, step.done, step.total, detail)
-
-
-def _tell_epoch(show: Progress, recipe: "Recipe", epoch: "Epoch") -> None:
-    split = "test" if epoch.split == "test" else "hold-out"
-    last = epoch.number == recipe.epochs
-    show.line(
-        f"epoch {epoch.number}/{recipe.epochs}  train loss {epoch.train_loss:.4f}  {split} loss "
-        f"{epoch.evaluation.loss:.4f}  top-1 {100 * epoch.evaluation.top1:.2f} %  "
-        f"{epoch.images_per_second:,.0f} images/s" + ("" if last else f"  {duration(epoch.seconds_left)} to go")
-    )
 
 
 def _tell_result(result: "Result", as_json: bool) -> None:

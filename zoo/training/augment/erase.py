@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from zoo.training.augment.upload import upload
+from zoo.training.step_rng import to_device
 
 AREA = (0.02, 0.33)  # share of the image
 RATIO = (0.3, 3.3)  # height to width
@@ -31,7 +31,8 @@ def erase(images: Tensor, probability: float, fill: Tensor, generator: torch.Gen
     size_2B = torch.where(chosen_B, _sizes(n, height, width, generator), 0)
     free_2B = torch.tensor([[height], [width]]) - size_2B
     start_2B = (torch.rand(2, n, generator=generator, dtype=torch.float64) * (free_2B + 1)).long()
-    top, left, below, right = upload(torch.cat([start_2B, start_2B + size_2B]), images.device)[..., None]  # [B, 1] each
+    edges_4B = to_device(torch.cat([start_2B, start_2B + size_2B]), images.device)
+    top, left, below, right = edges_4B[..., None]  # [B, 1] each
     rows, columns = (torch.arange(side, device=images.device) for side in (height, width))
     inside_BH, inside_BW = (rows >= top) & (rows < below), (columns >= left) & (columns < right)
     inside = inside_BH[:, None, :, None] & inside_BW[:, None, None, :]
@@ -47,5 +48,5 @@ def _sizes(n: int, height: int, width: int, generator: torch.Generator) -> Tenso
     tried = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()]).round().long()  # [2, N, TRIES]
     good = (tried[0] < height) & (tried[1] < width)
     first = good.int().argmax(1)  # of equals, argmax takes the first
-    found = tried.gather(2, first.expand(2, n)[..., None])[..., 0]
-    return torch.where(good.any(1), found, 0)
+    sizes = tried.gather(2, first.expand(2, n)[..., None])[..., 0]
+    return torch.where(good.any(1), sizes, 0)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from zoo.training.augment.upload import upload
+from zoo.training.step_rng import to_device
 
 
 def augment(images: Tensor, crop: int, hflip: bool, generator: torch.Generator) -> Tensor:
@@ -26,7 +26,7 @@ def augment(images: Tensor, crop: int, hflip: bool, generator: torch.Generator) 
         return images
     n, channels, height, width = images.shape
     device = images.device
-    shift_2B = upload(torch.randint(0, 2 * crop + 1, (2, n, 1), generator=generator)[..., 0], device)
+    shift_2B = to_device(torch.randint(0, 2 * crop + 1, (2, n, 1), generator=generator)[..., 0], device)
     padded = pad(images, (crop, crop, crop, crop))
     begin_BCH = _rows(n, channels, height, tuple(padded.shape[2:]), device)
     begin_BCH = begin_BCH + (shift_2B[0] * padded.shape[3] + shift_2B[1])[:, None, None]
@@ -34,7 +34,7 @@ def augment(images: Tensor, crop: int, hflip: bool, generator: torch.Generator) 
     shifted = rows.index_select(0, begin_BCH.flatten()).view(n, channels, height, width)
     if not hflip:
         return shifted
-    mirrored_B = upload(torch.rand(n, 1, generator=generator)[:, 0] < 0.5, device)
+    mirrored_B = to_device(torch.rand(n, 1, generator=generator)[:, 0] < 0.5, device)
     return torch.cat([shifted, shifted.flip(3)]).index_select(0, torch.arange(n, device=device) + n * mirrored_B)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from zoo.training.augment import colour, warp
-from zoo.training.augment.upload import upload
+from zoo.training.step_rng import to_device
 
 BINS = 31  # strengths of an operation
 
@@ -104,13 +104,13 @@ def trivial_augment(images: Tensor, generator: torch.Generator) -> Tensor:
             warped.append(rows)
             matrices.append(operation.matrices(operation.strengths(bins[rows], signs[rows]), height, width))
             continue
-        there = upload(rows, device)
+        there = to_device(rows, device)
         if isinstance(operation, Plain):
             result[there] = operation.apply(images[there])
         else:
             strengths = operation.strengths(bins[rows], signs[rows]).float()
-            result[there] = operation.apply(images[there], upload(strengths, device))
+            result[there] = operation.apply(images[there], to_device(strengths, device))
     if warped:
-        there = upload(torch.cat(warped), device)
+        there = to_device(torch.cat(warped), device)
         result[there] = warp.warp(images[there], torch.cat(matrices))
     return result

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from zoo.training.augment.upload import upload
+from zoo.training.step_rng import to_device
 
 
 def shear_x(strength: Tensor, height: int, width: int) -> Tensor:
@@ -50,7 +50,7 @@ def warp(images: Tensor, matrices: Tensor) -> Tensor:
     height, width = images.shape[2:]
     x_W, y_H = (torch.arange(side, device=images.device) - (side - 1) / 2 for side in (width, height))
     scaled = matrices / torch.tensor([[width / 2], [height / 2]], dtype=torch.float64)  # grid_sample's -1 to 1
-    a = upload(scaled.float(), images.device)[..., None, None]  # [N, 2, 3, 1, 1]
+    a = to_device(scaled.float(), images.device)[..., None, None]  # [N, 2, 3, 1, 1]
     grid = a[:, :, 0] * x_W + a[:, :, 1] * y_H[:, None] + a[:, :, 2]  # [N, 2, H, W]
     sampled = grid_sample(images.float(), grid.movedim(1, 3), "nearest", "zeros", align_corners=False)
     return sampled.to(torch.uint8)

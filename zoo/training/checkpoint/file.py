@@ -1,4 +1,4 @@
-"""Checkpoints: a safetensors file with the rest of the state as JSON in its header; nothing is ever unpickled."""
+"""Checkpoint files: safetensors, with everything but the tensors as JSON in the header. Nothing is unpickled."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,25 +13,25 @@ from zoo.files.header import file_digest, read_header
 from zoo.files.metadata import from_metadata, to_metadata
 from zoo.files.weights import tensors_digest
 
-FORMAT = 1
+FORMAT = 2  # release 0.1.0 wrote 1, with other names; it alone resumes from that
 KEY = "zoo_checkpoint"
 
 
-def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Put a checkpoint in the place of the one before, whole or not at all.
+def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Replace a checkpoint atomically.
 
     Args:
         tensors: on the CPU, contiguous.
 
     Raises:
-        OutputError: it cannot be written; the one before is as it was.
+        OutputError: it cannot be written; the previous checkpoint is unchanged.
     """
-    metadata = to_metadata(KEY, {"format": FORMAT, "facts": facts, "digest": tensors_digest(tensors)})
-    write_file(path, safetensors.torch.save(dict(tensors), metadata), force=True)
+    header = to_metadata(KEY, {"format": FORMAT, "metadata": metadata, "digest": tensors_digest(tensors)})
+    write_file(path, safetensors.torch.save(dict(tensors), header), force=True)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and facts of a checkpoint, once every byte is known to be as it was written.
+    """The tensors and metadata of a checkpoint, after checking every byte.
 
     Raises:
         TrainingError: it is damaged, or of another release.
@@ -40,20 +40,20 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         header = read_header(path)
         content = from_metadata(KEY, header.metadata)
         if content["format"] != FORMAT:
-            raise ValueError(f"it has format {content['format']!r}, and this zoo reads format {FORMAT}")
+            raise ValueError(f"it has format {content['format']!r}, and this release reads format {FORMAT}")
         if file_digest(path, header) != content["digest"]:
-            raise ValueError("its tensors are not those that were written")
-        return safetensors.torch.load_file(path), dict(content["facts"])
+            raise ValueError("its tensors changed after it was written")
+        return safetensors.torch.load_file(path), dict(content["metadata"])
     except WeightsError as error:
-        raise _refused(path, error.cause) from None
+        raise _refused(path, error.cause.rstrip(".")) from None
     except KeyError as error:
-        raise _refused(path, f"it is no checkpoint of zoo ({error} is missing)") from None
+        raise _refused(path, f"it is not a checkpoint of zoo ({error} is missing)") from None
     except (ValueError, TypeError, OSError, safetensors.SafetensorError) as error:
         raise _refused(path, str(error)) from None
 
 
 def _refused(path: Path, why: str) -> TrainingError:
     return TrainingError(
-        f"The checkpoint {path} cannot be used: {why}",
-        "Remove it to begin this run again, or put back a good copy.",
+        f"The checkpoint {path} cannot be used: {why}.",
+        "Remove it to start this run again, or restore a good copy.",
     )

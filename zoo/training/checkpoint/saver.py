@@ -1,4 +1,4 @@
-"""When a checkpoint is written: after each epoch, every so many seconds, and when the run is told to stop."""
+"""When checkpoints are written: after each epoch, every so many seconds, and when a run is interrupted."""
 
 import time
 
@@ -15,10 +15,10 @@ class Saver:
     """Writes the checkpoints of one run.
 
     Args:
-        run: where they go; `None` on a rank that writes nothing.
-        every: seconds between two of them within an epoch.
-        saved: the step that the checkpoint in the folder is of; `None` where there is none.
-        launcher: how zoo is started to go on.
+        run: the run folder; `None` on a rank that writes nothing.
+        every: seconds between two checkpoints within an epoch.
+        saved: the step of the checkpoint in the folder; `None` where there is none.
+        launcher: the command that starts zoo with the same world size.
     """
 
     def __init__(
@@ -32,37 +32,41 @@ class Saver:
     ) -> None:
         self.saved = saved
         self._run, self._state, self._signals, self._every = run, state, signals, every
-        self._next = time.monotonic() + every
+        self._due = time.monotonic() + every
         self._launcher = launcher
 
     def save_if_due(self) -> None:
-        """Write one if the time has come."""
-        if time.monotonic() >= self._next:
+        """Write a checkpoint if the last one is old enough."""
+        if time.monotonic() >= self._due:
             self.save()
 
     def save(self) -> None:
-        """Write one now, in the place of the one before.
+        """Replace the checkpoint.
 
         Raises:
-            Diverged: a value is not finite; the one before is as it was.
-            OutputError: it cannot be written; the one before is as it was.
+            Diverged: a value is not finite; the previous checkpoint is unchanged.
+            OutputError: it cannot be written; the previous checkpoint is unchanged.
         """
         if self._run is None:
             return
-        with self._signals.held():
-            if not self._state.finite():
-                raise Diverged(min(int(self._state.sound), self._state.step - 1))
+        with self._signals.deferred():
+            if not self._state.is_finite():
+                raise Diverged(min(int(self._state.finite_steps), self._state.step - 1))
             try:
-                write_checkpoint(self._run.checkpoint, self._state.tensors(), self._state.facts())
+                write_checkpoint(self._run.checkpoint, self._state.tensors(), self._state.metadata())
             except OutputError as error:
-                kept = "" if self.saved is None else f" The checkpoint of step {self.saved:,} is as it was."
-                again = "" if self.saved is None else f", then go on: {self._launcher} train --resume {self._run.path}"
-                raise OutputError(error.cause + kept, f"Make room{again}.") from error
+                if self.saved is None:
+                    raise OutputError(error.cause, "Make room, then run again.") from error
+                raise OutputError(
+                    f"{error.cause} The checkpoint of step {self.saved:,} is unchanged.",
+                    f"Make room, then resume: {self._launcher} train --resume {self._run.path}",
+                ) from error
             self.saved = self._state.step
-            self._next = time.monotonic() + self._every
+            self._due = time.monotonic() + self._every
 
     def save_at_end(self, error: BaseException) -> None:
-        """Write one because `error` ends the run, if what there is now is sound and is more than what is stored."""
-        stopped = isinstance(error, DataError) or not isinstance(error, Exception) or is_lost_rank(error)
-        if stopped and not self._state.torn and self._state.step > (self.saved or 0) and self._state.finite():
+        """Write a checkpoint because `error` ends the run, if the state is sound and newer than the last checkpoint."""
+        resumable = isinstance(error, DataError) or not isinstance(error, Exception) or is_lost_rank(error)
+        state = self._state
+        if resumable and not state.mid_step and state.step > (self.saved or 0) and state.is_finite():
             self.save()

@@ -1,4 +1,4 @@
-"""All that a run has come to so far, and the same as tensors and plain data for a checkpoint."""
+"""The state of a training run, and its conversion to the tensors and plain data of a checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from zoo.training.recipe.recipe import Recipe
 
 @dataclass
 class Best:
-    """The epoch that does best on the hold-out, and the weights that were measured after it, on the CPU."""
+    """The best epoch on the hold-out so far, and the weights after it, on the CPU."""
 
     epoch: int
     top1: float
@@ -31,109 +31,110 @@ class State:
     """A run between two steps.
 
     Args:
-        step: steps taken, of all epochs.
-        rows: the finished epochs, as rows of `history.csv`.
-        total: the sum of the losses of the present epoch's steps, on the device.
-        sound: steps of the run before the first loss that was not finite, int64, on the device; so far, all of them.
-        seconds: spent on the present epoch's steps.
-        still: modules of a frozen part, which stay in evaluation mode.
-        torn: a step was begun and not ended, so that nothing here is worth to be stored.
+        step: optimizer steps taken, over all epochs.
+        history: the finished epochs, as rows of `history.csv`.
+        loss_sum: the sum of the losses of the current epoch's steps, a scalar on the device.
+        finite_steps: steps of the run before the first loss that was not finite, an int64 scalar on the device. It
+            equals `step` as long as all were finite.
+        seconds: spent on the current epoch's steps.
+        frozen_modules: modules of the frozen part, which stay in evaluation mode.
+        mid_step: a step has begun and not ended, so that this state must not be stored.
     """
 
     module: nn.Module
     optimizers: list[Optimizer]
-    average: ModelEma | None
-    total: Tensor
-    sound: Tensor
+    ema: ModelEma | None
+    loss_sum: Tensor
+    finite_steps: Tensor
     step: int = 0
     seconds: float = 0.0
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
     best: Best | None = None
-    still: list[nn.Module] = field(default_factory=list)
-    torn: bool = False
+    frozen_modules: list[nn.Module] = field(default_factory=list)
+    mid_step: bool = False
 
     @classmethod
-    def fresh(
+    def initial(
         cls, module: nn.Module, recipe: Recipe, device: torch.device, head: frozenset[str] = frozenset()
     ) -> "State":
         """The state of a run before its first step.
 
         Args:
-            module: on the device already, with the weights that the run begins from. It is frozen as the recipe says.
-            head: names of the tensors of its head, for a recipe that has to tell them from the rest.
+            module: on the device, with the initial weights. It is frozen as the recipe says.
+            head: names of the tensors of its head, for a recipe that treats the head differently.
         """
-        still = freeze(module, head) if recipe.freeze else []
+        frozen_modules = freeze(module, head) if recipe.freeze else []
         scales = lr_scales(module, head, recipe.layer_decay) if recipe.layer_decay < 1 else None
         return cls(
             module=module,
             optimizers=make_optimizers(module, recipe, scales, head),
-            still=still,
-            average=ModelEma(module, recipe.model_ema_decay) if recipe.model_ema_decay else None,
-            total=torch.zeros((), device=device),
-            sound=torch.zeros((), dtype=torch.int64, device=device),
+            frozen_modules=frozen_modules,
+            ema=ModelEma(module, recipe.model_ema_decay) if recipe.model_ema_decay else None,
+            loss_sum=torch.zeros((), device=device),
+            finite_steps=torch.zeros((), dtype=torch.int64, device=device),
         )
 
-    def train(self) -> None:
-        """Put the model into training mode, but for what is frozen."""
+    def train_mode(self) -> None:
+        """Put the model into training mode, except for frozen modules."""
         self.module.train()
-        for part in self.still:
-            part.training = False
+        for module in self.frozen_modules:
+            module.training = False
 
     @property
-    def measured(self) -> nn.Module:
-        """The model that is measured and stored: the moving average where there is one."""
-        return self.module if self.average is None else self.average.module
+    def eval_module(self) -> nn.Module:
+        """The model that is evaluated and stored: the moving average where there is one."""
+        return self.module if self.ema is None else self.ema.module
 
-    def finite(self) -> bool:
-        """Whether no loss, and no value of the model, is infinite or not a number. It waits for the device."""
-        tensors = [self.total, *self.module.state_dict().values(), *self.measured.state_dict().values()]
-        seen = [torch.isfinite(tensor).all() for tensor in tensors if tensor.is_floating_point()]
-        return int(self.sound) == self.step and bool(torch.stack(seen).all())
+    def is_finite(self) -> bool:
+        """Whether every loss and every value of the model is finite. Waits for the device."""
+        tensors = [self.loss_sum, *self.module.state_dict().values(), *self.eval_module.state_dict().values()]
+        finite = [torch.isfinite(tensor).all() for tensor in tensors if tensor.is_floating_point()]
+        return int(self.finite_steps) == self.step and bool(torch.stack(finite).all())
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor of the state by a name that says what it is part of, copied to the CPU."""
-        found = {f"model.{name}": tensor for name, tensor in self.module.state_dict().items()}
-        if self.average is not None:
-            found |= {f"average.{name}": tensor for name, tensor in self.average.module.state_dict().items()}
+        """Every tensor of the state by a name with the prefix of its part, copied to the CPU."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.module.state_dict().items()}
+        if self.ema is not None:
+            tensors |= {f"ema.{name}": tensor for name, tensor in self.ema.module.state_dict().items()}
         if self.best is not None:
-            found |= {f"best.{name}": tensor for name, tensor in self.best.tensors.items()}
-        found |= {name: value for name, value in self._optimizer_values() if isinstance(value, Tensor)}
-        return {
-            name: tensor.detach().cpu().contiguous().clone() for name, tensor in {**found, "total": self.total}.items()
-        }
+            tensors |= {f"best.{name}": tensor for name, tensor in self.best.tensors.items()}
+        tensors |= {name: value for name, value in self._optimizer_values() if isinstance(value, Tensor)}
+        tensors["loss_sum"] = self.loss_sum
+        return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
-    def facts(self) -> dict[str, Any]:
-        """The rest of the state, for JSON."""
+    def metadata(self) -> dict[str, Any]:
+        """Everything else, for JSON."""
         best = self.best
         return {
             "step": self.step,
             "seconds": self.seconds,
-            "rows": self.rows,
+            "history": self.history,
             "best": None if best is None else {"epoch": best.epoch, "top1": best.top1, "loss": best.loss},
             "optimizer": {name: value for name, value in self._optimizer_values() if not isinstance(value, Tensor)},
         }
 
-    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Take over what `tensors` and `facts` gave, into the very memory of this state's model.
+    def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+        """Load what `tensors()` and `metadata()` returned. The model's own tensors are overwritten in place.
 
         Raises:
             TrainingError: they are of another model or optimizer.
         """
         try:
             self._load(self.module, tensors, "model.")
-            if self.average is not None:
-                self._load(self.average.module, tensors, "average.")
+            if self.ema is not None:
+                self._load(self.ema.module, tensors, "ema.")
             for number, optimizer in enumerate(self.optimizers):
-                _load_optimizer(optimizer, f"optimizer.{number}.", {**facts["optimizer"], **tensors})
-            if facts["best"] is not None:
-                self.best = Best(**facts["best"], tensors=_part(tensors, "best."))
-            self.total = tensors["total"].to(self.total.device)
-            self.step, self.seconds, self.rows = int(facts["step"]), float(facts["seconds"]), list(facts["rows"])
-            self.sound.fill_(self.step)
+                _load_optimizer(optimizer, f"optimizer.{number}.", {**metadata["optimizer"], **tensors})
+            if metadata["best"] is not None:
+                self.best = Best(**metadata["best"], tensors=_part(tensors, "best."))
+            self.loss_sum = tensors["loss_sum"].to(self.loss_sum.device)
+            self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])
+            self.history = list(metadata["history"])
+            self.finite_steps.fill_(self.step)
         except (KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
             raise TrainingError(
-                f"The checkpoint is not of this model and recipe as they are built here: {error}",
-                "Use the versions that the run was begun with, or train again.",
+                f"The checkpoint does not fit the model and recipe as they are built here: {error}",
+                "Use the package versions that the run was started with, or train again.",
             ) from error
 
     def _optimizer_values(self) -> list[tuple[str, Any]]:
@@ -146,11 +147,11 @@ class State:
 
     @staticmethod
     def _load(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
-        given, own = _part(tensors, prefix), module.state_dict()
-        for name in sorted({*given, *own}):
-            if name not in given or name not in own or given[name].shape != own[name].shape:
-                raise ValueError(f"{name} does not fit")
-        module.load_state_dict(given)
+        stored, own = _part(tensors, prefix), module.state_dict()
+        for name in sorted({*stored, *own}):
+            if name not in stored or name not in own or stored[name].shape != own[name].shape:
+                raise ValueError(f"{name} is missing, unexpected, or has another shape")
+        module.load_state_dict(stored)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -163,12 +164,12 @@ def _load_optimizer(optimizer: Optimizer, prefix: str, values: Mapping[str, Any]
     for name, value in values.items():
         if name.startswith(prefix):
             index, _, key = name.removeprefix(prefix).partition(".")
-            entries.setdefault(int(index), {})[key] = _laid_out(value, parameters[int(index)])
+            entries.setdefault(int(index), {})[key] = _in_layout_of(parameters[int(index)], value)
     optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _laid_out(value: Any, parameter: Tensor) -> Any:
-    """`value` in the memory layout of `parameter`, as the optimizer itself would have made it."""
+def _in_layout_of(parameter: Tensor, value: Any) -> Any:
+    """`value` in the memory layout of `parameter`, as the optimizer itself would have created it."""
     if not isinstance(value, Tensor) or value.ndim == 0:
         return value
     return torch.empty_like(parameter.detach(), dtype=value.dtype).copy_(value)

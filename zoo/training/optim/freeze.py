@@ -1,25 +1,25 @@
-"""Keep a part of a model as it is while the rest is trained."""
+"""Freeze all of a model but its head."""
 
 from torch import nn
 
 
-def freeze(module: nn.Module, but: frozenset[str]) -> list[nn.Module]:
-    """Let no parameter be trained but those named.
+def freeze(module: nn.Module, trained: frozenset[str]) -> list[nn.Module]:
+    """Turn off gradients for every parameter that is not in `trained`.
 
     Args:
-        but: names in `module.state_dict()`.
+        trained: names in `module.state_dict()`.
 
     Returns:
-        The modules that hold a frozen tensor of their own and none that is trained. In evaluation mode they leave
-        BatchNorm's statistics as they are; dropout, which holds no tensor, is not among them.
+        The modules that own a frozen tensor and no trained one. They must be kept in evaluation mode, so that the
+        running statistics of BatchNorm do not change. Dropout owns no tensor and stays active.
     """
     for name, parameter in module.named_parameters():
-        if name not in but:
+        if name not in trained:
             parameter.requires_grad_(False)
-    still = []
+    frozen = []
     for prefix, part in module.named_modules():
         own = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
         names = {f"{prefix}.{name}".removeprefix(".") for name, _ in own}
-        if names and not names & but:
-            still.append(part)
-    return still
+        if names and not names & trained:
+            frozen.append(part)
+    return frozen

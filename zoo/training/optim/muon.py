@@ -1,4 +1,4 @@
-"""Muon for weights of any number of dimensions: PyTorch's takes matrices alone."""
+"""Muon for weights of any number of dimensions; `torch.optim.Muon` takes only matrices."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,13 +9,13 @@ from torch.optim import Muon
 
 
 class WholeMuon(Muon):
-    """`torch.optim.Muon` (Jordan et al. 2024) over weights `[O, ...]`, each seen as a matrix with O rows.
+    """`torch.optim.Muon` (Jordan et al. 2024) for weights `[O, ...]`, each viewed as a matrix with O rows.
 
-    What is updated are views, so the weights themselves change. Its learning rate is scaled to the size of AdamW's
-    updates (Liu et al. 2025, Muon is Scalable for LLM Training).
+    It updates views, so the weights themselves change. The learning rate is scaled to match the update size of AdamW
+    (Liu et al. 2025, Muon is Scalable for LLM Training).
 
     Args:
-        weights: themselves, or groups of them as any optimizer of PyTorch takes them.
+        weights: parameters, or parameter groups.
     """
 
     def __init__(
@@ -35,20 +35,20 @@ class WholeMuon(Muon):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step with the gradients of the weights."""
+        """Take one step with the gradients of the weights."""
         for weight, view in zip(self._weights, self._views, strict=True):
             view.grad = None if weight.grad is None else _matrix(weight.grad, weight)
         return super().step(closure)  # type: ignore[no-untyped-call]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients, of the weights too."""
+        """Reset the gradients of the views and of the weights."""
         super().zero_grad(set_to_none)
         for weight in self._weights:
             weight.grad = None
 
 
 def _matrix(values: Tensor, weight: Tensor) -> Tensor:
-    """`[O, ...]` as `[O, M]`, without a copy of the weight; the order of columns changes nothing for Muon."""
+    """`[O, ...]` as `[O, M]`, without copying the weight. Muon's result does not depend on the order of columns."""
     if weight.ndim == 4 and not weight.is_contiguous():  # channels last
         values = values.permute(0, 2, 3, 1)
     return values.reshape(len(weight), -1)

@@ -1,4 +1,4 @@
-"""Two runs under way that would store their weights in one place: the later one is told when it begins."""
+"""Refuse to start a run that would write the same weights file as one that is running."""
 
 import os
 from pathlib import Path
@@ -8,27 +8,24 @@ from zoo.training.run.lock import is_held
 from zoo.training.run.record import NAME, read_record
 
 
-def refuse_rival(runs: Path, weights: Path, own: Path | None = None) -> None:
-    """Raise where a run in the folder `runs` goes on, in another process, that is to write the file `weights`.
+def refuse_concurrent_run(runs: Path, weights_file: Path, own: Path | None = None) -> None:
+    """Raise `TrainingError` where another process is running a run in `runs` that will write `weights_file`.
 
     Args:
-        own: a run folder that is not looked at.
-
-    Raises:
-        TrainingError: it names that run.
+        own: the run folder of the caller, which is skipped.
     """
     for record in sorted(runs.glob(f"*/{NAME}")):
         run = record.parent
-        if (own is None or run.name != own.name) and is_held(record) and _writes(run, weights):
+        if (own is None or run.name != own.name) and is_held(record) and _writes(run, weights_file):
             raise TrainingError(
-                f"The run {run}, which is under way, is to write {weights} too.",
-                "Say another --tag, or wait for its end; --force lets the one that ends last replace the other's.",
+                f"The run {run} is running and will write {weights_file} too.",
+                "Use another --tag, or wait until it ends. With --force, the run that ends last replaces the file.",
             )
 
 
-def _writes(run: Path, weights: Path) -> bool:
+def _writes(run: Path, weights_file: Path) -> bool:
     try:
         record = read_record(run)
-    except TrainingError:  # of another release, or no run at all
+    except TrainingError:  # a run of another release, or not a run folder
         return False
-    return os.path.realpath(record.weights_file) == os.path.realpath(weights)
+    return os.path.realpath(record.weights_file) == os.path.realpath(weights_file)

@@ -1,4 +1,4 @@
-"""The folder that a run writes: its recipe and record, its history, its checkpoint, its last epoch's weights."""
+"""The folder of a run: its recipe and record, its history, its checkpoint, the weights of its last epoch."""
 
 import csv
 import io
@@ -15,16 +15,16 @@ from zoo.training.run.record import NAME, Record
 
 
 class Run:
-    """A run folder, `RUNS/NAME/`, that this process alone writes into until it is released.
+    """A run folder, `RUNS/NAME/`. Only this process writes into it until it is released.
 
-    | file | what it is |
+    | file | content |
     | --- | --- |
     | `recipe.json` | the recipe |
-    | `run.json` | the recipe, names, places and versions that the run was begun with |
+    | `run.json` | the recipe, data set, folders and versions that the run was started with |
     | `history.csv` | a row for each epoch |
     | `last.safetensors` | the weights after the last finished epoch |
-    | `checkpoint.safetensors` | what `zoo train --resume` goes on from; gone when the run is finished |
-    | `result.json` | where the finished weights are |
+    | `checkpoint.safetensors` | what `zoo train --resume` continues from; removed when the run is finished |
+    | `result.json` | path and digest of the resulting weights file |
     """
 
     def __init__(self, path: Path, lock: Lock) -> None:
@@ -33,10 +33,10 @@ class Run:
 
     @classmethod
     def start(cls, runs: Path, name: str, record: Record, *, numbered: bool) -> "Run":
-        """Make the folder. No two runs ever get the same one.
+        """Make a new run folder. Two runs never get the same one.
 
         Args:
-            numbered: where `name` is taken, take `name-2`, `name-3` and so on.
+            numbered: where `name` exists, use `name-2`, `name-3` and so on.
 
         Raises:
             OutputError: the folder exists, or cannot be made.
@@ -64,26 +64,26 @@ class Run:
 
     @classmethod
     def reopen(cls, path: Path) -> "Run":
-        """Take hold of a run folder to go on with it.
+        """Lock a run folder in order to resume the run.
 
         Raises:
-            TrainingError: another process has hold of it, or the run was finished.
+            TrainingError: another process has locked it, or the run is finished.
         """
         try:
             run = cls(path, Lock(path / NAME))
         except OSError as error:
             raise TrainingError(
-                f"The run {path} cannot be gone on with: {error.strerror}.", "Correct its permissions."
+                f"The run {path} cannot be resumed: {error.strerror}.", "Correct the permissions of its files."
             ) from None
         if run.result.exists():
             run.release()
-            raise TrainingError(f"The run {path} was finished; {_made(run.result)}", "There is nothing to resume.")
+            raise TrainingError(f"The run {path} is finished: {_result(run.result)}", "There is nothing to resume.")
         return run
 
     @property
-    def locked(self) -> bool:
-        """Whether other processes are kept out, as the file system can."""
-        return self._lock.real
+    def is_locked(self) -> bool:
+        """Whether other processes are kept out; `False` on a file system without locks."""
+        return self._lock.is_effective
 
     @property
     def weights(self) -> Path:
@@ -92,49 +92,49 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """What the run can be gone on with from."""
+        """The checkpoint that the run can be resumed from."""
         return self.path / "checkpoint.safetensors"
 
     @property
     def result(self) -> Path:
-        """What says that the run was finished."""
+        """The file that marks the run as finished."""
         return self.path / "result.json"
 
-    def record(self, rows: list[dict[str, Any]]) -> None:
-        """Write the finished epochs to `history.csv`."""
+    def write_history(self, history: list[dict[str, Any]]) -> None:
+        """Write the finished epochs, a row each, to `history.csv`."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(history)
         write_file(self.path / "history.csv", text.getvalue().encode(), force=True)
 
     def finish(self, weights: Path, digest: str) -> None:
-        """Say where the finished weights are, and drop the checkpoint."""
-        said = {"weights": str(weights), "digest": digest}
-        write_file(self.result, json.dumps(said, indent=2).encode() + b"\n", force=True)
+        """Write the path and digest of the resulting weights, and remove the checkpoint."""
+        content = {"weights": str(weights), "digest": digest}
+        write_file(self.result, json.dumps(content, indent=2).encode() + b"\n", force=True)
         self.checkpoint.unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Let another process have the folder."""
+        """Unlock the folder."""
         self._lock.release()
 
     def discard(self) -> None:
-        """Remove the folder of a run that came to nothing."""
+        """Remove the folder of a run that stored nothing."""
         for path in self.path.iterdir():
             path.unlink()
         self.path.rmdir()
-        with suppress(OSError):  # others' runs stay
+        with suppress(OSError):  # other runs are in it
             self.path.parent.rmdir()
 
 
 def refuse_taken(path: Path) -> None:
-    """Raise `OutputError` where a run folder's name is taken."""
+    """Raise `OutputError` where a run folder exists."""
     if os.path.lexists(path):
-        raise OutputError(f"The run folder {path} exists already.", "Choose another --name.") from None
+        raise OutputError(f"The run folder {path} already exists.", "Choose another --name.") from None
 
 
-def _made(result: Path) -> str:
+def _result(result: Path) -> str:
     try:
-        return f"its weights are {json.loads(result.read_bytes())['weights']}."
+        return f"its weights are in {json.loads(result.read_bytes())['weights']}."
     except (OSError, ValueError, KeyError, TypeError):
-        return "where its weights are is not known."
+        return "the path of its weights is not known."

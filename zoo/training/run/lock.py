@@ -1,71 +1,65 @@
-"""One process at a time writes into a run folder: whoever does holds a lock on a file in it."""
+"""Only one process at a time writes into a run folder: it holds a lock on `run.json`."""
 
+import errno
 import os
 import sys
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from zoo.contract.errors import TrainingError
 
 
 class Lock:
-    """A lock on a file, held until it is released or the process ends in whatever way.
+    """An exclusive lock on an existing file, held until it is released or the process ends, however it ends.
+
+    The lock is on the file, not on its path, so it survives renaming the folder. A forked worker does not inherit it.
 
     Attributes:
-        real: whether others are kept out. Windows and some network file systems have no such locks.
+        is_effective: whether other processes are kept out; some network file systems have no locks.
 
     Raises:
-        TrainingError: another process holds it.
+        TrainingError: another process holds the lock.
+        OSError: the file cannot be opened for writing.
     """
 
     def __init__(self, file: Path) -> None:
-        self._descriptor = os.open(file, os.O_RDWR)  # NFS locks no file that is open for reading alone
-        self.real = sys.platform != "win32"
-        _held.add(self._descriptor)
-        if sys.platform == "win32":
-            return
-        import fcntl
-
+        self.is_effective = True
+        self._lock = FileLock(file, blocking=False, thread_local=False, fallback_to_soft=False)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            self.release()
+            self._lock.acquire()
+        except Timeout:
             raise TrainingError(
-                f"The run {file.parent} is running now, in another process.",
-                "Wait for its end, or stop that process first.",
+                f"Another process is running the run {file.parent}.", "Wait until it ends, or stop it."
             ) from None
-        except OSError:
-            self.real = False
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.ENOENT, errno.EROFS):
+                raise
+            self.is_effective = False
 
     def release(self) -> None:
-        """Let others have it."""
-        _held.discard(self._descriptor)
-        os.close(self._descriptor)
+        """Let other processes have the lock."""
+        self._lock.release()
 
 
 def is_held(file: Path) -> bool:
-    """Whether a process holds a lock on a file."""
+    """Whether a process holds a lock on a file.
+
+    filelock could only tell by taking the exclusive lock, so that two processes that ask at once would see each other.
+    """
     if sys.platform == "win32":
         return False
     import fcntl
 
+    descriptor = -1
     try:
-        with file.open("rb") as opened:
-            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        descriptor = os.open(file, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # it cannot be read, or the file system has no locks
+    except OSError:  # the file cannot be read, or the file system has no locks
         return False
-    return False  # and to close it let go of it
-
-
-_held: set[int] = set()
-
-
-def _let_go() -> None:
-    for descriptor in _held:
-        os.close(descriptor)
-    _held.clear()
-
-
-if hasattr(os, "register_at_fork"):  # a worker that outlives a killed run for seconds would keep its lock
-    os.register_at_fork(after_in_child=_let_go)
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+    return False

@@ -1,4 +1,4 @@
-"""Of two runs under way that would store their weights in one place, the later one hears of it when it begins."""
+"""Two runs at once must not write the same weights file: the later one is refused when it starts."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from zoo.contract.callback import Callback
 from zoo.contract.errors import TrainingError
 from zoo.data.datasets import LoadedDataset
 from zoo.registry.registry import Registry
-from zoo.training.job import TrainCallbacks, run_job
+from zoo.training.job import run_job
 from zoo.training.prepare import RunPaths
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.resume import ResumeOverrides, find_run, resume_job
@@ -17,6 +18,7 @@ from zoo.training.run.folder import Run
 
 Make = Callable[..., Recipe]
 Put = Callable[..., RunPaths]
+Hearing = Callable[..., Callback]
 
 
 def stop(_: object) -> None:
@@ -24,55 +26,57 @@ def stop(_: object) -> None:
 
 
 def test_another_run_to_the_same_file_is_refused_while_the_first_goes_on(
-    small: Registry, recipe: Make, places: Put
+    small: Registry, recipe: Make, paths: Put, callback: Hearing
 ) -> None:
     """Wherever its run folder is called; with --force, or with another name for the weights, it may begin."""
-    first = places("first")
+    first = paths("first")
     told = []
 
     def begin_others(_: object) -> None:
         if told:
             return
         told.append(True)
-        with pytest.raises(TrainingError, match=r"The run runs/first, which is under way, is to write weights/\S+ too"):
-            run_job(small, recipe(), replace(first, run_name="second"), TrainCallbacks(data=pytest.fail))
-        with pytest.raises(TrainingError, match="under way"):
+        with pytest.raises(TrainingError, match=r"runs/first.* weights/\S+"):
+            run_job(small, recipe(), replace(first, run_name="second"), callback(on_dataset=pytest.fail))
+        with pytest.raises(TrainingError, match="runs/first"):
             run_job(small, recipe(), replace(first, run_name="third", weights=Path("../here/weights").resolve()))
         assert [path.name for path in Path("runs").iterdir()] == ["first"]
         run_job(small, recipe(), replace(first, run_name="elsewhere", weights=Path("elsewhere")))
         run_job(small, recipe(), replace(first, run_name="tagged", tag="tagged"))
         run_job(small, recipe(), replace(first, run_name="forced", force=True)).path.unlink()
 
-    run_job(small, recipe(), first, TrainCallbacks(epoch=begin_others))
+    run_job(small, recipe(), first, callback(on_epoch=begin_others))
     assert told and len(list(Path("weights").iterdir())) == 2
 
 
-def test_one_that_began_while_the_data_was_read_is_found_too(small: Registry, recipe: Make, places: Put) -> None:
+def test_one_that_began_while_the_data_was_read_is_found_too(
+    small: Registry, recipe: Make, paths: Put, callback: Hearing
+) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run_job(small, recipe(), places("same"), TrainCallbacks(epoch=stop))
+        run_job(small, recipe(), paths("same"), callback(on_epoch=stop))
     held = []
 
     def meanwhile(_: LoadedDataset) -> None:
         held.append(Run.reopen(Path("runs/same")))
 
-    with pytest.raises(TrainingError, match="runs/same, which is under way"):
-        run_job(small, recipe(), replace(places("same"), run_name="late"), TrainCallbacks(data=meanwhile))
+    with pytest.raises(TrainingError, match="runs/same"):
+        run_job(small, recipe(), replace(paths("same"), run_name="late"), callback(on_dataset=meanwhile))
     assert [path.name for path in Path("runs").iterdir()] == ["same"]
     held[0].release()
 
 
-def test_a_run_that_would_go_on_is_refused_as_well(small: Registry, recipe: Make, places: Put) -> None:
+def test_a_run_that_would_go_on_is_refused_as_well(
+    small: Registry, recipe: Make, paths: Put, callback: Hearing
+) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run_job(small, recipe(), places("same"), TrainCallbacks(epoch=stop))
+        run_job(small, recipe(), paths("same"), callback(on_epoch=stop))
     refused = []
 
     def go_on(_: object) -> None:
-        with pytest.raises(TrainingError, match="runs/other, which is under way"):
+        with pytest.raises(TrainingError, match="runs/other"):
             resume_job(small, *find_run("same"), ResumeOverrides())
         refused.append(True)
 
-    run_job(
-        small, recipe(epochs=1), replace(places("same"), run_name="other"), TrainCallbacks(epoch=go_on)
-    ).path.unlink()
+    run_job(small, recipe(epochs=1), replace(paths("same"), run_name="other"), callback(on_epoch=go_on)).path.unlink()
     assert refused
     resume_job(small, *find_run("same"), ResumeOverrides())

@@ -1,4 +1,4 @@
-"""What steps are taken on does not depend on which of them were prepared together."""
+"""The augmented batches of a step do not depend on which steps are augmented together."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import InMemorySplit
-from zoo.training import prefetch as module
+from zoo.training import trainer as module
 from zoo.training.augment.pipeline import Augmenter
-from zoo.training.prefetch import prepared
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.step_rng import StepRNG
+from zoo.training.trainer import augment_ahead
 
 CPU = torch.device("cpu")
 N, SIZE = 40, 8
@@ -26,18 +26,18 @@ def steps(first: int, accumulate: int = 1, size: int = SIZE) -> list[list[Tensor
     plan: Any = type("Plan", (), {"crop": 2, "hflip": True})
     augmenter = Augmenter(plan, recipe, Preprocess(size=(size, size), mean=(0.4,) * 3, std=(0.2,) * 3), CPU)
     order = torch.arange(N).flip(0)[first * 4 * accumulate :]
-    made = prepared(split.epoch(4, order), augmenter, StepRNG(5, CPU), first, accumulate)
+    made = augment_ahead(split.epoch(4, order), augmenter, StepRNG(5, CPU), first, accumulate)
     return [[mixed.images for mixed in step] for step in made]
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 @pytest.mark.parametrize("first", [0, 3])
 @pytest.mark.parametrize("at_once", [0, 2000, 2**20])
-def test_the_same_whichever_steps_are_prepared_together(
+def test_the_same_whichever_steps_are_augmented_together(
     monkeypatch: pytest.MonkeyPatch, at_once: int, first: int, accumulate: int
 ) -> None:
     whole = steps(0, accumulate)
-    monkeypatch.setattr(module, "AT_ONCE", at_once)
+    monkeypatch.setattr(module, "AUGMENT_AHEAD_BYTES", at_once)
     parts = steps(first, accumulate)
     assert len(whole) == N // 4 // accumulate and len(parts) == len(whole) - first
     for expected, given in zip(whole[first:], parts, strict=True):
@@ -45,9 +45,7 @@ def test_the_same_whichever_steps_are_prepared_together(
 
 
 @pytest.mark.parametrize(("size", "together"), [(8, 8), (256, 1)])
-def test_only_small_images_are_prepared_several_steps_ahead(
-    monkeypatch: pytest.MonkeyPatch, size: int, together: int
-) -> None:
+def test_only_small_images_are_augmented_ahead(monkeypatch: pytest.MonkeyPatch, size: int, together: int) -> None:
     read: list[int] = []
     epoch = InMemorySplit.epoch
 
@@ -62,5 +60,5 @@ def test_only_small_images_are_prepared_several_steps_ahead(
     plan: Any = type("Plan", (), {"crop": 0, "hflip": False})
     preprocess = Preprocess(size=(size, size), mean=(0.4,) * 3, std=(0.2,) * 3)
     augmenter = Augmenter(plan, Recipe(architecture="a", data="b"), preprocess, CPU)
-    next(prepared(split.epoch(4, torch.arange(N)), augmenter, StepRNG(5, CPU), 0, 1))
+    next(augment_ahead(split.epoch(4, torch.arange(N)), augmenter, StepRNG(5, CPU), 0, 1))
     assert read == list(range(together))
