@@ -66,12 +66,13 @@ def table(results: dict[str, Any], made: dict[str, str]) -> str:
         + ". Errors are the worst of all comparisons, in rounding errors (tolerance 20). Processor seconds, on one thread, "
         "and peak memory are of the whole command, all three formats.",
         "",
-        f"| model | verdict | {' | '.join(FORMATS)} | covered, own weights | and probe weights | seconds | peak MB |",
+        f"| model | verdict | {' | '.join(FORMATS)} | coverage, own weights | with probe weights | seconds | peak MB |",
         "| --- | --- | " + "--- | " * (len(FORMATS) + 4),
     ]
     for name, found in sorted(results.items()):
         ratios = [f"{found['ratio'][key]:.1f}" if "ratio" in found else "" for key in FORMATS]
-        shares = [f"{100 * share:.0f} %" for share in found.get("coverage", {}).values()] or ["", ""]
+        coverage = found.get("coverage", {})
+        shares = [f"{100 * coverage[key]:.0f} %" if coverage else "" for key in ("own", "both")]
         verdict = found["verdict"] + (f": {found['why']}" if "why" in found else "")
         lines.append(
             f"| {' | '.join([name, verdict, *ratios, *shares, str(found['seconds']), str(found['peak_mb'])])} |"

@@ -37,7 +37,7 @@ def stopped(run_zoo: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_run_goes_on_as_it_was_begun_and_not_as_another(
+def test_options_that_resuming_cannot_change_are_refused(
     run_zoo: Run, stopped: Path, explained: Explained, tree: Tree, words: tuple[str, ...], flag: str
 ) -> None:
     before = tree(stopped)
@@ -74,7 +74,7 @@ def test_a_run_folder_of_another_release_is_refused(
         ("inital_checkpoint = 'a.b'", "initial_checkpoint"),
     ],
 )
-def test_a_field_that_is_misspelt_in_a_recipe_is_named_with_the_one_that_is_near(
+def test_a_misspelt_field_of_a_recipe_is_named(
     run_zoo: Run, explained: Explained, here: Path, field: str, close: str
 ) -> None:
     (here / "mine.toml").write_text(f'architecture = "lenet5"\ndata = "digits"\n{field}\n')
@@ -83,7 +83,7 @@ def test_a_field_that_is_misspelt_in_a_recipe_is_named_with_the_one_that_is_near
     assert [path.name for path in here.iterdir()] == ["mine.toml"]
 
 
-def test_weights_that_cannot_be_begun_from_are_refused(
+def test_unsuitable_initial_weights_are_refused(
     run_zoo: Run, explained: Explained, here: Path, tree: Tree, trained: Path, tmp_path: Path
 ) -> None:
     good = trained.read_bytes()
@@ -110,7 +110,7 @@ def test_weights_that_cannot_be_begun_from_are_refused(
     assert not tree(here)
 
 
-def test_fine_tuning_follows_the_weights_parameters_and_the_cards_command_does_it_again(run_zoo: Run) -> None:
+def test_fine_tuning_is_repeated_by_the_command_in_the_card(run_zoo: Run) -> None:
     assert run_zoo(*TRAIN, "-p", "activation=relu", "--tag", "relu").code == 0
     first = run_zoo(*TRAIN, "--initial-checkpoint", "lenet5.relu", "--freeze", "--tag", "tuned", "--json")
     assert first.code == 0 and "head" in first.err
@@ -127,5 +127,5 @@ def test_fine_tuning_follows_the_weights_parameters_and_the_cards_command_does_i
 
 
 @pytest.mark.parametrize("flag", ["--memory-limit", "--checkpoint-every"])
-def test_what_is_no_number_is_in_no_range(run_zoo: Run, explained: Explained, flag: str) -> None:
+def test_nan_is_refused(run_zoo: Run, explained: Explained, flag: str) -> None:
     assert "nan" in explained(run_zoo("train", "lenet5", "--data", "digits", flag, "nan"), 2)

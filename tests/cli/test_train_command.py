@@ -54,7 +54,7 @@ def test_people_get_one_line(run_zoo: Run) -> None:
     assert ran.out.endswith("% on digits test, n=359\n")
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(run_zoo: Run) -> None:
+def test_seed_determines_the_weights(run_zoo: Run) -> None:
     digests = [
         result(run_zoo(*TRAIN, "1", "--seed", seed, "--tag", tag, "--json"))["digest"]
         for seed, tag in (("5", "a"), ("5", "b"), ("6", "c"))
@@ -92,9 +92,7 @@ def test_the_cards_own_command_gives_the_same_weights_again(run_zoo: Run, option
     assert {key: first[key] for key in ("top1", "loss")} == {key: second[key] for key in ("top1", "loss")}
 
 
-def test_what_exists_is_replaced_only_by_force_and_runs_are_numbered(
-    run_zoo: Run, explained: Callable[..., str], here: Path
-) -> None:
+def test_force_replaces_weights_and_runs_are_numbered(run_zoo: Run, explained: Callable[..., str], here: Path) -> None:
     first = result(run_zoo(*TRAIN, "1", "--json"))
     before = Path(first["weights"]).read_bytes()
     assert "--force" in explained(run_zoo(*TRAIN, "1", "--seed", "1"), 1)
@@ -114,7 +112,7 @@ def test_places_can_be_chosen(run_zoo: Run, tmp_path: Path, explained: Callable[
     assert not (tmp_path / "w" / "lenet5.other.safetensors").exists()
 
 
-def test_a_qualified_name_is_the_same_model_and_names_plain_files(run_zoo: Run) -> None:
+def test_qualified_name_writes_unqualified_files(run_zoo: Run) -> None:
     told = result(
         run_zoo("train", "zoo-kit:lenet5", "--data", "zoo-kit:digits", "--epochs", "1", "-b", "512", "--json")
     )
@@ -132,9 +130,7 @@ def test_a_folder_of_jpegs_becomes_a_model_of_its_classes(run_zoo: Run, pictures
     assert predicted[0]["predictions"][0]["label"] == "red"
 
 
-def test_options_out_of_range_are_refused_before_anything_is_made(
-    run_zoo: Run, explained: Callable[..., str], here: Path
-) -> None:
+def test_options_out_of_range_write_nothing(run_zoo: Run, explained: Callable[..., str], here: Path) -> None:
     for options in (
         ("--epochs", "0"),
         ("--lr", "nan"),

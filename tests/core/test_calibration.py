@@ -40,7 +40,7 @@ def test_it_is_the_one_of_going_through_the_images(
     assert found.correct.sum() == right.sum()
 
 
-def test_a_model_that_is_sure_and_right_has_none_and_one_that_is_sure_and_wrong_has_it_all() -> None:
+def test_error_is_0_if_confident_and_correct_1_if_wrong() -> None:
     logits = torch.tensor([[1000.0, 0.0]] * 4)
     assert gathered(logits, torch.tensor([True] * 4), 3).error() == 0
     assert gathered(logits, torch.tensor([False] * 4), 3).error() == 1

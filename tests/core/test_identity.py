@@ -123,9 +123,7 @@ def test_every_form_of_a_name_finds_the_entry() -> None:
     assert registry.find(Architecture, "other/two:net").plugin.name == "two"
 
 
-def test_the_environment_and_the_configuration_file_settle_a_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment_and_config_file_resolve_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "config.toml"
     monkeypatch.setattr("zoo.registry.preferences.config_file", lambda: config)
     registry = Registry([plugin("kit", "one", Narrow), plugin("other", "two", Wide)])

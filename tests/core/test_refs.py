@@ -66,7 +66,7 @@ def test_a_package_that_the_module_needs_gets_the_pip_line(tmp_path: Path, packa
     assert caught.value.next_step == "Run: pip install no_such_engine"
 
 
-def test_a_module_of_its_own_that_is_gone_is_not_to_be_installed_with_pip(tmp_path: Path, package: str) -> None:
+def test_missing_own_module_suggests_no_pip_install(tmp_path: Path, package: str) -> None:
     ref = write(tmp_path, package, "model", f"import {package}.lost")
     with pytest.raises(PluginError, match=f"{package}.lost"):
         resolve(ENTRY, ref)

@@ -34,9 +34,7 @@ def the_file(decoded: Path) -> Path:
 
 
 @pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
-def test_the_second_time_nothing_is_decoded_to_be_looked_through(
-    ready: Ready, reads: Reads, gathered: Gather, decoded: Path, limit: float
-) -> None:
+def test_second_load_decodes_nothing(ready: Ready, reads: Reads, gathered: Gather, decoded: Path, limit: float) -> None:
     first = ready(memory_limit=limit)
     assert reads() == 14 and len(first.notes) == 1 and str(decoded) in first.notes[0]
     again = ready(memory_limit=limit)
@@ -130,9 +128,7 @@ def test_another_decoder_decodes_again(
     assert reads() == 14
 
 
-def test_another_module_beside_that_of_the_data_set_is_another_decoder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_change_in_the_package_changes_the_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "shapes_kit"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -244,9 +240,7 @@ def test_an_image_that_could_not_be_read_is_tried_again(ready: Ready, reads: Rea
     assert ready(skip_corrupt=True).batches.n == 14
 
 
-def test_an_image_that_can_be_read_and_not_be_used_spoils_no_cache(
-    ready: Ready, reads: Reads, photographs: Path
-) -> None:
+def test_unusable_image_keeps_the_cache_valid(ready: Ready, reads: Reads, photographs: Path) -> None:
     """One whose pixels have 32 bits, say."""
     Image.new("I", (9, 9), 70000).save(photographs / "0" / "04.jpg", format="TIFF")
     assert ready(skip_corrupt=True).batches.n == 13

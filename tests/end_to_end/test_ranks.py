@@ -79,9 +79,7 @@ def _rank(process: int) -> int:
     return next((int(entry[5:]) for entry in environment if entry.startswith(b"RANK=")), -1)
 
 
-def test_two_ranks_come_to_what_one_process_does_where_there_is_no_batchnorm(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_ranks_match_one_process_without_batchnorm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = launched(tmp_path, "train", *PLAIN, "--tag", "two")
     assert said.count("epoch 2/2") == 1 and "on 2 ranks, each cpu" in said and "Warning: find_unused" not in said
     monkeypatch.chdir(tmp_path)
@@ -97,7 +95,7 @@ def test_two_ranks_come_to_what_one_process_does_where_there_is_no_batchnorm(
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="ranks are found in /proc")
-def test_a_killed_rank_ends_the_others_and_the_run_goes_on_to_the_same_bytes(
+def test_killed_rank_ends_all_and_resume_gives_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """First the rank that writes is killed, then, when the run goes on, the other one."""

@@ -46,7 +46,7 @@ def test_another_folder_does_not_pass_for_it(root: Path) -> None:
         cifar10_jpeg.load(root, "train", False)
 
 
-def test_a_copy_that_is_not_whole_is_refused_by_the_class_that_lacks_images(root: Path) -> None:
+def test_incomplete_copy_names_the_class(root: Path) -> None:
     (root / "cifar10-jpeg" / "test" / "frog" / "0001.jpg").unlink()
     with pytest.raises(DataError, match="frog"):
         cifar10_jpeg.load(root, "test", False)

@@ -92,7 +92,7 @@ def test_folder_forms_of_accents_are_one(tmp_path: Path) -> None:
     assert splits[0] == splits[1] and splits[0][0] == ("fox", "\u00e9lan")
 
 
-def test_folders_of_one_name_in_two_forms_are_refused_and_none_is_lost(tmp_path: Path) -> None:
+def test_same_folder_name_in_two_unicode_forms_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, [f"{name}/{n}.jpg" for name in ("\u00e9", "e\u0301", "z") for n in range(5)])
     with pytest.raises(DataError, match="\u00e9"):
         folder.load(tmp_path, "train", False)
@@ -134,7 +134,7 @@ def test_folders_of_splits_have_several_names(tmp_path: Path, train: str, test: 
     assert found["train"].classes == ("cat", "dog") and found["train"].notes == ()
 
 
-def test_how_a_folder_is_understood_is_said_where_it_is_not_plain(tmp_path: Path) -> None:
+def test_notes_report_ignored_folders_and_the_split(tmp_path: Path) -> None:
     for name in ("train", "val", "validation", "more"):
         write_images(tmp_path / name, cat=5, dog=5)
     assert folder.load(tmp_path, "train", False).notes == (f"ignored in {tmp_path}: more, validation",)

@@ -67,7 +67,7 @@ def test_one_confusion_in_a_hundred_images_can_be_seen(classes: int) -> None:
     assert (difference > 20).sum() >= 9
 
 
-def test_a_class_without_images_is_grey_and_not_the_colour_of_no_share() -> None:
+def test_class_without_images_is_grey() -> None:
     confusion = np.array([[5, 0, 0], [0, 0, 0], [0, 0, 5]])
     found = pixels(draw_confusion(confusion, ["a", "b", "c"], ""))
     grey = (found == 0xE4).all(2).sum()
@@ -100,7 +100,7 @@ def test_figures_that_are_not_finite_leave_a_gap() -> None:
     assert opened(draw_curves([row | {"test_loss": float("nan"), "test_top1": float("nan")} for row in rows], "demo"))
 
 
-def test_the_bytes_depend_on_nothing_else_and_no_setting_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_do_not_depend_on_matplotlib_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     def draw() -> list[bytes]:
         return [draw_confusion(np.eye(3, dtype=np.int64), ["a", "b", "c"], "demo"), draw_curves(history(3), "demo")]
 

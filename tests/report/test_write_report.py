@@ -105,7 +105,7 @@ def rows_of_the_page(card: Card, **more: Any) -> dict[str, str]:
     return {row[0]: row[1] for row in cells if len(row) == 2}
 
 
-def test_every_picture_on_the_page_is_there_and_every_example_is_on_it(tmp_path: Path, card: Card) -> None:
+def test_page_links_exactly_the_existing_pictures(tmp_path: Path, card: Card) -> None:
     page = report(tmp_path, card, [1, 1, 1, 1, 1, 1, 0, 3, 0], [0, 0, 0, 0, 0, 1, 0, 3, 3])
     paths = re.findall(r"!\[[^]]*]\(([^)]*)\)", page)
     assert paths[:2] == ["curves.png", "confusion.png"]

@@ -39,7 +39,7 @@ def test_it_takes_its_share_of_each_class_and_no_image_twice(labels: list[int], 
     assert torch.equal(hold_out(split(labels), share, seed)[1].index, out.index)
 
 
-def test_another_seed_holds_out_others_and_batches_are_of_the_subset() -> None:
+def test_seed_determines_the_hold_out_split() -> None:
     data = split([0, 1] * 50)
     train, out = hold_out(data, 0.2, 0)
     assert not torch.equal(hold_out(data, 0.2, 1)[1].index, out.index)

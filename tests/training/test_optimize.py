@@ -25,7 +25,7 @@ def recipe(**fields: object) -> Recipe:
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
-def test_every_parameter_is_trained_once_and_biases_are_not_decayed(name: str) -> None:
+def test_parameter_groups_cover_all_and_exempt_biases(name: str) -> None:
     module = net()
     optimizers = make_optimizers(module, recipe(opt=name))
     if name == "muon":  # views of the same memory
@@ -52,7 +52,7 @@ class Added(nn.Module):
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
-def test_what_is_added_to_values_or_scales_them_is_not_decayed_nor_hidden(name: str) -> None:
+def test_biases_and_scales_get_no_decay_and_no_muon(name: str) -> None:
     module = Added()
     optimizers = make_optimizers(module, recipe(opt=name))
     names = {parameter.data_ptr(): name for name, parameter in module.named_parameters()}
@@ -74,7 +74,7 @@ class HeadFirst(nn.Module):
         self.middle = nn.Linear(8, 8)
 
 
-def test_muon_takes_what_is_hidden_wherever_the_head_is_registered() -> None:
+def test_muon_takes_hidden_weights_only() -> None:
     module = HeadFirst()
     made = make_optimizers(module, recipe(opt="muon"), head=frozenset({"head.weight", "head.bias"}))
     (hidden,) = made[1].param_groups[0]["params"]
@@ -125,7 +125,7 @@ def test_muon_on_a_convolution_is_pytorchs_on_its_matrix(layout: torch.memory_fo
     assert weight.grad is None
 
 
-def test_the_average_follows_its_recurrence_and_counters_are_copied() -> None:
+def test_ema_recurrence_and_copied_counters() -> None:
     module = net()
     average = ModelEma(module, 0.5)
     expected = {name: value.double() for name, value in module.state_dict().items()}
