@@ -26,7 +26,7 @@ def tree(folder: Path) -> dict[str, bytes | None]:
 
 def fill(path: Path, *, force: bool = False, error: BaseException | None = None) -> None:
     """Write a folder that holds one file, raising half-way where an error is given."""
-    with new_folder(path, force=force, replaceable=lambda found: (found / "mark").exists()) as folder:
+    with new_folder(path, force=force, replaceable=lambda result: (result / "mark").exists()) as folder:
         (folder / "mark").write_bytes(b"new")
         if error:
             raise error

@@ -78,7 +78,7 @@ PREPROCESS = {"size": [8, 8], "mean": [0.5], "std": [0.25], "shorter_side": None
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "message"),
     [
         ("architecture", 7, "architecture is not text"),
         ("digest", None, "digest is not text"),
@@ -104,8 +104,8 @@ PREPROCESS = {"size": [8, 8], "mean": [0.5], "std": [0.25], "shorter_side": None
         ("preprocess", {**PREPROCESS, "interpolation": "lanczos"}, "interpolation"),
     ],
 )
-def test_a_malformed_card_is_refused_with_the_field(tmp_path: Path, field: str, value: Any, said: str) -> None:
-    with pytest.raises(WeightsError, match=said):
+def test_a_malformed_card_is_refused_with_the_field(tmp_path: Path, field: str, value: Any, message: str) -> None:
+    with pytest.raises(WeightsError, match=message):
         read_card(sealed(tmp_path / "a", {**CARD.to_dict(), field: value}))
 
 
@@ -126,10 +126,10 @@ JSON = st.recursive(
 
 def places(data: Any) -> list[tuple[Any, Any]]:
     """Every (container, key) in nested JSON."""
-    found = []
+    result = []
     for key in data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ():
-        found += [(data, key), *places(data[key])]
-    return found
+        result += [(data, key), *places(data[key])]
+    return result
 
 
 @given(st.data())

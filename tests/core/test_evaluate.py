@@ -46,7 +46,7 @@ def test_figures_are_those_of_a_computation_by_hand(classes: int, n: int, batch_
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(n, classes, generator=generator)
     labels = torch.randint(0, classes, (n,), generator=generator)
-    found = measure(logits, labels, batch_size)
+    actual = measure(logits, labels, batch_size)
 
     confusion = [[0] * classes for _ in range(classes)]
     among_five, loss = 0, 0.0
@@ -55,11 +55,11 @@ def test_figures_are_those_of_a_computation_by_hand(classes: int, n: int, batch_
         confusion[label][order[0]] += 1
         among_five += label in order[:5]
         loss -= float(torch.tensor(row, dtype=torch.float64).log_softmax(0)[label])
-    assert found.confusion.tolist() == confusion
-    assert found.n == n
-    assert found.top1 == pytest.approx(sum(confusion[k][k] for k in range(classes)) / n)
-    assert found.top5 == pytest.approx(among_five / n)
-    assert found.loss == pytest.approx(loss / n, rel=1e-5)
+    assert actual.confusion.tolist() == confusion
+    assert actual.n == n
+    assert actual.top1 == pytest.approx(sum(confusion[k][k] for k in range(classes)) / n)
+    assert actual.top5 == pytest.approx(among_five / n)
+    assert actual.loss == pytest.approx(loss / n, rel=1e-5)
 
 
 def test_smaller_last_batch_is_weighted_by_its_size() -> None:
@@ -147,9 +147,9 @@ def test_syncs_and_memory_do_not_grow_with_batches() -> None:
 def test_confusion_sums_and_interval_are_consistent(classes: int, n: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, classes, (n,), generator=generator)
-    found = measure(torch.randn(n, classes, generator=generator), labels)
-    assert found.confusion.sum(1).tolist() == [labels.tolist().count(k) for k in range(classes)]
-    assert found.confusion.sum() == found.calibration.count.sum() == found.n == n
-    assert found.calibration.correct.sum() == found.confusion.diagonal().sum()
-    low, high = found.interval
-    assert low <= found.top1 <= high
+    actual = measure(torch.randn(n, classes, generator=generator), labels)
+    assert actual.confusion.sum(1).tolist() == [labels.tolist().count(k) for k in range(classes)]
+    assert actual.confusion.sum() == actual.calibration.count.sum() == actual.n == n
+    assert actual.calibration.correct.sum() == actual.confusion.diagonal().sum()
+    low, high = actual.interval
+    assert low <= actual.top1 <= high

@@ -77,8 +77,8 @@ LIES: dict[str, tuple[Any, bytes, str]] = {
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_header_that_lies_is_refused_with_what_is_wrong(path: Path, lie: str) -> None:
-    header, body, said = LIES[lie]
-    with pytest.raises(WeightsError, match=said) as caught:
+    header, body, message = LIES[lie]
+    with pytest.raises(WeightsError, match=message) as caught:
         read_header(write(path, header, body))
     assert str(path) in caught.value.cause
     caught.value.cause.encode()  # it can be shown
@@ -155,10 +155,10 @@ ENTRIES = st.fixed_dictionaries(
 def test_any_json_is_read_soundly_or_refused(tmp_path: Path, header: dict[str, Any], size: int) -> None:
     path = write(tmp_path / "any.safetensors", header, bytes(size))
     try:
-        found = read_header(path)
+        result = read_header(path)
     except WeightsError:
         return
-    ends = [info.end - info.begin for info in found.tensors.values()]
+    ends = [info.end - info.begin for info in result.tensors.values()]
     assert sum(ends) == size
 
 

@@ -115,7 +115,7 @@ class Unfinished(Spec):
 
 
 @pytest.mark.parametrize(
-    ("hook", "said"),
+    ("hook", "message"),
     [
         (raising_hook, "RuntimeError: half-way"),
         (lambda: None, "returned None"),
@@ -132,11 +132,11 @@ class Unfinished(Spec):
     ],
 )
 def test_nonsense_from_a_hook_is_an_error_that_says_what_it_was(
-    plant: Plant, hook: Callable[..., Any], said: str
+    plant: Plant, hook: Callable[..., Any], message: str
 ) -> None:
     broken, well = discover([plant(hook, name="broken"), plant(good, name="well")])
     assert broken.specs == ()
-    assert said in broken.error
+    assert message in broken.error
     assert "\n" not in broken.error
     assert well.specs == (tiny(),)
 

@@ -73,7 +73,7 @@ def test_missing_own_module_suggests_no_pip_install(tmp_path: Path, package: str
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("1 / 0", "ZeroDivisionError"),
         ("def (", "SyntaxError"),
@@ -82,10 +82,10 @@ def test_missing_own_module_suggests_no_pip_install(tmp_path: Path, package: str
     ],
 )
 def test_a_module_whose_import_raises_is_named_with_its_error(
-    tmp_path: Path, package: str, text: str, said: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, package: str, text: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ref = write(tmp_path, package, "model", text)
-    with pytest.raises(PluginError, match=said) as caught:
+    with pytest.raises(PluginError, match=message) as caught:
         resolve(ENTRY, ref)
     assert "ZOO_RAISE_ERRORS=1 shows the traceback" in caught.value.next_step
     monkeypatch.setenv("ZOO_RAISE_ERRORS", "1")

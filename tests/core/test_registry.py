@@ -55,8 +55,8 @@ def test_offered_names_work_if_plugin_is_named_like_another() -> None:
     registry = Registry(plugins, prefer=())
     with pytest.raises(NameConflict) as caught:
         registry.find(Architecture, "tiny")
-    found = [registry.find(Architecture, way).plugin.distribution for way in ways(caught.value)]
-    assert found == ["classic", "other"]
+    result = [registry.find(Architecture, way).plugin.distribution for way in ways(caught.value)]
+    assert result == ["classic", "other"]
 
 
 def test_conflicts_list_all_claimants_per_kind() -> None:

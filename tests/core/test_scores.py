@@ -77,8 +77,8 @@ def test_the_worst_confusions_are_the_largest_and_in_order(
     classes, pairs = drawn
     counts = {pair: pairs.count(pair) for pair in set(pairs) if pair[0] != pair[1]}
     expected = sorted(counts, key=lambda pair: (-counts[pair], pair))[:limit]
-    found = worst_confusions(matrix(classes, pairs), limit)
-    assert [(one.true, one.predicted) for one in found] == expected
-    for one in found:
+    result = worst_confusions(matrix(classes, pairs), limit)
+    assert [(one.true, one.predicted) for one in result] == expected
+    for one in result:
         assert one.count == counts[one.true, one.predicted]
         assert one.share == one.count / sum(true == one.true for true, _ in pairs)

@@ -69,9 +69,9 @@ def test_epoch_follows_the_order(n: int, batch_size: int, random: Any) -> None:
     held = InMemorySplit(images, torch.arange(n))
     order = random.sample(range(n), n)
     assert gathered(held, batch_size)[1].tolist() == list(range(n))
-    found, labels = gathered(held, batch_size, torch.tensor(order))
+    result, labels = gathered(held, batch_size, torch.tensor(order))
     assert labels.tolist() == order
-    assert found.flatten().tolist() == order
+    assert result.flatten().tolist() == order
     sizes = [len(labels) for _, labels in held.epoch(batch_size)]
     assert sizes == [batch_size] * (n // batch_size) + ([n % batch_size] if n % batch_size else [])
 

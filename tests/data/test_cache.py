@@ -55,8 +55,8 @@ def grow(root: Path) -> None:
 
 
 def touch(root: Path) -> None:
-    seen = (root / "0" / "00.jpg").stat()
-    os.utime(root / "0" / "00.jpg", ns=(seen.st_atime_ns, seen.st_mtime_ns + 1000))
+    actual = (root / "0" / "00.jpg").stat()
+    os.utime(root / "0" / "00.jpg", ns=(actual.st_atime_ns, actual.st_mtime_ns + 1000))
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
@@ -218,9 +218,9 @@ print(hashlib.sha256(split.batches.images.numpy().tobytes()).hexdigest())
 def test_two_processes_may_make_it_at_once(photographs: Path, decoded: Path) -> None:
     command = [sys.executable, "-c", SCRIPT, str(photographs)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = {process.communicate(timeout=120)[0] for process in both}
-    assert [process.returncode for process in both] == [0, 0] and len(said) == 1
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout in said
+    message = {process.communicate(timeout=120)[0] for process in both}
+    assert [process.returncode for process in both] == [0, 0] and len(message) == 1
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout in message
     assert the_file(decoded).suffix == ".safetensors"
 
 
@@ -229,14 +229,14 @@ def test_an_image_that_could_not_be_read_is_tried_again(ready: Ready, reads: Rea
     victim = photographs / "0" / "04.jpg"
     aside = victim.rename(photographs / "aside")
     victim.symlink_to(aside)
-    seen = os.lstat(aside)
+    actual = os.lstat(aside)
     opened = Path(aside).read_bytes()
     aside.write_bytes(bytes(len(opened)))
-    os.utime(aside, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    os.utime(aside, ns=(actual.st_atime_ns, actual.st_mtime_ns))
     assert ready(skip_corrupt=True).batches.n == 13
     assert ready(skip_corrupt=True).batches.n == 13 and reads() == 1
     aside.write_bytes(opened)
-    os.utime(aside, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    os.utime(aside, ns=(actual.st_atime_ns, actual.st_mtime_ns))
     assert ready(skip_corrupt=True).batches.n == 14
 
 

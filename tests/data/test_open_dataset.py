@@ -102,12 +102,12 @@ def test_arrays_have_one_checksum_whatever_becomes_of_them() -> None:
     """A run may go on with another memory limit."""
     images = np.arange(96, dtype=np.uint8).reshape(6, 4, 4)
 
-    def seen(side: int, limit: float, of: "np.ndarray[Any, Any]" = images) -> int:
+    def actual(side: int, limit: float, of: "np.ndarray[Any, Any]" = images) -> int:
         preprocess = Preprocess(size=(side, side), mean=(0.5,), std=(0.5,))
         return load_split(Arrays(of), preprocess, 6, CPU, ReadOptions(memory_limit=limit, workers=0)).checksum()
 
-    assert len({seen(4, 1.0), seen(4, 0.0), seen(2, 1.0), seen(2, 0.0)}) == 1
-    assert len({seen(4, 1.0, images[order]) for order in ([0, 1, 2, 3, 4, 5], [1, 0, 2, 3, 4, 5])}) == 2
+    assert len({actual(4, 1.0), actual(4, 0.0), actual(2, 1.0), actual(2, 0.0)}) == 1
+    assert len({actual(4, 1.0, images[order]) for order in ([0, 1, 2, 3, 4, 5], [1, 0, 2, 3, 4, 5])}) == 2
 
 
 def test_image_stats_sample_the_whole_split(registry: Registry) -> None:
@@ -126,8 +126,8 @@ def test_image_stats_sample_the_whole_split(registry: Registry) -> None:
     spec = registry.find(Dataset, "items").spec
     deep = Image.fromarray(np.zeros((8, 8), np.uint16))
     assert deep.mode == "I;16" and _image_stats(spec, Classes(deep, Image.new("L", (8, 8)))).channels == 1
-    found = _image_stats(spec, Classes(Image.new("L", (8, 8)), Image.new("L", (8, 8)), Image.new("RGB", (16, 16))))
-    assert (found.channels, found.side) == (3, None)
+    result = _image_stats(spec, Classes(Image.new("L", (8, 8)), Image.new("L", (8, 8)), Image.new("RGB", (16, 16))))
+    assert (result.channels, result.side) == (3, None)
 
 
 class Inverted:

@@ -38,11 +38,11 @@ class Numbers:
 
 
 def labels(reader: Reader, order: list[int], batch_size: int = 3) -> list[int]:
-    found = []
+    result = []
     for images, classes, failed in reader.batches(torch.tensor(order, dtype=torch.int64), batch_size):
         assert not failed and images.shape == (len(classes), 1, 1, 1)
-        found += classes.tolist()
-    return found
+        result += classes.tolist()
+    return result
 
 
 def gone(process: int) -> bool:
@@ -104,12 +104,12 @@ def test_failed_images_are_reported_and_order_is_kept(
     readers_of_holes: list[Reader], order: list[int], size: int
 ) -> None:
     for reader in readers_of_holes:
-        found, bad = [], []
+        result, bad = [], []
         for number, (images, classes, failed) in enumerate(reader.batches(torch.tensor(order), size)):
             assert images.flatten().tolist() == classes.tolist()
-            found += classes.tolist()
+            result += classes.tolist()
             bad += [order[number * size + place] for place, error in failed if "no image" in error.cause]
-        assert found == [index for index in order if index % 3 != 2]
+        assert result == [index for index in order if index % 3 != 2]
         assert bad == [index for index in order if index % 3 == 2]
 
 
