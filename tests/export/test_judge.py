@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from zoo.contract.errors import ExportError
 from zoo_export.parity.judge import Comparison, judge, passed, run_and_judge
-from zoo_export.precisions.fp32 import TOLERANCE_FACTOR
 from zoo_export.parity.reference import Reference
+from zoo_export.precisions.fp32 import TOLERANCE_FACTOR
 from zoo_export.probes.probes import Probe
 
 

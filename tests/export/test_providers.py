@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 import torch
 
-from zoo.contract.errors import DeviceError, ExportError
 from zoo.contract.callback import Callback
+from zoo.contract.errors import DeviceError, ExportError
 from zoo.contract.formats import ExportFormat, Paths
 from zoo_export.capture import Capture
 from zoo_export.devices import check_devices

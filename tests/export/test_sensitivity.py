@@ -9,8 +9,8 @@ from torch import nn
 from zoo.contract.preprocess import Preprocess
 from zoo_export.parity.check import OWN, PROBE, covered, make_checks
 from zoo_export.parity.coverage import CHANGE, coverage
-from zoo_export.precisions.fp32 import TOLERANCE_FACTOR
 from zoo_export.parity.reference import make_references
+from zoo_export.precisions.fp32 import TOLERANCE_FACTOR
 from zoo_export.probes.probe_weights import draw_probe_weights
 from zoo_export.probes.probes import make_probes
 

@@ -248,7 +248,7 @@ def test_memory_that_does_not_suffice_is_an_error_wherever_it_ends(
     small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception
 ) -> None:
     monkeypatch.setattr(where, lambda *given, **more: (_ for _ in ()).throw(error))
-    with pytest.raises(DeviceError, match="not enough memory on cpu"):
+    with pytest.raises(DeviceError, match="cpu"):
         run_job(small, recipe(), paths("same"))
     assert not Path("runs").exists()
 
