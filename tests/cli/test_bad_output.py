@@ -93,7 +93,7 @@ def test_force_replaces_an_export_and_nothing_else(
     (here / "mine").mkdir()
     (here / "mine" / "thesis.tex").write_text("years")
     export = ("export", str(trained), "-f", "torchscript", "-o")
-    assert "zoo wrote" in explained(run_zoo(*export, "mine", "--force"), 1)
+    assert "by zoo" in explained(run_zoo(*export, "mine", "--force"), 1)
     assert run_zoo(*export, "out").code == 0
     (here / "out" / "model.torchscript").write_bytes(b"old")
     before = tree(here)

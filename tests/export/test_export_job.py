@@ -219,7 +219,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_an_export_is_not_overwritten_unless_told(make_model, try_export) -> None:
     before = contents(try_export(make_model(), "torchscript").path)
-    with pytest.raises(OutputError, match="exists already") as caught:
+    with pytest.raises(OutputError, match="already exists") as caught:
         try_export(make_model(), "torchscript")
     assert "--force" in caught.value.next_step
     assert contents(try_export(make_model(), "torchscript", force=True).path).keys() == before.keys()
