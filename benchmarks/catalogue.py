@@ -52,9 +52,9 @@ def measure(name: str) -> dict[str, Any]:
         why = [line for line in err.splitlines() if line.startswith("error: ")]
         return {**result, "verdict": "different" if process.returncode == 3 else "refused", "why": (why or [err])[-1]}
     told = json.loads(out)
-    ratios = {key: max(probe["ratio"] for probe in found["probes"]) for key, found in told["artifacts"].items()}
+    ratios = {key: max(each["ratio"] for each in found["comparisons"]) for key, found in told["artifacts"].items()}
     coverage = told["coverage"]
-    shares = {"own": coverage["own weights"], "both": coverage["share"]}
+    shares = {"own": coverage["by_weights"]["own_weights"], "both": coverage["fraction"]}
     return {**result, "verdict": "pass", "ratio": ratios, "coverage": shares}
 
 
@@ -63,15 +63,16 @@ def table(results: dict[str, Any], made: dict[str, str]) -> str:
     lines = [
         f"Fresh weights of seed 0, {platform.machine()}, {os.cpu_count()} cores, Python {made['python']}, "
         + ", ".join(f"{key} {value}" for key, value in made.items() if key != "python")
-        + ". Errors are the worst of all comparisons, in rounding errors (tolerance 20). Processor seconds, on one thread, "
+        + ". Errors are the largest of all comparisons, in rounding errors (tolerance 20). CPU seconds, on one thread, "
         "and peak memory are of the whole command, all three formats.",
         "",
-        f"| model | verdict | {' | '.join(FORMATS)} | covered, own weights | and probe weights | seconds | peak MB |",
+        f"| model | verdict | {' | '.join(FORMATS)} | coverage, own weights | with probe weights | seconds | peak MB |",
         "| --- | --- | " + "--- | " * (len(FORMATS) + 4),
     ]
     for name, found in sorted(results.items()):
         ratios = [f"{found['ratio'][key]:.1f}" if "ratio" in found else "" for key in FORMATS]
-        shares = [f"{100 * share:.0f} %" for share in found.get("coverage", {}).values()] or ["", ""]
+        coverage = found.get("coverage", {})
+        shares = [f"{100 * coverage[key]:.0f} %" if coverage else "" for key in ("own", "both")]
         verdict = found["verdict"] + (f": {found['why']}" if "why" in found else "")
         lines.append(
             f"| {' | '.join([name, verdict, *ratios, *shares, str(found['seconds']), str(found['peak_mb'])])} |"

@@ -1,6 +1,7 @@
 """`zoo.train` and `zoo.evaluate`."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -10,6 +11,7 @@ import torch
 
 import zoo
 from zoo.api.training import RecipeFields
+from zoo.training.recipe.file import to_recipe
 
 
 def test_the_keyword_fields_are_those_of_a_recipe() -> None:
@@ -125,3 +127,25 @@ def test_evaluate_leaves_the_module_as_it_was(run: zoo.TrainResult) -> None:
     zoo.evaluate(model, device="cpu")
     assert module.training
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+def test_names_settled_by_a_preference_are_recorded_in_full(registry: zoo.Registry) -> None:
+    twice = [*registry.plugins, *(replace(plugin, distribution="other") for plugin in registry.plugins)]
+    names = ("zoo-kit:lenet5", "zoo-kit:digits", "zoo-kit:cross_entropy")
+    with pytest.raises(zoo.NameConflict, match="lenet5"):
+        zoo.train("lenet5", data="digits", epochs=1, registry=zoo.Registry(twice, prefer=()))
+    run = zoo.train(
+        "lenet5", data="digits", epochs=1, batch_size=512, device="cpu", registry=zoo.Registry(twice, prefer=names)
+    )
+    card = run.model.card
+    recorded = [card.recipe[name] for name in ("architecture", "data", "loss")]
+    assert [name.partition("/")[0] for name in recorded] == ["zoo-kit"] * 3
+    assert run.weights.name == "lenet5.digits.safetensors"
+    loss_only = zoo.Registry(twice, prefer=names[2:])  # the card itself names the rest
+    assert zoo.evaluate(run.weights, device="cpu", registry=loss_only).top1 == run.metrics["top1"]
+    assert zoo.train(recipe_of(card), tag="again", device="cpu", registry=loss_only).model.card.digest == card.digest
+
+
+def recipe_of(card: Any) -> zoo.Recipe:
+    """The recipe that a card records."""
+    return to_recipe(card.recipe, "the card")

@@ -1,4 +1,4 @@
-"""A name that is not there is answered in two lines: what is wrong, and which one may have been meant."""
+"""Errors for unknown names suggest the closest match."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ BAD = [
     ((*TRAIN, "-p", "activation=rellu"), 2, "relu"),
     ((*TRAIN, "--loss", "focal", "--loss-param", "gama=1"), 1, "gamma"),
     ((*TRAIN, "--loss", "focal", "--loss-param", "gamma=much"), 2, "2.0"),
-    ((*TRAIN, "--loss", "focal", "--loss-param", "gamma=-1"), 1, "from 0"),
+    ((*TRAIN, "--loss", "focal", "--loss-param", "gamma=-1"), 1, "gamma"),
     ((*TRAIN, "--device", "gpu"), 2, "cuda"),
     ((*TRAIN, "--device", ""), 2, "cpu"),
     ((*TRAIN, "--device", "meta"), 1, "cpu"),

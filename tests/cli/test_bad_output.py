@@ -34,7 +34,7 @@ class Done:
 
 
 @pytest.mark.parametrize("place", ["file/weights", "/proc/weights"])
-def test_weights_that_cannot_be_written_are_known_before_training(
+def test_unwritable_weights_path_fails_before_training(
     run_zoo: Run, explained: Callable[..., str], here: Path, tree: Callable[..., Any], place: str
 ) -> None:
     (here / "file").write_text("mine")
@@ -93,7 +93,7 @@ def test_force_replaces_an_export_and_nothing_else(
     (here / "mine").mkdir()
     (here / "mine" / "thesis.tex").write_text("years")
     export = ("export", str(trained), "-f", "torchscript", "-o")
-    assert "by zoo" in explained(run_zoo(*export, "mine", "--force"), 1)
+    assert "mine" in explained(run_zoo(*export, "mine", "--force"), 1)
     assert run_zoo(*export, "out").code == 0
     (here / "out" / "model.torchscript").write_bytes(b"old")
     before = tree(here)
@@ -132,7 +132,7 @@ def test_standard_output_on_a_full_disk(
     start_zoo: Start, explained: Callable[..., str], arguments: tuple[str, ...]
 ) -> None:
     with Path("/dev/full").open("w") as full:
-        assert "could not be written" in explained(Done(start_zoo(*arguments, stdout=full)), 1)
+        assert "No space" in explained(Done(start_zoo(*arguments, stdout=full)), 1)
 
 
 @pytest.mark.parametrize("arguments", [("list",), ("--help",), ("list", "--json")])
@@ -174,7 +174,7 @@ def test_a_folder_that_is_gone_is_explained(start_zoo: Start, explained: Callabl
         os.chdir(tmp_path / "gone")
         (tmp_path / "gone").rmdir()
 
-    assert "gone" in explained(Done(start_zoo("weights", "list", preexec_fn=leave)), 1)
+    assert "folder" in explained(Done(start_zoo("weights", "list", preexec_fn=leave)), 1)
 
 
 def test_names_that_a_terminal_cannot_show_are_shown_somehow(start_zoo: Start, here: Path) -> None:

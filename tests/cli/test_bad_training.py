@@ -37,32 +37,32 @@ def stopped(run_zoo: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_run_goes_on_as_it_was_begun_and_not_as_another(
+def test_options_that_resuming_cannot_change_are_refused(
     run_zoo: Run, stopped: Path, explained: Explained, tree: Tree, words: tuple[str, ...], flag: str
 ) -> None:
     before = tree(stopped)
-    assert f"so {flag} cannot be said" in explained(run_zoo("train", "--resume", str(stopped), *words), 2)
+    assert flag in explained(run_zoo("train", "--resume", str(stopped), *words), 2)
     assert tree(stopped) == before
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "named"),
     [
-        ({"zoo": "9.9.9"}, "zoo 9.9.9"),
-        ({"format": 99}, "started with zoo"),
-        ({"recipe": {"architecture": "lenet5"}}, "is damaged"),
-        ({"recipe": None}, "is damaged"),
-        ({"plugins": {"architecture": "zoo-kit 9.9.9"}}, "architecture of zoo-kit 9.9.9"),
+        ({"zoo": "9.9.9"}, "9.9.9"),
+        ({"format": 99}, "lenet5.mine"),
+        ({"recipe": {"architecture": "lenet5"}}, "lenet5.mine"),
+        ({"recipe": None}, "lenet5.mine"),
+        ({"plugins": {"architecture": "zoo-kit 9.9.9"}}, "zoo-kit 9.9.9"),
     ],
     ids=["release", "format", "recipe", "no recipe", "plugin"],
 )
 def test_a_run_folder_of_another_release_is_refused(
-    run_zoo: Run, stopped: Path, explained: Explained, tree: Tree, change: dict[str, object], says: str
+    run_zoo: Run, stopped: Path, explained: Explained, tree: Tree, change: dict[str, object], named: str
 ) -> None:
     record = json.loads((stopped / "run.json").read_text()) | change
     (stopped / "run.json").write_text(json.dumps(record))
     before = tree(stopped)
-    assert says in explained(run_zoo("train", "--resume", str(stopped)), 1)
+    assert named in explained(run_zoo("train", "--resume", str(stopped)), 1)
     assert tree(stopped) == before
 
 
@@ -74,16 +74,16 @@ def test_a_run_folder_of_another_release_is_refused(
         ("inital_checkpoint = 'a.b'", "initial_checkpoint"),
     ],
 )
-def test_a_field_that_is_misspelt_in_a_recipe_is_named_with_the_one_that_is_near(
+def test_a_misspelt_field_of_a_recipe_is_named(
     run_zoo: Run, explained: Explained, here: Path, field: str, close: str
 ) -> None:
     (here / "mine.toml").write_text(f'architecture = "lenet5"\ndata = "digits"\n{field}\n')
     message = explained(run_zoo("train", "--recipe", "mine.toml"), 2)
-    assert f"names {field.split()[0]!r}, which is no field" in message and f"Did you mean {close}?" in message
+    assert field.split()[0] in message and close in message
     assert [path.name for path in here.iterdir()] == ["mine.toml"]
 
 
-def test_weights_that_cannot_be_begun_from_are_refused(
+def test_unsuitable_initial_weights_are_refused(
     run_zoo: Run, explained: Explained, here: Path, tree: Tree, trained: Path, tmp_path: Path
 ) -> None:
     good = trained.read_bytes()
@@ -100,33 +100,32 @@ def test_weights_that_cannot_be_begun_from_are_refused(
         assert str(path) in explained(run_zoo(*TRAIN, "--initial-checkpoint", str(path)), 1)
     foreign = tmp_path / "foreign.safetensors"
     safetensors.torch.save_file({"a": torch.zeros(1)}, foreign)
-    assert "without a zoo card" in explained(run_zoo(*TRAIN, "--initial-checkpoint", str(foreign)), 1)
+    assert str(foreign) in explained(run_zoo(*TRAIN, "--initial-checkpoint", str(foreign)), 1)
     message = explained(run_zoo("train", "resnet20", *TRAIN[2:], "--initial-checkpoint", str(trained)), 1)
     assert "lenet5" in message and "resnet20" in message
-    assert "is missing" not in message
-    assert "There is no weights file at" in explained(run_zoo(*TRAIN, "--initial-checkpoint", "./none.safetensors"), 1)
-    assert "no weights named 'lenet5.none'" in explained(run_zoo(*TRAIN, "--initial-checkpoint", "lenet5.none"), 1)
-    assert "--initial-checkpoint WEIGHTS" in explained(run_zoo(*TRAIN, "--freeze"), 2)
+    assert "none.safetensors" in explained(run_zoo(*TRAIN, "--initial-checkpoint", "./none.safetensors"), 1)
+    assert "lenet5.none" in explained(run_zoo(*TRAIN, "--initial-checkpoint", "lenet5.none"), 1)
+    assert "--initial-checkpoint" in explained(run_zoo(*TRAIN, "--freeze"), 2)
     explained(run_zoo(*TRAIN, "--layer-decay", "0"), 2)
     assert not tree(here)
 
 
-def test_fine_tuning_follows_the_weights_parameters_and_the_cards_command_does_it_again(run_zoo: Run) -> None:
+def test_fine_tuning_can_be_repeated_from_its_card(run_zoo: Run) -> None:
     assert run_zoo(*TRAIN, "-p", "activation=relu", "--tag", "relu").code == 0
     first = run_zoo(*TRAIN, "--initial-checkpoint", "lenet5.relu", "--freeze", "--tag", "tuned", "--json")
-    assert first.code == 0 and "only the head is trained" in first.err
-    told = json.loads(first.out)
+    assert first.code == 0 and "head" in first.err
+    result = json.loads(first.out)
     from zoo.files.card import read_card
 
-    card = read_card(Path(told["weights"]))[0]
+    card = read_card(Path(result["weights"]))[0]
     assert card.params == {"activation": "relu"}
     words = card.command.split()[1:]
     again = run_zoo(*words, "--device", "cpu", "--force", "--json")
-    assert json.loads(again.out)["digest"] == told["digest"]
+    assert json.loads(again.out)["digest"] == result["digest"]
     like = run_zoo("train", "--like", "lenet5.tuned", "--tag", "third", "--device", "cpu", "--json")
-    assert json.loads(like.out)["digest"] == told["digest"]
+    assert json.loads(like.out)["digest"] == result["digest"]
 
 
 @pytest.mark.parametrize("flag", ["--memory-limit", "--checkpoint-every"])
-def test_what_is_no_number_is_in_no_range(run_zoo: Run, explained: Explained, flag: str) -> None:
-    assert "'nan' is no number" in explained(run_zoo("train", "lenet5", "--data", "digits", flag, "nan"), 2)
+def test_nan_is_refused(run_zoo: Run, explained: Explained, flag: str) -> None:
+    assert "nan" in explained(run_zoo("train", "lenet5", "--data", "digits", flag, "nan"), 2)

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGKILL, at any time: the exit code says so, old outputs stay, and nothing is half there."""
+"""Ctrl-C, SIGTERM and SIGKILL at any time: the exit code is right, old outputs stay, and nothing partial is left."""
 
 import os
 import signal

@@ -100,13 +100,13 @@ def test_an_equivalent_is_told_from_the_graph_alone(digits: Bench) -> None:
     assert not any(mutant.noticed for mutant in mutants)
 
 
-def test_every_tensor_of_a_trained_model_is_noticed_when_rounded_to_float16(digits: Bench) -> None:
+def test_rounding_any_tensor_to_float16_is_noticed(digits: Bench) -> None:
     mutants = digits.mutants(named("tensor through float16"), most=99)
     assert len(mutants) == 10
     assert all(mutant.noticed["zoo"] for mutant in mutants)
 
 
-def test_another_stride_is_noticed_but_where_the_window_has_one_position(bench: Bench) -> None:
+def test_another_stride_is_noticed(bench: Bench) -> None:
     mutants = bench.mutants(named("stride changed"), most=9)
     told = [mutant for mutant in mutants if not mutant.equivalent]
     (gate,) = (mutant for mutant in mutants if mutant.equivalent)
@@ -116,7 +116,7 @@ def test_another_stride_is_noticed_but_where_the_window_has_one_position(bench: 
     assert any(mutant.ratios for mutant in told), "one must run"
 
 
-def test_a_result_is_kept_until_the_code_or_the_number_of_places_changes(
+def test_result_is_cached_until_code_or_places_change(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = bench.run(places=1, kinds=KINDS[:1])
@@ -130,11 +130,11 @@ def test_a_result_is_kept_until_the_code_or_the_number_of_places_changes(
 
 def test_what_zoo_missed_is_listed_with_its_ratio(bench: Bench) -> None:
     result = bench.run(places=1, kinds=KINDS[:1])
-    result.mutants[0].noticed["zoo"], result.mutants[0].ratios = False, {"own weights": 12.3}
+    result.mutants[0].noticed["zoo"], result.mutants[0].ratios = False, {"own_weights": 12.3}
     (model,) = summary([result])["models"]
     assert model["mutants"] == 1 and model["noticed"]["zoo"] == 0
     assert model["missed"] == [
-        {"kind": KINDS[0].name, "place": result.mutants[0].place, "rounding_errors": {"own weights": 12.3}}
+        {"kind": KINDS[0].name, "place": result.mutants[0].place, "rounding_errors": {"own_weights": 12.3}}
     ]
     assert any("12.3 with own weights" in line for line in report([result]))
 

@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from zoo.contract.evidence import TOLERANCE_FACTOR
+from zoo.contract.evidence.coverage import CHANGE
 from zoo.contract.preprocess import Preprocess
 from zoo_export.parity.check import OWN, PROBE, covered, make_checks
-from zoo_export.parity.coverage import CHANGE, coverage
-from zoo_export.precisions.fp32 import TOLERANCE_FACTOR
-from zoo_export.parity.reference import make_references
+from zoo_export.parity.coverage import coverage
 from zoo_export.probes.probe_weights import draw_probe_weights
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.reference import make_references
 
 PROBES = make_probes(Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,)))
 
@@ -30,11 +31,11 @@ def net() -> nn.Sequential:
 
 def noticed(module: nn.Module, name: str) -> bool:
     """Whether a 1 % change of one parameter really moves the float64 logits by more than the tolerance."""
-    reference = next(ref for ref in make_references(module, PROBES) if ref.probe.name == "noise-2")
+    reference = next(ref for ref in make_references(module, PROBES) if ref.name == "noise-2")
     changed = copy.deepcopy(module).double()
     with torch.no_grad():
         changed.get_parameter(name).mul_(1 + CHANGE)
-        logits = changed(torch.from_numpy(reference.probe.images).double())
+        logits = changed(torch.from_numpy(reference.images).double())
     return float((logits - torch.from_numpy(reference.truth)).abs().max()) > TOLERANCE_FACTOR * reference.rounding_error
 
 
@@ -45,7 +46,7 @@ def rounding(module: nn.Module, name: str) -> float:
     with torch.no_grad():
         value = changed.get_parameter(name)
         value.copy_(value.half())
-        logits = changed(torch.from_numpy(reference.probe.images).double())
+        logits = changed(torch.from_numpy(reference.images).double())
     return float((logits - torch.from_numpy(reference.truth)).abs().max()) / reference.rounding_error
 
 
@@ -59,17 +60,17 @@ def telling() -> nn.Sequential:
 def test_a_healthy_network_is_covered_whole_and_checked_once() -> None:
     checks = make_checks(telling(), PROBES)
     assert [check.weights for check in checks] == [OWN]
-    assert checks[0].coverage.share == 1
+    assert checks[0].coverage.fraction == 1
     assert not checks[0].coverage.too_coarse
 
 
-def test_a_parameter_that_could_be_float16_unnoticed_calls_for_probe_weights() -> None:
+def test_low_coverage_calls_for_probe_weights() -> None:
     """Every parameter is covered at 1 %, but rounding that bias moves nothing that float32 could tell."""
     module = telling()
     with torch.no_grad():
         module[6].bias.fill_(0.001)
     own, probe = make_checks(module, PROBES)
-    assert own.coverage.share == 1
+    assert own.coverage.fraction == 1
     assert own.coverage.too_coarse == ("6.bias",)
     assert rounding(module, "6.bias") < TOLERANCE_FACTOR
     assert "6.bias" not in probe.coverage.too_coarse
@@ -96,7 +97,7 @@ class Gated(nn.Module):
 
 
 @pytest.mark.parametrize("gate", [nn.Hardsigmoid(), nn.Sigmoid()])
-def test_with_probe_weights_rounding_a_tensor_around_a_gate_shows(gate: nn.Module) -> None:
+def test_probe_weights_reveal_rounding_around_a_gate(gate: nn.Module) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = Gated(gate).eval()
@@ -109,7 +110,7 @@ def test_with_probe_weights_rounding_a_tensor_around_a_gate_shows(gate: nn.Modul
     assert min(seen.values()) > TOLERANCE_FACTOR / 4, seen  # many roundings of a kernel cancel, wherever its values lie
 
 
-def test_probe_weights_lie_between_two_float16_numbers_where_rounding_moves_them_most() -> None:
+def test_probe_weights_lie_between_float16_numbers() -> None:
     _, probe = make_checks(Gated(nn.Hardsigmoid()).eval(), PROBES)
     for name, value in probe.module.state_dict().items():
         if value.is_floating_point() and not name.endswith("running_var"):
@@ -128,14 +129,14 @@ def test_what_it_says_is_what_a_real_change_does(scale: float) -> None:
     assert all(noticed(module, name) for name, _ in module.named_parameters() if name not in told.uncovered)
 
 
-def test_a_head_of_zeros_hides_everything_until_probe_weights_are_drawn() -> None:
+def test_zero_head_needs_probe_weights() -> None:
     module = net()
     nn.init.zeros_(module[6].weight)
     nn.init.zeros_(module[6].bias)
     own, probe = make_checks(module, PROBES)
-    assert (own.weights, own.coverage.share) == (OWN, 0)
-    assert (probe.weights, probe.coverage.share) == (PROBE, 1)
-    assert covered([own, probe]).share == 1
+    assert (own.weights, own.coverage.fraction) == (OWN, 0)
+    assert (probe.weights, probe.coverage.fraction) == (PROBE, 1)
+    assert covered([own, probe]).fraction == 1
 
 
 def test_the_model_itself_is_left_as_it_was() -> None:
@@ -157,7 +158,7 @@ def test_a_parameter_that_the_forward_ignores_stays_uncovered() -> None:
     assert told.uncovered == ("forgotten",)
 
 
-def test_probe_weights_are_the_same_every_time_and_bring_signal_to_a_residual_branch_of_1e_6() -> None:
+def test_probe_weights_reach_a_residual_branch_of_1e_6() -> None:
     class Scaled(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -172,7 +173,7 @@ def test_probe_weights_are_the_same_every_time_and_bring_signal_to_a_residual_br
     module = Scaled().eval()
     own, probe = make_checks(module, PROBES)
     assert "branch.weight" in own.coverage.uncovered
-    assert probe.coverage.share == 1
+    assert probe.coverage.fraction == 1
     again = copy.deepcopy(module)
     draw_probe_weights(again, [one for one in PROBES if one.name.startswith("noise")])
     for name, tensor in probe.module.state_dict().items():
@@ -214,19 +215,19 @@ class Branches(nn.Module):
         return self.head(flat) + self.share * sum(branch(flat) for branch in self.branches)
 
 
-def test_what_one_set_of_probe_weights_does_not_reach_the_next_makes_louder() -> None:
+def test_next_probe_weights_scale_up_what_was_not_covered() -> None:
     checks = make_checks(Branches(1e-3).eval(), PROBES)
-    assert [check.weights for check in checks[:3]] == [OWN, PROBE, f"{PROBE} 2"]
+    assert [check.weights for check in checks[:3]] == [OWN, PROBE, f"{PROBE}_2"]
     assert not covered(checks[:2]).enough and covered(checks).enough
 
 
-def test_probe_weights_are_drawn_no_more_where_that_does_not_help() -> None:
+def test_probe_weights_stop_if_coverage_does_not_improve() -> None:
     checks = make_checks(Branches(1.0, forgotten=6).eval(), PROBES)
     assert len(checks) <= 4 and not covered(checks).enough
     assert set(covered(checks).uncovered) == {f"forgotten.{index}" for index in range(6)}
 
 
-def test_a_table_that_attention_adds_to_its_logits_is_covered_with_probe_weights() -> None:
+def test_attention_bias_is_covered_with_probe_weights() -> None:
     class Attention(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -251,7 +252,7 @@ def test_a_table_that_attention_adds_to_its_logits_is_covered_with_probe_weights
 
 
 @pytest.mark.parametrize("clip", [nn.ReLU6(), nn.Hardtanh(-1, 2.5)])
-def test_with_probe_weights_some_channel_is_clipped_where_a_norm_is_clipped_from_above(clip: nn.Hardtanh) -> None:
+def test_probe_weights_exceed_an_upper_clip(clip: nn.Hardtanh) -> None:
     """Else the upper bound of a ReLU6 could be any other, and nobody would see it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -23,10 +23,9 @@ from zoo.data.load_split import MEMORY_LIMIT, ReadOptions
 from zoo.evaluation.evaluate import Evaluation
 from zoo.evaluation.evaluate import evaluate as measure
 from zoo.files import folders
-from zoo.models.devices import pick_device
+from zoo.models.devices import explain_out_of_memory, pick_device
 from zoo.models.load import Model
 from zoo.models.losses import build_loss
-from zoo.models.memory import enough_memory
 from zoo.registry.registry import Registry
 
 
@@ -116,7 +115,7 @@ def evaluate(
             skip_corrupt=skip_corrupt,
             on_progress=lambda split, done, n: report.on_progress(f"reading {split} images", done, n),
         )
-        with enough_memory(target):
+        with explain_out_of_memory(target):
             held = open_split(entry, root, split, images, loaded.preprocess, len(classes), target, options)
         refuse_corrupt([held], skip=skip_corrupt)
         for note in (*held.notes, *corrupt_warning([held])):

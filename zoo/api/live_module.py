@@ -96,9 +96,9 @@ def _classes(module: nn.Module, preprocess: Preprocess, labels: Sequence[str] | 
     with explained(torch.device("cpu"), f"The {type(module).__name__}"):
         logits = module(torch.zeros(2, *preprocess.input_shape))
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2 or not logits.is_floating_point():
-        found = f"a tensor {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+        what = f"a tensor {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
         raise UsageError(
-            f"The {type(module).__name__} returns {found} for 2 images, not logits (2, classes).",
+            f"The {type(module).__name__} returns {what} for 2 images, not logits (2, classes).",
             "Wrap it in a module that returns the logits alone.",
         )
     count = logits.shape[1]

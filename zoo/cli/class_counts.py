@@ -1,15 +1,15 @@
-"""How many images each class has, before training: a line where all have as many, else a small table."""
+"""The number of images of each class: one line if all are equal, else a small table."""
 
 from collections.abc import Sequence
 
 from zoo.cli.output import plain
 
-SHOWN = 20  # classes; of more, the largest and the smallest
-WIDEST = 40  # letters of a class name
+SHOWN = 20  # classes; if there are more, the largest and the smallest
+WIDEST = 40  # characters of a class name
 
 
 def class_counts(classes: Sequence[str], train: Sequence[int], test: Sequence[int]) -> list[str]:
-    """Lines that say the number of training and test images of each class, and warn of classes that have none."""
+    """The number of training and test images of each class, in lines, with a warning for classes that have none."""
     if len(set(train)) == 1 and len(set(test)) == 1:
         lines = [f"each class: {train[0]:,} training and {test[0]:,} test images"]
     else:

@@ -1,7 +1,7 @@
-"""Ctrl-C, SIGTERM and a closed terminal become exceptions in the main thread, so that what was begun is tidied away.
+"""Raise an exception in the main thread for Ctrl-C, SIGTERM and a closed terminal, so that partial output is removed.
 
-They wait while a module is being imported. An exception that comes up in the start of an extension module, as
-PyTorch's exporters load dozens of, ends the process with a crash instead: nothing is tidied then.
+Ctrl-C during an import takes effect when the import ends. An exception during the initialisation of an extension
+module, of which PyTorch's exporters load dozens, would crash the process without any cleanup.
 """
 
 import os
@@ -10,13 +10,13 @@ import threading
 import time
 from types import FrameType
 
-PATIENCE = 15.0  # seconds that an import may hold a signal back
-AGAIN = 0.05  # seconds until it is sent again
-HEARD = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+MAX_DELAY = 15.0  # seconds that an import can delay a signal
+RETRY_INTERVAL = 0.05  # seconds until the signal is sent again
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 class Terminated(BaseException):
-    """SIGTERM or SIGHUP came. No `SystemExit`, which would be taken for a plugin that tries to end the process."""
+    """SIGTERM or SIGHUP was received. Not a `SystemExit`, which is treated as an error of a plugin."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -24,20 +24,20 @@ class Terminated(BaseException):
 
 
 def install() -> None:
-    """Handle these signals from now on, but for one that whoever started this process wants ignored."""
+    """Install the handlers. A signal that is ignored stays ignored, as under `nohup`."""
     process = os.getpid()
     first: dict[int, float] = {}
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != process:  # a worker, which inherited this; it has nothing to tidy and is not to be missed
+        if os.getpid() != process:  # a forked worker process, which has nothing to clean up
             if number == signal.SIGINT:
                 raise KeyboardInterrupt
             os._exit(0)
-        if hasattr(signal, "SIGCHLD"):  # PyTorch's handler would raise when the workers end, as they now do
-            signal.signal(signal.SIGCHLD, lambda number, frame: None)  # SIG_DFL would warn of one that is on its way
-        if _importing(frame) and time.monotonic() < first.setdefault(number, time.monotonic()) + PATIENCE:
-            later = threading.Timer(AGAIN, os.kill, (process, number))
-            later.daemon = True  # it need not be waited for where the process ends meanwhile
+        if hasattr(signal, "SIGCHLD"):  # PyTorch's handler raises when workers exit
+            signal.signal(signal.SIGCHLD, lambda number, frame: None)  # SIG_DFL would print a pending one
+        if _importing(frame) and time.monotonic() < first.setdefault(number, time.monotonic()) + MAX_DELAY:
+            later = threading.Timer(RETRY_INTERVAL, os.kill, (process, number))
+            later.daemon = True  # do not keep the process alive
             later.start()
             return
         first.pop(number, None)
@@ -45,14 +45,14 @@ def install() -> None:
             raise KeyboardInterrupt
         raise Terminated(number)
 
-    for number in HEARD:
+    for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handle)
 
 
 def uninstall() -> None:
-    """Let these signals end the process at once from now on: there is nothing left to tidy away."""
-    for number in HEARD:
+    """Restore the default handlers, which end the process: there is nothing left to clean up."""
+    for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
 

@@ -1,7 +1,7 @@
-"""The entry point: commands from the registry, errors in two lines, exit codes that mean something.
+"""The entry point of the command line: dispatch to commands, print errors in two lines, set the exit code.
 
-Exit codes: 0 done; 1 an error that is explained; 2 wrong usage; 3 checked and found different; 130 Ctrl-C;
-141 broken pipe; 143 asked to end (SIGTERM). Anything else is a bug and keeps its traceback.
+Exit codes: 0 success; 1 error; 2 usage error; 3 a check failed; 129 SIGHUP; 130 Ctrl-C; 141 broken pipe; 143 SIGTERM.
+Any other exception is a bug and keeps its traceback.
 """
 
 import errno
@@ -26,7 +26,7 @@ from zoo.version import __version__
 
 
 class ZooGroup(click.Group):
-    """A group whose subcommands are the registry's commands, imported when they are used and not before."""
+    """A group whose subcommands are the commands in the registry. A command is imported when it is used."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return sorted({entry.spec.name for entry in context.ensure_object(Lazy).registry.entries(Command)})
@@ -39,8 +39,9 @@ class ZooGroup(click.Group):
         command = resolve(entry, entry.spec.run)
         if not isinstance(command, click.Command):
             raise PluginError(
-                f"The command {name} of {entry.plugin.distribution} is a {type(command).__name__}, no click command.",
-                f"Correct {entry.spec.run}, or report it to the author of that plugin.",
+                f"The command {name} of {entry.plugin.distribution} is not a click command but a "
+                f"{type(command).__name__}.",
+                f"Correct {entry.spec.run}, or report it to the author of the plugin.",
             )
         return command
 
@@ -51,7 +52,7 @@ class ZooGroup(click.Group):
 
 
 class Lazy:
-    """The registry of this process, made when it is first asked for; broken plugins are warned of once, then."""
+    """The registry of this process, created on first use. It warns of broken plugins once."""
 
     def __init__(self) -> None:
         self._registry: Registry | None = None
@@ -62,7 +63,7 @@ class Lazy:
             self._registry = Registry(discover())
             for plugin in self._registry.plugins:
                 if plugin.error:
-                    warn(f"the plugin {plugin.name} of {plugin.distribution} is left out ({plugin.error})")
+                    warn(f"ignoring the plugin {plugin.name} of {plugin.distribution}: {plugin.error}")
         return self._registry
 
 
@@ -70,29 +71,29 @@ class Lazy:
 @click.version_option(__version__, prog_name="zoo")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Train image classifiers, export them, and prove that the exports are right."""
+    """Train image classifiers, export them, and prove that the exports compute what the models compute."""
     context.ensure_object(Lazy)
 
 
 def warn(text: str) -> None:
-    """One line to standard error."""
+    """Print a warning in one line to standard error."""
     click.echo(f"warning: {plain(' '.join(text.split()))}", err=True)
 
 
 def main() -> None:
-    """Run the command line and end the process with its exit code."""
+    """Run the command line, and exit with its exit code."""
     _open_standard_streams()
     install()
     try:
         code = run(sys.argv[1:])
-    except (Terminated, KeyboardInterrupt) as error:  # while the end was being told
+    except (Terminated, KeyboardInterrupt) as error:  # while an error was being printed
         code = 128 + (error.number if isinstance(error, Terminated) else signal.SIGINT)
     uninstall()
     sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line and give its exit code."""
+    """Run a command and return its exit code."""
     output = sys.stdout
     try:
         result: Any = cli.main(arguments, prog_name="zoo", standalone_mode=False)
@@ -105,32 +106,38 @@ def run(arguments: list[str]) -> int:
         return 2
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "zoo"
-        return _explain(error.format_message(), f"See `{path} --help`.", 2)
+        return _explain(error.format_message(), f"Run `{path} --help`.", 2)
     except click.ClickException as error:
-        return _explain(error.format_message(), "Correct what it names, and run the command again.", error.exit_code)
+        return _explain(
+            error.format_message(), "Correct the option or file, and run the command again.", error.exit_code
+        )
     except Terminated as error:
         return 128 + error.number
     except (click.Abort, KeyboardInterrupt):
         click.echo("\nerror: Interrupted.", err=True)
-        click.echo("  next: Nothing is half-written; go on as it says above, if it does, or run it again.", err=True)
+        click.echo("  next: Nothing partial was left. Resume as shown above, or run again.", err=True)
         return 130
     except BrokenPipeError:
         return _broken_pipe()
     except SystemExit as error:
         if sys.stdout is output and not isinstance(error.__context__, BrokenPipeError):
             raise
-        return _broken_pipe()  # click's own answer to it is to wrap the output and to exit with 1
+        return _broken_pipe()  # click wraps the output and exits with 1
     except OSError as error:
         if _no_folder():
-            return _explain("The folder that you are in is gone.", "Go to one that exists, and run it again.", 1)
+            return _explain(
+                "The current folder was deleted.", "Change to another folder, and run the command again.", 1
+            )
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) or error.filename:
             raise
         _drop_output()
-        return _explain(f"The output could not be written: {error.strerror}.", "Make room, or send it elsewhere.", 1)
+        return _explain(
+            f"The output could not be written: {error.strerror}.", "Free disk space, or redirect the output.", 1
+        )
 
 
 def _explain(cause: str, next_step: str, code: int) -> int:
-    with suppress(OSError):  # where standard error cannot be written either, the exit code still says it
+    with suppress(OSError):  # if standard error cannot be written either, the exit code remains
         lines = [plain(" ".join(text.split())) for text in (cause, next_step)]
         click.echo(f"error: {lines[0]}\n  next: {lines[1]}", err=True)
     return code
@@ -138,7 +145,7 @@ def _explain(cause: str, next_step: str, code: int) -> int:
 
 def _broken_pipe() -> int:
     _drop_output()
-    return 141  # as a process that a broken pipe ends
+    return 141  # 128 + SIGPIPE
 
 
 def _no_folder() -> bool:
@@ -149,13 +156,15 @@ def _no_folder() -> bool:
 
 
 def _drop_output() -> None:
-    """Keep Python from complaining once more when it closes standard output."""
+    """Prevent a second error when Python flushes standard output at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_standard_streams() -> None:
-    """Put /dev/null where a standard stream was closed, so that no file of ours is opened in its place and no print
-    fails; and let what a terminal has no letters for be shown escaped."""
+    """Open /dev/null for standard streams that are closed, and escape characters that the terminal cannot show.
+
+    Otherwise the next file that is opened would take the place of the stream, and receive what is printed.
+    """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
             descriptor = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)

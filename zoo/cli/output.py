@@ -1,4 +1,4 @@
-"""Results on standard output: JSON where asked for, a table on a terminal, plain columns in a pipe."""
+"""Results on standard output: JSON, a table in a terminal, tab-separated columns in a pipe."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import click
 
 from zoo.contract.printable import plain as plain
 
-NUMBER = re.compile(r"([\d,.]+( %| kB| MB)?|n/a|\d+(×\d+)+)?")  # what a column of figures holds
+NUMBER = re.compile(r"([\d,.]+( %| kB| MB)?|n/a|\d+(×\d+)+)?")  # what a column of numbers holds
 
 
 def print_json(data: Any) -> None:
@@ -19,7 +19,7 @@ def print_json(data: Any) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
-    """Write rows under headings: drawn with rich on a terminal, tab-separated and without a title elsewhere."""
+    """Write rows under headings: drawn with rich in a terminal, tab-separated and without the title elsewhere."""
     if not sys.stdout.isatty():
         for row in [headings, *rows]:
             click.echo("\t".join(plain(cell) for cell in row))
@@ -30,7 +30,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], title
     from rich.text import Text
 
     table = Table(*headings, title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    table.columns[0].no_wrap = True  # the name, which people type again; the others give way
+    table.columns[0].no_wrap = True  # the name, which people type; other columns wrap
     for column in table.columns[1:]:
         column.overflow = "fold"
     for column, cells in zip(table.columns, zip(*rows, strict=True), strict=False):

@@ -7,12 +7,12 @@ from zoo.contract.specs import Command, Spec
 
 COMMANDS = {
     "list": "List architectures, losses, data sets, export formats and commands",
-    "show": "Show everything known of one name",
+    "show": "Show all fields of one architecture, data set, loss, format or card",
     "summary": "Show a model's layers, output shapes and parameters",
     "train": "Train an architecture on a data set",
-    "evaluate": "Measure a weights file on a data set",
+    "evaluate": "Evaluate a weights file on a data set",
     "weights": "List, show and verify weights files",
-    "plugins": "List plugins, with the error of those that are left out",
+    "plugins": "List plugins, and the errors of those that could not be loaded",
 }
 
 

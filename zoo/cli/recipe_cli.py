@@ -37,7 +37,9 @@ def recipe_from_options(registry: "Registry", options: dict[str, Any]) -> "Recip
     registry.find(Dataset, fields["data"])
     loss = registry.find(Loss, fields.get("loss", FIELDS["loss"].default)).spec
     if fields.get("initial_checkpoint") and "params" not in fields:
-        fields["params"] = _params_of(fields["initial_checkpoint"], architecture.name)
+        from zoo.api.training import params_of_weights
+
+        fields["params"] = params_of_weights(fields["initial_checkpoint"], architecture.name)
     for name, spec in (("params", architecture), ("loss_params", loss)):
         fields[name] = {**check_params(spec, fields.get(name, {})), **parse_params(spec, texts[name])}
     return Recipe(**fields)
@@ -67,13 +69,3 @@ def _with_smoothing(loss_params: tuple[str, ...], smoothing: float | None) -> tu
             f"`--smoothing` and `--loss-param {SMOOTHING}=` set the same parameter.", "Leave one of them out."
         )
     return (*loss_params, f"{SMOOTHING}={smoothing}")
-
-
-def _params_of(initial_checkpoint: str, architecture: str) -> dict[str, Any]:
-    """The parameters that the initial weights were built with, if they are of that architecture."""
-    from zoo.files.card import read_card
-    from zoo.files.folders import find_weights
-    from zoo.training.initial_weights import split_init
-
-    card, _ = read_card(find_weights(split_init(initial_checkpoint)[0]))
-    return dict(card.params) if card.architecture == architecture else {}

@@ -1,4 +1,7 @@
-"""Select the device that a model runs on."""
+"""Select the device that a model runs on, and explain out-of-memory errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -11,22 +14,22 @@ def available() -> list[str]:
     return [*accelerators, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
 
 
-def pick_device(told: str = "auto") -> torch.device:
-    """The device of that name; `auto` takes the first of `available()`.
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device of this name. `auto` is the first of `available()`.
 
     Raises:
-        UsageError: the name is no device's.
-        DeviceError: that device is not here.
+        UsageError: the name is not that of a device.
+        DeviceError: the device is not available.
     """
-    if told == "auto":
+    if name == "auto":
         return torch.device(available()[0])
     try:
-        device = torch.device(told)
+        device = torch.device(name)
     except RuntimeError:
-        raise UsageError(f"{told!r} is no device.", "Say auto, cpu, cuda, cuda:1 or mps.") from None
-    here = device.type in available()
-    if not here or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
-        raise DeviceError(f"The device {told} is not here.", f"Say --device {' or '.join(available())}.")
+        raise UsageError(f"{name!r} is not a device.", "Use auto, cpu, cuda, cuda:1 or mps.") from None
+    present = device.type in available()
+    if not present or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+        raise DeviceError(f"The device {name} is not available.", f"Use --device {' or '.join(available())}.")
     return device
 
 
@@ -38,3 +41,20 @@ def describe(device: torch.device) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
     }
     return facts | ({"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {})
+
+
+@contextmanager
+def explain_out_of_memory(device: torch.device) -> Iterator[None]:
+    """Convert an out-of-memory error of this block to a `DeviceError`. Other errors are unchanged.
+
+    Raises:
+        DeviceError: `device` is out of memory.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error):
+            raise DeviceError(
+                f"The device {device} is out of memory.", "Use a smaller --batch-size, --img-size or --memory-limit."
+            ) from error
+        raise

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from zoo.contract.errors import PluginError, ZooError
-from zoo.models.memory import enough_memory
+from zoo.models.devices import explain_out_of_memory
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def explained(device: torch.device, what: str = "The model") -> Iterator[None]:
         PluginError: it raised any other error.
     """
     try:
-        with enough_memory(device):
+        with explain_out_of_memory(device):
             yield
     except ZooError:
         raise

@@ -15,9 +15,9 @@ GROUP = "zoo"
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point and what became of it.
+    """One entry point, loaded.
 
-    `specs` is empty where `error` is set: a plugin that fails is left out whole.
+    `specs` is empty if `error` is set: a plugin that fails is left out as a whole.
     """
 
     name: str
@@ -37,8 +37,8 @@ def discover(points: Iterable[EntryPoint] | None = None) -> list[Plugin]:
         One `Plugin` for each entry point, broken ones included. With `ZOO_RAISE_ERRORS=1` in the environment a
         broken plugin raises its own error instead.
     """
-    found = entry_points(group=GROUP) if points is None else points
-    unique = {(*_distribution(point), point.name, point.value): point for point in found}
+    points = entry_points(group=GROUP) if points is None else points
+    unique = {(*_distribution(point), point.name, point.value): point for point in points}
     return [_load(unique[key]) for key in sorted(unique)]
 
 
@@ -57,7 +57,7 @@ def _load(point: EntryPoint) -> Plugin:
 def _distribution(point: EntryPoint) -> tuple[str, str]:
     try:
         name, version = (point.dist.name, point.dist.version) if point.dist else (None, None)
-    except Exception:  # half of an installation: its metadata is missing
+    except Exception:  # a broken installation: its metadata is missing
         name, version = None, None
     return name or "unknown", version or "unknown"
 
@@ -66,9 +66,9 @@ def specs_of(module: object, name: str) -> tuple[Spec, ...]:
     """What a plugin's module declares.
 
     Raises:
-        Exception: of whatever kind, where the module breaks the contract or its hook raises.
+        Exception: of any kind, if the module breaks the contract or its hook raises.
     """
-    manager = pluggy.PluginManager(hooks.PROJECT)  # one each, so that check_pending speaks of this plugin alone
+    manager = pluggy.PluginManager(hooks.PROJECT)  # one for each, so that check_pending is about this plugin alone
     manager.add_hookspecs(hooks)
     manager.register(module, name)
     manager.check_pending()
@@ -81,7 +81,7 @@ def specs_of(module: object, name: str) -> tuple[Spec, ...]:
     seen: set[tuple[str, str]] = set()
     for spec in specs:
         if not isinstance(spec, Spec) or type(spec) is Spec:
-            raise TypeError(f"zoo_specs() yielded {spec!r:.80}, which is no spec")
+            raise TypeError(f"zoo_specs() yielded {spec!r:.80}, which is not a spec")
         if (spec.kind, spec.name) in seen:
             raise ValueError(f"zoo_specs() yielded the {spec.kind} {spec.name} twice")
         seen.add((spec.kind, spec.name))

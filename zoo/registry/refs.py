@@ -27,7 +27,7 @@ def resolve(entry: Entry[Spec] | Entry[Any], ref: str) -> Any:
     except AttributeError:
         close = get_close_matches(attribute, dir(module), n=1)
         raise PluginError(
-            f"{who} points at {ref}, and {where} has no {attribute}.",
+            f"{who} refers to {ref}, but {where} has no {attribute}.",
             f"Did its author mean {where}:{close[0]}?" if close else "Report it to the author of that plugin.",
         ) from None
 
@@ -39,12 +39,12 @@ def _import(name: str, who: str) -> ModuleType:
         missing = error.name or name
         if missing == name or name.startswith(f"{missing}."):
             raise PluginError(
-                f"{who} points at the module {name}, which is not there.",
+                f"{who} refers to the module {name}, which does not exist.",
                 f"Install the plugin again, or correct the ref {name!r} in its spec.",
             ) from None
         if missing.partition(".")[0] == name.partition(".")[0]:
             raise PluginError(
-                f"{who} could not be imported: its own module {missing} is not there.",
+                f"{who} could not be imported: its module {missing} does not exist.",
                 "Install the plugin again, or report it to its author.",
             ) from None
         raise MissingPackage(

@@ -12,7 +12,8 @@ violates the contract:
 
 from zoo.testing.architectures import check_architecture
 from zoo.testing.datasets import check_dataset
+from zoo.testing.formats import check_format
 from zoo.testing.losses import check_loss
 from zoo.testing.plugin import check_plugin
 
-__all__ = ["check_architecture", "check_dataset", "check_loss", "check_plugin"]
+__all__ = ["check_architecture", "check_dataset", "check_format", "check_loss", "check_plugin"]

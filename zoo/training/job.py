@@ -16,7 +16,7 @@ from zoo.evaluation.evaluate import Evaluation
 from zoo.files.atomic import refuse_existing, refuse_unwritable
 from zoo.files.card import Card, read_card
 from zoo.files.weights import save_weights, tensors_digest
-from zoo.models.memory import enough_memory
+from zoo.models.devices import explain_out_of_memory
 from zoo.registry.registry import Registry
 from zoo.report.events import open_events, require_tensorboard
 from zoo.report.write import write_report
@@ -72,7 +72,7 @@ def run_job(
             that holds a checkpoint, and the weights where only the report failed.
     """
     callback = callback if group.is_main else SILENT
-    with enough_memory(paths.device):
+    with explain_out_of_memory(paths.device):
         _check_paths(registry, recipe, paths, group)
         job = prepare_on_all_ranks(registry, recipe, paths, callback, group)
         with _new_run(job, group) as run, open_trainer(job, run, callback, group) as trainer:

@@ -9,8 +9,7 @@ from zoo.contract.specs import Architecture
 from zoo.data.load_split import MEMORY_LIMIT
 from zoo.files.atomic import refuse_existing, refuse_unwritable
 from zoo.files.card import read_card
-from zoo.models.devices import pick_device
-from zoo.models.memory import enough_memory
+from zoo.models.devices import explain_out_of_memory, pick_device
 from zoo.registry.registry import Registry
 from zoo.report.events import require_tensorboard
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup, explain_lost_rank
@@ -91,7 +90,7 @@ def resume_job(
         if run is not None and not run.checkpoint.exists():
             callback.on_message("there is no checkpoint; starts from the first step")
         next_step = f"See the error of that rank, then resume: {group.launcher} train --resume {path}"
-        with explain_lost_rank(next_step), enough_memory(paths.device):
+        with explain_lost_rank(next_step), explain_out_of_memory(paths.device):
             job = prepare_on_all_ranks(registry, record.recipe, paths, callback, group)
             refuse_other_dataset(record, job.data)
             with open_trainer(job, run, callback, group) as trainer:

@@ -72,7 +72,7 @@ def _runs_on(registry: "Registry", entry: "Entry[ExportFormat]") -> dict[str, st
 
 
 def _flat(content: dict[str, Any]) -> dict[str, Any]:
-    """Nested fields by their path, such as `zoo-kit:pt2 on cpu`."""
+    """Nested fields by their path, such as `FORMAT on cpu`."""
     flat: dict[str, Any] = {}
     for name, value in content.items():
         flat |= {f"{name} on {key}": text for key, text in value.items()} if isinstance(value, dict) else {name: value}

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 SHOWN, IN_JSON = 5, 20  # worst confusions; the matrix in the JSON has all of them
 
 
-@click.command("evaluate", short_help="Measure a weights file")
+@click.command("evaluate", short_help="Evaluate a weights file")
 @click.argument("model")
-@click.option("--data", help="Name of a data set.  [default: the one it was trained on]")
+@click.option("--data", help="Name of the data set.  [default: the one it was trained on]")
 @data_root_option
 @download_option
 @click.option("--split", type=click.Choice(["train", "test"]), default="test", show_default=True)
@@ -38,7 +38,7 @@ SHOWN, IN_JSON = 5, 20  # worst confusions; the matrix in the JSON has all of th
 @json_option
 @click.pass_obj
 def command(lazy: "Lazy", /, model: str, as_json: bool, **options: Any) -> None:
-    """Measure MODEL, an ARCH.TAG or the path of a weights file, on a data set.
+    """Evaluate MODEL, an ARCH.TAG or the path of a weights file, on a data set.
 
     Shows precision, recall and F1 of every class, the worst confusions, top-1 with its 95 % interval, top-5,
     cross-entropy and the expected calibration error.

@@ -26,11 +26,11 @@ KINDS: dict[str, type[Spec]] = {
 @json_option
 @click.pass_obj
 def command(lazy: "Lazy", kind: str | None, pattern: str, as_json: bool) -> None:
-    """List what plugins provide: all of it, or one KIND.
+    """List what the installed plugins provide, or only one KIND of it.
 
-    In a pipe the columns are separated by tabs.
+    In a pipe, columns are separated by tabs.
     """
-    found = {
+    entries_of = {
         name: [entry for entry in lazy.registry.entries(spec) if fnmatchcase(entry.spec.name, pattern)]
         for name, spec in KINDS.items()
         if kind in (None, name)
@@ -44,11 +44,11 @@ def command(lazy: "Lazy", kind: str | None, pattern: str, as_json: bool) -> None
                     | {key: value(entry.spec) for key, value in EXTRA.get(name, {}).items()}
                     for entry in entries
                 ]
-                for name, entries in found.items()
+                for name, entries in entries_of.items()
             }
         )
         return
-    for name, entries in found.items():
+    for name, entries in entries_of.items():
         extra = EXTRA.get(name, {})
         if entries:
             print_table(

@@ -1,4 +1,4 @@
-"""`zoo plugins`: which plugins there are, and what is wrong with those that are left out."""
+"""`zoo plugins`: the installed plugins, and the errors of those that could not be loaded."""
 
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def command(lazy: "Lazy", as_json: bool) -> None:
-    """List plugins, what each provides, the errors of those that are left out, and names claimed twice."""
+    """List plugins, what each provides, why one could not be loaded, and names that several provide.
+
+    To choose between plugins that provide the same name, qualify it (zoo-kit:resnet18), or put the qualified name
+    into the environment variable ZOO_PREFER or into the list `prefer` of zoo's config.toml.
+    """
     registry = lazy.registry
     rows = [
         {
@@ -29,7 +33,11 @@ def command(lazy: "Lazy", as_json: bool) -> None:
         for plugin in registry.plugins
     ]
     conflicts = [
-        {"kind": entries[0].spec.kind, "name": entries[0].spec.name, "claimed_by": [e.qualified for e in entries]}
+        {
+            "kind": entries[0].spec.kind,
+            "name": entries[0].spec.name,
+            "claimed_by": [registry.short_name(entry) for entry in entries],
+        }
         for entries in registry.conflicts()
     ]
     if as_json:
@@ -42,7 +50,7 @@ def command(lazy: "Lazy", as_json: bool) -> None:
                 plugin.name,
                 plugin.distribution,
                 plugin.version,
-                f"left out: {plugin.error}"
+                f"not loaded: {plugin.error}"
                 if plugin.error
                 else ", ".join(
                     f"{n} {spec.kind if n == 1 else spec.plural}"
@@ -53,5 +61,5 @@ def command(lazy: "Lazy", as_json: bool) -> None:
         ],
     )
     for entries in registry.conflicts():
-        claims = " and ".join(entry.qualified for entry in entries)
-        click.echo(f"claimed twice: {entries[0].spec.kind} {entries[0].spec.name} ({claims})")
+        names = " and ".join(registry.short_name(entry) for entry in entries)
+        click.echo(f"several plugins provide the {entries[0].spec.kind} {entries[0].spec.name}: {names}")

@@ -1,4 +1,4 @@
-"""`zoo show`: everything known of one name."""
+"""`zoo show`: all fields of one spec or card."""
 
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def command(lazy: "Lazy", name: str, as_json: bool) -> None:
-    """Show what is known of NAME: an architecture, loss, data set, format or command, or a weights file.
+    """Show all fields of NAME: an architecture, loss, data set, format or command, or the card of a weights file.
 
-    A name that means several things is shown as each of them.
+    If several kinds of things have that name, all are shown.
     """
     from zoo.files.folders import is_weights
 
-    found = _weights(name) if is_weights(name) else _specs(lazy, name)
+    items = _weights(name) if is_weights(name) else _specs(lazy, name)
     if as_json:
-        print_json(found)
+        print_json(items)
         return
-    for index, entry in enumerate(found):
+    for index, item in enumerate(items):
         if index:
             click.echo()
-        print_fields({key: _line(value) for key, value in entry.items()})
+        print_fields({key: _line(value) for key, value in item.items()})
 
 
 def _specs(lazy: "Lazy", name: str) -> list[dict[str, Any]]:
@@ -41,19 +41,19 @@ def _specs(lazy: "Lazy", name: str) -> list[dict[str, Any]]:
     from zoo.contract.names import bare_name
     from zoo.files.folders import weights_files
 
-    found, unknown = [], []
+    items, unknown = [], []
     for kind in KINDS.values():
         try:
-            found.append(_spec(lazy.registry.look_up(kind, name)))
+            items.append(_spec(lazy.registry.look_up(kind, name)))
         except UnknownName as error:
             unknown.append(error)
-    if not found:
+    if not items:
         close = [error.next_step for error in unknown if error.next_step.startswith("Did you mean")]
-        raise UnknownName(f"Nothing is named {name!r}.", close[0] if close else "See `zoo list` for the names.")
+        raise UnknownName(f"Nothing is named {name!r}.", close[0] if close else "`zoo list` shows all names.")
     files = [file for file in weights_files() if file.partition(".")[0] == bare_name(name)]
-    if files and found[0]["kind"] == "architecture":
-        found[0]["weights"] = files
-    return found
+    if files and items[0]["kind"] == "architecture":
+        items[0]["weights"] = files
+    return items
 
 
 def _spec(entry: "Entry[Spec]") -> dict[str, Any]:

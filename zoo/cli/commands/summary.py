@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.options import (
+    build_args,
     channels_option,
-    fresh,
     image_size_option,
     json_option,
     num_classes_option,
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from zoo.cli.main import Lazy
 
 
-UNITS = re.compile(r"Units\.([A-Z])[A-Z]+")  # torchinfo writes (Units.MEGABYTES) where (M) is meant
+UNITS = re.compile(r"Units\.([A-Z])[A-Z]+")  # torchinfo writes (Units.MEGABYTES) instead of (M)
 
 
 @click.command("summary", short_help="Show a model's layers")
 @click.argument("model")
 @click.option("--batch-size", "-b", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--depth", type=click.IntRange(1), default=10, show_default=True, help="How deep to look into blocks.")
+@click.option("--depth", type=click.IntRange(1), default=10, show_default=True, help="Levels of nested modules.")
 @num_classes_option
 @channels_option
 @image_size_option
@@ -43,19 +43,22 @@ def command(
     params: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Show the layers of MODEL: an ARCH.TAG, a path to a weights file, or an architecture."""
+    """Show the layers, output shapes and parameters of MODEL.
+
+    MODEL is an ARCH.TAG, the path of a weights file, or an architecture.
+    """
     import torch
     import torchinfo
 
     from zoo.models.forward import explained
     from zoo.models.load import open_model
 
-    opened = open_model(lazy.registry, model, fresh(num_classes, channels, image_size, params))
+    opened = open_model(lazy.registry, model, build_args(num_classes, channels, image_size, params))
     shape = (batch_size, *opened.card.preprocess.input_shape)
     with explained(torch.device("cpu")):
         images = torch.zeros(shape)
         with torch.inference_mode():
-            opened.module(images)  # torchinfo would hide why it fails
+            opened.module(images)  # torchinfo would hide the error
         summary = torchinfo.summary(
             opened.module,
             input_data=images,

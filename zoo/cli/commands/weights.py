@@ -1,4 +1,4 @@
-"""`zoo weights`: the weights files that zoo finds, their cards, and whether they are sound."""
+"""`zoo weights`: list the weights files that zoo finds, show their cards, verify them."""
 
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,8 @@ def show_weights(name: str, as_json: bool) -> None:
         {
             "file": path,
             "size": f"{_size(path.stat().st_size)}, {len(header.tensors)} tensors",
-            "architecture": f"{card.architecture} of {card.plugin} {card.plugin_version}",
+            "architecture": f"{card.architecture} of {card.plugin} {card.plugin_version}"
+            + (f", plugin {card.entry_point}" if card.entry_point else ""),
             **{f"  {key}": value for key, value in card.params.items()},
             "classes": f"{len(card.classes)}: {classes}",
             "input": " × ".join(map(str, card.preprocess.input_shape)),
@@ -97,7 +98,7 @@ def show_weights(name: str, as_json: bool) -> None:
 def verify_weights(names: tuple[str, ...], as_json: bool) -> None:
     """Check NAMES, or all weights files: structure, card, digest, finite values.
 
-    Exits with 3 where one is found unsound.
+    The exit code is 3 if one is damaged.
     """
     from zoo.contract.errors import DifferenceError, WeightsError
     from zoo.files.folders import find_weights, weights_files
@@ -105,7 +106,7 @@ def verify_weights(names: tuple[str, ...], as_json: bool) -> None:
 
     paths = [find_weights(name) for name in names] or list(weights_files().values())
     if not paths:
-        raise WeightsError("There are no weights files to verify.", "Name one, or see `zoo weights list`.")
+        raise WeightsError("There are no weights files to verify.", "Pass the path of one.")
     rows = []
     for path in paths:
         try:
@@ -117,18 +118,18 @@ def verify_weights(names: tuple[str, ...], as_json: bool) -> None:
     else:
         for row in rows:
             click.echo(f"{row['file']}: sound, {row['digest']}" if row["sound"] else row["error"])
-    unsound = [str(row["file"]) for row in rows if not row["sound"]]
-    if unsound:
+    damaged = [str(row["file"]) for row in rows if not row["sound"]]
+    if damaged:
         raise DifferenceError(
-            f"{len(unsound)} of {len(rows)} weights files are unsound: {', '.join(unsound)}.",
-            "Fetch or make them again.",
+            f"{len(damaged)} of {len(rows)} weights files are damaged: {', '.join(damaged)}.",
+            "Download or train them again.",
         )
 
 
 @command.command("page")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("weights"))
 def page(folder: Path) -> None:
-    """Write a Markdown page about the weights files in FOLDER (weights), from their cards, to standard output."""
+    """Print a Markdown page about the weights files in FOLDER, made from their cards.  [default: weights]"""
     from zoo.report.cards import cards_page
 
     click.echo(cards_page(folder), nl=False)

@@ -29,7 +29,7 @@ def init_process_group(device: str) -> Iterator[ProcessGroup]:
         DeviceError: this machine has fewer GPUs than ranks.
         TrainingError: the other ranks cannot be reached, or one was lost during the block.
     """
-    group = _from_environment()
+    group = from_environment()
     if group.world_size == 1:
         yield group
         return
@@ -54,7 +54,12 @@ def init_process_group(device: str) -> Iterator[ProcessGroup]:
     dist.destroy_process_group()  # not after an error: it would wait for ranks that have ended
 
 
-def _from_environment() -> ProcessGroup:
+def from_environment() -> ProcessGroup:
+    """The group that torchrun describes in the environment, which this process has not joined.
+
+    Raises:
+        UsageError: the environment makes no sense.
+    """
     if not all(name in os.environ for name in ENVIRONMENT):
         return SINGLE_PROCESS
     try:

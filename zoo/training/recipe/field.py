@@ -130,19 +130,19 @@ class Field:
 def declared(recipe: type) -> dict[str, Field]:
     """The fields of a dataclass whose annotations are `Annotated[type, Field(...)]`, by name, in their order."""
     hints = get_type_hints(recipe, include_extras=True)
-    found = {}
+    fields_of = {}
     for entry in fields(recipe):
         kind, declaration = get_args(hints[entry.name])
         kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
         first = get_origin(kinds[0]) or kinds[0]
-        found[entry.name] = replace(
+        fields_of[entry.name] = replace(
             declaration,
             name=entry.name,
             type=dict if issubclass(first, Mapping) else first,
             optional=type(None) in kinds,
             default=_default(entry),
         )
-    return found
+    return fields_of
 
 
 def _default(entry: DataclassField[Any]) -> Any:

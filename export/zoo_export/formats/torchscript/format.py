@@ -1,6 +1,7 @@
 """TorchScript: traced once, its weights put in afterwards, frozen, and freed of local paths."""
 
 import io
+import re
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ from zoo.contract.formats import CPU, Backend, Capture, Paths, Run
 from zoo_export.capture import first_line, quiet
 from zoo_export.formats.torch_runner import torch_device, torch_runner
 
+NUMBERED = re.compile(rb"___torch_mangle_(\d+)")  # the name of a class, or of a module of its own for it
+CODE = (".py", ".pkl")
 _JIT: Any = torch.jit  # untyped, in part
 
 # The archive's writer adds these itself; a second copy would be refused.
@@ -34,7 +37,7 @@ def export(capture: Capture, paths: Paths) -> None:
             f"{capture.name} could not be traced to TorchScript: {first_line(error)}",
             "Leave TorchScript out with --format, or change the model's forward as the reason says.",
         ) from error
-    paths.main.write_bytes(_without_sources(buffer))
+    paths.main.write_bytes(_reproducible(buffer))
 
 
 def runner(paths: Paths, backend: Backend = CPU) -> Run:
@@ -73,14 +76,27 @@ def _trace(capture: Capture) -> Any:
         return _JIT.load(buffer).eval()
 
 
-def _without_sources(archive: io.BytesIO) -> bytes:
-    """The archive without its `.debug_pkl` records, which hold the paths of the machine that exported."""
+def _reproducible(archive: io.BytesIO) -> bytes:
+    """The archive without what depends on the machine and the process that exported.
+
+    Its `.debug_pkl` records hold local paths. If a process meets a class name again, PyTorch numbers it with a counter
+    that never goes back; the numbers are replaced by their ranks.
+    """
     reader = torch._C.PyTorchFileReader(io.BytesIO(archive.getvalue()))
     clean = io.BytesIO()
     writer = torch._C.PyTorchFileWriter(clean)
-    for name in reader.get_all_records():
-        if not name.endswith(".debug_pkl") and name not in WRITERS_OWN:
-            record = reader.get_record(name)
-            writer.write_record(name, record, len(record))
+    names = [name for name in reader.get_all_records() if not name.endswith(".debug_pkl") and name not in WRITERS_OWN]
+    records = {name: reader.get_record(name) for name in names}
+    texts = [*map(str.encode, names), *(record for name, record in records.items() if name.endswith(CODE))]
+    numbers = {int(number) for text in texts for number in NUMBERED.findall(text)}
+    ranks = {b"%d" % number: b"___torch_mangle_%d" % rank for rank, number in enumerate(sorted(numbers))}
+
+    def renumber(text: bytes) -> bytes:
+        return NUMBERED.sub(lambda match: ranks[match[1]], text)
+
+    for name, record in records.items():
+        if name.endswith(CODE):
+            record = renumber(record)  # text, and pickles that hold names of classes by line
+        writer.write_record(renumber(name.encode()).decode(), record, len(record))
     writer.write_end_of_file()
     return clean.getvalue()

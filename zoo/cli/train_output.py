@@ -1,0 +1,62 @@
+"""What `zoo train` writes to standard error while it trains."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.cli.class_counts import class_counts
+from zoo.cli.progress import Progress, duration
+from zoo.contract.callback import Callback
+
+if TYPE_CHECKING:
+    from zoo.data.datasets import LoadedDataset
+    from zoo.training.recipe.recipe import Recipe
+    from zoo.training.trainer import Epoch, Step
+
+
+class TrainOutput(Callback):
+    """Shows a training run on the terminal.
+
+    Args:
+        show: the lines and the progress bar.
+        recipe: of the run.
+        device: what it trains on, in words.
+        launcher: the command to resume it with, up to `train`.
+    """
+
+    def __init__(self, show: Progress, recipe: "Recipe", device: str, launcher: str) -> None:
+        self._show, self._device, self._launcher = show, device, launcher
+        self._architecture, self._epochs = recipe.architecture, recipe.epochs
+
+    def on_message(self, text: str, *, warning: bool = False) -> None:
+        self._show.on_message(text, warning=warning)
+
+    def on_progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        self._show.on_progress(stage, done, total, detail)
+
+    def on_dataset(self, dataset: "LoadedDataset") -> None:
+        from zoo.data.batches import label_counts
+
+        shape = "×".join(map(str, dataset.preprocess.input_shape))
+        self._show.line(
+            f"{self._architecture} on {dataset.name}: {dataset.train.n:,} training and {dataset.test.n:,} test images, "
+            f"{len(dataset.classes):,} classes, {shape}, on {self._device}"
+        )
+        counts = (label_counts(split, len(dataset.classes)) for split in (dataset.train, dataset.test))
+        for line in (*class_counts(dataset.classes, *counts), *dataset.notes):
+            self._show.line(line)
+
+    def on_step(self, step: "Step") -> None:
+        detail = f"{step.images_per_second:,.0f} images/s, {duration(step.seconds_left)} left"
+        self._show.on_progress(f"epoch {step.epoch}/{self._epochs}", step.done, step.total, detail)
+
+    def on_epoch(self, epoch: "Epoch") -> None:
+        split = "test" if epoch.split == "test" else "hold-out"
+        left = "" if epoch.number == self._epochs else f"  {duration(epoch.seconds_left)} left"
+        self._show.line(
+            f"epoch {epoch.number}/{self._epochs}  train loss {epoch.train_loss:.4f}  "
+            f"{split} loss {epoch.evaluation.loss:.4f}  top-1 {100 * epoch.evaluation.top1:.2f} %  "
+            f"{epoch.images_per_second:,.0f} images/s{left}"
+        )
+
+    def on_interrupt(self, run: Path) -> None:
+        self._show.line(f"interrupted; resume with: {self._launcher} train --resume {run}")
