@@ -34,15 +34,16 @@ def warning(verdict: "Verdict", override: "Override | None") -> str:
 
 def coverage_line(coverage: "Coverage") -> str:
     """How much of the model a check covers."""
-    missed, which = coverage.uncovered, "any parameter tensor"
-    if missed:
-        which = f"{100 * coverage.fraction:.0f} % of the parameter tensors"
+    missed = coverage.uncovered
+    if coverage.fraction == 0:
+        return "Coverage: a 1 % error in a parameter tensor would have passed this check, whichever it is."
+    which = f"{100 * coverage.fraction:.0f} % of the parameter tensors" if missed else "any parameter tensor"
     text = f"Coverage: a 1 % error in {which} would have failed this check"
     own = coverage.by_weights.get("own_weights", coverage.fraction)
     if own < coverage.fraction:
         text += f" ({100 * own:.0f} % of them with these weights, the others with probe weights in the same graph)"
     if missed:
-        text += f", but not in {missed[0]}" + (f" and {len(missed) - 1} more" if len(missed) > 1 else "")
+        text += f"; not covered: {missed[0]}" + (f" and {len(missed) - 1} more" if len(missed) > 1 else "")
     return f"{text}."
 
 
