@@ -108,7 +108,7 @@ def test_it_is_told_where_an_epoch_is_not_what_was_asked_for(
 
 def test_a_shift_that_may_leave_nothing_to_see_is_refused(small: Registry, recipe: Make, paths: Put) -> None:
     run_job(small, recipe(epochs=1, crop=7), paths("same"))
-    with pytest.raises(UsageError, match="A shift of 8 pixels would leave nothing"):
+    with pytest.raises(UsageError, match="8×8 pixels"):
         run_job(small, recipe(epochs=1, crop=8), paths("other"))
 
 
