@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from zoo.contract.evidence import Probe
 from zoo.contract.formats import Array, Backend, Capture
 from zoo.contract.specs import Spec
 
@@ -30,26 +31,6 @@ class Precision(Spec):
     refs: ClassVar[tuple[str, ...]] = ("rules",)
 
     rules: str
-
-
-class KnownProbe(Protocol):
-    """A batch of images that artifacts are judged on, and what is known of their logits before an artifact is run."""
-
-    @property
-    def name(self) -> str:
-        """Such as `noise-2`; `real-8` for images of a data set."""
-
-    @property
-    def images(self) -> Array:
-        """float32 `[N, C, H, W]`, normalised."""
-
-    @property
-    def truth(self) -> "npt.NDArray[np.float64]":
-        """float64 `[N, K]`: the untouched model evaluated in float64."""
-
-    @property
-    def rounding_error(self) -> float:
-        """The largest deviation from truth of PyTorch evaluations that differ in rounding alone."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +75,7 @@ class PrecisionRules(Protocol):
         return capture
 
     def rounding_errors(
-        self, name: str, module: "nn.Module", probes: Sequence[KnownProbe], backend: Backend
+        self, name: str, module: "nn.Module", probes: Sequence[Probe], backend: Backend
     ) -> Sequence[float]:
         """The rounding error of each probe to judge by on `backend`; by default that of float32, which it has.
 
