@@ -5,7 +5,7 @@ from pathlib import Path
 
 from zoo.contract.errors import ExportError
 from zoo.contract.evidence import PASS, Verification
-from zoo.models.load import open_model
+from zoo.models.load import Model
 from zoo.registry.registry import Registry
 from zoo_export.artifacts import artifact_paths, format_of
 from zoo_export.blame.blame import blame_sentence
@@ -23,13 +23,13 @@ from zoo_export.truth.reference import make_references
 
 
 def verify_file(
-    registry: Registry, path: Path, against: str, data_root: Path, devices: Sequence[str] = ("cpu",)
+    registry: Registry, path: Path, model: Model, data_root: Path, devices: Sequence[str] = ("cpu",)
 ) -> Verification:
     """Check an artifact, which zoo need not have made, against the model that it is said to be.
 
     Args:
         path: its suffix says the format.
-        against: MODEL.
+        model: that it is said to be.
         devices: that it is run on.
 
     Returns:
@@ -47,7 +47,6 @@ def verify_file(
     check_devices([entry], devices)
     precision = PrecisionInUse()
     backends = precision.backends(dict.fromkeys(("cpu", *devices)))
-    model = open_model(registry, against)
     real = real_images(registry, model.card, data_root)
     probes = make_references(model.module, make_probes(model.card.preprocess, real.images))
     known = precision.probes(model.name, model.module, probes, backends)
