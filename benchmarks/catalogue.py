@@ -52,9 +52,9 @@ def measure(name: str) -> dict[str, Any]:
         why = [line for line in err.splitlines() if line.startswith("error: ")]
         return {**result, "verdict": "different" if process.returncode == 3 else "refused", "why": (why or [err])[-1]}
     told = json.loads(out)
-    ratios = {key: max(probe["ratio"] for probe in found["probes"]) for key, found in told["artifacts"].items()}
+    ratios = {key: max(each["ratio"] for each in found["comparisons"]) for key, found in told["artifacts"].items()}
     coverage = told["coverage"]
-    shares = {"own": coverage["own weights"], "both": coverage["share"]}
+    shares = {"own": coverage["by_weights"]["own_weights"], "both": coverage["fraction"]}
     return {**result, "verdict": "pass", "ratio": ratios, "coverage": shares}
 
 
@@ -63,7 +63,7 @@ def table(results: dict[str, Any], made: dict[str, str]) -> str:
     lines = [
         f"Fresh weights of seed 0, {platform.machine()}, {os.cpu_count()} cores, Python {made['python']}, "
         + ", ".join(f"{key} {value}" for key, value in made.items() if key != "python")
-        + ". Errors are the worst of all comparisons, in rounding errors (tolerance 20). Processor seconds, on one thread, "
+        + ". Errors are the largest of all comparisons, in rounding errors (tolerance 20). CPU seconds, on one thread, "
         "and peak memory are of the whole command, all three formats.",
         "",
         f"| model | verdict | {' | '.join(FORMATS)} | coverage, own weights | with probe weights | seconds | peak MB |",

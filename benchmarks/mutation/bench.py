@@ -18,8 +18,8 @@ from mutation.weights import WEIGHTS
 from mutation.windows import WINDOWS
 from zoo.models.load import Model
 from zoo_export.capture import INPUT, OUTPUT, Capture, first_line, quiet
-from zoo_export.formats.onnx.runner import LEVELS
 from zoo_export.formats.onnx.lowering import lower
+from zoo_export.formats.onnx.runner import LEVELS
 from zoo_export.parity.check import OWN, Check, make_checks
 from zoo_export.parity.judge import Runner, passed, run_and_judge
 from zoo_export.probes.probes import make_probes
@@ -179,14 +179,14 @@ def session(data: bytes, level: onnxruntime.GraphOptimizationLevel = BEST) -> Ru
 
 
 def accepted(data: bytes, check: Check) -> tuple[bool, float]:
-    """Whether a graph passes a check, and its largest error in rounding errors at the first level that fails, or at any."""
+    """Whether a graph passes a check, and its largest error in rounding errors, at the first level that fails."""
     largest = 0.0
     for level in reversed(LEVELS.values()):
         try:
             runner = session(data, level)
         except Exception:  # it loads at another level alone, and so no export of it would pass
             return False, float("inf")
-        found = run_and_judge(runner, check.references, check.weights)
+        found = run_and_judge(runner, check.probes, check.weights)
         largest = max(largest, *(each.ratio for each in found))
         if not passed(found):
             return False, largest

@@ -102,7 +102,9 @@ def misses(results: Sequence[Result]) -> Iterator[str]:
     for result in results:
         for mutant in result.mutants:
             if not mutant.equivalent and not mutant.noticed["zoo"]:
-                near = ", ".join(f"{ratio:.3g} with {weights}" for weights, ratio in mutant.ratios.items())
+                near = ", ".join(
+                    f"{ratio:.3g} with {weights.replace('_', ' ')}" for weights, ratio in mutant.ratios.items()
+                )
                 yield f"- {result.model}: {mutant.kind} at {mutant.place}: {near}"
 
 

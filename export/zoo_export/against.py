@@ -1,9 +1,10 @@
-"""Judge an artifact of whatever origin by the model that it is said to be."""
+"""Check an artifact of any origin against the model that it is said to be."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.contract.errors import ExportError
+from zoo.contract.evidence import PASS, Verification
 from zoo.contract.formats import ExportFormat
 from zoo.models.load import open_model
 from zoo.registry.registry import Registry
@@ -13,19 +14,19 @@ from zoo_export.capture import Capture
 from zoo_export.devices import check_devices
 from zoo_export.failures.difference import difference, inconclusive, worst
 from zoo_export.parity.check import OWN
-from zoo_export.parity.coverage import ENOUGH, Coverage, coverage
-from zoo_export.parity.judge import Comparison, passed
-from zoo_export.parity.reference import make_references
+from zoo_export.parity.coverage import coverage
+from zoo_export.parity.judge import passed
 from zoo_export.precisions.in_use import PrecisionInUse
 from zoo_export.probes.probes import make_probes
 from zoo_export.probes.real_images import real_images
 from zoo_export.runners import judge_artifact
+from zoo_export.truth.reference import make_references
 
 
 def verify_file(
     registry: Registry, path: Path, against: str, data_root: Path, devices: Sequence[str] = ("cpu",)
-) -> tuple[list[Comparison], Coverage]:
-    """Judge an artifact that zoo may not have made, by the model that it is said to be.
+) -> Verification:
+    """Check an artifact, which zoo need not have made, against the model that it is said to be.
 
     Args:
         path: its suffix says the format.
@@ -33,11 +34,11 @@ def verify_file(
         devices: that it is run on.
 
     Returns:
-        What was compared, and what that would have noticed. Probe weights cannot be put into a finished file.
+        What was compared, and the coverage of that: probe weights cannot be put into a finished file.
 
     Raises:
         DeviceError: a device does not work here.
-        DifferenceError: it does not compute what the model computes, or comparing them would prove too little.
+        DifferenceError: it does not compute what the model computes, or comparing them is inconclusive.
         ExportError: it does not load, or no format has its suffix.
     """
     if not path.is_file():
@@ -46,7 +47,7 @@ def verify_file(
     name = next((registry.short_name(entry) for entry in every if entry.spec.paths_of(path) is not None), None)
     if name is None:
         suffixes = ", ".join(next(iter(entry.spec.suffixes.values())) for entry in every)
-        raise ExportError(f"No format writes files that end in {path.suffix!r}.", f"Those known end in {suffixes}.")
+        raise ExportError(f"No format writes files with the suffix {path.suffix!r}.", f"Known suffixes: {suffixes}.")
     entry = registry.find(ExportFormat, name)
     paths = artifact_paths(entry, path)
     check_devices([entry], devices)
@@ -54,21 +55,21 @@ def verify_file(
     backends = precision.backends(dict.fromkeys(("cpu", *devices)))
     model = open_model(registry, against)
     real = real_images(registry, model.card, data_root)
-    references = make_references(model.module, make_probes(model.card.preprocess, real.images))
-    known = precision.references(model.name, model.module, references, backends)
+    probes = make_references(model.module, make_probes(model.card.preprocess, real.images))
+    known = precision.probes(model.name, model.module, probes, backends)
     judged_on = [backend for backend in backends if backend.device in devices]
-    found = judge_artifact(entry, paths, known.__getitem__, judged_on, OWN)
-    if not passed(found):
-        failed = next(reference for reference in references if reference.probe.name == worst(found).probe)
+    comparisons = judge_artifact(entry, paths, known.__getitem__, judged_on, OWN)
+    if not passed(comparisons):
+        failed = next(probe for probe in probes if probe.name == worst(comparisons).probe)
         capture = Capture(model.name, model.module, model.card)
         blamed = blame_sentence(entry, capture, paths, failed, own=False)
-        raise difference(model.name, str(path), found, blamed)
-    seen = coverage(model.module, known[judged_on[0]])
-    if seen.share < ENOUGH:
+        raise difference(model.name, str(path), comparisons, blamed)
+    covered = coverage(model.module, known[judged_on[0]])
+    if not covered.enough:
         raise inconclusive(
-            f"{path} agrees with {model.name}, but that",
+            f"{path} agrees with {model.name}, but the check",
             model.name,
-            seen,
+            covered,
             "Check it with trained weights, or export with zoo, which checks the graph with probe weights too.",
         )
-    return found, seen
+    return Verification(path, model.name, PASS, {entry.spec.name: comparisons}, coverage=covered)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo_export.parity.override import Override
+from zoo.contract.evidence import Override
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class ExportOptions:
 
     Args:
         verify: whether it is judged at all.
-        override: tolerances in place of the derived tolerance.
+        override: tolerances in place of the default tolerance.
         save: the folder to make where an artifact fails its check.
         force: whether `save` may be replaced.
         devices: that artifacts are judged on; a format that knows none of them is judged on the CPU.

@@ -2,14 +2,14 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import zoo_runtime
 from zoo.contract.callback import Callback
 from zoo.contract.errors import DifferenceError, OutputError
+from zoo.contract.evidence import Artifact, ArtifactRecord, Comparison, Export
 from zoo.contract.formats import Capture, ExportFormat, Paths
 from zoo.files.atomic import new_folder
 from zoo.models.load import Model
@@ -19,28 +19,19 @@ from zoo_export import capture as captures
 from zoo_export.artifacts import export_checked, refuse_precision, refuse_same_files
 from zoo_export.blame.blame import blame_sentence
 from zoo_export.bundle import golden, manifest
-from zoo_export.bundle.certificate import build_certificate, describe_artifact
+from zoo_export.bundle.certificate import build_certificate, describe_artifact, files_by_role
 from zoo_export.bundle.readme import readme
 from zoo_export.devices import check_devices, usable_devices
+from zoo_export.evidence import gather_evidence, no_evidence
 from zoo_export.failures.difference import difference, worst
 from zoo_export.failures.saved_failure import Failure, refuse_place, save_failure
 from zoo_export.options import STANDARD, ExportOptions
-from zoo_export.parity.backend import Backend
 from zoo_export.parity.check import Check
-from zoo_export.parity.evidence import gather_evidence, no_evidence
-from zoo_export.parity.judge import Comparison, passed
+from zoo_export.parity.judge import passed
 from zoo_export.precisions.in_use import PrecisionInUse, find_precision
 from zoo_export.probes.sizes import all_sizes, captured_from
 from zoo_export.runners import judge_artifact
-
-
-@dataclass(frozen=True)
-class Exported:
-    """The result of an export: the folder, the manifest in it, and the comparisons made for each format."""
-
-    path: Path
-    manifest: dict[str, Any]
-    comparisons: dict[str, list[Comparison]]
+from zoo_export.truth.backend import Backend
 
 
 def export_model(
@@ -53,7 +44,7 @@ def export_model(
     force: bool = False,
     options: ExportOptions = STANDARD,
     callback: Callback | None = None,
-) -> Exported:
+) -> Export:
     """Export `model` to the new folder `output`, and prove that every artifact computes what the model computes.
 
     Args:
@@ -81,13 +72,13 @@ def export_model(
         if options.verify:
             callback.on_message("evaluating the model in float64, and its rounding")
             evidence = gather_evidence(registry, model, data_root, options, sizes, precision)
-            golden.write_golden(folder / golden.NAME, evidence.checks[0].references)
+            golden.write_golden(folder / golden.NAME, evidence.checks[0].probes)
         else:
             evidence = no_evidence(model, capture, sizes)
         own: list[Capture] = [capture, *(capture.with_weights(check.module) for check in evidence.checks[1:])]
         published = precision.rules.prepare(capture.in_precision(precision.name))
-        artifacts: dict[str, str] = {}
-        described: dict[str, Any] = {}
+        artifacts: dict[str, Artifact] = {}
+        described: dict[str, ArtifactRecord] = {}
         comparisons: dict[str, list[Comparison]] = {}
         proof: dict[str, list[Comparison]] = {}
         sections: list[str] = []
@@ -106,20 +97,17 @@ def export_model(
                 comparisons[name] = _check(entry, [published], [evidence.published], paths, precision, options)
             else:
                 comparisons[name] = _check(entry, own, evidence.checks, paths, precision, options)
-            artifacts[name] = paths.main.name
+            artifacts[name] = Artifact(files_by_role(paths), registry.short_name(entry))
             described[name] = describe_artifact(entry, paths, evidence.verdict, comparisons[name])
             sections += [resolve(entry, entry.spec.readme)(paths)] if entry.spec.readme else []
         shutil.copyfile(zoo_runtime.__file__, folder / "zoo_runtime.py")
         certificate = build_certificate(registry, model, evidence, described, proof, precision.rules)
         packages = [package for entry in formats for package in entry.spec.requires]
-        content = manifest.build_manifest(published, artifacts, certificate, packages)
-        content["formats"] = {entry.spec.name: registry.short_name(entry) for entry in formats}
-        if smallest is not None:
-            content["input"]["smallest"] = smallest
+        content = manifest.build_manifest(published, artifacts, certificate, packages, smallest)
         text = readme(content, comparisons, sections, precision.rules)
         (folder / "README.md").write_text(text, encoding="utf-8")
-        manifest.write_manifest(folder, content)
-    return Exported(output, content, comparisons)
+        content = manifest.write_manifest(folder, content)
+    return Export(output, content, comparisons)
 
 
 def _sizes(capture: Capture, options: ExportOptions) -> tuple[int | None, list[tuple[int, int]]]:
@@ -192,18 +180,16 @@ def _failed(
     """The error for an artifact that failed, once the failure is saved where that was asked for."""
     comparisons = [comparison for comparison, _, _ in outputs]
     failed = worst(comparisons)
-    reference = next((each for each in check.references if each.name == failed.probe), None)
+    probe = next((probe for probe in check.probes if probe.name == failed.probe), None)
     ran = next(((output, backend) for comparison, output, backend in outputs if comparison is failed), None)
     blamed = ""
-    if reference is not None:
-        blamed = blame_sentence(entry, capture, paths, reference, precision.rules)
+    if probe is not None:
+        blamed = blame_sentence(entry, capture, paths, probe, precision.rules)
     error = difference(capture.name, paths.main.name, comparisons, blamed, options.override, precision.rules)
-    if options.save is None or reference is None or ran is None:
+    if options.save is None or probe is None or ran is None:
         return error
     output, backend = ran
-    failure = Failure(
-        capture.name, entry, paths, failed, output, reference, options.override, precision, backend, blamed
-    )
+    failure = Failure(capture.name, entry, paths, failed, output, probe, options.override, precision, backend, blamed)
     try:
         save_failure(options.save, failure, force=options.force)
     except OutputError as unsaved:  # the difference matters more

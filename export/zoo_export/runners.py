@@ -5,17 +5,16 @@ from functools import partial
 
 from zoo.contract import formats
 from zoo.contract.errors import ExportError, ZooError
+from zoo.contract.evidence import Comparison, Override, Probe
 from zoo.contract.formats import ExportFormat, Paths
 from zoo.contract.precisions import PrecisionRules
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
 from zoo_export.capture import first_line
 from zoo_export.devices import usable_devices
-from zoo_export.parity.backend import Backend
-from zoo_export.parity.judge import Comparison, Runner, run_and_judge
-from zoo_export.parity.override import Override
-from zoo_export.parity.reference import Reference
+from zoo_export.parity.judge import Runner, run_and_judge
 from zoo_export.precisions.fp32 import FP32
+from zoo_export.truth.backend import Backend
 
 
 def load_runner(
@@ -45,7 +44,7 @@ def load_runner(
 def judge_artifact(
     entry: Entry[ExportFormat],
     paths: Paths,
-    at: Callable[[Backend], Sequence[Reference]],
+    at: Callable[[Backend], Sequence[Probe]],
     backends: Sequence[Backend],
     weights: str,
     override: Override | None = None,
@@ -55,7 +54,7 @@ def judge_artifact(
     """Run the artifact on each backend whose device its format knows, or else on the CPU, and judge every result.
 
     Args:
-        at: what is known of the model's outputs on a backend.
+        at: the probes with the rounding error on a backend.
         override, rules: as for `run_and_judge`.
         on_judged: is given each comparison with what was judged, an array or an error, and the backend.
 

@@ -1,4 +1,4 @@
-"""Run an exported model with numpy and onnxruntime alone, and prove that it is still the model that was exported.
+"""Run an exported model with numpy and onnxruntime alone, and check that it is still the model that was exported.
 
 This one file is the package `zoo_runtime` and, copied, the `zoo_runtime.py` of every export folder. In Python
 `Model("exports/lenet5.digits").predict("seven.png")`; in the folder `python zoo_runtime.py IMAGE...` or `--verify`.
@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,12 +26,12 @@ except ModuleNotFoundError as absent:
         raise
     sys.exit("error: numpy is not installed.\n  next: pip install numpy onnxruntime pillow")
 
-FORMAT = "onnx"  # what it runs
-CPU = ("CPUExecutionProvider",)
+CPU, FORMAT, BY_ROUNDING = ("CPUExecutionProvider",), "onnx", ("fp32", "fp16")  # the last: precisions it can check
 OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}  # float32 means float32
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-UNVERIFIED = "UNVERIFIED: it was exported with --no-verify, nothing was compared, and it may not compute what it should"
-RESTORE = "Fetch the folder again from where it came, or export again with `zoo export`."
+UNVERIFIED = "UNVERIFIED: it was exported with --no-verify, so nothing was compared and its outputs may be wrong"
+RESTORE = "Copy the folder again from where it came, or export again with `zoo export`."
+Upgrade = Callable[[dict[str, Any]], dict[str, Any]]  # from a manifest of an older format to one of this format
 
 
 class Error(Exception):
@@ -61,7 +61,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """One probe of `n` images. `error` is max|output - truth|, or `None`: `note` says why. `ratio` is error / rounding error."""
+    """One probe of `n` images. `error` is max|output - truth|, or `None`: see `reason`. `ratio`: in rounding errors."""
 
     probe: str
     n: int
@@ -70,17 +70,17 @@ class ProbeResult:
     tolerance: float
     ratio: float | None
     passed: bool
-    note: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class Report:
-    """Every probe, on the `providers` that the session really has; `k` rounding errors are allowed unless `overridden`."""
+    """Every probe, on the session's `providers`; `tolerance_factor` rounding errors pass unless it is `overridden`."""
 
     name: str
     artifact: str
     providers: tuple[str, ...]
-    k: float
+    tolerance_factor: float
     probes: tuple[ProbeResult, ...]
     verdict: str = "pass"
 
@@ -92,15 +92,14 @@ class Report:
     @property
     def summary(self) -> str:
         """One line for people."""
-        scale = "× PyTorch's own rounding error"
-        failed = [f"{p.probe} ({p.note or f'{p.ratio:.3g}{scale}'})" for p in self.probes if not p.passed]
+        failed = [f"{p.probe} ({p.reason or f'{p.ratio:.3g} rounding errors'})" for p in self.probes if not p.passed]
         worst, n = max((p.ratio or 0.0 for p in self.probes), default=0.0), sum(p.n for p in self.probes)
-        what, k = "computes what the model computes", f"{self.k:g}×"
+        what, limit = "computes what the model computes", f"{self.tolerance_factor:g}"
         if self.verdict != "pass":
-            what, k = "overridden: within the tolerances that were named", "OVERRIDDEN"
-        extent = f"tolerance {k}; {len(self.probes)} probes, {n} images"
+            what, limit = "overridden: within the tolerances named at export", "OVERRIDDEN"
+        extent = f"tolerance {limit}; {len(self.probes)} probes, {n} images"
         if self.passed:
-            return f"{self.artifact}: {what} (worst {worst:.1f}{scale}, {extent})"
+            return f"{self.artifact}: {what} (largest error {worst:.1f} rounding errors, {extent})"
         return f"{self.artifact}: differs from the model on {', '.join(failed) or 'no probe'} ({extent})"
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,19 +109,17 @@ class Report:
 
 class Model:
     """The model in an export folder: `name`, `labels`, `manifest`, and the `providers` (onnxruntime's names) it has.
-    Raises `Error` where one cannot be had, or there is no ONNX; else as `read_manifest`. Warns if it is not proven."""
+    Raises what `read_manifest` raises, and `Error` for no such provider or no ONNX. Warns if it is not proven."""
 
-    def __init__(self, folder: str | os.PathLike[str], providers: Sequence[str] = CPU) -> None:
-        self.folder, self.manifest = Path(folder), read_manifest(folder)
+    def __init__(self, folder: str | os.PathLike[str], providers: Sequence[str] = CPU, upgrade: Upgrade = dict) -> None:
+        self.folder, self.manifest = Path(folder), read_manifest(folder, upgrade)
         self.name, self.labels = str(self.manifest["name"]), tuple[str, ...](self.manifest["labels"])
-        if "onnx" not in self.manifest["artifacts"]:
-            raise Error(f"{folder} holds no ONNX artifact.", "Export again with `zoo export --format onnx`.")
-        self.artifact: str = self.manifest["artifacts"]["onnx"]
+        if FORMAT not in self.manifest["artifacts"]:
+            raise Error(f"{folder} holds no ONNX artifact to run.", "Use `zoo verify`, or export again with -f onnx.")
+        self.artifact: str = self.manifest["artifacts"][FORMAT]["files"]["model"]
         if self.manifest["verdict"] != "pass":
-            how = self.manifest["certificate"]["override"]
-            by = (
-                how and f"OVERRIDDEN: judged by {how['atol']:g} + {how['rtol']:g} · |truth|, not by zoo's own tolerance"
-            )
+            over = self.manifest["certificate"]["override"]
+            by = over and f"OVERRIDDEN: its tolerance is {over['atol']:g} + {over['rtol']:g} · |truth|, not the default"
             warnings.warn(f"{self.name} is {by or UNVERIFIED}.", stacklevel=2)
         self._session = _open_session(self.folder / self.artifact, providers)
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
@@ -130,19 +127,18 @@ class Model:
     def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Logits, float32 `[N, K]`, of normalised images, float32 `[N, C, H, W]` with N at least 1. Raises `Error` for
         another `x`, or where onnxruntime fails; `Difference` for another output."""
-        told, name = self.manifest["input"]["shape"], self.manifest["output"]["name"]
+        shape, name = self.manifest["input"]["shape"], self.manifest["output"]["name"]
         if not isinstance(x, np.ndarray) or x.dtype != np.float32:
-            what = getattr(x, "dtype", type(x).__name__)
-            raise Error(f"The input is {what}, not a float32 numpy array.", "Give numpy.asarray(x, 'float32').")
-        if x.ndim != 4 or 0 in x.shape or any(type(d) is int and d != n for d, n in zip(told, x.shape, strict=True)):
-            raise Error(f"The input is of shape {list(x.shape)}, not {told}.", "Stack what Model.prepare gives.")
+            raise Error(f"The input is {getattr(x, 'dtype', type(x))}, not float32.", "Pass a float32 numpy array.")
+        if x.ndim != 4 or 0 in x.shape or any(type(d) is int and d != n for d, n in zip(shape, x.shape, strict=True)):
+            raise Error(f"The input has the shape {list(x.shape)}, not {shape}.", "Stack what Model.prepare returns.")
         try:
             (y,) = self._session.run([name], {self.manifest["input"]["name"]: np.ascontiguousarray(x)})
         except Exception as error:  # onnxruntime's errors share no other base
             raise Error(f"onnxruntime could not run {self.artifact}: {_why(error)}.", "Verify the folder.") from None
-        found, want = (str(getattr(y, "dtype", "no array")), np.shape(y)), ("float32", (len(x), len(self.labels)))
-        if found != want:
-            raise Difference(f"The output {name} is {found}, not {want}.", RESTORE)
+        form, right = (str(getattr(y, "dtype", "no array")), np.shape(y)), ("float32", (len(x), len(self.labels)))
+        if form != right:
+            raise Difference(f"The output {name} is {form}, not {right}.", RESTORE)
         return np.asarray(y)
 
     def prepare(self, image: Any) -> npt.NDArray[np.float32]:
@@ -154,29 +150,28 @@ class Model:
         return rank(self.run(self.prepare(image)[None])[0], self.labels, top)
 
     def verify(self) -> Report:
-        """Replay the folder's proof with this very session; see the function `verify`."""
+        """Repeat the check of the folder with this very session; see the function `verify`."""
         return verify(self.folder, model=self)
 
 
 def verify(folder: str | os.PathLike[str], providers: Sequence[str] = CPU, model: Model | None = None) -> Report:
-    """Check the manifest's digest, every file's sha256, and the outputs on every probe (in the session of `model`, if
-    given), which the report tells. Raises as `check_files` and `Model` do; `Difference` for an unverified folder."""
+    """Check the manifest's digest, every file's sha256, and the outputs on every probe, in the session of `model` if
+    passed. Raises as `check_files` and `Model` do; `Difference` for an unverified folder."""
     manifest = check_files(folder)
     if manifest["verdict"] == "unverified":
         raise Difference(f"{folder} is {UNVERIFIED}.", f"Run `zoo verify {folder} --strict`.")
-    if "onnx" not in manifest["artifacts"]:
-        raise Error(f"{folder} is as written, but holds no ONNX artifact to run.", f"Run `zoo verify {folder}`.")
-    model = model or Model(folder, providers)
-    if model.manifest["digest"] != manifest["digest"]:
-        raise Difference("manifest.json is another one than when the model was loaded.", "Load the model again.")
-    how = manifest["certificate"]
-    probes = tuple(_replay(model, probe) for probe in how["probes"])
-    return Report(model.name, model.artifact, model.providers, how["k"], probes, manifest["verdict"])
+    if (precision := manifest.get("precision", "fp32")) not in BY_ROUNDING:
+        raise Error(f"{folder} is in {precision}, which has rules of its own.", f"Run `zoo verify {folder}`.")
+    if (model := model or Model(folder, providers)).manifest["digest"] != manifest["digest"]:
+        raise Difference("manifest.json has changed since the model was loaded.", "Load the model again.")
+    probes, factor = manifest["certificate"]["probes"], manifest["certificate"]["tolerance_factor"]
+    results = tuple(_replay(model, probe) for probe in probes)
+    return Report(model.name, model.artifact, model.providers, factor, results, manifest["verdict"])
 
 
-def check_files(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """The manifest, once it and all files it names are known to be as written; `Difference` where one is not."""
-    manifest = read_manifest(folder)
+def check_files(folder: str | os.PathLike[str], upgrade: Upgrade = dict) -> dict[str, Any]:
+    """`read_manifest`, and `Difference` if a file that it names is missing or was changed."""
+    manifest = read_manifest(folder, upgrade)
     changed = [name for name, entry in sorted(manifest["files"].items()) if not _same(Path(folder) / name, entry)]
     if changed:
         raise Difference(f"{', '.join(changed)} in {folder}: missing, or not the bytes that were written.", RESTORE)
@@ -188,8 +183,7 @@ def rank(logits: npt.NDArray[Any], labels: Sequence[str], top: int) -> list[Pred
     if top < 1 or not np.isfinite(logits).all():
         raise Error(f"No top {top} classes: that is below 1, or the logits are not finite.", "Verify the model.")
     odds = np.exp(logits.astype(np.float64) - logits.max())
-    best = np.argsort(-odds, kind="stable")[:top]
-    return [Prediction(labels[i], int(i), float(odds[i] / odds.sum())) for i in best]
+    return [Prediction(labels[i], int(i), float(odds[i] / odds.sum())) for i in np.argsort(-odds, kind="stable")[:top]]
 
 
 def _same(path: Path, entry: Mapping[str, Any]) -> bool:
@@ -205,23 +199,21 @@ def _replay(model: Model, probe: Mapping[str, Any]) -> ProbeResult:
     try:
         with np.load(model.folder / "golden.npz", allow_pickle=False) as golden:
             x, truth = golden[f"{name}.input"], golden[f"{name}.truth"]
-        found, want = x.dtype == np.float32 and len(x) == n, (np.float64, (n, len(model.labels)))
-        _need(found and (truth.dtype, truth.shape) == want and bool(np.isfinite(truth).all()), "its arrays do not fit")
+        fit = x.dtype == np.float32 and len(x) == n and truth.dtype == np.float64
+        _need(fit and truth.shape == (n, len(model.labels)) and bool(np.isfinite(truth).all()), "its arrays do not fit")
     except Exception as why:  # zipfile, zlib and numpy raise errors of many kinds on what is no sound archive
         raise Difference(f"golden.npz does not hold the probe {name}: {_why(why)}.", RESTORE) from None
-    error, ratio, note, passed = None, None, "some outputs are not finite", False
+    error, ratio, reason, passed = None, None, "some outputs are not finite", False
     try:
         if np.isfinite(y := model.run(x)).all():
             how = model.manifest["certificate"]["override"] or {"atol": tolerance, "rtol": 0}
             off, allowed = np.abs(y.astype(np.float64) - truth), how["atol"] + how["rtol"] * np.abs(truth)
-            error, note, passed = float(off.max()), "", bool((off <= allowed).all())
-            tolerance, ratio = (
-                float(allowed.flat[(off - allowed).argmax()]),
-                error / max(rounding_error, 1e-45),
-            )  # where truth is 0
+            error, reason, passed = float(off.max()), "", bool((off <= allowed).all())
+            tolerance = float(allowed.flat[(off - allowed).argmax()])
+            ratio = error / max(rounding_error, 1e-45)  # which is 0 where truth is
     except Error as failure:
-        note = failure.cause.rstrip(".")
-    return ProbeResult(name, n, error, rounding_error, tolerance, ratio, passed, note)
+        reason = failure.cause.rstrip(".")
+    return ProbeResult(name, n, error, rounding_error, tolerance, ratio, passed, reason)
 
 
 def manifest_digest(data: Mapping[str, Any]) -> str:
@@ -231,17 +223,18 @@ def manifest_digest(data: Mapping[str, Any]) -> str:
     return f"sha256:{hashlib.sha256(text.encode('utf-8')).hexdigest()}"
 
 
-def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
+def read_manifest(folder: str | os.PathLike[str], upgrade: Upgrade = dict) -> dict[str, Any]:
     """`manifest.json`, digest and form checked; `Error` for none or another format, `Difference` for a changed one."""
     try:
         text = (Path(folder) / "manifest.json").read_bytes()
     except (OSError, ValueError) as error:
-        raise Error(f"{folder} is no export folder ({_why(error)}).", "Name one that `zoo export` wrote.") from None
+        raise Error(f"{folder} is not an export folder ({_why(error)}).", "Name one that `zoo export` wrote.") from None
     try:
         data: dict[str, Any] = json.loads(text.decode("utf-8"))
         _need(data["digest"] == manifest_digest(data), "its digest is not that of its content")
-        if type(data["format"]) is int and data["format"] != 1:
-            raise Error(f"manifest.json is of format {data['format']}, not 1.", "Use that folder's own zoo_runtime.py.")
+        data = upgrade(data)
+        if type(format := data["format"]) is int and format != 2:
+            raise Error(f"manifest.json has format {format}, not 2.", "Use that folder's own zoo_runtime.py.")
         _check_manifest(data)
     except MALFORMED as error:
         raise Difference(f"manifest.json is not what was written: {_why(error)}.", RESTORE) from None
@@ -249,15 +242,14 @@ def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _check_manifest(data: dict[str, Any]) -> None:
-    """Raise one of `MALFORMED` where the form is wrong."""
+    """Raise one of `MALFORMED` if the form is wrong."""
     kinds = {"format": int, "name": str, "card": dict, "versions": dict, "labels": list, "artifacts": dict}
     _need(all(isinstance(data[key], kind) for key, kind in kinds.items()), f"one of {', '.join(kinds)} is malformed")
     for tensor, rank in ((data["input"], 4), (data["output"], 2)):
         fit = len(tensor["shape"]) == rank and all(isinstance(d, str) or d > 0 for d in tensor["shape"])
         _need(fit and isinstance(tensor["name"], str) and tensor["dtype"] == "float32", "input or output is malformed")
     how, certificate, labels = data["preprocess"], data["certificate"], data["labels"]
-    fit = len(labels) == data["output"]["shape"][1] and all(isinstance(label, str) for label in labels)
-    _need(fit, "labels are not one text for each output")
+    _need(len(labels) == data["output"]["shape"][1] and all(type(x) is str for x in labels), "labels do not fit")
     sides, side = how["size"], how["shorter_side"]
     fit = len(sides) == 2 and all(type(s) is int and 0 < s <= 65536 for s in sides)
     fit = fit and (side is None or (type(side) is int and max(sides) <= side <= 65536))
@@ -266,21 +258,20 @@ def _check_manifest(data: dict[str, Any]) -> None:
     _need(fit and how["interpolation"] in ("nearest", "bilinear", "bicubic"), "preprocess is malformed")
     for name, entry in data["files"].items():
         fit = name.isprintable() and name not in ("", ".", "..") and not set(name) & set("/\\:")
-        _need(fit, f"{name!r} is no plain file name")
+        _need(fit, f"{name!r} is not a plain file name")
         _need(type(entry["bytes"]) is int and isinstance(entry["sha256"], str), f"the entry of {name} is malformed")
     verdict, over = data["verdict"], certificate["override"]
     fit = verdict == certificate["verdict"] and verdict in ("unverified", "overridden" if over else "pass")
     _need(fit and (not over or all(0 <= over[key] <= 1e39 for key in ("atol", "rtol"))), "verdict is malformed")
-    for name in (*data["artifacts"].values(), *(["golden.npz"] if verdict != "unverified" else [])):
+    names = [name for artifact in data["artifacts"].values() for name in artifact["files"].values()]
+    for name in names if verdict == "unverified" else [*names, "golden.npz"]:
         _need(name in data["files"], f"{name!r} is not among its files")
-    _need(0 < certificate["k"] < 1e300 and isinstance(certificate["artifacts"], dict), "certificate is malformed")
+    _need(FORMAT not in data["artifacts"] or "model" in data["artifacts"][FORMAT]["files"], "artifacts are malformed")
+    _need(0 < certificate["tolerance_factor"] < 1e300, "certificate is malformed")
     _need(len(certificate["probes"]) > 0, "its certificate names no probe, so nothing would be compared")
     for probe in certificate["probes"] if verdict != "unverified" else []:
-        fit = isinstance(probe["name"], str) and type(probe["n"]) is int and probe["n"] > 0
-        _need(
-            fit and all(0 <= probe[key] < 1e300 for key in ("rounding_error", "tolerance", "peak")),
-            "a probe is malformed",
-        )
+        _need(isinstance(probe["name"], str) and type(probe["n"]) is int and probe["n"] > 0, "a probe is malformed")
+        _need(all(0 <= probe[key] < 1e300 for key in ("rounding_error", "tolerance", "peak")), "a probe is malformed")
 
 
 def prepare_image(image: Any, preprocess: Mapping[str, Any]) -> npt.NDArray[np.float32]:
@@ -298,7 +289,7 @@ def prepare_image(image: Any, preprocess: Mapping[str, Any]) -> npt.NDArray[np.f
             picture = pil.fromarray(image[:, :, 0] if image.shape[2:] == (1,) else image)
         _need(isinstance(picture, pil.Image), f"it is a {type(image).__name__}")
         known = picture.mode != "F" and (picture.mode != "I" or picture.format in ("PNG", "PPM"))
-        _need(known, "its pixels have 32 bits, of which it is not known what black and white are")
+        _need(known, "its pixels have 32 bits, and it is unknown which values are black and white")
         if picture.mode.startswith("I;16") or picture.mode == "I":
             picture = pil.fromarray((np.asarray(picture, np.int64).clip(0, 65535) >> 8).astype(np.uint8))
         picture = picture.convert("L" if len(preprocess["mean"]) == 1 else "RGB")
@@ -309,26 +300,26 @@ def prepare_image(image: Any, preprocess: Mapping[str, Any]) -> npt.NDArray[np.f
         left, top = round((scaled[0] - width) / 2), round((scaled[1] - height) / 2)
         pixels = np.atleast_3d(np.asarray(picture.crop((left, top, left + width, top + height)), np.float32))
     except Exception as error:  # decoders raise errors of many kinds on what is no sound image
-        raise Error(f"{name} cannot be used: {_why(error)}.", "Give a whole PNG, JPEG or similar image.") from None
+        raise Error(f"{name} cannot be used: {_why(error)}.", "Use a complete PNG, JPEG or similar image.") from None
     mean, std = (np.array(preprocess[key], np.float32)[:, None, None] for key in ("mean", "std"))
     return np.ascontiguousarray((pixels.transpose(2, 0, 1) / np.float32(255) - mean) / std)
 
 
 def _open_session(path: Path, providers: Sequence[str]) -> Any:
     onnxruntime = _package("onnxruntime", "onnxruntime")
-    asked = [providers] if isinstance(providers, str) else list(providers)
-    absent = sorted(set(asked) - set(onnxruntime.get_available_providers()))
-    if asked and not absent:
-        options, wanted = onnxruntime.SessionOptions(), [(name, OPTIONS.get(name, {})) for name in asked]
-        options.log_severity_level = 4  # its errors are raised, and said once
+    names = [providers] if isinstance(providers, str) else list(providers)
+    absent = sorted(set(names) - set(onnxruntime.get_available_providers()))
+    if names and not absent:
+        options, pairs = onnxruntime.SessionOptions(), [(name, OPTIONS.get(name, {})) for name in names]
+        options.log_severity_level = 4  # its errors are raised, and need not be printed too
         try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
+            session = onnxruntime.InferenceSession(str(path), options, providers=pairs)
         except Exception as error:  # onnxruntime's errors share no other base
             raise Error(f"onnxruntime cannot load {path}: {_why(error)}.", "Verify the folder.") from None
         session.disable_fallback()
-        if not (absent := sorted(set(asked) - set(session.get_providers()))):
+        if not (absent := sorted(set(names) - set(session.get_providers()))):
             return session
-    hint = "Install the onnxruntime and the libraries that it needs, or ask for CPUExecutionProvider."
+    hint = "Install the onnxruntime and the libraries that it needs, or use CPUExecutionProvider."
     raise Error(f"onnxruntime has no {', '.join(absent) or 'provider'} here, and would fall back silently.", hint)
 
 
@@ -365,24 +356,24 @@ def _command(arguments: Sequence[str] | None) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes to print for an image (5)")
     parser.add_argument("--folder", default=Path(__file__).parent, metavar="DIR", help="the export folder (this one)")
-    given = parser.parse_args(arguments)
-    if given.verify == bool(given.images) or given.top < 1:
-        parser.error("--top is below 1" if given.top < 1 else "give either images or --verify")
-    if given.verify:
-        report = verify(given.folder)
-        if given.json or report.passed:
-            sys.stdout.write(f"{json.dumps(report.to_dict(), indent=2) if given.json else report.summary}\n")
+    options = parser.parse_args(arguments)
+    if options.verify == bool(options.images) or options.top < 1:
+        parser.error("--top is below 1" if options.top < 1 else "name either images or --verify")
+    if options.verify:
+        report = verify(options.folder)
+        if options.json or report.passed:
+            sys.stdout.write(f"{json.dumps(report.to_dict(), indent=2) if options.json else report.summary}\n")
         if not report.passed:
             raise Difference(f"{report.summary}.", RESTORE)
         return
-    model, results = Model(given.folder), []
-    for path in given.images:
-        found = model.predict(path, given.top)
-        results.append({"image": path, "predictions": [asdict(best) for best in found]})
-        if not given.json:
-            lines = (f"\n{best.probability:8.2%}  {_plain(best.label)}" for best in found)
+    model, results = Model(options.folder), []
+    for path in options.images:
+        best = model.predict(path, options.top)
+        results.append({"image": path, "predictions": [asdict(each) for each in best]})
+        if not options.json:
+            lines = (f"\n{each.probability:8.2%}  {_plain(each.label)}" for each in best)
             sys.stdout.write(f"{_plain(path)}{''.join(lines)}\n")
-    sys.stdout.write(f"{json.dumps(results, indent=2)}\n" if given.json else "")
+    sys.stdout.write(f"{json.dumps(results, indent=2)}\n" if options.json else "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -405,5 +396,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    warnings.formatwarning = lambda said, *where: f"warning: {_plain(str(said))}\n"
+    warnings.formatwarning = lambda message, *where: f"warning: {_plain(str(message))}\n"
     sys.exit(main())

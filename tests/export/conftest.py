@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from zoo import ExportFormat
 from zoo.cli.main import run
+from zoo.contract.evidence import Export
 from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card
 from zoo.files.weights import save_weights
@@ -20,14 +21,14 @@ from zoo.models.load import Model, open_model
 from zoo.registry.discovery import Plugin
 from zoo.registry.registry import Registry
 from zoo_export.options import ExportOptions
-from zoo_export.pipeline import Exported, export_model
+from zoo_export.pipeline import export_model
 
 LABELS = ("cat", "dög", "fox", "owl")
 PREPROCESS = Preprocess(size=(8, 8), mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
 
 MakeModel = Callable[..., Model]
 MakeRegistry = Callable[..., Registry]
-Try = Callable[..., Exported]
+Try = Callable[..., Export]
 
 
 class Net(nn.Module):
@@ -74,7 +75,7 @@ def make_registry(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> MakeRe
 def try_export(registry: Registry, tmp_path: Path) -> Try:
     """Export a model in the named formats to `tmp_path/made/out`; what `ExportOptions` holds may be said plainly."""
 
-    def call(model: Model, *names: str, registry: Registry = registry, **more: Any) -> Exported:
+    def call(model: Model, *names: str, registry: Registry = registry, **more: Any) -> Export:
         entries = [registry.find(ExportFormat, name) for name in names]
         options = {
             field.name: more.pop(field.name)
@@ -89,7 +90,7 @@ def try_export(registry: Registry, tmp_path: Path) -> Try:
 
 
 @pytest.fixture(scope="session")
-def exported(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+def exported(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Export:
     """The small network, exported once in every format. Tests that change it work on a copy."""
     folder = tmp_path_factory.mktemp("exported")
     entries = [registry.find(ExportFormat, name) for name in ("onnx", "torchscript", "pt2")]

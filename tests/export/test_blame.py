@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.fx import Node
 
 from zoo.contract.errors import DifferenceError
+from zoo.contract.evidence import Probe
 from zoo.contract.formats import ExportFormat, Paths
 from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.discovery import Plugin
@@ -26,13 +27,12 @@ from zoo_export.formats.onnx import format as onnx_format
 from zoo_export.formats.onnx.runner import LEVELS
 from zoo_export.formats.onnx.stages import ALL, BASIC, LOWERED
 from zoo_export.parity.check import make_checks
-from zoo_export.parity.reference import Reference
 from zoo_export.probes.probes import make_probes
 
 PLUGIN = Plugin("export", "zoo-kit", "0")
 
 
-def blame(capture: Capture, path: Path, reference: Reference, spec: ExportFormat = ONNX, *, own: bool = True):
+def blame(capture: Capture, path: Path, reference: Probe, spec: ExportFormat = ONNX, *, own: bool = True):
     """What is to blame for the artifact whose main file is `path`."""
     return find_blame(Entry(spec, PLUGIN), capture, Paths({"model": path}), reference, own=own)
 
@@ -76,7 +76,7 @@ class Subject:
 
     model: Model
     module: nn.Module
-    reference: Reference
+    reference: Probe
     whole: Capture  # with no fault in it
 
     def capture(self) -> Capture:
@@ -106,7 +106,7 @@ def _subject(registry, name: str) -> Subject:
             model = Model("attentive", Attentive().eval(), card, None)
     check = make_checks(model.module, make_probes(model.card.preprocess)[:2])[-1]
     capture = Capture(model.name, check.module, model.card)
-    return Subject(model, check.module, check.references[-1], capture)
+    return Subject(model, check.module, check.probes[-1], capture)
 
 
 def _eight(registry):

@@ -18,6 +18,7 @@ from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 from torchvision.models.mobilenetv3 import InvertedResidualConfig, MobileNetV3
 from torchvision.models.vision_transformer import VisionTransformer
 
+from zoo.contract.evidence import Probe
 from zoo.contract.formats import ExportFormat, Paths
 from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card
@@ -33,13 +34,12 @@ from zoo_export.formats.onnx import format as onnx_format
 from zoo_export.formats.onnx.runner import LEVELS
 from zoo_export.formats.onnx.stages import ALL, BASIC, LOWERED
 from zoo_export.parity.check import make_checks
-from zoo_export.parity.reference import Reference
 from zoo_export.probes.probes import make_probes
 
 PLUGIN = Plugin("export", "zoo-kit", "0")
 
 
-def blame(capture: Capture, path: Path, reference: Reference, spec: ExportFormat = ONNX, *, own: bool = True):
+def blame(capture: Capture, path: Path, reference: Probe, spec: ExportFormat = ONNX, *, own: bool = True):
     """What is to blame for the artifact whose main file is `path`."""
     return find_blame(Entry(spec, PLUGIN), capture, Paths({"model": path}), reference, own=own)
 
@@ -67,7 +67,7 @@ class Subject:
 
     module: nn.Module
     card: Card
-    reference: Reference
+    reference: Probe
     whole: Capture
     file: Path
 
@@ -100,7 +100,7 @@ def _subject(name: str, path: Path) -> Subject:
     check = make_checks(module, make_probes(preprocess)[:2])[-1]
     capture = Capture("net", check.module, card)
     onnx_format.export(capture, Paths({"model": path}))
-    return Subject(check.module, card, check.references[-1], capture, path)
+    return Subject(check.module, card, check.probes[-1], capture, path)
 
 
 each_network = pytest.mark.parametrize("name", NETWORKS)

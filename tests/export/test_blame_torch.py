@@ -8,6 +8,7 @@ import onnx_ir
 import pytest
 import torch
 
+from zoo.contract.evidence import Probe
 from zoo.contract.formats import ExportFormat, Paths
 from zoo.registry.discovery import Plugin
 from zoo.registry.registry import Entry
@@ -20,13 +21,13 @@ from zoo_export.formats.pt2 import format as pt2_format
 from zoo_export.formats.torchscript import TORCHSCRIPT
 from zoo_export.formats.torchscript import format as torchscript_format
 from zoo_export.formats.torchscript.stages import TRACED
-from zoo_export.parity.reference import Reference, make_references
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.reference import make_references
 
 PLUGIN = Plugin("export", "zoo-kit", "0")
 
 
-def blame(capture: Capture, path: Path, reference: Reference, spec: ExportFormat = ONNX, *, own: bool = True):
+def blame(capture: Capture, path: Path, reference: Probe, spec: ExportFormat = ONNX, *, own: bool = True):
     """What is to blame for the artifact whose main file is `path`."""
     return find_blame(Entry(spec, PLUGIN), capture, Paths({"model": path}), reference, own=own)
 

@@ -15,14 +15,15 @@ import pytest
 import torch
 
 from zoo.contract.errors import ExportError
+from zoo.contract.evidence import Probe
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Dataset
 from zoo.data.batches import read_item
 from zoo.data.datasets import load_dataset
-from zoo.data.images import fit_image
+from zoo.data.images import fit_image, normalise_array
 from zoo.files.card import read_card
-from zoo_export.probes.probe_recipe import describe, input_digest, make_image
-from zoo_export.probes.probes import Probe, make_probes, normalise_array
+from zoo_export.probes.probe_recipe import described, input_digest, make_image
+from zoo_export.probes.probes import make_probes
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,19 +46,20 @@ def test_the_weights_the_artifacts_and_their_plugins_are_named(lenet) -> None:
         "version": card.plugin_version,
         "name": "lenet5",
     }
-    for name, file in told["artifacts"].items():
-        artifact = certificate["artifacts"][name]
+    for name, entry in told["artifacts"].items():
+        artifact, file = certificate["artifacts"][name], entry["files"]["model"]
+        assert entry == {"files": {"model": file}, "format": f"zoo-kit:{name}"}
         assert artifact["sha256"] == {file: hashlib.sha256((lenet["both"] / file).read_bytes()).hexdigest()}
         assert artifact["format"] == {"distribution": "zoo-kit", "version": told["versions"]["zoo-kit"], "name": name}
 
 
 def test_fresh_weights_have_a_digest_too(exported) -> None:
-    weights = exported.manifest["certificate"]["weights"]
+    weights = exported.manifest.to_dict()["certificate"]["weights"]
     assert weights["digest"].startswith("sha256:") and weights["file_sha256"] is None
 
 
 def test_the_environment_is_what_decides_rounding(exported) -> None:
-    assert exported.manifest["certificate"]["environment"] == {
+    assert exported.manifest.to_dict()["certificate"]["environment"] == {
         "system": platform.system(),
         "machine": platform.machine(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -72,7 +74,7 @@ def test_the_probes_are_made_again_from_the_manifest_alone(registry, lenet, tmp_
     with np.load(lenet["both"] / "golden.npz") as golden:
         for probe in told["certificate"]["probes"]:
             images = []
-            for words in probe["images"]:
+            for words in probe["image_names"]:
                 if " test " in words:
                     name, _, index = words.split()
                     dataset = load_dataset(registry.find(Dataset, name), tmp_path, "test")
@@ -83,12 +85,12 @@ def test_the_probes_are_made_again_from_the_manifest_alone(registry, lenet, tmp_
             again, stored = np.concatenate(images), golden[f"{probe['name']}.input"]
             assert again.dtype == stored.dtype and again.tobytes() == stored.tobytes()
             assert hashlib.sha256(stored.tobytes()).hexdigest() == probe["sha256"]
-            assert len(probe["images"]) == probe["n"]
+            assert len(probe["image_names"]) == probe["n"]
 
 
 def test_noise_is_what_the_manifest_says_it_is(exported) -> None:
-    """By the words of `made_of` alone, without zoo's code."""
-    told = exported.manifest
+    """By the words of `probe_recipe` alone, without zoo's code."""
+    told = exported.manifest.to_dict()
     shape = tuple(told["input"]["shape"][1:])
     drawn = np.random.default_rng(told["certificate"]["seed"]).integers(0, 256, (2, *shape), dtype=np.uint8)
     mean, std = (np.array(told["preprocess"][key], np.float32)[:, None, None] for key in ("mean", "std"))
@@ -99,9 +101,9 @@ def test_noise_is_what_the_manifest_says_it_is(exported) -> None:
 
 def test_an_image_without_words_is_not_described_wrongly() -> None:
     preprocess = Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,))
-    with pytest.raises(ExportError, match="no words"):
-        describe(Probe("other-1", np.full((1, 1, 8, 8), 0.123, np.float32)), preprocess)
-    with pytest.raises(ExportError, match="cannot make"):
+    with pytest.raises(ExportError, match="other-1"):
+        described(Probe("other-1", np.full((1, 1, 8, 8), 0.123, np.float32)), preprocess)
+    with pytest.raises(ExportError, match="plaid"):
         make_image("plaid", preprocess)
 
 
@@ -109,9 +111,9 @@ def test_an_image_without_words_is_not_described_wrongly() -> None:
 def test_every_seeded_probe_has_words_that_make_it(size: tuple[int, int]) -> None:
     preprocess = Preprocess(size=size, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.1))
     for probe in make_probes(preprocess):
-        words = describe(probe, preprocess)
-        again = Probe(probe.name, np.concatenate([make_image(one, preprocess) for one in words]))
-        assert input_digest(again) == input_digest(probe)
+        named = described(probe, preprocess)
+        again = Probe(probe.name, np.concatenate([make_image(name, preprocess) for name in named.image_names]))
+        assert input_digest(again) == input_digest(probe) == named.sha256
 
 
 def test_the_words_of_another_recipe_are_not_taken_for_ours(run_zoo, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def made(make_model, try_export) -> Path:
 def test_it_is_judged_at_sizes_that_were_not_traced_and_says_so(registry, made: Path) -> None:
     manifest = json.loads((made / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["input"]["shape"] == ["batch", 3, "height", "width"]
-    assert manifest["input"]["smallest"] == SMALLEST
+    assert manifest["input"]["min_size"] == SMALLEST
     sizes = [probe["name"] for probe in manifest["certificate"]["probes"] if probe["name"].startswith("size-")]
     larger, smaller = ([int(side) for side in name.removeprefix("size-").split("x")] for name in sizes[:2])
     assert larger[0] > 8 and larger[1] > 8 and larger[0] != larger[1]
@@ -141,5 +141,5 @@ def test_half_precision_and_dynamic_sizes_go_together(make_model, try_export, re
         made = try_export(make_model(Pooled()), "onnx", smallest=SMALLEST, precision="fp16")
     except ZooError as error:
         pytest.fail(error.cause)
-    assert made.manifest["input"]["shape"][2:] == ["height", "width"]
+    assert made.manifest.to_dict()["input"]["shape"][2:] == ["height", "width"]
     assert verify_folder(registry, made.path).comparisons

@@ -138,7 +138,7 @@ def test_one_percent_off_is_found_and_named(make_model, make_registry, try_expor
     cause = caught.value.cause
     assert "model.planted does not compute what net.tiny computes" in cause
     assert any(f"on the probe {name}" in cause for name in ("noise-2", "dark-1", "bright-1"))
-    assert max(probe["ratio"] for probe in caught.value.details["probes"]) > 100
+    assert max(probe["ratio"] for probe in caught.value.details["comparisons"]) > 100
     assert "20 is allowed" in cause and "image" in cause and "class" in cause
 
 
@@ -157,9 +157,12 @@ def test_third_party_format_is_exported_and_verified(make_model, make_registry, 
 
     registry = make_registry(good_export, good_runner, requires=("torch",))
     made = try_export(make_model(), "torchscript", "planted", registry=registry)
-    assert made.manifest["artifacts"] == {"torchscript": "model.torchscript", "planted": "model.planted"}
+    assert {name: artifact.file for name, artifact in made.manifest.artifacts.items()} == {
+        "torchscript": "model.torchscript",
+        "planted": "model.planted",
+    }
     assert "model.planted" in (made.path / "README.md").read_text()
-    assert "model.planted" in made.manifest["files"]
+    assert "model.planted" in made.manifest.to_dict()["files"]
     assert set(verify_folder(registry, made.path).comparisons) == {"torchscript", "planted"}
     assert set(verify_folder(registry, made.path, ["planted"]).comparisons) == {"planted"}
 
@@ -172,9 +175,10 @@ def in_two(capture: Capture, paths: Paths) -> None:
 def test_every_file_of_an_artifact_is_hashed(make_model, make_registry, try_export) -> None:
     registry = make_registry(in_two, good_runner, files={"graph": ".graph", "weights": ".weights"})
     made = try_export(make_model(), "planted", registry=registry)
-    assert made.manifest["artifacts"] == {"planted": "model.graph"}
-    assert made.manifest["files"].keys() >= {"model.graph", "model.weights"}
-    assert made.manifest["certificate"]["artifacts"]["planted"]["sha256"].keys() == {"model.graph", "model.weights"}
+    assert made.manifest.artifacts["planted"].files == {"graph": "model.graph", "weights": "model.weights"}
+    assert made.manifest.artifacts["planted"].file == "model.graph"
+    assert made.manifest.to_dict()["files"].keys() >= {"model.graph", "model.weights"}
+    assert made.certificate.artifacts["planted"].sha256.keys() == {"model.graph", "model.weights"}
 
 
 def test_a_file_that_is_not_declared_is_refused(make_model, make_registry, try_export, tmp_path) -> None:
@@ -275,19 +279,22 @@ def test_the_manifest_hashes_every_file_and_itself(exported) -> None:
 
 def test_manifest_equals_the_result_and_the_card(exported, make_model) -> None:
     manifest = json.loads((exported.path / "manifest.json").read_text(encoding="utf-8"))
-    assert manifest == json.loads(json.dumps(exported.manifest))
+    assert manifest == json.loads(json.dumps(exported.manifest.to_dict()))
     card = make_model().card
     assert manifest["labels"] == list(card.classes)
     assert manifest["card"] == json.loads(json.dumps(card.to_dict()))
     assert manifest["versions"].keys() >= {"python", "torch", "onnx", "onnxruntime", "zoo-kit"}
 
 
-def test_certificate_has_every_probe_within_tolerance(exported) -> None:
-    certificate = exported.manifest["certificate"]
+def test_the_certificate_shows_every_probe_of_every_artifact_within_its_tolerance(exported) -> None:
+    certificate = exported.manifest.to_dict()["certificate"]
     probes = [(probe["name"], probe["n"]) for probe in certificate["probes"]]
     assert probes == [("noise-2", 2), ("dark-1", 1), ("bright-1", 1)]
     for probe in certificate["probes"]:
-        assert probe["rounding_error"] > 0 and probe["tolerance"] == certificate["k"] * probe["rounding_error"]
+        assert (
+            probe["rounding_error"] > 0
+            and probe["tolerance"] == certificate["tolerance_factor"] * probe["rounding_error"]
+        )
     for artifact in certificate["artifacts"].values():
         found = artifact["comparisons"]
         runners = dict.fromkeys(one["runner"] for one in found)

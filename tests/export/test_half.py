@@ -17,6 +17,7 @@ import zoo_runtime
 from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.formats import CPU, Paths
 from zoo_export.bundle import golden
+from zoo_export.bundle.folder import read_folder
 from zoo_export.capture import Capture
 from zoo_export.formats.onnx.runner import runner
 from zoo_export.formats.torchscript import format as torchscript_format
@@ -49,7 +50,7 @@ def test_formats_verify_strictly_and_by_the_runtime(registry, digits: Path) -> N
         found = verify_folder(registry, digits, strict=strict).comparisons
         assert set(found) == {"onnx", "torchscript", "pt2"}
     report = zoo_runtime.verify(digits)
-    assert report.passed and report.k == 20
+    assert report.passed and report.tolerance_factor == 20
 
 
 def test_the_certificate_states_both_proofs(digits: Path) -> None:
@@ -57,13 +58,15 @@ def test_the_certificate_states_both_proofs(digits: Path) -> None:
     assert manifest["precision"] == HALF
     assert manifest["input"]["dtype"] == manifest["output"]["dtype"] == SINGLE
     certificate = manifest["certificate"]
-    for half, single in zip(certificate["probes"], certificate["float32"]["probes"], strict=True):
-        assert half["name"] == single["name"] and half["rounding_error"] > 100 * single["rounding_error"]
+    prior = certificate["prior_check"]
+    assert prior["precision"] == "fp32"
+    for half, (name, single) in zip(certificate["probes"], prior["rounding_errors"].items(), strict=True):
+        assert half["name"] == name and half["rounding_error"] > 100 * single
         assert half["rounding_error"] >= 2.0**-10 * half["peak"]
-    for name, found in certificate["float32"]["artifacts"].items():
+    for name, found in prior["comparisons"].items():
         assert len(found) > len(certificate["artifacts"][name]["comparisons"]) > 0  # with probe weights too
-        rounding_errors = {one["rounding_error"] for one in found if one["weights"] == "own weights"}
-        assert rounding_errors == {one["rounding_error"] for one in certificate["float32"]["probes"]}
+        rounding_errors = {one["rounding_error"] for one in found if one["weights"] == "own_weights"}
+        assert rounding_errors == set(prior["rounding_errors"].values())
 
 
 def test_weights_are_half_and_the_edges_are_not(digits: Path) -> None:
@@ -96,14 +99,14 @@ def swapped(weights: np.ndarray) -> np.ndarray:
 def test_damage_to_the_half_artifact_is_noticed(
     digits: Path, tmp_path: Path, layer: str, change: Callable[[np.ndarray], np.ndarray]
 ) -> None:
-    references = golden.read_golden(digits / golden.NAME, manifest_of(digits)["certificate"])
+    probes = golden.read_golden(digits / golden.NAME, read_folder(digits).certificate.probes)
     model = onnx.load(digits / "model.onnx")
-    assert passed(run_and_judge(runner(Paths({"model": digits / "model.onnx"})), references))
+    assert passed(run_and_judge(runner(Paths({"model": digits / "model.onnx"})), probes))
     (weights,) = [value for value in model.graph.initializer if value.name.endswith(f"{layer}.weight")]
     changed = change(numpy_helper.to_array(weights).copy())
     weights.CopyFrom(numpy_helper.from_array(changed, weights.name))
     onnx.save(model, tmp_path / "model.onnx")
-    found = run_and_judge(runner(Paths({"model": tmp_path / "model.onnx"})), references)
+    found = run_and_judge(runner(Paths({"model": tmp_path / "model.onnx"})), probes)
     assert {one.runner for one in found if not one.passed} == {one.runner for one in found}
 
 
@@ -158,7 +161,7 @@ def test_a_model_that_half_precision_cannot_hold_is_refused(make_model, says, sa
     model = make_model(Says(says))
     check = make_checks(model.module, make_probes(model.card.preprocess))[0]
     with pytest.raises(ExportError, match=said) as caught:
-        FP16.rounding_errors("net", check.module, check.references, CPU)
+        FP16.rounding_errors("net", check.module, check.probes, CPU)
     assert "float32" in caught.value.next_step
 
 
@@ -242,14 +245,14 @@ def test_the_model_itself_stays_in_float32(make_model) -> None:
 
 
 def test_one_answer_for_all_images_is_found_to_pass_or_not(digits: Path) -> None:
-    references = golden.read_golden(digits / golden.NAME, manifest_of(digits)["certificate"])
-    assert not constant_passes(references, [each.rounding_error for each in references])
-    spread = max(float(np.ptp(told.truth)) for told in references)
-    assert constant_passes(references, [spread] * len(references))
+    probes = golden.read_golden(digits / golden.NAME, read_folder(digits).certificate.probes)
+    assert not constant_passes(probes, [each.rounding_error for each in probes])
+    spread = max(float(np.ptp(each.truth)) for each in probes)
+    assert constant_passes(probes, [spread] * len(probes))
 
 
 def test_an_ordinary_export_says_that_it_is_float32(exported) -> None:
-    assert exported.manifest["precision"] == "fp32"
-    assert "float32" not in exported.manifest["certificate"]
+    assert exported.manifest.to_dict()["precision"] == "fp32"
+    assert exported.certificate.prior_check is None
     session = onnxruntime.InferenceSession(exported.path / "model.onnx", providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].type == "tensor(float)"

@@ -1,6 +1,6 @@
 """The verdict is about the function: a model whose weights are scaled by a power of two is judged as the model is.
 
-Scaling by a power of two rounds nothing, so that truth, rounding error, tolerance, error and coverage scale by it exactly.
+Scaling by a power of two rounds nothing: truth, rounding error, tolerance, error and coverage scale by it exactly.
 """
 
 import copy
@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from zoo.contract.evidence import Comparison, Coverage
 from zoo.contract.preprocess import Preprocess
-from zoo_export.parity.coverage import Coverage, coverage
-from zoo_export.parity.judge import Comparison, judge
-from zoo_export.parity.reference import make_references
+from zoo_export.parity.coverage import coverage
+from zoo_export.parity.judge import judge
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.reference import make_references
 
 PROBES = make_probes(Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,)))
 

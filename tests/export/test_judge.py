@@ -8,15 +8,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from zoo.contract.errors import ExportError
-from zoo_export.parity.judge import Comparison, judge, passed, run_and_judge
-from zoo_export.parity.reference import Reference
-from zoo_export.precisions.fp32 import TOLERANCE_FACTOR
-from zoo_export.probes.probes import Probe
+from zoo.contract.evidence import TOLERANCE_FACTOR, Comparison, Probe
+from zoo_export.parity.judge import judge, passed, run_and_judge
 
 
-def reference(truth: object, rounding_error: float, name: str = "noise-2") -> Reference:
+def reference(truth: object, rounding_error: float, name: str = "noise-2") -> Probe:
     values = np.asarray(truth, np.float64)
-    return Reference(Probe(name, np.zeros((len(values), 1, 2, 2), np.float32)), values, rounding_error)
+    return Probe(name, np.zeros((len(values), 1, 2, 2), np.float32), values, rounding_error)
 
 
 @st.composite
@@ -197,9 +195,7 @@ def test_the_order_of_the_probes_changes_nothing(
 
 def test_each_probe_is_run_on_its_own_images_and_told_by_name() -> None:
     images = [np.full((n, 1, 2, 2), n, np.float32) for n in (1, 3, 4)]
-    references = [
-        Reference(Probe(f"p{len(one)}", one), np.full((len(one), 2), len(one), np.float64), 1e-6) for one in images
-    ]
+    references = [Probe(f"p{len(one)}", one, np.full((len(one), 2), len(one), np.float64), 1e-6) for one in images]
     found = run_and_judge(lambda given: given[:, 0, 0, :], references)
     assert [(one.probe, one.n, one.passed) for one in found] == [("p1", 1, True), ("p3", 3, True), ("p4", 4, True)]
 
@@ -212,7 +208,7 @@ def test_runner_that_modifies_its_input_keeps_probes() -> None:
         return images[:, 0, 0]
 
     for _ in range(2):
-        assert not run_and_judge(runner, [Reference(probe, np.ones((1, 2)), 1e-6)])[0].passed
+        assert not run_and_judge(runner, [probe.with_truth(np.ones((1, 2)), 1e-6)])[0].passed
     assert (probe.images == 1).all()
 
 

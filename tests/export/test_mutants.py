@@ -130,11 +130,11 @@ def test_result_is_cached_until_code_or_places_change(
 
 def test_what_zoo_missed_is_listed_with_its_ratio(bench: Bench) -> None:
     result = bench.run(places=1, kinds=KINDS[:1])
-    result.mutants[0].noticed["zoo"], result.mutants[0].ratios = False, {"own weights": 12.3}
+    result.mutants[0].noticed["zoo"], result.mutants[0].ratios = False, {"own_weights": 12.3}
     (model,) = summary([result])["models"]
     assert model["mutants"] == 1 and model["noticed"]["zoo"] == 0
     assert model["missed"] == [
-        {"kind": KINDS[0].name, "place": result.mutants[0].place, "rounding_errors": {"own weights": 12.3}}
+        {"kind": KINDS[0].name, "place": result.mutants[0].place, "rounding_errors": {"own_weights": 12.3}}
     ]
     assert any("12.3 with own weights" in line for line in report([result]))
 

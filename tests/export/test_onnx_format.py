@@ -13,8 +13,8 @@ from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.formats import Paths
 from zoo_export.formats.onnx.lowering import OPSET
 from zoo_export.formats.onnx.runner import runner
-from zoo_export.parity.reference import make_references
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.reference import make_references
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +34,15 @@ def test_it_runs_at_any_batch_size(exported, make_model, batch: int) -> None:
 
 def test_inputs_and_outputs_match_the_manifest(exported, graph: onnx.ModelProto) -> None:
     for value, told in (
-        (graph.graph.input, exported.manifest["input"]),
-        (graph.graph.output, exported.manifest["output"]),
+        (graph.graph.input, exported.manifest.to_dict()["input"]),
+        (graph.graph.output, exported.manifest.to_dict()["output"]),
     ):
         (tensor,) = value
         shape = [dim.dim_param or dim.dim_value for dim in tensor.type.tensor_type.shape.dim]
         assert (tensor.name, shape) == (told["name"], told["shape"])
         assert tensor.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    assert exported.manifest["input"]["shape"] == ["batch", 3, 8, 8]
-    assert exported.manifest["output"]["shape"] == ["batch", 4]
+    assert exported.manifest.to_dict()["input"]["shape"] == ["batch", 3, 8, 8]
+    assert exported.manifest.to_dict()["output"]["shape"] == ["batch", 4]
 
 
 def test_it_carries_labels_and_preprocessing(graph: onnx.ModelProto, make_model) -> None:
@@ -147,4 +147,4 @@ def test_model_that_modifies_its_input_gets_the_original(make_model, try_export)
     with np.load(made.path / "golden.npz") as golden:
         assert all(np.array_equal(golden[f"{name}.input"], images) for name, images in expected.items())
         for reference in make_references(model.module, make_probes(model.card.preprocess)):
-            assert np.array_equal(golden[f"{reference.probe.name}.truth"], reference.truth)
+            assert np.array_equal(golden[f"{reference.name}.truth"], reference.truth)

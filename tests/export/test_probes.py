@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from zoo.contract.evidence import Probe
 from zoo.contract.preprocess import Preprocess
-from zoo.data.images import normalise
+from zoo.data.images import normalise, normalise_array
 from zoo_export.capture import TRACED_BATCH, Capture
-from zoo_export.probes.probes import Probe, make_probes, normalise_array
+from zoo_export.probes.probes import make_probes
 
 GREY = Preprocess(size=(5, 7), mean=(0.25,), std=(0.5,))
 COLOUR = Preprocess(size=(6, 4), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))

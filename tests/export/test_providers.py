@@ -19,12 +19,12 @@ from zoo_export.devices import check_devices
 from zoo_export.formats.onnx import providers
 from zoo_export.formats.onnx.runner import runner
 from zoo_export.formats.torchscript import format as torchscript_format
-from zoo_export.parity.backend import CPU, TF32_EPSILON, Backend
 from zoo_export.parity.check import make_checks
-from zoo_export.parity.reference import EPS32, _Noise, at_setting, make_references
 from zoo_export.precisions.fp16 import FP16
 from zoo_export.precisions.in_use import PrecisionInUse
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.backend import CPU, TF32_EPSILON, Backend
+from zoo_export.truth.reference import EPS32, _Noise, at_backend, make_references
 from zoo_export.verify import verify_folder
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -151,9 +151,9 @@ def test_backend_changes_rounding_error_not_truth(make_model) -> None:
     model = make_model()
     before = {name: value.clone() for name, value in model.module.state_dict().items()}
     usual = make_references(model.module, make_probes(model.card.preprocess))
-    half = at_setting(model.module, usual, Backend(dtype=torch.float16))
+    half = at_backend(model.module, usual, Backend(dtype=torch.float16))
     for one, other in zip(usual, half, strict=True):
-        assert one.truth is other.truth and one.probe is other.probe
+        assert one.truth is other.truth and one.images is other.images
         assert other.rounding_error >= 2.0**-10 * other.peak and other.rounding_error > 100 * one.rounding_error
     assert all(torch.equal(value, before[name]) for name, value in model.module.state_dict().items())
 
@@ -164,10 +164,10 @@ def test_what_does_not_run_at_a_setting_is_explained(make_model) -> None:
     with torch.no_grad():
         model.module[1].weight.mul_(1e6)
     with pytest.raises(ExportError, match=r"not finite on the probe .* in float16 on the CPU"):
-        at_setting(model.module, usual, Backend(dtype=torch.float16))
+        at_backend(model.module, usual, Backend(dtype=torch.float16))
     model.module[0].forward = lambda images: images.flatten(1).float()
     with pytest.raises(ExportError, match="does not run on its own probes in float16 on the CPU"):
-        at_setting(model.module, usual, Backend(dtype=torch.float16))
+        at_backend(model.module, usual, Backend(dtype=torch.float16))
 
 
 class Messages(Callback):
@@ -201,7 +201,7 @@ def test_certificate_has_each_providers_rounding_error(make_model, registry, try
         assert probe["rounding_errors"]["dnnl"] > 0
     verified = verify_folder(registry, made.path, devices=("cpu", "dnnl"))
     assert {one.runner for one in verified.comparisons["onnx"]} == names
-    with pytest.raises(ExportError, match="rounding error on openvino"):
+    with pytest.raises(ExportError, match="openvino"):
         verify_folder(registry, made.path, devices=("openvino",))
 
 
@@ -236,9 +236,9 @@ def test_wrong_result_on_one_provider_is_not_published(
     assert loaded == ["cpu", "dnnl"] and not list(tmp_path.iterdir())
 
 
-def test_provider_option_does_not_change_the_bytes(make_model, try_export, exported) -> None:
-    manifest = try_export(make_model(), "onnx", devices=("cpu",)).manifest
-    assert manifest["certificate"]["probes"] == exported.manifest["certificate"]["probes"]
+def test_the_same_bytes_are_written_whether_a_provider_is_named_or_not(make_model, try_export, exported) -> None:
+    manifest = try_export(make_model(), "onnx", devices=("cpu",)).manifest.to_dict()
+    assert manifest["certificate"]["probes"] == exported.manifest.to_dict()["certificate"]["probes"]
 
 
 @pytest.mark.gpu
@@ -273,7 +273,7 @@ def test_gpu_rounding_errors_have_the_expected_size(make_model) -> None:
         model.module, make_probes(model.card.preprocess), PrecisionInUse().backends(["cpu", "cuda"])
     )[:1]
     for usual, there, coarse in zip(
-        check.references, check.at(Backend("cuda")), check.at(Backend("cuda", tf32=True)), strict=True
+        check.probes, check.at(Backend("cuda")), check.at(Backend("cuda", tf32=True)), strict=True
     ):
         assert there.rounding_error < 20 * usual.rounding_error and usual.rounding_error < 20 * there.rounding_error
         assert TF32_EPSILON * coarse.peak <= coarse.rounding_error < 100 * TF32_EPSILON * coarse.peak

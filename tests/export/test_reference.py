@@ -1,4 +1,4 @@
-"""Truth is the untouched model in float64; the rounding error is PyTorch's own rounding; the model is left as it was."""
+"""Truth is the unmodified model in float64; the rounding error is PyTorch's own; the model is left unchanged."""
 
 import copy
 from collections.abc import Callable
@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from zoo.contract.errors import ExportError
-from zoo_export.parity.reference import EPS32, _Noise, make_references
-from zoo_export.probes.probes import Probe, make_probes
+from zoo.contract.evidence import Probe
+from zoo_export.probes.probes import make_probes
+from zoo_export.truth.reference import EPS32, _Noise, make_references
 
 
 class Says(nn.Module):
@@ -46,7 +47,7 @@ def test_truth_is_the_module_in_float64(make_model, probes: list[Probe]) -> None
     double = copy.deepcopy(module).double()
     for reference in make_references(module, probes):
         with torch.no_grad():
-            expected = double(torch.from_numpy(reference.probe.images).double()).numpy()
+            expected = double(torch.from_numpy(reference.images).double()).numpy()
         assert reference.truth.dtype == np.float64
         assert np.array_equal(reference.truth, expected)
 
@@ -89,7 +90,7 @@ def test_the_rounding_error_covers_the_plain_float32_run(make_model, probes: lis
     module = make_model().module
     for reference in make_references(module, probes):
         with torch.inference_mode():
-            single = module(torch.from_numpy(reference.probe.images)).double().numpy()
+            single = module(torch.from_numpy(reference.images)).double().numpy()
         assert np.abs(single - reference.truth).max() <= reference.rounding_error
 
 

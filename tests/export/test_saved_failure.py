@@ -201,7 +201,7 @@ def test_the_command_says_where_it_is(run_zoo, tmp_path: Path) -> None:
     told = json.loads(ran.out)
     assert ran.code == 3 and str(place) in ran.err and told["saved"] == str(place)
     assert told["verdict"] == "fail" and told["passed"] is False and told["artifact"] == "model.onnx"
-    assert any(not probe["passed"] for probe in told["probes"]) and not out.exists()
+    assert any(not probe["passed"] for probe in told["comparisons"]) and not out.exists()
     assert run_script(place).returncode == 3
 
 

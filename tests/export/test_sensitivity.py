@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from zoo.contract.evidence import TOLERANCE_FACTOR
+from zoo.contract.evidence.coverage import CHANGE
 from zoo.contract.preprocess import Preprocess
 from zoo_export.parity.check import OWN, PROBE, covered, make_checks
-from zoo_export.parity.coverage import CHANGE, coverage
-from zoo_export.parity.reference import make_references
-from zoo_export.precisions.fp32 import TOLERANCE_FACTOR
+from zoo_export.parity.coverage import coverage
 from zoo_export.probes.probe_weights import draw_probe_weights
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.reference import make_references
 
 PROBES = make_probes(Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,)))
 
@@ -30,11 +31,11 @@ def net() -> nn.Sequential:
 
 def noticed(module: nn.Module, name: str) -> bool:
     """Whether a 1 % change of one parameter really moves the float64 logits by more than the tolerance."""
-    reference = next(ref for ref in make_references(module, PROBES) if ref.probe.name == "noise-2")
+    reference = next(ref for ref in make_references(module, PROBES) if ref.name == "noise-2")
     changed = copy.deepcopy(module).double()
     with torch.no_grad():
         changed.get_parameter(name).mul_(1 + CHANGE)
-        logits = changed(torch.from_numpy(reference.probe.images).double())
+        logits = changed(torch.from_numpy(reference.images).double())
     return float((logits - torch.from_numpy(reference.truth)).abs().max()) > TOLERANCE_FACTOR * reference.rounding_error
 
 
@@ -45,7 +46,7 @@ def rounding(module: nn.Module, name: str) -> float:
     with torch.no_grad():
         value = changed.get_parameter(name)
         value.copy_(value.half())
-        logits = changed(torch.from_numpy(reference.probe.images).double())
+        logits = changed(torch.from_numpy(reference.images).double())
     return float((logits - torch.from_numpy(reference.truth)).abs().max()) / reference.rounding_error
 
 
@@ -59,7 +60,7 @@ def telling() -> nn.Sequential:
 def test_a_healthy_network_is_covered_whole_and_checked_once() -> None:
     checks = make_checks(telling(), PROBES)
     assert [check.weights for check in checks] == [OWN]
-    assert checks[0].coverage.share == 1
+    assert checks[0].coverage.fraction == 1
     assert not checks[0].coverage.too_coarse
 
 
@@ -69,7 +70,7 @@ def test_low_coverage_calls_for_probe_weights() -> None:
     with torch.no_grad():
         module[6].bias.fill_(0.001)
     own, probe = make_checks(module, PROBES)
-    assert own.coverage.share == 1
+    assert own.coverage.fraction == 1
     assert own.coverage.too_coarse == ("6.bias",)
     assert rounding(module, "6.bias") < TOLERANCE_FACTOR
     assert "6.bias" not in probe.coverage.too_coarse
@@ -133,9 +134,9 @@ def test_zero_head_needs_probe_weights() -> None:
     nn.init.zeros_(module[6].weight)
     nn.init.zeros_(module[6].bias)
     own, probe = make_checks(module, PROBES)
-    assert (own.weights, own.coverage.share) == (OWN, 0)
-    assert (probe.weights, probe.coverage.share) == (PROBE, 1)
-    assert covered([own, probe]).share == 1
+    assert (own.weights, own.coverage.fraction) == (OWN, 0)
+    assert (probe.weights, probe.coverage.fraction) == (PROBE, 1)
+    assert covered([own, probe]).fraction == 1
 
 
 def test_the_model_itself_is_left_as_it_was() -> None:
@@ -172,7 +173,7 @@ def test_probe_weights_reach_a_residual_branch_of_1e_6() -> None:
     module = Scaled().eval()
     own, probe = make_checks(module, PROBES)
     assert "branch.weight" in own.coverage.uncovered
-    assert probe.coverage.share == 1
+    assert probe.coverage.fraction == 1
     again = copy.deepcopy(module)
     draw_probe_weights(again, [one for one in PROBES if one.name.startswith("noise")])
     for name, tensor in probe.module.state_dict().items():
@@ -216,7 +217,7 @@ class Branches(nn.Module):
 
 def test_next_probe_weights_scale_up_what_was_not_covered() -> None:
     checks = make_checks(Branches(1e-3).eval(), PROBES)
-    assert [check.weights for check in checks[:3]] == [OWN, PROBE, f"{PROBE} 2"]
+    assert [check.weights for check in checks[:3]] == [OWN, PROBE, f"{PROBE}_2"]
     assert not covered(checks[:2]).enough and covered(checks).enough
 
 

@@ -13,11 +13,12 @@ import pytest
 
 from zoo import ExportFormat
 from zoo.contract.errors import DifferenceError, ExportError
+from zoo.contract.evidence import Export
 from zoo.registry.discovery import discover
 from zoo.registry.registry import Registry
 from zoo.testing import check_format, check_plugin
 from zoo_export.options import ExportOptions
-from zoo_export.pipeline import Exported, export_model
+from zoo_export.pipeline import export_model
 from zoo_export.verify import verify_folder
 
 PLUGIN = Path(__file__).parent / "third_party_format"
@@ -40,10 +41,10 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 
 @pytest.fixture
-def export(installed: Registry, make_model, tmp_path: Path) -> Callable[..., Exported]:
+def export(installed: Registry, make_model, tmp_path: Path) -> Callable[..., Export]:
     """Export the small network to the format, in the given precision."""
 
-    def call(precision: str, **more: Any) -> Exported:
+    def call(precision: str, **more: Any) -> Export:
         options = ExportOptions(precision=precision, **more)
         entries = [installed.find(ExportFormat, "npz")]
         return export_model(installed, make_model(), entries, tmp_path / "out", tmp_path, options=options)

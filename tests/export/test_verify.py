@@ -43,9 +43,9 @@ def sha256(path: Path) -> str:
 
 def test_a_fresh_export_is_verified_wherever_it_was_moved(registry, exported, folder) -> None:
     verified = verify_folder(registry, folder)
-    assert verified.manifest == json.loads(json.dumps(exported.manifest))
+    assert json.dumps(verified.manifest.to_dict()) == json.dumps(exported.manifest.to_dict())
     for name, found in verified.comparisons.items():
-        artifact = verified.manifest["certificate"]["artifacts"][name]
+        artifact = verified.manifest.to_dict()["certificate"]["artifacts"][name]
         told = [(one["probe"], one["n"]) for one in artifact["comparisons"] if one["weights"] == OWN]
         assert [(one.probe, one.n) for one in found] == told
     assert set(verified.comparisons) == {"onnx", "torchscript", "pt2"}
@@ -53,7 +53,7 @@ def test_a_fresh_export_is_verified_wherever_it_was_moved(registry, exported, fo
 
 def test_the_replay_comes_to_what_the_certificate_says(registry, exported, folder) -> None:
     for name, found in verify_folder(registry, folder).comparisons.items():
-        artifact = exported.manifest["certificate"]["artifacts"][name]
+        artifact = exported.manifest.to_dict()["certificate"]["artifacts"][name]
         told = [one for one in artifact["comparisons"] if one["weights"] == OWN]
         for one, before in zip(found, told, strict=True):
             assert (one.rounding_error, one.tolerance) == (before["rounding_error"], before["tolerance"])
@@ -196,7 +196,7 @@ def test_what_is_no_export_is_an_error_of_its_own(run_zoo, tmp_path, what: str) 
     assert ran.code == (2 if what == "file" else 1)  # a file is judged by itself, if one says against what
     assert ran.out == ""
     assert ran.err.startswith("error: ") and "\n  next: " in ran.err and ran.err.count("\n") == 2
-    assert "--against" in ran.err if what == "file" else "no export folder" in ran.err
+    assert "--against" in ran.err if what == "file" else "not an export folder" in ran.err
 
 
 def test_missing_format_lists_those_present(registry, lenet) -> None:
@@ -213,7 +213,11 @@ def test_the_command_line_says_it_in_one_line_and_in_json(run_zoo, folder) -> No
     assert all("computes what the model computes" in line for line in ran.out.splitlines())
     told = json.loads(run_zoo("verify", str(folder), "--json", "-f", "torchscript").out)
     assert told["artifacts"].keys() == {"torchscript"}
-    assert [one["probe"] for one in told["artifacts"]["torchscript"]["probes"]] == ["noise-2", "dark-1", "bright-1"]
+    assert [one["probe"] for one in told["artifacts"]["torchscript"]["comparisons"]] == [
+        "noise-2",
+        "dark-1",
+        "bright-1",
+    ]
     assert told["artifacts"]["torchscript"]["passed"] is True
 
 
@@ -230,5 +234,5 @@ def test_format_with_a_conflicting_name_is_resolved(make_model, make_registry, t
 
     registry = make_registry(torchscript_format.export, torchscript_format.runner, name="onnx")
     made = try_export(make_model(), "zoo-planted:onnx", registry=registry)
-    assert made.manifest["formats"] == {"onnx": "zoo-planted:onnx"}
+    assert made.manifest.artifacts["onnx"].format == "zoo-planted:onnx"
     assert verify_folder(registry, made.path).comparisons["onnx"]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from zoo.contract.evidence import Probe
 from zoo.contract.formats import Array, Backend, Capture
 from zoo.contract.specs import Spec
 
@@ -32,33 +33,14 @@ class Precision(Spec):
     rules: str
 
 
-class KnownProbe(Protocol):
-    """A batch of images that artifacts are judged on, and what is known of their logits before an artifact is run."""
-
-    @property
-    def name(self) -> str:
-        """Such as `noise-2`; `real-8` for images of a data set."""
-
-    @property
-    def images(self) -> Array:
-        """float32 `[N, C, H, W]`, normalised."""
-
-    @property
-    def truth(self) -> "npt.NDArray[np.float64]":
-        """float64 `[N, K]`: the untouched model evaluated in float64."""
-
-    @property
-    def rounding_error(self) -> float:
-        """The largest deviation from truth of PyTorch evaluations that differ in rounding alone."""
-
-
 @dataclass(frozen=True)
 class Measured:
     """How far an artifact is from truth on one probe.
 
     Args:
         error: how far, in whatever measure the precision uses.
-        unit: what reports count errors in, in the same measure.
+        unit: what reports count errors in, in the same measure: the rounding error, or a number that does not depend on
+            it. The certificate stores it, and `zoo verify` passes it to `measure` in place of the rounding error.
         where: `[image, class]` of the worst logit, where there is one.
     """
 
@@ -94,7 +76,7 @@ class PrecisionRules(Protocol):
         return capture
 
     def rounding_errors(
-        self, name: str, module: "nn.Module", probes: Sequence[KnownProbe], backend: Backend
+        self, name: str, module: "nn.Module", probes: Sequence[Probe], backend: Backend
     ) -> Sequence[float]:
         """The rounding error of each probe to judge by on `backend`; by default that of float32, which it has.
 

@@ -117,7 +117,19 @@ def normalise(images: Tensor, preprocess: Preprocess) -> Tensor:
         torch.tensor(values).to(images.device, non_blocking=True).view(-1, 1, 1)
         for values in (preprocess.mean, preprocess.std)
     )
-    return (images.float() / 255 - mean) / std
+    normalised: Tensor = _normalised(images.float(), mean, std)
+    return normalised
+
+
+def normalise_array(images: npt.NDArray[np.uint8], preprocess: Preprocess) -> npt.NDArray[np.float32]:
+    """`normalise` for numpy arrays: the same bits."""
+    mean, std = (np.array(values, np.float32).reshape(-1, 1, 1) for values in (preprocess.mean, preprocess.std))
+    normalised: npt.NDArray[np.float32] = _normalised(images.astype(np.float32), mean, std)
+    return normalised
+
+
+def _normalised(pixels: Any, mean: Any, std: Any) -> Any:
+    return (pixels / 255 - mean) / std
 
 
 def as_pil_image(image: Any) -> Image.Image:

@@ -3,18 +3,17 @@
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from zoo.contract.errors import DeviceError
-from zoo.contract.formats import Array, Backend, Capture, ExportFormat, Paths, Run
+from zoo.contract.evidence import Probe
+from zoo.contract.formats import Backend, Capture, ExportFormat, Paths, Run
 from zoo.contract.precisions import Precision, PrecisionRules
 from zoo.registry.discovery import Plugin, discover
 from zoo.registry.refs import resolve
@@ -31,16 +30,6 @@ images = np.load(here / "images.npy")
 {setup}
 np.save(here / "logits.npy", np.asarray({run}))
 """
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Random images, and what is known of their logits."""
-
-    name: str
-    images: Array
-    truth: npt.NDArray[np.float64]
-    rounding_error: float
 
 
 def check_format(format: str | ExportFormat, registry: Registry | None = None) -> None:
@@ -114,7 +103,7 @@ def _export(entry: Entry[ExportFormat], capture: Capture, folder: Path) -> Paths
     return paths
 
 
-def _batches(module: nn.Module, rules: PrecisionRules, precision: str) -> Sequence[Batch]:
+def _batches(module: nn.Module, rules: PrecisionRules, precision: str) -> Sequence[Probe]:
     """Batches of other sizes than the traced one, with truth and the rounding error of the precision."""
     batches = []
     for n in BATCHES:
@@ -126,9 +115,9 @@ def _batches(module: nn.Module, rules: PrecisionRules, precision: str) -> Sequen
             module.float()
         eps = float(np.finfo(np.float32).eps) * float(np.abs(truth).max())
         error = max(eps, *(float(np.abs(logits.double().numpy() - truth).max()) for logits in outputs))
-        batches.append(Batch(f"noise-{n}", images.numpy(), truth, error))
+        batches.append(Probe(f"noise-{n}", images.numpy(), truth, error))
     errors = rules.rounding_errors("small.test", module, batches, Backend(precision=precision))
-    return [Batch(each.name, each.images, each.truth, error) for each, error in zip(batches, errors, strict=True)]
+    return [batch.at(error) for batch, error in zip(batches, errors, strict=True)]
 
 
 def _runners(entry: Entry[ExportFormat], paths: Paths, backend: Backend) -> Mapping[str, Run]:
@@ -139,14 +128,14 @@ def _runners(entry: Entry[ExportFormat], paths: Paths, backend: Backend) -> Mapp
 
 
 def _check_artifact(
-    name: str, entry: Entry[ExportFormat], paths: Paths, rules: PrecisionRules, batches: Sequence[Batch], precision: str
+    name: str, entry: Entry[ExportFormat], paths: Paths, rules: PrecisionRules, batches: Sequence[Probe], precision: str
 ) -> None:
     for runner, run in _runners(entry, paths, Backend(precision=precision)).items():
         for batch in batches:
             _check_logits(f"{name} ({runner or 'its runner'})", run(batch.images.copy()), batch, rules)
 
 
-def _check_logits(name: str, logits: Any, batch: Batch, rules: PrecisionRules) -> None:
+def _check_logits(name: str, logits: Any, batch: Probe, rules: PrecisionRules) -> None:
     assert isinstance(logits, np.ndarray), f"{name} returns a {type(logits).__name__}, not an array"
     assert logits.dtype == np.float32, f"{name} returns {logits.dtype}, not float32"
     assert logits.shape == batch.truth.shape, f"{name} returns {logits.shape} for {batch.name}, not {batch.truth.shape}"
@@ -164,7 +153,7 @@ def _check_stages(
     capture: Capture,
     paths: Paths,
     rules: PrecisionRules,
-    batch: Batch,
+    batch: Probe,
     precision: str,
 ) -> None:
     """Every stage is right where nothing is wrong, and the last one is what a runner returns."""

@@ -7,13 +7,13 @@ which of the values on the way is the first wrong one.
 from contextlib import suppress
 from dataclasses import dataclass
 
+from zoo.contract.evidence import Probe
 from zoo.contract.formats import Capture, ExportFormat, Paths, Run
 from zoo.contract.precisions import PrecisionRules
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
 from zoo_export.capture import quiet
 from zoo_export.parity.judge import judge
-from zoo_export.parity.reference import Reference
 from zoo_export.precisions.fp32 import FP32
 
 
@@ -47,12 +47,12 @@ def find_blame(
     entry: Entry[ExportFormat],
     capture: Capture,
     paths: Paths,
-    reference: Reference,
+    probe: Probe,
     rules: PrecisionRules = FP32,
     *,
     own: bool = True,
 ) -> Blame | None:
-    """Find what is to blame for the error of an artifact on the probe of `reference`.
+    """Find what is to blame for the error of an artifact on `probe`.
 
     Args:
         capture: what was exported, with the weights that were exported.
@@ -65,10 +65,10 @@ def find_blame(
     """
     if not entry.spec.stages:
         return None
-    images = reference.probe.images
+    images = probe.images
     with quiet():
         for stage in resolve(entry, entry.spec.stages)(capture, paths, own):
-            comparison = judge(reference, _attempt(stage.run, images.copy()), rules=rules)
+            comparison = judge(probe, _attempt(stage.run, images.copy()), rules=rules)
             if comparison.passed:
                 continue
             where = None
@@ -84,14 +84,14 @@ def blame_sentence(
     entry: Entry[ExportFormat],
     capture: Capture,
     paths: Paths,
-    reference: Reference,
+    probe: Probe,
     rules: PrecisionRules = FP32,
     *,
     own: bool = True,
 ) -> str:
     """What `find_blame` finds, as a sentence; empty if it finds nothing or fails: it must not hide a difference."""
     try:
-        return str(find_blame(entry, capture, paths, reference, rules, own=own) or "")
+        return str(find_blame(entry, capture, paths, probe, rules, own=own) or "")
     except Exception:
         return ""
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import zoo_runtime
-from zoo.contract.errors import DifferenceError, ExportError
+from zoo.contract.errors import DifferenceError, ExportError, UsageError
+from zoo.contract.evidence import Manifest
+from zoo.contract.evidence.format1 import upgraded
 
 
 @contextmanager
@@ -20,12 +21,18 @@ def explained(folder: Path) -> Iterator[None]:
         raise ExportError(error.cause, error.next_step) from None
 
 
-def read_folder(folder: Path) -> dict[str, Any]:
-    """The manifest of an export folder, its digest and every file's hash checked.
+def read_folder(folder: Path) -> Manifest:
+    """The manifest of an export folder, its digest and every file's hash checked. Reads what zoo 0.1.0 wrote, too.
 
     Raises:
-        ExportError: it is no export folder.
+        ExportError: it is not an export folder.
         DifferenceError: a file is missing or is not what the manifest says.
     """
     with explained(folder):
-        return zoo_runtime.check_files(folder)
+        data = zoo_runtime.check_files(folder, upgraded)
+    try:
+        return Manifest.from_dict(data)
+    except (AttributeError, LookupError, TypeError, ValueError, UsageError) as error:
+        raise DifferenceError(
+            f"{folder}: manifest.json is not what was written: {error}.", zoo_runtime.RESTORE
+        ) from None

@@ -1,53 +1,59 @@
-"""The manifest: everything that a deployer needs to know of an export folder, and what proves it."""
+"""Build the manifest of an export folder, and write it."""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import zoo_runtime
+from zoo.contract.evidence import Artifact, Certificate, FileRecord, Manifest, TensorSpec
 from zoo.contract.formats import Capture
 from zoo.files.environment import PACKAGES, versions
 from zoo_export.bundle.provenance import sha256
 from zoo_export.capture import BATCH, INPUT, OUTPUT
 
-FORMAT = 1
 NAME = "manifest.json"
 
 
 def build_manifest(
     capture: Capture,
-    artifacts: Mapping[str, str],
-    certificate: Mapping[str, Any],
+    artifacts: Mapping[str, Artifact],
+    certificate: Certificate,
     packages: Sequence[str] = (),
-) -> dict[str, Any]:
+    min_size: int | None = None,
+) -> Manifest:
     """The manifest without `files` and `digest`, which `write_manifest` adds.
 
     Args:
-        artifacts: format name to the name of its main file.
+        artifacts: by format.
         packages: that the formats need, whose versions are recorded.
+        min_size: the smallest height and width of an image, if these are dynamic.
     """
     card = capture.card
-    return {
-        "format": FORMAT,
-        "name": capture.name,
-        "verdict": certificate["verdict"],
-        "card": card.to_dict(),
-        "input": {"name": INPUT, "dtype": "float32", "shape": capture.input_shape},
-        "output": {"name": OUTPUT, "dtype": "float32", "shape": [BATCH, len(card.classes)]},
-        "preprocess": card.preprocess.to_dict(),
-        "labels": list(card.classes),
-        "precision": capture.precision,
-        "artifacts": dict(artifacts),
-        "versions": versions((*PACKAGES, *packages)),
-        "certificate": dict(certificate),
-    }
+    return Manifest(
+        name=capture.name,
+        verdict=certificate.verdict,
+        card=card.to_dict(),
+        input=TensorSpec(INPUT, "float32", tuple(capture.input_shape), min_size),
+        output=TensorSpec(OUTPUT, "float32", (BATCH, len(card.classes))),
+        preprocess=card.preprocess,
+        labels=tuple(card.classes),
+        precision=capture.precision,
+        artifacts=dict(artifacts),
+        versions=versions((*PACKAGES, *packages)),
+        certificate=certificate,
+    )
 
 
-def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Add the hash of every file in `folder` and the manifest's own digest, and write it."""
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Add the hash of every file in `folder` and the manifest's own digest, and write it.
+
+    Returns:
+        The manifest as written.
+    """
     files = sorted(path for path in folder.iterdir() if path.name != NAME)
-    manifest["files"] = {path.name: {"sha256": sha256(path), "bytes": path.stat().st_size} for path in files}
-    manifest["digest"] = zoo_runtime.manifest_digest(manifest)
-    text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
+    manifest = replace(manifest, files={path.name: FileRecord(sha256(path), path.stat().st_size) for path in files})
+    manifest = replace(manifest, digest=zoo_runtime.manifest_digest(manifest.to_dict()))
+    text = json.dumps(manifest.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / NAME).write_text(text + "\n", encoding="utf-8")
+    return manifest

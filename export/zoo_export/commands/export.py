@@ -1,15 +1,15 @@
-"""`zoo export`: a model to files that are proven to compute what it computes."""
+"""`zoo export`: write a model in exchange formats, and check that the artifacts compute what it computes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.cli.options import (
+    build_args,
     channels_option,
     data_root_option,
     force_option,
-    fresh,
     image_size_option,
     json_option,
     num_classes_option,
@@ -18,13 +18,12 @@ from zoo.cli.options import (
 from zoo.cli.output import print_json
 from zoo.cli.progress import Progress, progress
 from zoo.contract.callback import Callback
-from zoo_export.commands.messages import inconclusive_warning, print_failure, warning
+from zoo.contract.evidence import PASS, UNVERIFIED
+from zoo_export.commands.messages import coverage_line, print_failure, result_line, warning, warnings_of
 from zoo_export.commands.provider import provider_option
-from zoo_export.parity.verdict import OVERRIDDEN, PASS, UNVERIFIED
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
-    from zoo_export.parity.judge import Comparison
 
 
 class Lines(Callback):
@@ -38,31 +37,31 @@ class Lines(Callback):
         self.show.line(f"  {text}")
 
 
-@click.command("export", short_help="Export a model and prove it")
+@click.command("export", short_help="Export a model and check the artifacts")
 @click.argument("model")
 @click.option(
     "--format",
     "-f",
     "formats",
     default="",
-    help="Comma-separated; see `zoo list formats`.  [default: those marked so there]",
+    help="Formats to write, comma-separated.  [default: those that `zoo list formats` marks so]",
 )
 @click.option(
     "--output",
     "-o",
     type=click.Path(path_type=Path),
-    help="Folder to make.  [default: exports/MODEL]",
+    help="Folder to write.  [default: exports/MODEL]",
 )
 @click.option(
-    "--atol", type=float, metavar="A", help="Judge each logit by A + R · |truth|, not by the derived tolerance."
+    "--atol", type=float, metavar="A", help="Allow each logit A + R · |truth| in place of the default tolerance."
 )
-@click.option("--rtol", type=float, metavar="R", help="See --atol; what is not said is 0.")
-@click.option("--no-verify", is_flag=True, help="Run and compare nothing. The export is then marked unverified.")
+@click.option("--rtol", type=float, metavar="R", help="Relative tolerance; see --atol.")
+@click.option("--no-verify", is_flag=True, help="Do not check the artifacts; mark the export unverified.")
 @click.option(
     "--save-failure",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Where an artifact fails its check, write DIR, which shows it again.",
+    help="If an artifact fails its check, write a folder DIR that reproduces the failure.",
 )
 @num_classes_option
 @channels_option
@@ -72,9 +71,9 @@ class Lines(Callback):
     "--precision",
     default="fp32",
     show_default=True,
-    help="Of weights and arithmetic, such as fp16; see `zoo list precisions`. Images and logits stay float32.",
+    help="Precision of the artifacts, such as fp16; see `zoo list precisions`. Images and logits stay float32.",
 )
-@click.option("--dynamic-size", is_flag=True, help="Height and width of images are dynamic too.")
+@click.option("--dynamic-size", is_flag=True, help="Make the height and width of images dynamic, too.")
 @provider_option
 @data_root_option
 @force_option
@@ -102,12 +101,13 @@ def command(
 ) -> None:
     """Export MODEL: an ARCH.TAG, a path to a weights file, or an architecture with fresh weights.
 
-    Before the folder is published, every artifact is loaded afresh and run on images that were not traced. If one
-    does not compute what the model computes, within rounding, nothing is published and the exit code is 3.
+    Every artifact is loaded again, run on images that it was not traced with, and compared with the model in float64.
+    If one differs by more than rounding explains, nothing is written and the exit code is 3.
 
-    --atol and --rtol replace that judgement, and --no-verify leaves it out; the export then says so for good.
+    --atol and --rtol replace the default tolerance, and --no-verify skips the check; the export stays marked so.
     """
     from zoo.contract.errors import DifferenceError, UsageError
+    from zoo.contract.evidence import Override
     from zoo.contract.formats import ExportFormat
     from zoo.contract.names import bare_name
     from zoo.contract.precisions import Precision
@@ -117,7 +117,6 @@ def command(
     from zoo.models.load import open_model
     from zoo_export.artifacts import default_formats
     from zoo_export.devices import check_devices, parse_devices
-    from zoo_export.parity.override import Override
 
     names = list(dict.fromkeys(name.strip() for name in formats.split(",") if name.strip()))
     names = names or default_formats(lazy.registry)
@@ -130,20 +129,20 @@ def command(
     check_devices(entries, devices)
     if no_verify and (atol is not None or rtol is not None or save_failure is not None or devices != ("cpu",)):
         raise UsageError(
-            "--no-verify compares nothing, so that --atol, --rtol, --save-failure and --provider mean nothing.",
-            "Leave out either --no-verify or these.",
+            "--no-verify excludes --atol, --rtol, --save-failure and --provider.",
+            "Leave out --no-verify, or leave out the others.",
         )
     target = output or Path("exports") / bare
     refuse_existing(target, force)
     override = None if atol is None and rtol is None else Override(atol or 0.0, rtol or 0.0)
-    opened = open_model(lazy.registry, model, fresh(num_classes, channels, image_size, params))
+    opened = open_model(lazy.registry, model, build_args(num_classes, channels, image_size, params))
 
     from zoo_export.options import ExportOptions
     from zoo_export.pipeline import export_model
     from zoo_export.precisions.in_use import find_precision
     from zoo_export.probes.sizes import smallest_size
 
-    terms = ExportOptions(
+    options = ExportOptions(
         verify=not no_verify,
         override=override,
         save=save_failure,
@@ -155,11 +154,8 @@ def command(
     with progress() as show:
         if opened.path is None:
             show.line(f"{opened.name} has fresh weights of seed 0: it has learned nothing.")
-        warned = warning(
-            PASS if terms.verify else UNVERIFIED, None if terms.override is None else terms.override.to_dict()
-        )
-        if warned:
-            show.line(f"warning: {warned}")
+        if text := warning(UNVERIFIED if no_verify else PASS, override):
+            show.line(f"warning: {text}")
         try:
             exported = export_model(
                 lazy.registry,
@@ -168,76 +164,25 @@ def command(
                 target,
                 root(data_root),
                 force=force,
-                options=terms,
+                options=options,
                 callback=Lines(show),
             )
         except DifferenceError as error:
             if as_json:
                 print_failure(error)
             raise
-        if inconclusive := inconclusive_warning(exported.manifest):
-            show.line(f"warning: {inconclusive}")
-    judged = exported.manifest["verdict"]
-    certificate = exported.manifest["certificate"]
+        warnings = warnings_of(exported.manifest)
+        for text in warnings[1:]:  # the first was shown before the work began
+            show.line(f"warning: {text}")
     if as_json:
-        print_json(
-            {
-                "export": str(exported.path),
-                "model": opened.name,
-                "fresh": opened.path is None,
-                "verdict": judged,
-                "precision": exported.manifest["precision"],
-                "override": certificate["override"],
-                "coverage": certificate["coverage"],
-                "warnings": [text for text in (warned, inconclusive) if text],
-                "artifacts": {
-                    name: {
-                        "file": str(exported.path / exported.manifest["artifacts"][name]),
-                        "verdict": judged,
-                        "passed": judged == PASS,
-                        "probes": [comparison.to_dict() for comparison in found],
-                    }
-                    for name, found in exported.comparisons.items()
-                },
-            }
-        )
+        print_json({**exported.to_dict(), "fresh": opened.path is None, "warnings": warnings})
         return
-    for name, found in exported.comparisons.items():
-        click.echo(f"{exported.path / exported.manifest['artifacts'][name]}: {verdict(found, judged)}")
-    statement = find_precision(lazy.registry, precision).rules.statement
-    if statement and "float32" in certificate:
-        click.echo(statement)
-    if certificate["coverage"] is not None:
-        click.echo(noticed(certificate["coverage"]))
-    for text in (warned, inconclusive):
-        if text:
-            click.echo(f"warning: {text}")
-
-
-def noticed(told: dict[str, Any]) -> str:
-    """How much the check would have noticed."""
-    own, every = told["own weights"], told["share"]
-    if "probe weights" not in told:
-        return f"A 1 % change of {100 * own:.0f} % of the parameters would have been noticed."
-    if own == every:
-        return (
-            f"A 1 % change of {100 * own:.0f} % of the parameters would have been noticed, and of more of their digits "
-            "with probe weights in the same graphs."
-        )
-    return (
-        f"A 1 % change of {100 * every:.0f} % of the parameters would have been noticed: of {100 * own:.0f} % with "
-        "these weights, of the rest with probe weights in the same graphs."
-    )
-
-
-def verdict(found: "list[Comparison]", judged: str = PASS) -> str:
-    """One line for a person, of comparisons that are not refused."""
-    if judged == UNVERIFIED or not found:
-        return f"{UNVERIFIED}: nothing was run or compared"
-    ratio = max(comparison.ratio for comparison in found)
-    rounding_errors = f"{ratio:.1f}× PyTorch's own rounding error at worst"
-    if judged == OVERRIDDEN:
-        return f"{OVERRIDDEN}: within the tolerances named in place of zoo's tolerance ({rounding_errors}, {len(found)} comparisons)"
-    worst = max(found, key=lambda comparison: comparison.ratio)
-    allowed = f"{worst.tolerance / worst.rounding_error:.0f}× allowed; " if worst.rounding_error else ""
-    return f"computes what the model computes ({rounding_errors}, {allowed}{len(found)} comparisons)"
+    rules = find_precision(lazy.registry, precision).rules
+    for name, path in exported.artifacts.items():
+        click.echo(f"{path}: {result_line(exported.comparisons[name], exported.verdict, rules)}")
+    if rules.statement and exported.certificate.prior_check is not None:
+        click.echo(rules.statement)
+    if exported.certificate.coverage is not None:
+        click.echo(coverage_line(exported.certificate.coverage))
+    for text in warnings:
+        click.echo(f"warning: {text}")

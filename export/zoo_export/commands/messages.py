@@ -1,39 +1,63 @@
-"""What the commands say of an export that is not proven by zoo's own rule, and of a failure under `--json`."""
+"""What the commands print of a check: verdicts, coverage, warnings, and a failure under `--json`. Loads no torch."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from zoo.cli.output import print_json
-from zoo_export.parity.verdict import FAIL, INCONCLUSIVE, NOT_VERIFIED, OVERRIDDEN, UNVERIFIED
+from zoo.contract.evidence import FAIL, INCONCLUSIVE, OVERRIDDEN, UNVERIFIED
+from zoo_export.failures.unverified import NOT_VERIFIED
 
 if TYPE_CHECKING:
     from zoo.contract.errors import DifferenceError
+    from zoo.contract.evidence import Comparison, Coverage, Manifest, Override, Verdict
+    from zoo.contract.precisions import PrecisionRules
 
 
-def warning(verdict: str, override: Mapping[str, float] | None) -> str:
-    """What to say loudly of an export with this verdict; empty where it is proven by zoo's own rule."""
+def warnings_of(manifest: "Manifest") -> list[str]:
+    """The warnings about an export; none if the default tolerance proves it."""
+    override, coverage = manifest.certificate.override, manifest.certificate.coverage
+    texts = [warning(manifest.verdict, override)]
+    if manifest.verdict == OVERRIDDEN and coverage is not None and not coverage.enough:
+        texts.append(
+            f"{INCONCLUSIVE.upper()}: with these tolerances the check covers {100 * coverage.fraction:.0f} % of the "
+            "parameter tensors, too little to prove anything."
+        )
+    return [text for text in texts if text]
+
+
+def warning(verdict: "Verdict", override: "Override | None") -> str:
+    """The warning about an export with this verdict; empty if the default tolerance proves it."""
     if verdict == UNVERIFIED:
         return f"{NOT_VERIFIED}."
-    if override is not None:
-        by = f"--atol {override['atol']:g} --rtol {override['rtol']:g}"
-        return f"{OVERRIDDEN.upper()}: judged by {by} in place of zoo's own tolerance."
-    return ""
+    return "" if override is None else f"{OVERRIDDEN.upper()}: {override} replaced the default tolerance."
 
 
-def inconclusive_warning(manifest: Mapping[str, Any]) -> str:
-    """What to say loudly where an override leaves a check that would notice too little; empty where it does not."""
-    from zoo_export.parity.coverage import ENOUGH  # loads torch
+def coverage_line(coverage: "Coverage") -> str:
+    """How much of the model a check covers."""
+    missed = coverage.uncovered
+    if coverage.fraction == 0:
+        return "Coverage: a 1 % error in a parameter tensor would have passed this check, whichever it is."
+    which = f"{100 * coverage.fraction:.0f} % of the parameter tensors" if missed else "any parameter tensor"
+    text = f"Coverage: a 1 % error in {which} would have failed this check"
+    own = coverage.by_weights.get("own_weights", coverage.fraction)
+    if own < coverage.fraction:
+        text += f" ({100 * own:.0f} % of them with these weights, the others with probe weights in the same graph)"
+    if missed:
+        text += f"; not covered: {missed[0]}" + (f" and {len(missed) - 1} more" if len(missed) > 1 else "")
+    return f"{text}."
 
-    told = manifest["certificate"]["coverage"]
-    if manifest["verdict"] != OVERRIDDEN or told["share"] >= ENOUGH:
-        return ""
-    return (
-        f"{INCONCLUSIVE.upper()}: by these tolerances a 1 % change of only {100 * told['share']:.0f} % of the parameters "
-        "would have been noticed, so that the check proves too little."
-    )
+
+def result_line(comparisons: "Sequence[Comparison]", verdict: "Verdict", rules: "PrecisionRules") -> str:
+    """The result of a check that found no difference, in one line; `rules` are of the artifact's precision."""
+    if verdict == UNVERIFIED or not comparisons:
+        return f"{UNVERIFIED}: nothing was run or compared"
+    error = f"largest error: {rules.describe(max(comparison.ratio for comparison in comparisons))}"
+    if verdict == OVERRIDDEN:
+        return f"{OVERRIDDEN}: within --atol and --rtol ({error}; {len(comparisons)} comparisons)"
+    return f"computes what the model computes ({error}, {rules.tolerance:g} allowed; {len(comparisons)} comparisons)"
 
 
 def print_failure(error: "DifferenceError") -> None:
-    """Write what was found different as JSON, its verdict first."""
-    told = {"passed": False, "cause": error.cause, "next_step": error.next_step}
-    print_json({"verdict": error.details.get("verdict", FAIL), **error.details, **told})
+    """Write a failed check as JSON, its verdict first."""
+    result = {"passed": False, "cause": error.cause, "next_step": error.next_step}
+    print_json({"verdict": error.details.get("verdict", FAIL), **error.details, **result})

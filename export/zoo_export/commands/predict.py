@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from zoo.cli.main import Lazy
+    from zoo.contract.evidence import Manifest
     from zoo.contract.preprocess import Preprocess
     from zoo_runtime import Prediction
 
@@ -35,27 +36,28 @@ def command(lazy: "Lazy", model: str, images: tuple[Path, ...], top: int, as_jso
     classify = _folder(lazy, folder) if (folder / "manifest.json").exists() else _model(lazy, model)
     rows = [(path, classify(path, top)) for path in images]
     if as_json:
-        print_json([{"image": str(path), "predictions": [asdict(entry) for entry in found]} for path, found in rows])
+        print_json([{"image": str(path), "predictions": [asdict(entry) for entry in best]} for path, best in rows])
         return
-    width = max(len(plain(entry.label)) for _, found in rows for entry in found)
-    for path, found in rows:
+    width = max(len(plain(entry.label)) for _, best in rows for entry in best)
+    for path, best in rows:
         click.echo(plain(path))
-        for entry in found:
+        for entry in best:
             click.echo(f"  {plain(entry.label):<{width}}  {100 * entry.probability:6.2f} %")
 
 
 def _folder(lazy: "Lazy", folder: Path) -> "Classify":
     """Through `zoo_runtime` where it can run the folder, so that torch need not be loaded."""
     import zoo_runtime
+    from zoo.contract.evidence.format1 import upgraded
     from zoo_export.bundle.folder import explained, read_folder
 
     manifest = read_folder(folder)
-    if warned := warning(manifest["verdict"], manifest["certificate"]["override"]):
-        click.echo(f"warning: {warned}", err=True)
-    if zoo_runtime.FORMAT in manifest["artifacts"]:
+    if text := warning(manifest.verdict, manifest.certificate.override):
+        click.echo(f"warning: {text}", err=True)
+    if zoo_runtime.FORMAT in manifest.artifacts:
         with explained(folder), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # shown above
-            model = zoo_runtime.Model(folder)
+            model = zoo_runtime.Model(folder, upgrade=upgraded)
 
         def classify(path: Path, top: int) -> "list[Prediction]":
             with explained(folder):
@@ -65,16 +67,15 @@ def _folder(lazy: "Lazy", folder: Path) -> "Classify":
     return _by_runner(lazy, folder, manifest)
 
 
-def _by_runner(lazy: "Lazy", folder: Path, manifest: dict[str, Any]) -> "Classify":
+def _by_runner(lazy: "Lazy", folder: Path, manifest: "Manifest") -> "Classify":
     from zoo.contract.formats import ExportFormat
-    from zoo.contract.preprocess import Preprocess
     from zoo_export.artifacts import artifact_paths
     from zoo_export.runners import load_runner
 
-    name, file = next(iter(manifest["artifacts"].items()))
-    entry = lazy.registry.find(ExportFormat, manifest.get("formats", {}).get(name, name))
-    run = next(iter(load_runner(entry, artifact_paths(entry, folder / file)).values()))
-    return _ranked(run, Preprocess.from_dict(manifest["preprocess"]), manifest["labels"])
+    artifact = next(iter(manifest.artifacts.values()))
+    entry = lazy.registry.find(ExportFormat, artifact.format)
+    run = next(iter(load_runner(entry, artifact_paths(entry, folder / artifact.file)).values()))
+    return _ranked(run, manifest.preprocess, list(manifest.labels))
 
 
 def _model(lazy: "Lazy", name: str) -> "Classify":
@@ -96,9 +97,8 @@ def _model(lazy: "Lazy", name: str) -> "Classify":
 
 def _ranked(run: "Callable[[npt.NDArray[np.float32]], Any]", preprocess: "Preprocess", labels: list[str]) -> "Classify":
     import zoo_runtime
-    from zoo.data.images import fit_image, open_image
+    from zoo.data.images import fit_image, normalise_array, open_image
     from zoo_export.bundle.folder import explained
-    from zoo_export.probes.probes import normalise_array
 
     def classify(path: Path, top: int) -> "list[Prediction]":
         batch = normalise_array(fit_image(open_image(path), preprocess)[None], preprocess)

@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from zoo.contract.errors import OutputError
+from zoo.contract.evidence import Comparison, Override, Probe
 from zoo.contract.formats import Backend, ExportFormat, Paths, Snippet
 from zoo.files.atomic import new_folder, refuse_existing, refuse_unwritable
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
-from zoo_export.parity.judge import Comparison
-from zoo_export.parity.override import Override
-from zoo_export.parity.reference import Reference
 from zoo_export.precisions.fp32 import RoundingRules
 from zoo_export.precisions.in_use import PrecisionInUse
 
@@ -72,7 +70,7 @@ class Failure:
     paths: Paths
     comparison: Comparison
     output: object
-    reference: Reference
+    probe: Probe
     override: Override | None
     precision: PrecisionInUse
     backend: Backend
@@ -107,8 +105,8 @@ def save_failure(place: Path, failure: Failure, *, force: bool = False) -> None:
         OutputError: it exists and `force` is not set, or cannot be written.
     """
     with new_folder(place, force=force, replaceable=_is_saved_failure) as folder:
-        np.save(folder / "input.npy", failure.reference.probe.images, allow_pickle=False)
-        np.save(folder / "expected.npy", failure.reference.truth, allow_pickle=False)
+        np.save(folder / "input.npy", failure.probe.images, allow_pickle=False)
+        np.save(folder / "expected.npy", failure.probe.truth, allow_pickle=False)
         if isinstance(failure.output, np.ndarray) and not failure.output.dtype.hasobject:
             np.save(folder / "given.npy", failure.output, allow_pickle=False)
         for path in failure.paths.existing:
@@ -128,7 +126,7 @@ def _script(failure: Failure) -> tuple[str, str]:
     if failure.entry.spec.snippet:
         snippet = resolve(failure.entry, failure.entry.spec.snippet)(failure.paths, failure.comparison.runner)
     snippet = snippet or _through_runner(failure)
-    imports, needs, rounding_error = snippet.imports, snippet.needs, failure.reference.rounding_error
+    imports, needs, rounding_error = snippet.imports, snippet.needs, failure.probe.rounding_error
     if failure.by_difference:
         override = failure.override or Override(atol=failure.comparison.tolerance)
         check = BY_DIFFERENCE.format(atol=override.atol, rtol=override.rtol, rounding_error=rounding_error)
@@ -159,8 +157,8 @@ def _through_runner(failure: Failure) -> Snippet:
 def _readme(failure: Failure, needs: str, has_output: bool) -> str:
     failed = failure.comparison
     rule = (
-        f"PyTorch's own rounding error is {failed.rounding_error:.6g}, the tolerance {failed.tolerance:.6g}, the error "
-        f"{failed.error:.6g}."
+        f"The error is {failed.error:.6g}, the tolerance {failed.tolerance:.6g}, the rounding error "
+        f"{failed.rounding_error:.6g}."
         if failure.by_difference
         else f"The error is {failure.precision.rules.describe(failed.ratio)}; {failure.precision.rules.tolerance:g} is "
         "allowed."
@@ -170,7 +168,7 @@ def _readme(failure: Failure, needs: str, has_output: bool) -> str:
         name=failure.model,
         probe=failed.probe,
         n=failed.n,
-        under="".join(f", {text}" for text in (failed.runner, failed.weights) if text),
+        under="".join(f", {text}" for text in (failed.runner, failed.weights.replace("_", " ")) if text),
         reason=f": {without_paths(failed.reason)}" if failed.reason else "",
         rule=rule,
         blamed=f"- {without_paths(failure.blamed)}\n" if failure.blamed else "",

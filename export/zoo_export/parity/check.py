@@ -1,4 +1,4 @@
-"""What an artifact is checked with: the model's own weights, and probe weights where those alone prove too little."""
+"""What an artifact is checked with: the model's own weights, and probe weights if those alone prove too little."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -6,72 +6,78 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from zoo_export.parity.backend import CPU, Backend
-from zoo_export.parity.coverage import Coverage, coverage
-from zoo_export.parity.reference import Reference, at_setting, make_references
-from zoo_export.probes.probe_weights import draw_probe_weights
-from zoo_export.probes.probes import Probe
+from zoo.contract.evidence import Coverage, Probe
+from zoo_export.parity.coverage import coverage
+from zoo_export.probes.probe_weights import SEED, draw_probe_weights
+from zoo_export.truth.backend import CPU, Backend
+from zoo_export.truth.reference import at_backend, make_references
 
-OWN, PROBE = "own weights", "probe weights"
+OWN, PROBE = "own_weights", "probe_weights"
 MOST_DRAWN = 4  # sets of probe weights
 
 
 @dataclass(frozen=True)
 class Check:
-    """One set of weights, what is known of its outputs, and what comparing them would notice.
+    """One set of weights, the truth of every probe with them, and what a comparison covers.
 
     Args:
-        references: by float32 on the CPU.
-        elsewhere: by each other setting that artifacts are judged at.
+        weights: `own_weights`, `probe_weights`, `probe_weights_2` and so on.
+        probes: with truth, and with the rounding error of float32 on the CPU.
+        elsewhere: the same probes with the rounding error on each other backend that artifacts are judged on.
     """
 
     weights: str
     module: nn.Module
-    references: tuple[Reference, ...]
+    probes: tuple[Probe, ...]
     coverage: Coverage
-    elsewhere: Mapping[Backend, tuple[Reference, ...]] = field(default_factory=dict)
+    elsewhere: Mapping[Backend, tuple[Probe, ...]] = field(default_factory=dict)
 
-    def at(self, setting: Backend) -> tuple[Reference, ...]:
-        """What is known of its outputs at `setting`, which must be one that the check was made for."""
-        return self.references if setting == CPU else self.elsewhere[setting]
+    def at(self, backend: Backend) -> tuple[Probe, ...]:
+        """The probes with the rounding error on `backend`, which must be one that the check was made for."""
+        return self.probes if backend == CPU else self.elsewhere[backend]
 
 
-def make_checks(module: nn.Module, probes: list[Probe], settings: Sequence[Backend] = (CPU,)) -> list[Check]:
-    """The check with the model's own weights, and a second one with probe weights where it would notice too little.
+def make_checks(module: nn.Module, probes: list[Probe], backends: Sequence[Backend] = (CPU,)) -> list[Check]:
+    """The check with the model's own weights, and a second one with probe weights if the first covers too little.
 
-    That is, where it watches too few tensors, or where one of them could be rounded to float16 unnoticed. Where both
-    together still watch too few, further sets are drawn in which what nobody watches is louder, as long as that helps.
+    That is, if it covers too few tensors, or if one of them could be rounded to float16 unnoticed. If both together
+    still cover too few, further sets are drawn in which the uncovered tensors are larger, as long as that helps.
 
     Args:
-        settings: that artifacts will be judged at. What would be noticed is said of the first.
+        backends: that artifacts will be judged on. Coverage is measured on the first.
 
     Raises:
-        ExportError: the model does not run on its probes, or gives no finite logits.
+        ExportError: the model does not run on its probes, or returns no finite logits.
     """
-    own = _check(OWN, module, probes, settings)
+    own = _check(OWN, module, probes, backends)
     if own.coverage.enough and not own.coverage.too_coarse:
         return [own]
     noise = [probe for probe in probes if probe.name.startswith("noise")]
-    sized = [probe for probe in probes if probe.name.startswith("size")]  # the rest was met by the model's own
+    sized = [probe for probe in probes if probe.name.startswith("size")]  # edges and real images met the own weights
     checks, louder = [own], frozenset[str]()
     while len(checks) <= MOST_DRAWN:
         drawn = copy.deepcopy(module)
         draw_probe_weights(drawn, noise, louder)
-        label = PROBE if len(checks) == 1 else f"{PROBE} {len(checks)}"
-        checks.append(_check(label, drawn, [*noise, *sized], settings))
-        seen = covered(checks)
-        if seen.enough or louder == (louder := frozenset(seen.uncovered)):
+        label = PROBE if len(checks) == 1 else f"{PROBE}_{len(checks)}"
+        checks.append(_check(label, drawn, [*noise, *sized], backends))
+        total = covered(checks)
+        if total.enough or louder == (louder := frozenset(total.uncovered)):
             break
     return checks
 
 
-def _check(weights: str, module: nn.Module, probes: list[Probe], settings: Sequence[Backend]) -> Check:
-    references = tuple(make_references(module, probes, in_place=weights != OWN))
-    elsewhere = {each: tuple(at_setting(module, references, each)) for each in settings if each != CPU}
-    return Check(weights, module, references, coverage(module, elsewhere.get(settings[0], references)), elsewhere)
+def _check(weights: str, module: nn.Module, probes: list[Probe], backends: Sequence[Backend]) -> Check:
+    known = tuple(make_references(module, probes, in_place=weights != OWN))
+    elsewhere = {each: tuple(at_backend(module, known, each)) for each in backends if each != CPU}
+    return Check(weights, module, known, coverage(module, elsewhere.get(backends[0], known)), elsewhere)
 
 
 def covered(checks: Sequence[Check]) -> Coverage:
-    """The coverage of all checks together: a tensor is covered where one of them watches it."""
+    """The coverage of all checks together: a tensor is covered if one of them covers it."""
     uncovered = set.intersection(*(set(check.coverage.uncovered) for check in checks))
-    return Coverage(checks[0].coverage.tensors, tuple(sorted(uncovered)))
+    return Coverage(
+        checks[0].coverage.tensors,
+        tuple(sorted(uncovered)),
+        by_weights={check.weights: check.coverage.fraction for check in checks},
+        probe_weights_seed=SEED if len(checks) > 1 else None,
+    )

@@ -16,9 +16,9 @@ from torch.export import ExportedProgram
 
 from zoo.contract import formats
 from zoo.contract.errors import ExportError
-from zoo.contract.precisions import KnownProbe
+from zoo.contract.evidence import TOLERANCE_FACTOR, Probe
 from zoo_export.capture import Capture, first_line, quiet
-from zoo_export.precisions.fp32 import TOLERANCE_FACTOR, RoundingRules
+from zoo_export.precisions.fp32 import RoundingRules
 
 CASTS = {"aten.to.dtype", "aten._to_copy.default", "aten._assert_tensor_metadata.default"}
 OTHERWISE = "Export it in float32, which is the default."
@@ -59,7 +59,7 @@ class Fp16Rules(RoundingRules):
         return half
 
     def rounding_errors(
-        self, name: str, module: nn.Module, probes: Sequence[KnownProbe], backend: formats.Backend
+        self, name: str, module: nn.Module, probes: Sequence[Probe], backend: formats.Backend
     ) -> Sequence[float]:
         """Those of float16 evaluations on `backend`.
 
@@ -80,7 +80,7 @@ class Fp16Rules(RoundingRules):
 
 
 @torch.inference_mode()
-def refuse_overflow(name: str, module: nn.Module, probes: Sequence[KnownProbe]) -> None:
+def refuse_overflow(name: str, module: nn.Module, probes: Sequence[Probe]) -> None:
     """Refuse a model that does not run in float16, or whose values are not finite there.
 
     Raises:
@@ -110,7 +110,7 @@ def refuse_overflow(name: str, module: nn.Module, probes: Sequence[KnownProbe]) 
             )
 
 
-def constant_passes(probes: Sequence[KnownProbe], rounding_errors: Sequence[float]) -> bool:
+def constant_passes(probes: Sequence[Probe], rounding_errors: Sequence[float]) -> bool:
     """Whether an artifact that gives the same logits for every image could pass.
 
     Some logit vector must lie within the tolerance of every image's truth. The largest lower bound and the smallest
@@ -129,6 +129,6 @@ def _operators(program: ExportedProgram) -> list[str]:
 
 FP16 = Fp16Rules(
     "float16",
-    "Two checks passed: these artifacts are within float16's rounding error, which hides small damage, and the same "
-    "graphs in float32 are within float32's, which does not.",
+    "Two checks passed: of these artifacts, by the rounding error of float16, which hides small errors; and of the "
+    "same graphs in float32, by that of float32, which does not.",
 )

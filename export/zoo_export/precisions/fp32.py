@@ -8,12 +8,11 @@ import torch
 from torch import nn
 
 from zoo.contract import formats
+from zoo.contract.evidence import TOLERANCE_FACTOR, Probe
 from zoo.contract.formats import Array
-from zoo.contract.precisions import KnownProbe, Measured, PrecisionRules
-from zoo_export.parity.backend import Backend
-from zoo_export.parity.reference import rounding_errors_at
-
-TOLERANCE_FACTOR = 20.0  # rounding errors
+from zoo.contract.precisions import Measured, PrecisionRules
+from zoo_export.truth.backend import Backend
+from zoo_export.truth.reference import rounding_errors_at
 
 
 class RoundingRules(PrecisionRules):
@@ -26,7 +25,7 @@ class RoundingRules(PrecisionRules):
         self.definition = f"largest deviation from truth of {dtype} evaluations that differ in rounding alone"
 
     def rounding_errors(
-        self, name: str, module: nn.Module, probes: Sequence[KnownProbe], backend: formats.Backend
+        self, name: str, module: nn.Module, probes: Sequence[Probe], backend: formats.Backend
     ) -> Sequence[float]:
         """Those of PyTorch evaluations on `backend`; float32's own on the CPU are given.
 

@@ -1,19 +1,17 @@
 """A precision that an export or a check is made in: its name and its rules."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from zoo.contract.evidence import Probe
 from zoo.contract.precisions import Precision, PrecisionRules
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Registry
-from zoo_export.parity.backend import CUDA, Backend
-from zoo_export.parity.reference import Reference
 from zoo_export.precisions.fp32 import FP32
-
-NAMES_OF_FORMAT_1 = {"float32": "fp32", "float16": "fp16"}  # as manifests of format 1 name precisions
+from zoo_export.truth.backend import CUDA, Backend
 
 
 @dataclass(frozen=True)
@@ -38,20 +36,18 @@ class PrecisionInUse:
                 backends.append(Backend(device, self.name, tf32=True))
         return backends
 
-    def references(
-        self, model: str, module: nn.Module, references: Sequence[Reference], backends: Sequence[Backend]
-    ) -> Mapping[Backend, tuple[Reference, ...]]:
-        """What artifacts are judged by on each backend: the truth of `references`, and the precision's rounding errors.
+    def probes(
+        self, model: str, module: nn.Module, probes: Sequence[Probe], backends: Sequence[Backend]
+    ) -> Mapping[Backend, tuple[Probe, ...]]:
+        """What artifacts are judged by on each backend: the truth of `probes`, and the precision's rounding errors.
 
         Raises:
             ExportError: the model does not compute anything useful in this precision.
         """
         return {
             backend: tuple(
-                replace(reference, rounding_error=float(error))
-                for reference, error in zip(
-                    references, self.rules.rounding_errors(model, module, references, backend), strict=True
-                )
+                probe.at(float(error))
+                for probe, error in zip(probes, self.rules.rounding_errors(model, module, probes, backend), strict=True)
             )
             for backend in backends
         }
@@ -64,5 +60,5 @@ def find_precision(registry: Registry, name: str) -> PrecisionInUse:
         UnknownName: no plugin declares it.
         PluginError: its rules cannot be imported.
     """
-    entry = registry.find(Precision, NAMES_OF_FORMAT_1.get(name, name))
+    entry = registry.find(Precision, name)
     return PrecisionInUse(entry.spec.name, resolve(entry, entry.spec.rules), entry.spec.rules)

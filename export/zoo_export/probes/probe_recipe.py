@@ -1,73 +1,71 @@
-"""What probes are made of, in words that make them again: for a manifest, whose reader may not have the images."""
+"""How probes are made, in words from which they can be made again by a reader of the manifest alone."""
 
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from zoo.contract.errors import ExportError
+from zoo.contract.evidence import Images, Probe
 from zoo.contract.preprocess import Preprocess
-from zoo_export.probes.probes import NOISE, Array, Probe, dark_image, normalise_array
+from zoo_export.probes.probes import NOISE, SEED, dark_image, noise_images, white_image
 
-SEED = 0
-HOW = (
+PROBE_RECIPE = (
     "'noise I' is image I of numpy.random.default_rng(seed).integers(0, 256, (2, C, H, W), dtype=uint8), "
     "'noise HxW I' of default_rng((seed, H, W)).integers(0, 256, (2, C, H, W), dtype=uint8); 'white' is 255; 'dark' "
     "is 0, with 255 at (H // 4, W // 2) in every channel; each becomes float32 (x / 255 - mean) / std with the mean "
     "and std of `preprocess`; then 'dark' is 0 from row H // 2 on; 'D test I' is image I of the test split of the "
     "data set D, prepared as `preprocess` says; sha256 is over the float32 bytes [N, C, H, W], little-endian"
 )
-WORDS = ("white", "dark", *(f"noise {index}" for index in range(NOISE)))
+NAMES = ("white", "dark", *(f"noise {index}" for index in range(NOISE)))
 
 
-def make_image(words: str, preprocess: Preprocess, seed: int = SEED) -> Array:
-    """The image, float32 `[1, C, H, W]`, that `words` says; see `HOW`.
+def make_image(name: str, preprocess: Preprocess, seed: int = SEED) -> Images:
+    """The image, float32 `[1, C, H, W]`, that `name` stands for; see `PROBE_RECIPE`.
 
     Raises:
-        ExportError: these words say no image that can be made from a seed.
+        ExportError: no image of that name can be made from a seed.
     """
-    shape = preprocess.input_shape
-    if words == "dark":
+    if name == "dark":
         return dark_image(preprocess)
-    if noise := re.fullmatch(r"noise ([01])", words):
-        drawn = np.random.default_rng(seed).integers(0, 256, (NOISE, *shape), dtype=np.uint8)
-        return normalise_array(drawn[[int(noise[1])]], preprocess)
-    if noise := re.fullmatch(r"noise ([1-9]\d{0,4})x([1-9]\d{0,4}) ([01])", words):
-        height, width, index = map(int, noise.groups())
-        drawn = np.random.default_rng((seed, height, width)).integers(0, 256, (2, shape[0], height, width), np.uint8)
-        return normalise_array(drawn[[index]], preprocess)
-    if words not in WORDS:
-        raise ExportError(f"A probe is made of {words!r}, which this zoo cannot make.", "Export the model again.")
-    return normalise_array(np.full((1, *shape), 255, np.uint8), preprocess)
+    if name == "white":
+        return white_image(preprocess)
+    if noise := re.fullmatch(r"noise (?:([1-9]\d{0,4})x([1-9]\d{0,4}) )?([01])", name):
+        height, width, index = noise.groups()
+        size = None if height is None else (int(height), int(width))
+        return noise_images(preprocess, seed, size)[[int(index)]]
+    raise ExportError(f"This zoo cannot make the probe image {name!r}.", "Export the model again.")
 
 
-def describe(probe: Probe, preprocess: Preprocess, real: Sequence[str] = ()) -> list[str]:
-    """What each image of a probe is made of. The words are right: each was made again and compared.
+def described(probe: Probe, preprocess: Preprocess, real: Sequence[str] = ()) -> Probe:
+    """The probe with the names of its images, each made again and compared, and their sha256.
 
     Args:
-        real: what to say of the images of a data set.
+        real: the names of the images of a data set, for the probe that holds them.
 
     Raises:
-        ExportError: an image is none that there are words for.
+        ExportError: an image has no name.
     """
-    if probe.name.startswith("real"):
-        return list(real)
-    said = []
-    sized = [f"noise {probe.name.removeprefix('size-')} {index}" for index in (0, 1)]
+    names = tuple(real) if probe.name.startswith("real") else tuple(_names(probe, preprocess))
+    return replace(probe, image_names=names, sha256=input_digest(probe))
+
+
+def _names(probe: Probe, preprocess: Preprocess) -> Sequence[str]:
+    sized = [f"noise {probe.name.removeprefix('size-')} {index}" for index in range(NOISE)]
+    candidates = sized if probe.name.startswith("size-") else NAMES
+    images = {name: make_image(name, preprocess)[0] for name in candidates}
+    names = []
     for image in probe.images:
-        fits = (
-            words
-            for words in (sized if probe.name.startswith("size-") else WORDS)
-            if np.array_equal(make_image(words, preprocess)[0], image)
-        )
-        words = next(fits, None)
-        if words is None:
+        name = next((name for name, made in images.items() if np.array_equal(made, image)), None)
+        if name is None:
             raise ExportError(
-                f"There are no words for what the probe {probe.name} is made of.", "Report it to the authors of zoo."
+                f"An image of the probe {probe.name} has no name from which it could be made again.",
+                "Report it to the authors of zoo.",
             )
-        said.append(words)
-    return said
+        names.append(name)
+    return names
 
 
 def input_digest(probe: Probe) -> str:

@@ -35,18 +35,18 @@ class ScaleProbes(TorchFunctionMode):
         self.hooks = [layer.register_forward_hook(self._called) for layer in layers]
         self.hooks += [norm.register_forward_hook(self._norm_called) for norm in norms]
 
-    def _called(self, layer: nn.Conv2d | nn.Linear, given: object, output: Tensor) -> Tensor:
+    def _called(self, layer: nn.Conv2d | nn.Linear, inputs: object, output: Tensor) -> Tensor:
         if layer not in self.waiting:
             return output
         self.waiting.remove(layer)
         values = _by_channel(layer, output)
-        share = torch.rand(values.shape[1], generator=self.generator)
+        fraction = torch.rand(values.shape[1], generator=self.generator)
         size = values.std(0, unbiased=False) / 2 if len(values) > len(output) else values.square().mean().sqrt()
-        moved = _move(layer, output, share * size - values.mean(0))
+        moved = _move(layer, output, fraction * size - values.mean(0))
         self.latest = layer, moved
         return moved
 
-    def _norm_called(self, norm: _BatchNorm, given: object, output: Tensor) -> None:
+    def _norm_called(self, norm: _BatchNorm, inputs: object, output: Tensor) -> None:
         if norm in self.waiting:
             self.waiting.remove(norm)
             self.latest = norm, output

@@ -1,7 +1,7 @@
 """Probe weights: a second set of weights for the same graph, with which signal reaches every layer.
 
 Untrained weights can hide damage: a head of zeros, a residual branch scaled by 1e-6, BatchNorm statistics that no
-image has met. The same export is then checked once more with weights drawn so that every parameter matters.
+image has met. The same export is then checked again with weights drawn so that every parameter matters.
 """
 
 import math
@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from zoo.contract.evidence import Probe
 from zoo_export.probes.probe_scaling import ScaleProbes
-from zoo_export.probes.probes import Probe
 
 SEED = 20_210_301
-TINY = 0.3  # of the scale at which signal is kept; below it a parameter is drawn afresh
+TINY = 0.3  # of the scale at which signal is kept; below it a parameter is drawn again
 TINY_VECTOR = 0.05  # likewise, for scales and biases
 QUIET = 0.25  # the largest value of a drawn bias; more would drown what differs between the places of an image
 LOUD = 1.0  # likewise, of what is no bias: in convnext's scale of a branch, less would hide the branch
@@ -39,7 +39,7 @@ def draw_probe_weights(module: nn.Module, probes: list[Probe], louder: Set[str] 
     every value is moved to where rounding it to float16 shows most.
 
     Args:
-        louder: names of the parameters that are made larger, as no check noticed a change of them.
+        louder: names of the parameters that are made larger, as no earlier check covers them.
     """
     generator = torch.Generator().manual_seed(SEED)
     changed = set[nn.Parameter]()
@@ -108,7 +108,7 @@ def _norms(module: nn.Module) -> list[_BatchNorm]:
 
 
 @torch.no_grad()
-def _settle(changed: set[nn.Parameter], norm: _BatchNorm, given: tuple[Tensor, ...]) -> None:
+def _settle(changed: set[nn.Parameter], norm: _BatchNorm, inputs: tuple[Tensor, ...]) -> None:
     """A forward pre-hook that gives a BatchNorm the mean of what it is called with, and more than its variance.
 
     A bias that was drawn, -1 to 1, becomes up to two standard deviations of what the norm gives: a ReLU behind it is
@@ -118,9 +118,9 @@ def _settle(changed: set[nn.Parameter], norm: _BatchNorm, given: tuple[Tensor, .
     the last ones do (in mobilenet_v2 to 4e-4 of the logits), most of all where a ReLU has all but silenced a channel.
     """
     assert norm.running_mean is not None and norm.running_var is not None
-    axes = [axis for axis in range(given[0].ndim) if axis != 1]
-    variance = given[0].var(axes, unbiased=False)
-    norm.running_mean.copy_(given[0].mean(axes))
+    axes = [axis for axis in range(inputs[0].ndim) if axis != 1]
+    variance = inputs[0].var(axes, unbiased=False)
+    norm.running_mean.copy_(inputs[0].mean(axes))
     norm.running_var.copy_(WIDENED * (variance + variance.mean()))
     if norm.bias in changed:
         norm.bias.mul_(SPREAD * norm.weight.abs() * (variance / (norm.running_var + norm.eps)).sqrt())

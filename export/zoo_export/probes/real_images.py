@@ -1,4 +1,4 @@
-"""Real images for the check, from the data set that a card names, where it is at hand. Nothing is downloaded."""
+"""Real images for the check, from the data set that a card names, if it is available. Nothing is downloaded."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,24 +23,24 @@ class RealImages:
 
     Args:
         images: uint8 `[C, H, W]` each, of the model's size.
-        whence: where they are from, or why there are none, in a few words.
-        words: which each is, such as `digits test 51`.
+        source: where they are from, or why there are none, in a few words.
+        names: of each, such as `digits test 51`.
     """
 
     images: tuple[npt.NDArray[np.uint8], ...]
-    whence: str
-    words: tuple[str, ...] = ()
+    source: str
+    names: tuple[str, ...] = ()
 
 
 def real_images(registry: Registry, card: Card, root: Path) -> RealImages:
     """Up to `COUNT` images of the test split, spread over it."""
     if not card.dataset:
-        return RealImages((), "none: the weights are fresh, and no data set goes with them")
+        return RealImages((), "none: the weights are fresh, and have no data set")
     try:
         dataset = load_dataset(registry.find(Dataset, card.dataset_name), root, "test")
         chosen = np.linspace(0, len(dataset) - 1, min(COUNT, len(dataset))).astype(int)
         images = tuple(fit_image(read_item(dataset, int(index))[0], card.preprocess) for index in chosen)
-    except ZooError:  # its cause names local paths, which no manifest may carry
-        return RealImages((), f"none: {card.dataset} test was not at hand")
-    words = tuple(f"{card.dataset} test {index}" for index in chosen)
-    return RealImages(images, f"{len(images)} of {card.dataset} test", words)
+    except ZooError:  # its cause names local paths, which may not be in a manifest
+        return RealImages((), f"none: {card.dataset} test was not available")
+    names = tuple(f"{card.dataset} test {index}" for index in chosen)
+    return RealImages(images, f"{len(images)} of {card.dataset} test", names)

@@ -1,4 +1,4 @@
-"""Which image sizes a dynamic export is judged at, besides the one that it was traced with."""
+"""The image sizes at which a dynamic export is checked, besides the one that it was traced with."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ def smallest_size(registry: Registry, model: Model) -> int:
     """The smallest height and width that a model takes, in pixels: as its architecture declares, or as it is found to.
 
     Raises:
-        ExportError: it takes certain sizes only, so that they cannot be dynamic.
+        ExportError: it takes certain sizes only.
     """
     try:
         spec = architecture_of(registry, model.card).spec
@@ -27,7 +27,7 @@ def smallest_size(registry: Registry, model: Model) -> int:
     if spec.sizes:
         sizes = ", ".join(str(size) for size in spec.sizes)
         raise ExportError(
-            f"{spec.name} takes images of certain sizes only ({sizes}), so that height and width cannot be dynamic.",
+            f"{spec.name} takes only images of the sizes {sizes}, so --dynamic-size cannot be used.",
             "Leave out --dynamic-size.",
         )
     return spec.min_size
@@ -40,7 +40,7 @@ def _first_accepted(model: Model) -> int:
     return next((side for side in sides if not _why_not(model.module, (1, channels, side, side))), min(size))
 
 
-SPAN = 96  # sides looked at for an assumption that fails; branches on size are about small ones
+SPAN = 96  # sides that are searched for an assumption that fails; branches on size are about small ones
 
 
 def captured_from(program: ExportedProgram, smallest: int) -> int:
@@ -50,28 +50,28 @@ def captured_from(program: ExportedProgram, smallest: int) -> int:
 
 
 def doubtful_sizes(program: ExportedProgram, module: nn.Module, smallest: int) -> list[tuple[int, int]]:
-    """Sizes that the model takes, and at which something that the capture assumed of height and width does not hold.
+    """Sizes that the model takes, and at which an assumption of the capture about height and width does not hold.
 
-    A branch on the size is captured as it went for the traced size, and no artifact says so. There the graph may be
-    wrong, so there it must be judged. The smallest side is taken for each assumption that no size before breaks.
+    A branch on the size is captured as it went for the traced size. At a size for which it goes the other way the
+    graph may be wrong, so it must be checked there. Each assumption is checked at the smallest side that breaks it.
     """
     height, width = _sides(program)
     channels = int(_images(program).shape[1])
     left = [guard.expr for guard in height.node.shape_env.guards]
-    found: list[tuple[int, int]] = []
+    sizes: list[tuple[int, int]] = []
     for side in range(smallest, smallest + SPAN):
         at = {height.node.expr: side, width.node.expr: side}
         broken = [guard for guard in left if guard.xreplace(at) == False]  # noqa: E712, it is sympy's own
         if broken and not _why_not(module, (1, channels, side, side)):
-            found.append((side, side))
+            sizes.append((side, side))
             left = [guard for guard in left if guard not in broken]
-    return found
+    return sizes
 
 
 def all_sizes(
     program: ExportedProgram, module: nn.Module, size: tuple[int, int], smallest: int
 ) -> list[tuple[int, int]]:
-    """Every size to judge with besides `size`: `other_sizes` and `doubtful_sizes`.
+    """Every size to check besides `size`: `other_sizes` and `doubtful_sizes`.
 
     Raises:
         ExportError: the model itself does not take one of the former.
@@ -80,15 +80,15 @@ def all_sizes(
         why = _why_not(module, (1, int(_images(program).shape[1]), height, width))
         if why:
             raise ExportError(
-                f"The model takes no images of {height}×{width}, so that height and width cannot be dynamic: {why}",
-                "Leave out --dynamic-size, or have its forward pool to a fixed size before linear layers.",
+                f"The model takes no images of {height}×{width}, so --dynamic-size cannot be used: {why}",
+                "Leave out --dynamic-size, or pool to a fixed size before linear layers.",
             )
-    found = [*other_sizes(size, smallest), *doubtful_sizes(program, module, smallest)]
-    return [each for each in dict.fromkeys(found) if each != size]
+    sizes = [*other_sizes(size, smallest), *doubtful_sizes(program, module, smallest)]
+    return [each for each in dict.fromkeys(sizes) if each != size]
 
 
 def other_sizes(size: tuple[int, int], smallest: int) -> Sequence[tuple[int, int]]:
-    """Height and width of images to judge with: larger and not square, one side odd; and smaller, where that may be."""
+    """Sizes of images to check: a larger one, not square, with one odd side; and a smaller one, if it is allowed."""
     height, width = size
     larger = (height + height // 4 + 1) | 1, width + 2 * (width // 4 + 1)
     larger = larger if larger[0] != larger[1] else (larger[0], larger[1] + 2)
@@ -104,7 +104,7 @@ def _images(program: ExportedProgram) -> Any:
 
 
 def _sides(program: ExportedProgram) -> tuple[Any, Any]:
-    """Height and width as symbols; where torch.export made a number of one, the model takes no other."""
+    """Height and width as symbols. If torch.export made a number of one, the model takes no other."""
     height, width = _images(program).shape[2:]
     if isinstance(height, int) or isinstance(width, int):
         raise ExportError("The captured graph takes one image size only.", "Leave out --dynamic-size.")
@@ -113,9 +113,9 @@ def _sides(program: ExportedProgram) -> tuple[Any, Any]:
 
 @torch.inference_mode()
 def _why_not(module: nn.Module, shape: tuple[int, ...]) -> str:
-    """Why the model does not take images of that shape; empty where it does."""
+    """Why the model does not take images of that shape; empty if it does."""
     try:
         module(torch.zeros(shape))
-    except Exception as error:  # the model's own; at a doubtful size no artifact has to take them either
+    except Exception as error:  # the model's own; an artifact need not take what the model does not
         return first_line(error)
     return ""

@@ -15,6 +15,7 @@ import onnxruntime
 import torch
 from torch.fx import Node
 
+from zoo.contract.evidence import TOLERANCE_FACTOR
 from zoo.contract.formats import Array, Capture, Paths, Place, Stage
 from zoo_export.blame.captured import FILE, captured_stage
 from zoo_export.blame.intermediates import evaluate, leaves, place
@@ -22,7 +23,6 @@ from zoo_export.capture import OUTPUT
 from zoo_export.formats.onnx.file import load, save
 from zoo_export.formats.onnx.lowering import lower
 from zoo_export.formats.onnx.runner import LEVELS
-from zoo_export.precisions.fp32 import TOLERANCE_FACTOR
 
 LOWERED = "the lowered graph"
 BASIC, ALL = "onnxruntime's basic optimizations", "onnxruntime's further optimizations"

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import torch
 
+from zoo.contract.evidence import TOLERANCE_FACTOR
 from zoo.contract.formats import Array, Capture, Paths, Place, Stage
 from zoo_export.blame.captured import FILE, captured_stage
 from zoo_export.blame.intermediates import Recorder, evaluate, leaves, place
 from zoo_export.formats.pt2.archive import refuse_unsafe
 from zoo_export.formats.pt2.format import runner
-from zoo_export.precisions.fp32 import TOLERANCE_FACTOR
 
 
 def stages(capture: Capture, paths: Paths, own: bool) -> Iterator[Stage]:
