@@ -66,10 +66,10 @@ num_classes_option = click.option(
 )
 
 
-def fresh(
+def build_args(
     num_classes: int | None, channels: int | None, image_size: int | None, params: tuple[str, ...]
 ) -> "BuildArgs":
-    """How a bare architecture is to be built, from the options above. The texts of `params` are parsed later."""
+    """How to build an architecture without weights, from the options above. `params` are converted later."""
     from zoo.contract.errors import UsageError
     from zoo.models.load import BuildArgs
 
@@ -77,6 +77,6 @@ def fresh(
     for text in params:
         name, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"{text!r} is not of the form NAME=VALUE.", "Write for example: activation=relu")
+            raise UsageError(f"{text!r} is not of the form NAME=VALUE.", "For example: activation=relu")
         pairs[name] = value
     return BuildArgs(num_classes=num_classes, channels=channels, image_size=image_size, params=pairs or None)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.options import (
+    build_args,
     channels_option,
     data_root_option,
     force_option,
-    fresh,
     image_size_option,
     json_option,
     num_classes_option,
@@ -135,7 +135,7 @@ def command(
     target = output or Path("exports") / bare
     refuse_existing(target, force)
     override = None if atol is None and rtol is None else Override(atol or 0.0, rtol or 0.0)
-    opened = open_model(lazy.registry, model, fresh(num_classes, channels, image_size, params))
+    opened = open_model(lazy.registry, model, build_args(num_classes, channels, image_size, params))
 
     from zoo_export.options import ExportOptions
     from zoo_export.pipeline import export_model

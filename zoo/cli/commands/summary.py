@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.options import (
+    build_args,
     channels_option,
-    fresh,
     image_size_option,
     json_option,
     num_classes_option,
@@ -53,7 +53,7 @@ def command(
     from zoo.models.forward import explained
     from zoo.models.load import open_model
 
-    opened = open_model(lazy.registry, model, fresh(num_classes, channels, image_size, params))
+    opened = open_model(lazy.registry, model, build_args(num_classes, channels, image_size, params))
     shape = (batch_size, *opened.card.preprocess.input_shape)
     with explained(torch.device("cpu")):
         images = torch.zeros(shape)
