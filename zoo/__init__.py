@@ -33,38 +33,51 @@ from zoo.version import __version__
 
 if TYPE_CHECKING:
     from zoo.api.evaluating import DatasetEvaluation, evaluate
+    from zoo.api.exporting import export, verify
     from zoo.api.listing import list_models
     from zoo.api.loading import create_model, load
     from zoo.api.training import TrainResult, train
+    from zoo.contract.evidence import Certificate, Comparison, Export, Manifest, Verification
     from zoo.models.load import Model
     from zoo.registry.registry import Registry
     from zoo.training.recipe.recipe import Recipe
 
 _LAZY = {
+    "Certificate": "zoo.contract.evidence",
+    "Comparison": "zoo.contract.evidence",
     "DatasetEvaluation": "zoo.api.evaluating",
+    "Export": "zoo.contract.evidence",
+    "Manifest": "zoo.contract.evidence",
     "Model": "zoo.models.load",
     "Recipe": "zoo.training.recipe.recipe",
     "Registry": "zoo.registry.registry",
     "TrainResult": "zoo.api.training",
+    "Verification": "zoo.contract.evidence",
     "create_model": "zoo.api.loading",
     "evaluate": "zoo.api.evaluating",
+    "export": "zoo.api.exporting",
     "list_models": "zoo.api.listing",
     "load": "zoo.api.loading",
     "train": "zoo.api.training",
+    "verify": "zoo.api.exporting",
 }  # name to the module that is imported when the name is first used (PEP 562)
 
 __all__ = [
     "Architecture",
     "Callback",
+    "Certificate",
     "Command",
+    "Comparison",
     "DataError",
     "Dataset",
     "DatasetEvaluation",
     "DeviceError",
     "DifferenceError",
+    "Export",
     "ExportError",
     "ExportFormat",
     "Loss",
+    "Manifest",
     "MissingPackage",
     "Model",
     "NameConflict",
@@ -81,15 +94,18 @@ __all__ = [
     "TrainingError",
     "UnknownName",
     "UsageError",
+    "Verification",
     "WeightsError",
     "ZooError",
     "__version__",
     "create_model",
     "evaluate",
+    "export",
     "hookimpl",
     "list_models",
     "load",
     "train",
+    "verify",
 ]
 
 

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from zoo.contract.errors import ExportError
 from zoo.contract.evidence import PASS, Verification
-from zoo.contract.formats import ExportFormat
-from zoo.models.load import open_model
+from zoo.models.load import Model
 from zoo.registry.registry import Registry
-from zoo_export.artifacts import artifact_paths
+from zoo_export.artifacts import artifact_paths, format_of
 from zoo_export.blame.blame import blame_sentence
 from zoo_export.capture import Capture
 from zoo_export.devices import check_devices
@@ -24,13 +23,13 @@ from zoo_export.truth.reference import make_references
 
 
 def verify_file(
-    registry: Registry, path: Path, against: str, data_root: Path, devices: Sequence[str] = ("cpu",)
+    registry: Registry, path: Path, model: Model, data_root: Path, devices: Sequence[str] = ("cpu",)
 ) -> Verification:
     """Check an artifact, which zoo need not have made, against the model that it is said to be.
 
     Args:
         path: its suffix says the format.
-        against: MODEL.
+        model: that it is said to be.
         devices: that it is run on.
 
     Returns:
@@ -43,17 +42,11 @@ def verify_file(
     """
     if not path.is_file():
         raise ExportError(f"There is no file {path}.", "Check the path.")
-    every = registry.entries(ExportFormat)
-    name = next((registry.short_name(entry) for entry in every if entry.spec.paths_of(path) is not None), None)
-    if name is None:
-        suffixes = ", ".join(next(iter(entry.spec.suffixes.values())) for entry in every)
-        raise ExportError(f"No format writes files with the suffix {path.suffix!r}.", f"Known suffixes: {suffixes}.")
-    entry = registry.find(ExportFormat, name)
+    entry = format_of(registry, path)
     paths = artifact_paths(entry, path)
     check_devices([entry], devices)
     precision = PrecisionInUse()
     backends = precision.backends(dict.fromkeys(("cpu", *devices)))
-    model = open_model(registry, against)
     real = real_images(registry, model.card, data_root)
     probes = make_references(model.module, make_probes(model.card.preprocess, real.images))
     known = precision.probes(model.name, model.module, probes, backends)

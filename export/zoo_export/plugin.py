@@ -7,10 +7,16 @@ from zoo_export.formats import FORMATS
 from zoo_export.precisions import PRECISIONS
 
 COMMANDS = {
-    "export": "Export a model, and prove that the artifacts compute what the model computes",
-    "verify": "Replay the proof of an export folder where it now is",
+    "export": "Export a model and check that the artifacts compute what it computes",
+    "verify": "Check an export folder, or a file against a model",
     "predict": "Classify images with an export folder, a weights file or an architecture",
     "doctor": "Show versions, the devices that formats really run on, and folders",
+}
+
+CALLS = {
+    "export": "zoo_export.calls:export",
+    "verify": "zoo_export.calls:verify",
+    "predict": "zoo_export.open_artifact:open_artifact",
 }
 
 
@@ -20,4 +26,5 @@ def zoo_specs() -> Iterable[Spec]:
     yield from FORMATS
     yield from PRECISIONS
     for name, summary in COMMANDS.items():
-        yield Command(name=name, summary=summary, run=f"zoo_export.commands.{name}:command")
+        call = CALLS.get(name, "")
+        yield Command(name=name, summary=summary, run=f"zoo_export.commands.{name}:command", call=call)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.contract.errors import DifferenceError, ExportError
+from zoo.contract.errors import DifferenceError, ExportError, UnknownName
 from zoo.contract.evidence import PASS, UNVERIFIED, Comparison, Manifest, Override, Probe, Verdict, Verification
 from zoo.contract.formats import ExportFormat
 from zoo.files.card import Card
@@ -16,6 +16,7 @@ from zoo.registry.registry import Registry
 from zoo_export.artifacts import artifact_paths
 from zoo_export.bundle import golden
 from zoo_export.bundle.folder import read_folder
+from zoo_export.bundle.provenance import weights_of
 from zoo_export.devices import check_devices
 from zoo_export.failures.difference import difference, inconclusive
 from zoo_export.failures.unverified import unverified
@@ -36,7 +37,7 @@ def verify_folder(
     names: Sequence[str] = (),
     *,
     strict: bool = False,
-    against: str | None = None,
+    against: Model | str | None = None,
     devices: Sequence[str] = ("cpu",),
 ) -> Verification:
     """Check every file of an export folder, and run its artifacts on the golden vectors.
@@ -45,6 +46,7 @@ def verify_folder(
         names: formats to run; by default all that are there.
         strict: compute truth and rounding error again, from the weights that the manifest names or from `against`,
             and use the default tolerance, whatever override the export has.
+        against: the model that was exported, or its name.
         devices: that the artifacts are run on.
 
     Raises:
@@ -90,22 +92,34 @@ def verify_folder(
     return Verification(folder, manifest.name, verdict, comparisons, strict, manifest)
 
 
-def _opened(registry: Registry, manifest: Manifest, against: str | None) -> Model:
-    card = Card.from_dict(manifest.card)
-    name = against or manifest.name
+def _opened(registry: Registry, manifest: Manifest, against: Model | str | None) -> Model:
+    """The model that was exported, once its weights are known to be those that were."""
+    model = against if isinstance(against, Model) else _by_name(registry, manifest, against)
+    if weights_of(model)["digest"] != manifest.certificate.weights["digest"]:
+        raise DifferenceError(
+            f"The weights of {model.name} are not the exported ones: their digests differ.",
+            "Name the exported weights with --against, or export again.",
+        )
+    return model
+
+
+def _by_name(registry: Registry, manifest: Manifest, against: str | None) -> Model:
+    card, name = Card.from_dict(manifest.card), against or manifest.name
     fresh = BuildArgs(
         num_classes=len(card.classes),
         channels=card.preprocess.channels,
         image_size=card.preprocess.size[0],
         params=card.params or None,
     )
-    model = open_model(registry, name, None if is_weights(name) else fresh)
-    if model.card.digest != card.digest:
-        raise DifferenceError(
-            f"The weights of {name} are not those that were exported: their digest is another one.",
-            "Name the right ones with --against, or export again.",
-        )
-    return model
+    try:
+        return open_model(registry, name, None if is_weights(name) else fresh)
+    except UnknownName as error:
+        if against is not None:
+            raise
+        raise ExportError(
+            f"The exported model, {name}, cannot be opened by its name: {error.cause}",
+            "Pass it from Python: zoo.verify(folder, against=module, input_shape=...).",
+        ) from None
 
 
 def _again(model: Model, folder: Path, manifest: Manifest) -> list[Probe]:

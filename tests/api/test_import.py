@@ -5,7 +5,7 @@ import sys
 
 import zoo
 
-FUNCTIONS = {"create_model", "evaluate", "list_models", "load", "train"}
+FUNCTIONS = {"create_model", "evaluate", "export", "list_models", "load", "train", "verify"}
 
 
 def python(code: str) -> None:

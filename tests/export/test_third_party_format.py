@@ -133,6 +133,16 @@ def test_damage_to_a_step_is_blamed_on_that_step(installed, export, monkeypatch,
     assert not (tmp_path / "out").exists()
 
 
+def test_one_of_its_files_is_verified_with_the_other(installed, run_zoo, tmp_path) -> None:
+    out = tmp_path / "digits"
+    assert run_zoo("export", "lenet5.digits", "-f", "npz", "-o", str(out)).code == 0
+    assert run_zoo("verify", str(out / "model.json"), "--against", "lenet5.digits").code == 0
+    (out / "model.npz").unlink()
+    ran = run_zoo("verify", str(out / "model.json"), "--against", "lenet5.digits")
+    assert ran.code == 1 and "model.npz" in ran.err
+    assert run_zoo("verify", str(out)).code == 3
+
+
 def test_a_format_that_does_not_write_it_is_refused(installed, make_model, tmp_path) -> None:
     entries = [installed.find(ExportFormat, "torchscript")]
     with pytest.raises(ExportError, match="int8"):

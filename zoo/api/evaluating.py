@@ -66,7 +66,7 @@ def evaluate(
     """Measure accuracy, cross-entropy, calibration and the confusion matrix of a model, in float32.
 
     Args:
-        model: a loaded model, an `ARCH.TAG`, or the path of a weights file.
+        model: a loaded model, an `ARCH.TAG`, or the path of a weights file, an export folder or an artifact in one.
         data: the name of a data set; by default the one that the weights were trained on.
         data_root: the folder of data sets; by default `$ZOO_DATA`, or a folder in your cache.
         download: download the data set if it is missing.

@@ -7,8 +7,10 @@ from typing import Any
 
 from torch import nn
 
+from zoo.api.command_call import call_of
 from zoo.api.installed import installed_registry
 from zoo.contract.errors import UnknownName, UsageError, WeightsError
+from zoo.contract.formats import ExportFormat
 from zoo.contract.specs import Architecture
 from zoo.data.fitting import InputOverrides, default_preprocess
 from zoo.files.card import read_card
@@ -25,15 +27,18 @@ def load(model: str | PathLike[str], *, registry: Registry | None = None) -> Mod
     """Load stored weights: the module on the CPU in evaluation mode, with its card, labels and preprocessing.
 
     Nothing is unpickled. The file's structure, card, digest, and every tensor's name, shape and dtype are checked.
+    An export folder gives a model that runs its artifact.
 
     Args:
-        model: `ARCH.TAG`, such as `lenet5.digits`, or the path of a weights file.
+        model: `ARCH.TAG`, such as `lenet5.digits`, or the path of a weights file; or the path of an export folder or
+            of an artifact in one.
         registry: of plugins; the installed ones by default.
 
     Raises:
         UnknownName: there are no such weights.
         UsageError: `model` is the name of an architecture, which has no trained weights.
         WeightsError: the file is damaged, or does not fit the installed plugins.
+        ExportError, DifferenceError: the export folder is damaged, or its artifact does not load.
 
     Example:
         >>> import zoo
@@ -41,13 +46,20 @@ def load(model: str | PathLike[str], *, registry: Registry | None = None) -> Mod
         >>> model.predict("seven.png", top=1)  # doctest: +SKIP
         [Prediction(label='seven', index=7, probability=0.99...)]
     """
-    name = fspath(model)
+    registry, name, path = registry or installed_registry(), fspath(model), Path(model)
+    if (path / "manifest.json").is_file() or (path.is_file() and _is_artifact(registry, path)):
+        opened: Model = call_of(registry, "predict")(registry, path)
+        return opened
     if not is_weights(name):
         raise UsageError(
             f"{name!r} is the name of an architecture, not of weights.",
             f"Use an ARCH.TAG or a path; zoo.create_model({name!r}) builds it with fresh weights.",
         )
-    return open_model(registry or installed_registry(), name)
+    return open_model(registry, name)
+
+
+def _is_artifact(registry: Registry, path: Path) -> bool:
+    return any(entry.spec.paths_of(path) is not None for entry in registry.entries(ExportFormat))
 
 
 def create_model(

@@ -1,12 +1,11 @@
 """`zoo export`: write a model in exchange formats, and check that the artifacts compute what it computes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli.options import (
-    build_args,
     channels_option,
     data_root_option,
     force_option,
@@ -14,27 +13,16 @@ from zoo.cli.options import (
     json_option,
     num_classes_option,
     param_option,
+    param_texts,
 )
-from zoo.cli.output import print_json
-from zoo.cli.progress import Progress, progress
-from zoo.contract.callback import Callback
-from zoo.contract.evidence import PASS, UNVERIFIED
-from zoo_export.commands.messages import coverage_line, print_failure, result_line, warning, warnings_of
+from zoo.cli.progress import progress
+from zoo_export.commands.formats import format_names
+from zoo_export.commands.messages import print_failure
 from zoo_export.commands.provider import provider_option
+from zoo_export.commands.results import print_export
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
-
-
-class Lines(Callback):
-    """Shows each stage as a line."""
-
-    def __init__(self, show: Progress) -> None:
-        self.show = show
-
-    def on_message(self, text: str, *, warning: bool = False) -> None:
-        """Show the line, indented."""
-        self.show.line(f"  {text}")
 
 
 @click.command("export", short_help="Export a model and check the artifacts")
@@ -81,23 +69,16 @@ class Lines(Callback):
 @click.pass_obj
 def command(
     lazy: "Lazy",
+    /,
     model: str,
     formats: str,
-    output: Path | None,
-    atol: float | None,
-    rtol: float | None,
     no_verify: bool,
-    save_failure: Path | None,
-    num_classes: int | None,
     channels: int | None,
     image_size: int | None,
     params: tuple[str, ...],
-    precision: str,
-    dynamic_size: bool,
     provider: str,
-    data_root: Path | None,
-    force: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Export MODEL: an ARCH.TAG, a path to a weights file, or an architecture with fresh weights.
 
@@ -106,83 +87,27 @@ def command(
 
     --atol and --rtol replace the default tolerance, and --no-verify skips the check; the export stays marked so.
     """
-    from zoo.contract.errors import DifferenceError, UsageError
-    from zoo.contract.evidence import Override
-    from zoo.contract.formats import ExportFormat
-    from zoo.contract.names import bare_name
-    from zoo.contract.precisions import Precision
-    from zoo.files.atomic import refuse_existing
-    from zoo.files.folders import SUFFIX, is_weights
-    from zoo.files.folders import data_root as root
-    from zoo.models.load import open_model
-    from zoo_export.artifacts import default_formats
-    from zoo_export.devices import check_devices, parse_devices
+    from zoo.api.exporting import export
+    from zoo.contract.errors import DifferenceError
+    from zoo.files.folders import is_weights
+    from zoo_export.devices import parse_devices
 
-    names = list(dict.fromkeys(name.strip() for name in formats.split(",") if name.strip()))
-    names = names or default_formats(lazy.registry)
-    if (formats and formats.strip(" ,") == "") or not names:
-        raise UsageError("--format names no format.", "See `zoo list formats`.")
-    entries = [lazy.registry.find(ExportFormat, name) for name in names]
-    lazy.registry.find(Precision, precision)
-    bare = Path(model).name.removesuffix(SUFFIX) if is_weights(model) else bare_name(model)
-    devices = parse_devices(provider)
-    check_devices(entries, devices)
-    if no_verify and (atol is not None or rtol is not None or save_failure is not None or devices != ("cpu",)):
-        raise UsageError(
-            "--no-verify excludes --atol, --rtol, --save-failure and --provider.",
-            "Leave out --no-verify, or leave out the others.",
-        )
-    target = output or Path("exports") / bare
-    refuse_existing(target, force)
-    override = None if atol is None and rtol is None else Override(atol or 0.0, rtol or 0.0)
-    opened = open_model(lazy.registry, model, build_args(num_classes, channels, image_size, params))
-
-    from zoo_export.options import ExportOptions
-    from zoo_export.pipeline import export_model
-    from zoo_export.precisions.in_use import find_precision
-    from zoo_export.probes.sizes import smallest_size
-
-    options = ExportOptions(
-        verify=not no_verify,
-        override=override,
-        save=save_failure,
-        force=force,
-        devices=devices,
-        precision=precision,
-        smallest=smallest_size(lazy.registry, opened) if dynamic_size else None,
-    )
-    with progress() as show:
-        if opened.path is None:
-            show.line(f"{opened.name} has fresh weights of seed 0: it has learned nothing.")
-        if text := warning(UNVERIFIED if no_verify else PASS, override):
-            show.line(f"warning: {text}")
-        try:
-            exported = export_model(
-                lazy.registry,
-                opened,
-                entries,
-                target,
-                root(data_root),
-                force=force,
-                options=options,
-                callback=Lines(show),
+    try:
+        with progress() as show:
+            exported = export(
+                model,
+                formats=format_names(formats),
+                verify=not no_verify,
+                in_channels=channels,
+                img_size=image_size,
+                params=param_texts(params),
+                devices=parse_devices(provider),
+                **options,
+                callback=show,
+                registry=lazy.registry,
             )
-        except DifferenceError as error:
-            if as_json:
-                print_failure(error)
-            raise
-        warnings = warnings_of(exported.manifest)
-        for text in warnings[1:]:  # the first was shown before the work began
-            show.line(f"warning: {text}")
-    if as_json:
-        print_json({**exported.to_dict(), "fresh": opened.path is None, "warnings": warnings})
-        return
-    rules = find_precision(lazy.registry, precision).rules
-    for name, path in exported.artifacts.items():
-        click.echo(f"{path}: {result_line(exported.comparisons[name], exported.verdict, rules)}")
-    if rules.statement and exported.certificate.prior_check is not None:
-        click.echo(rules.statement)
-    if exported.certificate.coverage is not None:
-        click.echo(coverage_line(exported.certificate.coverage))
-    for text in warnings:
-        click.echo(f"warning: {text}")
+    except DifferenceError as error:
+        if as_json:
+            print_failure(error)
+        raise
+    print_export(lazy.registry, exported, fresh=not is_weights(model), as_json=as_json)

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.options import data_root_option, json_option
-from zoo.cli.output import print_json
-from zoo_export.commands.messages import coverage_line, print_failure, result_line, warnings_of
+from zoo.cli.progress import progress
+from zoo_export.commands.formats import format_names
+from zoo_export.commands.messages import print_failure
 from zoo_export.commands.provider import provider_option
+from zoo_export.commands.results import print_verification
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
-    from zoo.contract.evidence import Verification
 
 
 @click.command("verify", short_help="Check an export folder, or a file against a model")
@@ -30,68 +31,40 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(
     lazy: "Lazy",
+    /,
     export: Path,
     formats: str,
     strict: bool,
     against: str | None,
     provider: str,
-    data_root: Path | None,
     as_json: bool,
+    data_root: Path | None,
 ) -> None:
     """Check every file of the folder EXPORT, and run its artifacts on the golden vectors.
 
     EXPORT may also be a single file of any origin: `zoo verify FILE --against MODEL`. The exit code is 3 if a
     file was changed or an artifact does not compute what the model computes.
     """
+    from zoo.api.exporting import verify
     from zoo.contract.errors import DifferenceError, UsageError
     from zoo_export.devices import parse_devices
-    from zoo_export.precisions.in_use import find_precision
 
-    devices = parse_devices(provider)
-    is_file = export.is_file()
-    if is_file and (against is None or strict or formats):
-        raise UsageError(
-            f"{export} is a file, not an export folder.", "Use --against MODEL; --strict and --format are for folders."
-        )
-    if not is_file and against is not None and not strict:
+    if against is not None and not strict and not export.is_file():
         raise UsageError("--against requires --strict or a single file.", "Add --strict.")
-    names = [name.strip() for name in formats.split(",") if name.strip()]
     try:
-        verification = _verify(lazy, export, names, strict, against, devices, data_root)
+        with progress() as show:
+            verification = verify(
+                export,
+                against=against,
+                formats=format_names(formats),
+                strict=strict,
+                devices=parse_devices(provider),
+                data_root=data_root,
+                callback=show,
+                registry=lazy.registry,
+            )
     except DifferenceError as error:
         if as_json:
             print_failure(error)
         raise
-    manifest = verification.manifest
-    warnings = [] if manifest is None or strict else warnings_of(manifest)
-    for text in warnings:
-        click.echo(f"warning: {text}", err=True)
-    if as_json:
-        print_json({**verification.to_dict(), "warnings": warnings})
-        return
-    rules = find_precision(lazy.registry, "fp32" if manifest is None else manifest.precision).rules
-    for name, path in verification.artifacts.items():
-        click.echo(f"{path}: {result_line(verification.comparisons[name], verification.verdict, rules)}")
-    if verification.coverage is not None:
-        click.echo(coverage_line(verification.coverage))
-    if strict:
-        click.echo("Truth was computed again from the weights.")
-
-
-def _verify(
-    lazy: "Lazy",
-    export: Path,
-    names: list[str],
-    strict: bool,
-    against: str | None,
-    devices: tuple[str, ...],
-    data_root: Path | None,
-) -> "Verification":
-    if export.is_file() and against is not None:
-        from zoo.files import folders
-        from zoo_export.against import verify_file
-
-        return verify_file(lazy.registry, export, against, folders.data_root(data_root), devices)
-    from zoo_export.verify import verify_folder
-
-    return verify_folder(lazy.registry, export, names, strict=strict, against=against, devices=devices)
+    print_verification(lazy.registry, verification, as_json=as_json)

@@ -1,0 +1,261 @@
+"""`zoo.export` and `zoo.verify`, which the export plugin provides through the registry."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import nn
+
+from zoo.api.command_call import call_of
+from zoo.api.installed import installed_registry
+from zoo.api.live_module import model_of
+from zoo.api.progress import reporting
+from zoo.contract.callback import Callback
+from zoo.contract.errors import UsageError
+from zoo.contract.evidence import Export, Verification
+from zoo.contract.preprocess import Preprocess
+from zoo.files import folders
+from zoo.files.atomic import refuse_existing
+from zoo.models.load import BuildArgs, Model, open_model
+from zoo.registry.registry import Registry
+
+ModelLike = Model | nn.Module | str | PathLike[str]
+"""A loaded model, a live module, an `ARCH.TAG`, the path of a weights file, or an architecture."""
+
+
+class ExportCall(Protocol):
+    """The `call` of the command `export`."""
+
+    def __call__(
+        self,
+        registry: Registry,
+        model: Model,
+        output: Path,
+        *,
+        formats: Sequence[str],
+        precision: str,
+        dynamic_size: bool,
+        devices: Sequence[str],
+        verify: bool,
+        atol: float | None,
+        rtol: float | None,
+        save_failure: Path | None,
+        data_root: Path,
+        force: bool,
+        callback: Callback,
+    ) -> Export:
+        """Export `model` to the folder `output`."""
+
+
+class VerifyCall(Protocol):
+    """The `call` of the command `verify`."""
+
+    def __call__(
+        self,
+        registry: Registry,
+        path: Path,
+        *,
+        against: Model | str | None,
+        formats: Sequence[str],
+        strict: bool,
+        devices: Sequence[str],
+        data_root: Path,
+        callback: Callback,
+    ) -> Verification:
+        """Verify an export folder, or a file against a model."""
+
+
+def export(
+    model: ModelLike,
+    output: str | PathLike[str] | None = None,
+    *,
+    formats: Sequence[str] = (),
+    precision: str = "fp32",
+    dynamic_size: bool = False,
+    devices: Sequence[str] = ("cpu",),
+    verify: bool = True,
+    atol: float | None = None,
+    rtol: float | None = None,
+    save_failure: str | PathLike[str] | None = None,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    img_size: int | None = None,
+    params: Mapping[str, Any] | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+    labels: Sequence[str] | None = None,
+    preprocess: Preprocess | None = None,
+    name: str | None = None,
+    data_root: str | PathLike[str] | None = None,
+    force: bool = False,
+    progress: bool = False,
+    callback: Callback | None = None,
+    registry: Registry | None = None,
+) -> Export:
+    """Export a model and prove that every artifact computes what the model computes.
+
+    Before the folder is published, every artifact is loaded afresh, run on images that were not traced, and compared
+    with the model in float64. If one differs by more than rounding, nothing is published.
+
+    Args:
+        model: a loaded model, an `ARCH.TAG`, a path or an architecture; or any `nn.Module` from float32 images
+            `[N, C, H, W]` to logits `[N, K]`, which is exported as it is in evaluation mode.
+        output: the folder to make; by default `exports/NAME`.
+        formats: names of formats; by default those that `zoo export` writes.
+        precision: of weights and arithmetic; images and logits stay float32.
+        dynamic_size: make height and width of the images dynamic too.
+        devices: where the artifacts are run for the check.
+        verify: compare the artifacts with the model. Without it, the export is marked `unverified` for good.
+        atol, rtol: accept logits within `atol + rtol * |truth|` instead of the default tolerance.
+        save_failure: a folder to make if an artifact fails its check, with a script that reproduces the failure.
+        num_classes, in_channels, img_size, params: how to build an architecture with fresh weights.
+        input_shape, labels, preprocess: of an `nn.Module`: `(C, H, W)`, one name for each logit, and how images
+            become its input. `preprocess` includes the shape; without it images are divided by 255.
+        name: of the model in the manifest; by default its own.
+        data_root: the folder of data sets, for real images in the check; by default `$ZOO_DATA`, or a folder in your
+            cache. Nothing is downloaded.
+        force: replace the export that is at `output`.
+        progress: show progress on standard error, or in a notebook.
+        callback: receives messages and progress.
+        registry: of plugins; the installed ones by default.
+
+    Raises:
+        DifferenceError: an artifact differs from the model, or the check would cover too little of it.
+        ExportError: the model cannot be exported in a format.
+        UsageError: arguments exclude each other, or do not fit the model.
+        OutputError: `output` exists and `force` is not set, or it cannot be written.
+
+    Example:
+        >>> import zoo
+        >>> out = zoo.export("lenet5.digits", "exports/x", formats=["onnx"])  # doctest: +SKIP
+        >>> out.certificate.verdict, out.artifacts  # doctest: +SKIP
+        ('pass', {'onnx': PosixPath('exports/x/model.onnx')})
+        >>> out = zoo.export(my_module, "exports/y", input_shape=(3, 224, 224))  # doctest: +SKIP
+    """
+    registry = registry or installed_registry()
+    call: ExportCall = call_of(registry, "export")
+    if output is not None:
+        refuse_existing(Path(output), force)
+    build = BuildArgs(num_classes=num_classes, channels=in_channels, image_size=img_size, params=params or None)
+    opened = model_from(
+        registry, model, build, input_shape=input_shape, labels=labels, preprocess=preprocess, name=name
+    )
+    with reporting(progress, callback) as report:
+        if opened.fresh:
+            report.on_message(f"{opened.name} has fresh, untrained weights (seed 0).")
+        return call(
+            registry,
+            opened,
+            Path("exports", opened.name) if output is None else Path(output),
+            formats=formats,
+            precision=precision,
+            dynamic_size=dynamic_size,
+            devices=devices,
+            verify=verify,
+            atol=atol,
+            rtol=rtol,
+            save_failure=None if save_failure is None else Path(save_failure),
+            data_root=folders.data_root(None if data_root is None else Path(data_root)),
+            force=force,
+            callback=report,
+        )
+
+
+def verify(
+    path: str | PathLike[str],
+    *,
+    against: ModelLike | None = None,
+    formats: Sequence[str] = (),
+    strict: bool = False,
+    devices: Sequence[str] = ("cpu",),
+    input_shape: tuple[int, int, int] | None = None,
+    labels: Sequence[str] | None = None,
+    preprocess: Preprocess | None = None,
+    data_root: str | PathLike[str] | None = None,
+    progress: bool = False,
+    callback: Callback | None = None,
+    registry: Registry | None = None,
+) -> Verification:
+    """Verify an export folder where it now is, or a single file against the model that it should compute.
+
+    A folder's files are checked against their hashes, and its artifacts are run on the stored images and compared
+    with the stored truth. With `strict` or `against`, truth is computed afresh from the weights.
+
+    Args:
+        path: an export folder; or one exported file, of whatever origin, and then `against` is required.
+        against: the model; see `zoo.export` for what it may be. For a folder, the weights must be those that were
+            exported.
+        formats: the formats of the folder to run; by default all.
+        strict: compute truth afresh, from the weights that the folder names, and use the default tolerance.
+        devices: where the artifacts are run.
+        input_shape, labels, preprocess: of an `nn.Module`; see `zoo.export`.
+        data_root: the folder of data sets, for real images; by default `$ZOO_DATA`, or a folder in your cache.
+        progress: show progress on standard error, or in a notebook.
+        callback: receives messages and progress.
+        registry: of plugins; the installed ones by default.
+
+    Raises:
+        DifferenceError: a file was changed, or an artifact does not compute what the model computes.
+        ExportError: `path` is neither an export folder nor a file of a known format.
+        UsageError: arguments exclude each other, or `against` is missing.
+
+    Example:
+        >>> import zoo
+        >>> zoo.verify("exports/x").verdict  # doctest: +SKIP
+        'pass'
+        >>> zoo.verify("model.onnx", against=my_module, input_shape=(3, 224, 224))  # doctest: +SKIP
+    """
+    registry = registry or installed_registry()
+    call: VerifyCall = call_of(registry, "verify")
+    opened: Model | str | None = None
+    if isinstance(against, Model | nn.Module):
+        opened = model_from(registry, against, input_shape=input_shape, labels=labels, preprocess=preprocess)
+    elif against is not None:
+        opened = fspath(against)
+    with reporting(progress, callback) as report:
+        return call(
+            registry,
+            Path(path),
+            against=opened,
+            formats=formats,
+            strict=strict or (opened is not None and Path(path).is_dir()),
+            devices=devices,
+            data_root=folders.data_root(None if data_root is None else Path(data_root)),
+            callback=report,
+        )
+
+
+def model_from(
+    registry: Registry,
+    model: ModelLike,
+    build: BuildArgs | None = None,
+    *,
+    input_shape: tuple[int, int, int] | None = None,
+    labels: Sequence[str] | None = None,
+    preprocess: Preprocess | None = None,
+    name: str | None = None,
+) -> Model:
+    """The model that an argument of the API stands for.
+
+    Raises:
+        UsageError: arguments for an `nn.Module` with another kind of model, or for an architecture with weights.
+    """
+    if isinstance(model, nn.Module):
+        if build not in (None, BuildArgs()):
+            raise UsageError(
+                "num_classes, in_channels, img_size and params build an architecture, not an nn.Module.",
+                "Leave them out.",
+            )
+        return model_of(model, input_shape=input_shape, labels=labels, preprocess=preprocess, name=name)
+    if input_shape is not None or labels is not None or preprocess is not None:
+        raise UsageError(
+            "input_shape, labels and preprocess describe an nn.Module; a stored model has its own.", "Leave them out."
+        )
+    if isinstance(model, Model):
+        opened = model
+        if build not in (None, BuildArgs()):
+            raise UsageError("num_classes, in_channels, img_size and params need a name.", "Leave them out.")
+    else:
+        opened = open_model(registry, fspath(model), build)
+    return opened if name is None else replace(opened, name=name)
