@@ -44,6 +44,8 @@ EXPORT_FLOORS = {
     "verify": 8,
     "against": 8,
     "commands": 9,
+    "calls": 10,
+    "open_artifact": 10,
     "formats": 10,
     "plugin": 11,
     "": 12,
