@@ -5,10 +5,9 @@ from pathlib import Path
 
 from zoo.contract.errors import ExportError
 from zoo.contract.evidence import PASS, Verification
-from zoo.contract.formats import ExportFormat
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
-from zoo_export.artifacts import artifact_paths
+from zoo_export.artifacts import artifact_paths, format_of
 from zoo_export.blame.blame import blame_sentence
 from zoo_export.capture import Capture
 from zoo_export.devices import check_devices
@@ -16,11 +15,11 @@ from zoo_export.failures.difference import difference, inconclusive, worst
 from zoo_export.parity.check import OWN
 from zoo_export.parity.coverage import coverage
 from zoo_export.parity.judge import passed
-from zoo_export.parity.reference import make_references
 from zoo_export.precisions.in_use import PrecisionInUse
 from zoo_export.probes.probes import make_probes
 from zoo_export.probes.real_images import real_images
 from zoo_export.runners import judge_artifact
+from zoo_export.truth.reference import make_references
 
 
 def verify_file(
@@ -43,12 +42,7 @@ def verify_file(
     """
     if not path.is_file():
         raise ExportError(f"There is no file {path}.", "Check the path.")
-    every = registry.entries(ExportFormat)
-    name = next((registry.short_name(entry) for entry in every if entry.spec.paths_of(path) is not None), None)
-    if name is None:
-        suffixes = ", ".join(next(iter(entry.spec.suffixes.values())) for entry in every)
-        raise ExportError(f"No format writes files with the suffix {path.suffix!r}.", f"Known suffixes: {suffixes}.")
-    entry = registry.find(ExportFormat, name)
+    entry = format_of(registry, path)
     paths = artifact_paths(entry, path)
     check_devices([entry], devices)
     precision = PrecisionInUse()

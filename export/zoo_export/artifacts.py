@@ -96,3 +96,17 @@ def artifact_paths(entry: Entry[ExportFormat], main: Path) -> Paths:
             f"The {entry.spec.name} artifact {main} lacks its file {missing[0].name}.", f"Put it into {main.parent}."
         )
     return paths
+
+
+def format_of(registry: Registry, main: Path) -> Entry[ExportFormat]:
+    """The format of a main file, by its suffix: the longest one, if several fit.
+
+    Raises:
+        ExportError: no format has its suffix.
+        MissingPackage: the format needs a package that is not installed.
+    """
+    every = {next(iter(entry.spec.suffixes.values())): entry for entry in registry.entries(ExportFormat)}
+    suffix = max((suffix for suffix in every if main.name.endswith(suffix)), key=len, default=None)
+    if suffix is None:
+        raise ExportError(f"No format writes files with the suffix {main.suffix!r}.", f"Known: {', '.join(every)}.")
+    return registry.find(ExportFormat, registry.short_name(every[suffix]))

@@ -22,16 +22,16 @@ from zoo_export.bundle import golden, manifest
 from zoo_export.bundle.certificate import build_certificate, describe_artifact, files_by_role
 from zoo_export.bundle.readme import readme
 from zoo_export.devices import check_devices, usable_devices
+from zoo_export.evidence import gather_evidence, no_evidence
 from zoo_export.failures.difference import difference, worst
 from zoo_export.failures.saved_failure import Failure, refuse_place, save_failure
 from zoo_export.options import STANDARD, ExportOptions
-from zoo_export.parity.backend import Backend
 from zoo_export.parity.check import Check
-from zoo_export.parity.evidence import gather_evidence, no_evidence
 from zoo_export.parity.judge import passed
 from zoo_export.precisions.in_use import PrecisionInUse, find_precision
 from zoo_export.probes.sizes import all_sizes, captured_from
 from zoo_export.runners import judge_artifact
+from zoo_export.truth.backend import Backend
 
 
 def export_model(

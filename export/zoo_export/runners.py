@@ -12,9 +12,9 @@ from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
 from zoo_export.capture import first_line
 from zoo_export.devices import usable_devices
-from zoo_export.parity.backend import Backend
 from zoo_export.parity.judge import Runner, run_and_judge
 from zoo_export.precisions.fp32 import FP32
+from zoo_export.truth.backend import Backend
 
 
 def load_runner(

@@ -20,15 +20,15 @@ from zoo_export.bundle.provenance import weights_of
 from zoo_export.devices import check_devices
 from zoo_export.failures.difference import difference, inconclusive
 from zoo_export.failures.unverified import unverified
-from zoo_export.parity.backend import Backend
 from zoo_export.parity.check import OWN
 from zoo_export.parity.coverage import coverage
 from zoo_export.parity.judge import passed
-from zoo_export.parity.reference import make_references
 from zoo_export.precisions.in_use import find_precision
 from zoo_export.probes.probe_recipe import input_digest
 from zoo_export.probes.probes import make_probes
 from zoo_export.runners import judge_artifact
+from zoo_export.truth.backend import Backend
+from zoo_export.truth.reference import make_references
 
 
 def verify_folder(

@@ -26,8 +26,7 @@ except ModuleNotFoundError as absent:
         raise
     sys.exit("error: numpy is not installed.\n  next: pip install numpy onnxruntime pillow")
 
-FORMAT = "onnx"  # what it runs
-CPU = ("CPUExecutionProvider",)
+CPU, FORMAT, BY_ROUNDING = ("CPUExecutionProvider",), "onnx", ("fp32", "fp16")  # the last: precisions it can check
 OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}  # float32 means float32
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 UNVERIFIED = "UNVERIFIED: it was exported with --no-verify, so nothing was compared and its outputs may be wrong"
@@ -161,12 +160,13 @@ def verify(folder: str | os.PathLike[str], providers: Sequence[str] = CPU, model
     manifest = check_files(folder)
     if manifest["verdict"] == "unverified":
         raise Difference(f"{folder} is {UNVERIFIED}.", f"Run `zoo verify {folder} --strict`.")
-    model = model or Model(folder, providers)
-    if model.manifest["digest"] != manifest["digest"]:
+    if (precision := manifest.get("precision", "fp32")) not in BY_ROUNDING:
+        raise Error(f"{folder} is in {precision}, which has rules of its own.", f"Run `zoo verify {folder}`.")
+    if (model := model or Model(folder, providers)).manifest["digest"] != manifest["digest"]:
         raise Difference("manifest.json has changed since the model was loaded.", "Load the model again.")
-    how = manifest["certificate"]
-    probes = tuple(_replay(model, probe) for probe in how["probes"])
-    return Report(model.name, model.artifact, model.providers, how["tolerance_factor"], probes, manifest["verdict"])
+    probes, factor = manifest["certificate"]["probes"], manifest["certificate"]["tolerance_factor"]
+    results = tuple(_replay(model, probe) for probe in probes)
+    return Report(model.name, model.artifact, model.providers, factor, results, manifest["verdict"])
 
 
 def check_files(folder: str | os.PathLike[str], upgrade: Upgrade = dict) -> dict[str, Any]:

@@ -134,9 +134,7 @@ def test_a_process_that_reads_images_is_killed() -> None:
         next(reader.batches(torch.arange(4), 2))
 
 
-def test_an_export_checks_without_the_data_set_where_it_is_not_there(
-    run_zoo: Run, tmp_path: Path, pictures: Path, here: Path
-) -> None:
+def test_export_checks_without_its_data_set(run_zoo: Run, tmp_path: Path, pictures: Path, here: Path) -> None:
     """The weights are a person's own; the images they were trained on may lie elsewhere, or be damaged by now."""
     options = ("--data", "folder", "--data-root", str(pictures), "--epochs", "1", "-b", "4")
     assert run_zoo("train", "lenet5", *options).code == 0

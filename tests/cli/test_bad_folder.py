@@ -37,7 +37,7 @@ STREAMED = ("--memory-limit", "0")
 
 
 @pytest.mark.parametrize("more", [(), STREAMED], ids=["held", "streamed"])
-def test_every_image_that_cannot_be_read_is_named_before_training(
+def test_corrupt_images_are_named_before_training(
     run_zoo: Run, explained: Explained, here: Path, pictures: Path, more: tuple[str, ...]
 ) -> None:
     for name in ("blue/1.jpg", "red/0.jpg", "red/5.jpg"):
@@ -71,7 +71,7 @@ def test_of_many_the_first_ten_are_named_and_the_rest_counted(
 
 
 @pytest.mark.parametrize("more", [(), STREAMED], ids=["held", "streamed"])
-def test_what_is_skipped_is_said_and_recorded_and_the_rest_is_trained_on(
+def test_skip_corrupt_warns_and_trains_on_the_rest(
     run_zoo: Run, here: Path, pictures: Path, more: tuple[str, ...]
 ) -> None:
     victims = [cut(pictures / "blue" / "1.jpg"), cut(pictures / "red" / "0.jpg")]
@@ -89,9 +89,7 @@ def test_what_is_skipped_is_said_and_recorded_and_the_rest_is_trained_on(
     assert first == second, "to skip images is to train as if they were not there"
 
 
-def test_where_nothing_is_left_of_a_split_skipping_does_not_help(
-    run_zoo: Run, explained: Explained, pictures: Path
-) -> None:
+def test_skip_corrupt_fails_if_no_image_is_left(run_zoo: Run, explained: Explained, pictures: Path) -> None:
     root = split(pictures)
     for path in (root / "test").rglob("*.jpg"):
         path.write_bytes(b"gone")
@@ -125,7 +123,7 @@ def test_images_of_all_sizes_and_modes_work(run_zoo: Run, pictures: Path) -> Non
     assert ran.code == 0 and "3×32×32" in ran.err, ran.err
 
 
-def test_hidden_files_and_files_that_are_no_images_are_passed_over(run_zoo: Run, pictures: Path) -> None:
+def test_hidden_and_other_files_are_ignored(run_zoo: Run, pictures: Path) -> None:
     assert train(run_zoo, pictures, "--tag", "before").code == 0
     for name in ("._1.jpg", ".DS_Store", "Thumbs.db", "notes.txt", ".cache/1.jpg", "1.jpg.part"):
         (pictures / "red" / name).parent.mkdir(exist_ok=True)

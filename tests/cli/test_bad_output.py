@@ -34,7 +34,7 @@ class Done:
 
 
 @pytest.mark.parametrize("place", ["file/weights", "/proc/weights"])
-def test_weights_that_cannot_be_written_are_known_before_training(
+def test_unwritable_weights_path_fails_before_training(
     run_zoo: Run, explained: Callable[..., str], here: Path, tree: Callable[..., Any], place: str
 ) -> None:
     (here / "file").write_text("mine")

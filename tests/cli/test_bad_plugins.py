@@ -326,7 +326,7 @@ def build():
 """
 
 
-def test_a_loss_that_keeps_its_graph_is_not_blamed_on_the_model_alone(
+def test_backward_error_names_the_loss_too(
     start_zoo: Start, site: Callable[..., str], explained: Callable[..., str]
 ) -> None:
     path = site("odd", HOOK + "    yield Loss(name='odd', summary='x', build='odd_loss:build')", odd_loss=STATEFUL)

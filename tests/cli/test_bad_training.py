@@ -110,7 +110,7 @@ def test_unsuitable_initial_weights_are_refused(
     assert not tree(here)
 
 
-def test_fine_tuning_follows_the_weights_parameters_and_the_cards_command_does_it_again(run_zoo: Run) -> None:
+def test_fine_tuning_can_be_repeated_from_its_card(run_zoo: Run) -> None:
     assert run_zoo(*TRAIN, "-p", "activation=relu", "--tag", "relu").code == 0
     first = run_zoo(*TRAIN, "--initial-checkpoint", "lenet5.relu", "--freeze", "--tag", "tuned", "--json")
     assert first.code == 0 and "head" in first.err

@@ -225,9 +225,7 @@ def test_a_file_without_a_card(
     refused(run_zoo, explained, here, path, "plain.safetensors")
 
 
-def test_weights_that_were_trained_on_no_data_set_can_be_measured_on_one(
-    run_zoo: Run, explained: Explained, seal: Callable[..., Path]
-) -> None:
+def test_evaluate_weights_without_a_data_set(run_zoo: Run, explained: Explained, seal: Callable[..., Path]) -> None:
     assert "--data" in explained(run_zoo("evaluate", str(seal(dataset=""))), 2)
     assert run_zoo("evaluate", str(seal(dataset="")), "--data", "digits").code == 0
     assert "nonesuch" in explained(run_zoo("evaluate", str(seal(dataset="nonesuch"))), 1)

@@ -66,7 +66,7 @@ def test_the_images_of_each_class_are_said_in_a_line_or_a_table() -> None:
     ]
 
 
-def test_of_very_many_classes_the_largest_and_the_smallest_are_shown() -> None:
+def test_many_classes_show_the_largest_and_smallest() -> None:
     names, counts = [f"c{number}" for number in range(1000)], list(range(1000))
     lines = class_counts(names, counts, [1] * 1000)
     assert len(lines) == 23 and lines[1].split() == ["c999", "999", "1"] and "980 between" in lines[11]

@@ -50,7 +50,7 @@ def test_every_figure_follows_from_the_matrix(run_zoo: Run, trained: Path) -> No
     assert worst["count"] == most == confusion[int(worst["true"])][int(worst["predicted"])]
 
 
-def test_people_get_each_class_the_worst_confusions_and_one_line(run_zoo: Run, trained: Path) -> None:
+def test_text_output_has_classes_confusions_and_summary(run_zoo: Run, trained: Path) -> None:
     told = json.loads(run_zoo("evaluate", str(trained), "--json").out)
     headings, *rows, last = run_zoo("evaluate", str(trained)).out.splitlines()
     assert headings.split("\t") == ["class", "images", "correct", "precision", "recall", "F1"]

@@ -3,16 +3,20 @@
 import csv
 import json
 import shlex
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import zoo
 from zoo.files.card import read_card
 from zoo.files.header import read_header
 
 Run = Callable[..., Any]
+PACKAGE = str(Path(zoo.__file__).parent)
 TRAIN = ("train", "lenet5", "--data", "digits", "-b", "256", "--lr", "0.003", "--device", "cpu", "--epochs")
 
 
@@ -54,7 +58,7 @@ def test_people_get_one_line(run_zoo: Run) -> None:
     assert ran.out.endswith("% on digits test, n=359\n")
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(run_zoo: Run) -> None:
+def test_the_seed_decides_the_weights(run_zoo: Run) -> None:
     digests = [
         result(run_zoo(*TRAIN, "1", "--seed", seed, "--tag", tag, "--json"))["digest"]
         for seed, tag in (("5", "a"), ("5", "b"), ("6", "c"))
@@ -92,9 +96,7 @@ def test_the_cards_own_command_gives_the_same_weights_again(run_zoo: Run, option
     assert {key: first[key] for key in ("top1", "loss")} == {key: second[key] for key in ("top1", "loss")}
 
 
-def test_what_exists_is_replaced_only_by_force_and_runs_are_numbered(
-    run_zoo: Run, explained: Callable[..., str], here: Path
-) -> None:
+def test_force_replaces_weights_and_runs_are_numbered(run_zoo: Run, explained: Callable[..., str], here: Path) -> None:
     first = result(run_zoo(*TRAIN, "1", "--json"))
     before = Path(first["weights"]).read_bytes()
     assert "--force" in explained(run_zoo(*TRAIN, "1", "--seed", "1"), 1)
@@ -114,7 +116,7 @@ def test_places_can_be_chosen(run_zoo: Run, tmp_path: Path, explained: Callable[
     assert not (tmp_path / "w" / "lenet5.other.safetensors").exists()
 
 
-def test_a_qualified_name_is_the_same_model_and_names_plain_files(run_zoo: Run) -> None:
+def test_a_qualified_name_names_the_same_files(run_zoo: Run) -> None:
     told = result(
         run_zoo("train", "zoo-kit:lenet5", "--data", "zoo-kit:digits", "--epochs", "1", "-b", "512", "--json")
     )
@@ -132,9 +134,7 @@ def test_a_folder_of_jpegs_becomes_a_model_of_its_classes(run_zoo: Run, pictures
     assert predicted[0]["predictions"][0]["label"] == "red"
 
 
-def test_options_out_of_range_are_refused_before_anything_is_made(
-    run_zoo: Run, explained: Callable[..., str], here: Path
-) -> None:
+def test_options_out_of_range_are_refused_early(run_zoo: Run, explained: Callable[..., str], here: Path) -> None:
     for options in (
         ("--epochs", "0"),
         ("--lr", "nan"),
@@ -165,3 +165,18 @@ def test_training_that_diverges_is_explained_and_leaves_nothing(
 
 def test_the_header_alone_tells_the_card(run_zoo: Run, trained: Path) -> None:
     assert set(read_header(trained).metadata) == {"zoo", "zoo_sha256"}
+
+
+def test_the_command_is_five_calls_from_the_optimizer_step(run_zoo: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """command, zoo.train, run_job, Trainer.train, Trainer.step: what a reader follows."""
+    depths = []
+
+    def step(self: Any, *_: Any) -> None:
+        names = [frame.f_code.co_name for frame, _ in traceback.walk_stack(None)]
+        files = [frame.f_code.co_filename for frame, _ in traceback.walk_stack(None)]
+        depths.append(sum(file.startswith(PACKAGE) for file in files[: names.index("command") + 1]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    assert run_zoo(*TRAIN, "1").code == 130
+    assert depths == [5]

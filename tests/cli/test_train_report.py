@@ -16,7 +16,7 @@ Run = Callable[..., Any]
 TRAIN = ("train", "lenet5", "--data", "digits", "-b", "256", "--lr", "0.003", "--device", "cpu", "--epochs")
 
 
-def test_weights_are_stored_even_where_the_report_cannot_be_drawn(
+def test_weights_are_stored_if_the_report_fails(
     run_zoo: Run, explained: Callable[..., str], monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:
     def fail(*arguments: object) -> bytes:

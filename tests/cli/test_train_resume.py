@@ -69,7 +69,7 @@ def test_options_that_would_change_the_result_are_refused(
     assert (stopped / "checkpoint.safetensors").read_bytes() == before
 
 
-def test_the_data_root_may_be_given_anew_and_what_is_no_run_is_said(
+def test_a_resumed_run_may_have_another_data_root(
     run_zoo: Run, stopped: Path, explained: Explained, tmp_path: Path
 ) -> None:
     explained(run_zoo("train", "--resume", "nowhere"), 1)
@@ -78,7 +78,7 @@ def test_the_data_root_may_be_given_anew_and_what_is_no_run_is_said(
     assert Path("elsewhere/lenet5.mine.safetensors").exists()
 
 
-def test_resuming_under_other_versions_or_threads_is_said(run_zoo: Run, stopped: Path) -> None:
+def test_resuming_under_other_versions_warns(run_zoo: Run, stopped: Path) -> None:
     record = json.loads((stopped / "run.json").read_text())
     record["environment"] |= {"torch": "2.0.1", "threads": "64"}
     (stopped / "run.json").write_text(json.dumps(record))

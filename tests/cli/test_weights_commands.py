@@ -18,7 +18,7 @@ def _seen(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_WEIGHTS", str(trained.parent))
 
 
-def test_list_tells_each_file_with_its_figure_and_what_it_was_measured_on(run_zoo: Run, trained: Path) -> None:
+def test_list_shows_accuracy_split_and_n(run_zoo: Run, trained: Path) -> None:
     row = next(row for row in json.loads(run_zoo("weights", "list", "--json").out) if row["name"] == "lenet5.tiny")
     assert row["file"] == str(trained) and row["bytes"] == trained.stat().st_size
     assert (row["dataset"], row["measured_on"]) == ("digits", "digits test, n=359")

@@ -26,7 +26,7 @@ def tree(folder: Path) -> dict[str, bytes | None]:
 
 def fill(path: Path, *, force: bool = False, error: BaseException | None = None) -> None:
     """Write a folder that holds one file, raising half-way where an error is given."""
-    with new_folder(path, force=force, replaceable=lambda found: (found / "mark").exists()) as folder:
+    with new_folder(path, force=force, replaceable=lambda result: (result / "mark").exists()) as folder:
         (folder / "mark").write_bytes(b"new")
         if error:
             raise error
@@ -109,7 +109,7 @@ def test_what_fails_half_way_leaves_what_was_there(tmp_path: Path, error: BaseEx
 @pytest.mark.parametrize("call", ["fsync", "replace", "rename"])
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("force", [True, False])
-def test_the_systems_refusal_is_explained_and_leaves_what_was_there(
+def test_os_error_is_explained_and_keeps_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Callable[..., None], call: str, force: bool
 ) -> None:
     path = tmp_path / "x"
@@ -200,9 +200,7 @@ def test_force_does_not_write_a_file_over_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_a_killed_process_left_is_cleared_and_what_a_living_one_writes_is_kept(
-    tmp_path: Path, way: Callable[..., None]
-) -> None:
+def test_only_leftovers_of_dead_processes_are_removed(tmp_path: Path, way: Callable[..., None]) -> None:
     dead, living = gone(), os.getppid()
     (tmp_path / f".x.{dead}.partial").mkdir()
     (tmp_path / f".x.{dead}.partial" / "half").touch()
@@ -215,9 +213,7 @@ def test_what_a_killed_process_left_is_cleared_and_what_a_living_one_writes_is_k
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_leftovers_of_a_killed_process_of_the_same_number_are_cleared(
-    tmp_path: Path, way: Callable[..., None]
-) -> None:
+def test_leftovers_of_a_reused_pid_are_removed(tmp_path: Path, way: Callable[..., None]) -> None:
     """In a container each run often has the same process number."""
     (tmp_path / f".x.{os.getpid()}.partial").touch()
     (tmp_path / f".x.{10**30}.partial").touch()
@@ -225,7 +221,7 @@ def test_the_leftovers_of_a_killed_process_of_the_same_number_are_cleared(
     assert set(tree(tmp_path)) <= {"x", "x/mark"}
 
 
-def test_a_replaced_folder_that_was_set_aside_is_cleared_after_a_kill(tmp_path: Path) -> None:
+def test_replaced_folder_is_removed_after_a_kill(tmp_path: Path) -> None:
     """Killed between the swap and the removal of the old folder."""
     fill(tmp_path / "x")
     script = """
@@ -295,7 +291,7 @@ def test_an_error_that_is_not_of_writing_is_passed_on(tmp_path: Path, error: OSE
     assert tree(tmp_path) == {}
 
 
-def test_a_file_in_the_folder_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
+def test_unwritable_file_in_a_folder_is_explained(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="x could not be written: No such file"), new_folder(tmp_path / "x") as folder:
         (folder / "none" / "file").write_bytes(b"")
     assert tree(tmp_path) == {}
@@ -331,7 +327,7 @@ for turn in range(200):
 """
 
 
-def test_processes_that_begin_together_in_a_folder_that_is_not_there_yet_are_not_in_each_others_way(
+def test_concurrent_writers_create_a_missing_folder(
     tmp_path: Path,
 ) -> None:
     begin = str(time.time() + 1.5)

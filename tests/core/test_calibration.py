@@ -26,21 +26,21 @@ def test_it_is_the_one_of_going_through_the_images(
     generator = torch.Generator().manual_seed(seed)
     logits = scale * torch.randn(n, classes, generator=generator)
     right = torch.rand(n, generator=generator) < 0.5
-    found = gathered(logits, right, batch_size)
+    result = gathered(logits, right, batch_size)
 
     bins: list[list[tuple[float, bool]]] = [[] for _ in range(BINS)]
     for row, hit in zip(logits, right.tolist(), strict=True):
         sure = row.softmax(0).max()
         bins[max(0, math.ceil(float(sure * BINS)) - 1)].append((float(sure), hit))
     error = sum(abs(sum(hit for _, hit in one) - sum(sure for sure, _ in one)) for one in bins) / n
-    assert found.error() == pytest.approx(error, abs=1e-6)
-    assert 0 <= found.error() <= 1
-    assert [one["n"] for one in found.bins()] == [len(one) for one in bins]
-    assert found.count.sum() == n
-    assert found.correct.sum() == right.sum()
+    assert result.error() == pytest.approx(error, abs=1e-6)
+    assert 0 <= result.error() <= 1
+    assert [one["n"] for one in result.bins()] == [len(one) for one in bins]
+    assert result.count.sum() == n
+    assert result.correct.sum() == right.sum()
 
 
-def test_a_model_that_is_sure_and_right_has_none_and_one_that_is_sure_and_wrong_has_it_all() -> None:
+def test_error_is_0_if_confident_and_correct_1_if_wrong() -> None:
     logits = torch.tensor([[1000.0, 0.0]] * 4)
     assert gathered(logits, torch.tensor([True] * 4), 3).error() == 0
     assert gathered(logits, torch.tensor([False] * 4), 3).error() == 1
@@ -59,5 +59,5 @@ def test_logits_that_are_not_numbers_give_no_number() -> None:
 
 @pytest.mark.parametrize("classes", [3, 5])
 def test_a_probability_on_an_edge_belongs_to_the_bin_below(classes: int) -> None:
-    found = gathered(torch.zeros(1, classes), torch.tensor([True]), 1)
-    assert found.count.nonzero().item() == BINS // classes - 1
+    result = gathered(torch.zeros(1, classes), torch.tensor([True]), 1)
+    assert result.count.nonzero().item() == BINS // classes - 1

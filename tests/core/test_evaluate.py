@@ -46,7 +46,7 @@ def test_figures_are_those_of_a_computation_by_hand(classes: int, n: int, batch_
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(n, classes, generator=generator)
     labels = torch.randint(0, classes, (n,), generator=generator)
-    found = measure(logits, labels, batch_size)
+    actual = measure(logits, labels, batch_size)
 
     confusion = [[0] * classes for _ in range(classes)]
     among_five, loss = 0, 0.0
@@ -55,14 +55,14 @@ def test_figures_are_those_of_a_computation_by_hand(classes: int, n: int, batch_
         confusion[label][order[0]] += 1
         among_five += label in order[:5]
         loss -= float(torch.tensor(row, dtype=torch.float64).log_softmax(0)[label])
-    assert found.confusion.tolist() == confusion
-    assert found.n == n
-    assert found.top1 == pytest.approx(sum(confusion[k][k] for k in range(classes)) / n)
-    assert found.top5 == pytest.approx(among_five / n)
-    assert found.loss == pytest.approx(loss / n, rel=1e-5)
+    assert actual.confusion.tolist() == confusion
+    assert actual.n == n
+    assert actual.top1 == pytest.approx(sum(confusion[k][k] for k in range(classes)) / n)
+    assert actual.top5 == pytest.approx(among_five / n)
+    assert actual.loss == pytest.approx(loss / n, rel=1e-5)
 
 
-def test_a_smaller_last_batch_counts_for_as_many_images_as_it_has() -> None:
+def test_smaller_last_batch_is_weighted_by_its_size() -> None:
     logits, labels = torch.tensor([[5.0, 0.0], [5.0, 0.0], [5.0, 0.0]]), torch.tensor([0, 0, 1])
     assert measure(logits, labels, 2).loss == pytest.approx(measure(logits, labels, 3).loss)
 
@@ -123,7 +123,7 @@ class Watch(TorchDispatchMode):
         return result
 
 
-def test_more_batches_are_no_more_waits_for_the_device_and_hold_no_more_memory() -> None:
+def test_syncs_and_memory_do_not_grow_with_batches() -> None:
     watched = []
     for batches in (1, 40):
         labels = torch.arange(4 * batches) % 3
@@ -144,14 +144,12 @@ def test_more_batches_are_no_more_waits_for_the_device_and_hold_no_more_memory()
 
 
 @given(st.integers(1, 6), st.integers(1, 12), st.integers(0, 99))
-def test_the_confusion_matrix_sums_to_the_images_of_each_class_and_the_interval_holds_top1(
-    classes: int, n: int, seed: int
-) -> None:
+def test_confusion_sums_and_interval_are_consistent(classes: int, n: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, classes, (n,), generator=generator)
-    found = measure(torch.randn(n, classes, generator=generator), labels)
-    assert found.confusion.sum(1).tolist() == [labels.tolist().count(k) for k in range(classes)]
-    assert found.confusion.sum() == found.calibration.count.sum() == found.n == n
-    assert found.calibration.correct.sum() == found.confusion.diagonal().sum()
-    low, high = found.interval
-    assert low <= found.top1 <= high
+    actual = measure(torch.randn(n, classes, generator=generator), labels)
+    assert actual.confusion.sum(1).tolist() == [labels.tolist().count(k) for k in range(classes)]
+    assert actual.confusion.sum() == actual.calibration.count.sum() == actual.n == n
+    assert actual.calibration.correct.sum() == actual.confusion.diagonal().sum()
+    low, high = actual.interval
+    assert low <= actual.top1 <= high

@@ -77,15 +77,15 @@ LIES: dict[str, tuple[Any, bytes, str]] = {
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_header_that_lies_is_refused_with_what_is_wrong(path: Path, lie: str) -> None:
-    header, body, said = LIES[lie]
-    with pytest.raises(WeightsError, match=said) as caught:
+    header, body, message = LIES[lie]
+    with pytest.raises(WeightsError, match=message) as caught:
         read_header(write(path, header, body))
     assert str(path) in caught.value.cause
     caught.value.cause.encode()  # it can be shown
 
 
 @pytest.mark.parametrize("length", [0, 1, 2**31, 2**63, 2**64 - 1, 100_000_001])
-def test_a_header_length_that_lies_is_refused_and_allocates_nothing(path: Path, length: int) -> None:
+def test_false_header_length_allocates_nothing(path: Path, length: int) -> None:
     with pytest.raises(WeightsError):
         read_header(write(path, {"a": entry()}, bytes(8), length=length))
 
@@ -124,7 +124,7 @@ def test_a_pickle_is_named_as_one(path: Path, start: bytes) -> None:
 
 
 @pytest.mark.parametrize("length", [0x280, 0x380, 0x480, 0x580])
-def test_a_header_whose_length_reads_like_a_pickles_start_is_no_pickle(path: Path, length: int) -> None:
+def test_header_length_that_looks_like_a_pickle(path: Path, length: int) -> None:
     """640, 896, 1152 and 1408 bytes are ordinary lengths of a header with a card."""
     fill = length - len(json.dumps({"__metadata__": {"k": ""}}))
     assert read_header(write(path, {"__metadata__": {"k": "x" * fill}})).metadata["k"] == "x" * fill
@@ -155,14 +155,14 @@ ENTRIES = st.fixed_dictionaries(
 def test_any_json_is_read_soundly_or_refused(tmp_path: Path, header: dict[str, Any], size: int) -> None:
     path = write(tmp_path / "any.safetensors", header, bytes(size))
     try:
-        found = read_header(path)
+        result = read_header(path)
     except WeightsError:
         return
-    ends = [info.end - info.begin for info in found.tensors.values()]
+    ends = [info.end - info.begin for info in result.tensors.values()]
     assert sum(ends) == size
 
 
-def test_the_digest_does_not_depend_on_how_a_file_lays_its_tensors_out(tmp_path: Path) -> None:
+def test_digest_is_independent_of_the_file_layout(tmp_path: Path) -> None:
     a, b = entry("U8", (2,), (0, 2)), entry("U8", (3,), (2, 5))
     one = write(tmp_path / "one", {"a": a, "b": b, "__metadata__": {"x": "y"}}, b"AABBB")
     other = write(tmp_path / "two", {"b": entry("U8", (3,), (0, 3)), "a": entry("U8", (2,), (3, 5))}, b"BBBAA")

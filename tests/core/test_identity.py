@@ -18,7 +18,7 @@ from zoo.models.identity import architecture_of
 from zoo.models.load import open_model
 from zoo.registry.discovery import Plugin, discover
 from zoo.registry.registry import Registry
-from zoo.training.initial_weights import read_start
+from zoo.training.initial_weights import read_initial_weights
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "release_0_1_0"
 CARD = Card(
@@ -92,9 +92,9 @@ def test_a_renamed_entry_point_still_loads(tmp_path: Path) -> None:
 def test_training_starts_only_from_weights_of_the_same_plugin(tmp_path: Path) -> None:
     registry = Registry([plugin("kit", "one", Narrow), plugin("kit", "two", Wide)], prefer=())
     path = stored(tmp_path, Narrow, replace(CARD, entry_point="one"))
-    assert read_start(path, registry.find(Architecture, "kit/one:net")).weights.card.entry_point == "one"
+    assert read_initial_weights(path, registry.find(Architecture, "kit/one:net")).weights.card.entry_point == "one"
     with pytest.raises(WeightsError, match="kit/two:net"):
-        read_start(path, registry.find(Architecture, "kit/two:net"))
+        read_initial_weights(path, registry.find(Architecture, "kit/two:net"))
 
 
 def test_weights_of_release_0_1_0_load() -> None:
@@ -123,9 +123,7 @@ def test_every_form_of_a_name_finds_the_entry() -> None:
     assert registry.find(Architecture, "other/two:net").plugin.name == "two"
 
 
-def test_the_environment_and_the_configuration_file_settle_a_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment_and_config_file_resolve_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "config.toml"
     monkeypatch.setattr("zoo.registry.preferences.config_file", lambda: config)
     registry = Registry([plugin("kit", "one", Narrow), plugin("other", "two", Wide)])

@@ -44,11 +44,11 @@ def test_each_pair_gets_its_first_images(
     model = Says([predicted for _, predicted in images], classes).train()
     pixels = torch.arange(len(images), dtype=torch.uint8).view(-1, 1, 1, 1)
     held = InMemorySplit(pixels, torch.tensor([true for true, _ in images]))
-    found = find_mistakes(model, held, GREY, pairs, num_classes=classes, each=each, batch_size=batch_size)
-    assert {pair: [int(image) for image in some] for pair, some in found.items()} == {
-        pair: [place for place, seen in enumerate(images) if seen == pair][:each] for pair in pairs
+    result = find_mistakes(model, held, GREY, pairs, num_classes=classes, each=each, batch_size=batch_size)
+    assert {pair: [int(image) for image in some] for pair, some in result.items()} == {
+        pair: [place for place, actual in enumerate(images) if actual == pair][:each] for pair in pairs
     }
-    assert all(image.shape == (1, 1, 1) and image.dtype == torch.uint8 for some in found.values() for image in some)
+    assert all(image.shape == (1, 1, 1) and image.dtype == torch.uint8 for some in result.values() for image in some)
     assert model.training
 
 

@@ -50,7 +50,7 @@ def test_a_text_becomes_the_declared_type(text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     "text", ["depth=x", "depth=1.5", "depth=", "rate=fast", "bias=maybe", "scales=1,,2", "act=gelu"]
 )
-def test_a_value_of_the_wrong_type_is_a_usage_error_that_names_it(text: str) -> None:
+def test_value_of_the_wrong_type_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_params(SPEC, [text])
     assert text.partition("=")[0] in caught.value.cause
@@ -80,7 +80,7 @@ JSON = st.recursive(
 
 
 @given(st.sampled_from([*SPEC.params]), JSON)
-def test_whatever_a_card_holds_is_converted_or_refused_in_a_sentence(name: str, value: Any) -> None:
+def test_any_json_value_is_converted_or_refused(name: str, value: Any) -> None:
     try:
         converted = check_params(SPEC, {name: value})[name]
     except UsageError:

@@ -115,7 +115,7 @@ class Unfinished(Spec):
 
 
 @pytest.mark.parametrize(
-    ("hook", "said"),
+    ("hook", "message"),
     [
         (raising_hook, "RuntimeError: half-way"),
         (lambda: None, "returned None"),
@@ -132,11 +132,11 @@ class Unfinished(Spec):
     ],
 )
 def test_nonsense_from_a_hook_is_an_error_that_says_what_it_was(
-    plant: Plant, hook: Callable[..., Any], said: str
+    plant: Plant, hook: Callable[..., Any], message: str
 ) -> None:
     broken, well = discover([plant(hook, name="broken"), plant(good, name="well")])
     assert broken.specs == ()
-    assert said in broken.error
+    assert message in broken.error
     assert "\n" not in broken.error
     assert well.specs == (tiny(),)
 
@@ -147,7 +147,7 @@ def test_a_misspelt_hook_is_an_error(plant: Plant) -> None:
     assert plugin.specs == ()
 
 
-def test_a_hook_without_its_marker_is_an_error_that_names_the_marker(plant: Plant) -> None:
+def test_hook_without_hookimpl_names_the_marker(plant: Plant) -> None:
     assert "@hookimpl" in discover([plant(zoo_specs=lambda: [tiny()])])[0].error
 
 
@@ -162,7 +162,7 @@ def test_zoo_raise_errors_raises_the_plugins_own_error(plant: Plant, monkeypatch
         discover([plant(raising_hook)])
 
 
-def test_plugins_come_in_the_same_order_whatever_the_order_they_are_found_in(plant: Plant) -> None:
+def test_order_of_plugins_is_deterministic(plant: Plant) -> None:
     points = [plant(good, name=name) for name in ("b", "c", "a")]
     assert [plugin.name for plugin in discover(points)] == [plugin.name for plugin in discover(points[::-1])]
     assert len(discover([*points, *points])) == 3
@@ -194,7 +194,7 @@ def test_a_distribution_that_cannot_say_its_name_is_unknown(plant: Plant, dist: 
     assert (plugin.distribution, plugin.version, plugin.specs) == ("unknown", "unknown", (tiny(),))
 
 
-def test_a_plugin_carries_the_name_and_version_of_its_distribution(plant: Plant) -> None:
+def test_plugin_has_distribution_name_and_version(plant: Plant) -> None:
     points = [plant(good, name=name)._for(SimpleNamespace(name=f"zoo-{name}", version="2")) for name in "ba"]  # type: ignore[attr-defined]
     assert [(plugin.distribution, plugin.version) for plugin in discover(points)] == [("zoo-a", "2"), ("zoo-b", "2")]
 

@@ -19,6 +19,7 @@ from zoo.contract.errors import UsageError, ZooError
 from zoo.contract.specs import Architecture, Dataset, Loss, Param
 from zoo.registry.discovery import Plugin
 from zoo.registry.registry import Registry
+from zoo.training.optim.optimizers import OPTIMIZERS
 from zoo.training.recipe.recipe import FIELDS, Recipe
 from zoo.training.recipe.table import markdown_table
 
@@ -75,7 +76,7 @@ RECIPES = st.builds(
     epochs=st.integers(1, 500),
     batch_size=st.integers(1, 4096),
     grad_accum_steps=st.integers(1, 64),
-    opt=st.sampled_from(["adamw", "sgd", "muon"]),
+    opt=st.sampled_from(list(OPTIMIZERS)),
     lr=st.none() | RATES,
     weight_decay=st.none() | st.just(0.0) | RATES,
     momentum=st.none() | st.floats(0, 0.999),

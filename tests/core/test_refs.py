@@ -66,14 +66,14 @@ def test_a_package_that_the_module_needs_gets_the_pip_line(tmp_path: Path, packa
     assert caught.value.next_step == "Run: pip install no_such_engine"
 
 
-def test_a_module_of_its_own_that_is_gone_is_not_to_be_installed_with_pip(tmp_path: Path, package: str) -> None:
+def test_missing_own_module_suggests_no_pip_install(tmp_path: Path, package: str) -> None:
     ref = write(tmp_path, package, "model", f"import {package}.lost")
     with pytest.raises(PluginError, match=f"{package}.lost"):
         resolve(ENTRY, ref)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("1 / 0", "ZeroDivisionError"),
         ("def (", "SyntaxError"),
@@ -82,10 +82,10 @@ def test_a_module_of_its_own_that_is_gone_is_not_to_be_installed_with_pip(tmp_pa
     ],
 )
 def test_a_module_whose_import_raises_is_named_with_its_error(
-    tmp_path: Path, package: str, text: str, said: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, package: str, text: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ref = write(tmp_path, package, "model", text)
-    with pytest.raises(PluginError, match=said) as caught:
+    with pytest.raises(PluginError, match=message) as caught:
         resolve(ENTRY, ref)
     assert "ZOO_RAISE_ERRORS=1 shows the traceback" in caught.value.next_step
     monkeypatch.setenv("ZOO_RAISE_ERRORS", "1")

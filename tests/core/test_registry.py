@@ -50,16 +50,16 @@ def test_two_plugins_of_one_distribution_are_told_apart() -> None:
     assert registry.find(Architecture, "kit/two:tiny").plugin.name == "two"
 
 
-def test_the_offered_names_work_for_a_plugin_named_like_a_distribution() -> None:
+def test_offered_names_work_if_plugin_is_named_like_another() -> None:
     plugins = [plugin("classic", spec(), name="x"), plugin("other", spec(), name="classic")]
     registry = Registry(plugins, prefer=())
     with pytest.raises(NameConflict) as caught:
         registry.find(Architecture, "tiny")
-    found = [registry.find(Architecture, way).plugin.distribution for way in ways(caught.value)]
-    assert found == ["classic", "other"]
+    result = [registry.find(Architecture, way).plugin.distribution for way in ways(caught.value)]
+    assert result == ["classic", "other"]
 
 
-def test_conflicts_are_listed_with_all_claimants_and_kinds_do_not_clash() -> None:
+def test_conflicts_list_all_claimants_per_kind() -> None:
     registry = Registry([plugin("a", spec(), spec(Loss)), plugin("b", spec())])
     assert [[entry.qualified for entry in entries] for entries in registry.conflicts()] == [["a:tiny", "b:tiny"]]
     assert registry.find(Loss, "tiny").spec == spec(Loss)
@@ -78,7 +78,7 @@ def test_an_unknown_name_of_any_kind_gets_close_matches(kind: type[Spec]) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_name_like_nothing_known_points_at_a_listing_that_exists(kind: type[Spec]) -> None:
+def test_unknown_name_points_to_a_listing(kind: type[Spec]) -> None:
     from zoo.cli.commands.list import KINDS as LISTED
 
     with pytest.raises(UnknownName) as caught:

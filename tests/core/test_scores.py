@@ -35,7 +35,7 @@ def test_the_interval_lies_in_0_to_1_and_holds_the_share(counted: tuple[int, int
 
 
 @given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(1, n), st.just(n))))
-def test_an_end_of_the_interval_is_a_share_that_would_just_not_be_rejected(counted: tuple[int, int]) -> None:
+def test_interval_ends_solve_the_score_equation(counted: tuple[int, int]) -> None:
     """Wilson's own definition: the shares p with |p^ - p| <= z sqrt(p (1 - p) / n)."""
     right, n = counted
     low, _ = wilson(right, n)
@@ -77,8 +77,8 @@ def test_the_worst_confusions_are_the_largest_and_in_order(
     classes, pairs = drawn
     counts = {pair: pairs.count(pair) for pair in set(pairs) if pair[0] != pair[1]}
     expected = sorted(counts, key=lambda pair: (-counts[pair], pair))[:limit]
-    found = worst_confusions(matrix(classes, pairs), limit)
-    assert [(one.true, one.predicted) for one in found] == expected
-    for one in found:
+    result = worst_confusions(matrix(classes, pairs), limit)
+    assert [(one.true, one.predicted) for one in result] == expected
+    for one in result:
         assert one.count == counts[one.true, one.predicted]
         assert one.share == one.count / sum(true == one.true for true, _ in pairs)

@@ -29,7 +29,7 @@ KINDS = [Architecture, Loss, Dataset, ExportFormat, Command]
 
 
 @given(st.text(LOWER + "_", min_size=1).filter(lambda name: name[0] != "_"), st.sampled_from(KINDS))
-def test_names_of_lower_case_letters_digits_and_underscores_are_taken(name: str, kind: type[Spec]) -> None:
+def test_valid_names_are_accepted(name: str, kind: type[Spec]) -> None:
     assert make(kind, name=name).name == name
 
 

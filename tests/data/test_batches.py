@@ -64,14 +64,14 @@ def ready(dataset: MapDataset, num_classes: int, limit: float = 4.0, **more: Any
 
 
 @given(st.integers(1, 9), st.integers(1, 12), st.randoms(use_true_random=False))
-def test_every_image_comes_once_in_the_order_asked_for_with_its_label(n: int, batch_size: int, random: Any) -> None:
+def test_epoch_follows_the_order(n: int, batch_size: int, random: Any) -> None:
     images = torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1)
     held = InMemorySplit(images, torch.arange(n))
     order = random.sample(range(n), n)
     assert gathered(held, batch_size)[1].tolist() == list(range(n))
-    found, labels = gathered(held, batch_size, torch.tensor(order))
+    result, labels = gathered(held, batch_size, torch.tensor(order))
     assert labels.tolist() == order
-    assert found.flatten().tolist() == order
+    assert result.flatten().tolist() == order
     sizes = [len(labels) for _, labels in held.epoch(batch_size)]
     assert sizes == [batch_size] * (n // batch_size) + ([n % batch_size] if n % batch_size else [])
 

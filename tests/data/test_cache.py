@@ -34,9 +34,7 @@ def the_file(decoded: Path) -> Path:
 
 
 @pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
-def test_the_second_time_nothing_is_decoded_to_be_looked_through(
-    ready: Ready, reads: Reads, gathered: Gather, decoded: Path, limit: float
-) -> None:
+def test_second_load_decodes_nothing(ready: Ready, reads: Reads, gathered: Gather, decoded: Path, limit: float) -> None:
     first = ready(memory_limit=limit)
     assert reads() == 14 and len(first.notes) == 1 and str(decoded) in first.notes[0]
     again = ready(memory_limit=limit)
@@ -57,8 +55,8 @@ def grow(root: Path) -> None:
 
 
 def touch(root: Path) -> None:
-    seen = (root / "0" / "00.jpg").stat()
-    os.utime(root / "0" / "00.jpg", ns=(seen.st_atime_ns, seen.st_mtime_ns + 1000))
+    actual = (root / "0" / "00.jpg").stat()
+    os.utime(root / "0" / "00.jpg", ns=(actual.st_atime_ns, actual.st_mtime_ns + 1000))
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
@@ -130,9 +128,7 @@ def test_another_decoder_decodes_again(
     assert reads() == 14
 
 
-def test_another_module_beside_that_of_the_data_set_is_another_decoder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_change_in_the_package_changes_the_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "shapes_kit"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -222,9 +218,9 @@ print(hashlib.sha256(split.batches.images.numpy().tobytes()).hexdigest())
 def test_two_processes_may_make_it_at_once(photographs: Path, decoded: Path) -> None:
     command = [sys.executable, "-c", SCRIPT, str(photographs)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = {process.communicate(timeout=120)[0] for process in both}
-    assert [process.returncode for process in both] == [0, 0] and len(said) == 1
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout in said
+    message = {process.communicate(timeout=120)[0] for process in both}
+    assert [process.returncode for process in both] == [0, 0] and len(message) == 1
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout in message
     assert the_file(decoded).suffix == ".safetensors"
 
 
@@ -233,20 +229,18 @@ def test_an_image_that_could_not_be_read_is_tried_again(ready: Ready, reads: Rea
     victim = photographs / "0" / "04.jpg"
     aside = victim.rename(photographs / "aside")
     victim.symlink_to(aside)
-    seen = os.lstat(aside)
+    actual = os.lstat(aside)
     opened = Path(aside).read_bytes()
     aside.write_bytes(bytes(len(opened)))
-    os.utime(aside, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    os.utime(aside, ns=(actual.st_atime_ns, actual.st_mtime_ns))
     assert ready(skip_corrupt=True).batches.n == 13
     assert ready(skip_corrupt=True).batches.n == 13 and reads() == 1
     aside.write_bytes(opened)
-    os.utime(aside, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    os.utime(aside, ns=(actual.st_atime_ns, actual.st_mtime_ns))
     assert ready(skip_corrupt=True).batches.n == 14
 
 
-def test_an_image_that_can_be_read_and_not_be_used_spoils_no_cache(
-    ready: Ready, reads: Reads, photographs: Path
-) -> None:
+def test_unusable_image_keeps_the_cache_valid(ready: Ready, reads: Reads, photographs: Path) -> None:
     """One whose pixels have 32 bits, say."""
     Image.new("I", (9, 9), 70000).save(photographs / "0" / "04.jpg", format="TIFF")
     assert ready(skip_corrupt=True).batches.n == 13

@@ -21,17 +21,17 @@ DIGITS = ImageStats(channels=1, side=8, mean=(0.3,), std=(0.4,))
 PHOTOS = ImageStats(channels=3, side=None)
 
 
-def test_the_datas_own_size_channels_and_statistics_are_taken_where_they_can_be() -> None:
+def test_size_channels_and_statistics_of_the_images_are_used() -> None:
     assert fit_preprocess(architecture(), DIGITS, InputOverrides()) == Preprocess(size=(8, 8), mean=(0.3,), std=(0.4,))
 
 
-def test_images_too_small_are_enlarged_to_what_the_architecture_was_designed_for() -> None:
+def test_small_images_are_enlarged_to_the_input_shape() -> None:
     assert fit_preprocess(architecture(min_size=16), DIGITS, InputOverrides()).size == (32, 32)
     assert fit_preprocess(architecture(sizes=(28, 32)), DIGITS, InputOverrides()).size == (32, 32)
     assert fit_preprocess(architecture(sizes=(8,), input_shape=(1, 8, 8)), DIGITS, InputOverrides()).size == (8, 8)
 
 
-def test_images_of_different_shapes_are_cropped_and_squares_are_not() -> None:
+def test_only_images_of_varying_shape_are_cropped() -> None:
     assert fit_preprocess(architecture(), PHOTOS, InputOverrides()).shorter_side == 32
     assert fit_preprocess(architecture(), DIGITS, InputOverrides(image_size=32)).shorter_side is None
     assert (
@@ -40,7 +40,7 @@ def test_images_of_different_shapes_are_cropped_and_squares_are_not() -> None:
     )
 
 
-def test_statistics_that_do_not_go_with_the_channels_are_left_to_be_measured() -> None:
+def test_statistics_of_other_channels_are_not_used() -> None:
     chosen = fit_preprocess(architecture(channels=(3,)), DIGITS, InputOverrides())
     assert (chosen.mean, chosen.std) == ((0.5,) * 3, (0.5,) * 3)
 
@@ -76,7 +76,7 @@ def test_alone_an_architecture_gets_its_own_preprocessing() -> None:
     )
 
 
-def test_another_size_keeps_the_ratio_of_the_crop_and_the_rule_of_the_resize() -> None:
+def test_another_size_keeps_crop_ratio_and_resize_rule() -> None:
     imagenet = architecture(input_shape=(3, 224, 224), preprocess=OWN)
     half = default_preprocess(imagenet, InputOverrides(image_size=112))
     assert (half.size, half.shorter_side) == ((112, 112), 128)
@@ -104,7 +104,7 @@ OVERRIDES = st.builds(
 
 
 @given(SPECS, STATS, OVERRIDES)
-def test_every_fit_is_what_the_architecture_takes_and_what_was_asked_for(
+def test_result_fits_architecture_and_overrides(
     spec: dict[str, Any], images: ImageStats, overrides: InputOverrides
 ) -> None:
     net = architecture(**spec)

@@ -102,15 +102,15 @@ def test_arrays_have_one_checksum_whatever_becomes_of_them() -> None:
     """A run may go on with another memory limit."""
     images = np.arange(96, dtype=np.uint8).reshape(6, 4, 4)
 
-    def seen(side: int, limit: float, of: "np.ndarray[Any, Any]" = images) -> int:
+    def actual(side: int, limit: float, of: "np.ndarray[Any, Any]" = images) -> int:
         preprocess = Preprocess(size=(side, side), mean=(0.5,), std=(0.5,))
         return load_split(Arrays(of), preprocess, 6, CPU, ReadOptions(memory_limit=limit, workers=0)).checksum()
 
-    assert len({seen(4, 1.0), seen(4, 0.0), seen(2, 1.0), seen(2, 0.0)}) == 1
-    assert len({seen(4, 1.0, images[order]) for order in ([0, 1, 2, 3, 4, 5], [1, 0, 2, 3, 4, 5])}) == 2
+    assert len({actual(4, 1.0), actual(4, 0.0), actual(2, 1.0), actual(2, 0.0)}) == 1
+    assert len({actual(4, 1.0, images[order]) for order in ([0, 1, 2, 3, 4, 5], [1, 0, 2, 3, 4, 5])}) == 2
 
 
-def test_what_images_are_is_seen_from_all_of_a_split_and_grey_has_16_bits_too(registry: Registry) -> None:
+def test_image_stats_sample_the_whole_split(registry: Registry) -> None:
     """Folders are gone through class by class; the first class may be of another kind than the rest."""
 
     class Classes(Arrays):
@@ -126,8 +126,8 @@ def test_what_images_are_is_seen_from_all_of_a_split_and_grey_has_16_bits_too(re
     spec = registry.find(Dataset, "items").spec
     deep = Image.fromarray(np.zeros((8, 8), np.uint16))
     assert deep.mode == "I;16" and _image_stats(spec, Classes(deep, Image.new("L", (8, 8)))).channels == 1
-    found = _image_stats(spec, Classes(Image.new("L", (8, 8)), Image.new("L", (8, 8)), Image.new("RGB", (16, 16))))
-    assert (found.channels, found.side) == (3, None)
+    result = _image_stats(spec, Classes(Image.new("L", (8, 8)), Image.new("L", (8, 8)), Image.new("RGB", (16, 16))))
+    assert (result.channels, result.side) == (3, None)
 
 
 class Inverted:
@@ -147,7 +147,7 @@ class Inverted:
 
 @pytest.mark.parametrize(("pixels", "labels"), [(0, 0), (255, 0), (0, 1)])
 @pytest.mark.parametrize("limit", [0.0, 1.0])
-def test_what_is_taken_is_what_a_data_set_gives_whatever_arrays_it_has(pixels: int, labels: int, limit: float) -> None:
+def test_items_take_precedence_over_arrays(pixels: int, labels: int, limit: float) -> None:
     data, preprocess = Inverted(pixels, labels), Preprocess(size=(2, 2), mean=(0.5,), std=(0.5,))
     split = load_split(data, preprocess, 2, CPU, ReadOptions(memory_limit=limit, workers=0))
     images, known = next(iter(split.batches.epoch(20, torch.arange(20))))
@@ -157,7 +157,7 @@ def test_what_is_taken_is_what_a_data_set_gives_whatever_arrays_it_has(pixels: i
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.filterwarnings("error")
-def test_a_palette_with_transparency_is_read_for_its_colours_and_without_a_word(channels: int) -> None:
+def test_palette_with_transparency_gives_no_warning(channels: int) -> None:
     draw = np.random.default_rng(0)
     image = Image.fromarray(draw.integers(0, 256, (8, 8, 4), dtype=np.uint8), "RGBA").quantize(16)
     image.info["transparency"] = bytes(range(16))

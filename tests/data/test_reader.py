@@ -38,11 +38,11 @@ class Numbers:
 
 
 def labels(reader: Reader, order: list[int], batch_size: int = 3) -> list[int]:
-    found = []
+    result = []
     for images, classes, failed in reader.batches(torch.tensor(order, dtype=torch.int64), batch_size):
         assert not failed and images.shape == (len(classes), 1, 1, 1)
-        found += classes.tolist()
-    return found
+        result += classes.tolist()
+    return result
 
 
 def gone(process: int) -> bool:
@@ -100,16 +100,16 @@ def readers_of_holes() -> list[Reader]:
 
 @settings(max_examples=20)
 @given(order=st.lists(st.integers(0, 29), min_size=1, max_size=30), size=st.integers(1, 7))
-def test_images_that_cannot_be_read_are_named_and_the_others_keep_their_order(
+def test_failed_images_are_reported_and_order_is_kept(
     readers_of_holes: list[Reader], order: list[int], size: int
 ) -> None:
     for reader in readers_of_holes:
-        found, bad = [], []
+        result, bad = [], []
         for number, (images, classes, failed) in enumerate(reader.batches(torch.tensor(order), size)):
             assert images.flatten().tolist() == classes.tolist()
-            found += classes.tolist()
+            result += classes.tolist()
             bad += [order[number * size + place] for place, error in failed if "no image" in error.cause]
-        assert found == [index for index in order if index % 3 != 2]
+        assert result == [index for index in order if index % 3 != 2]
         assert bad == [index for index in order if index % 3 == 2]
 
 
@@ -133,7 +133,7 @@ def test_reading_draws_no_random_number_of_others(readers: list[Reader]) -> None
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # PyTorch's, of a loader half made
 @pytest.mark.parametrize(("size", "reason"), [(1, "."), (1000, "File too large")])
-def test_without_room_in_shared_memory_it_is_said_and_not_waited_for(size: int, reason: str) -> None:
+def test_full_shared_memory_is_an_error_not_a_hang(size: int, reason: str) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     large = Preprocess(size=(64, 64), mean=(0.5,), std=(0.5,))
@@ -174,7 +174,7 @@ class Loops:
         return np.zeros((1, 1), dtype=np.uint8), self.here // 1000
 
 
-def test_what_images_leave_behind_does_not_wait_in_a_worker_for_a_collector_that_counts_the_parents_objects() -> None:
+def test_workers_collect_cycles_despite_a_large_parent() -> None:
     ballast: list[list[int]] = [[] for _ in range(1_500_000)]  # in a large process it would wait for a quarter of these
     gc.collect()
     reader = Reader(Loops(3000), DOT, workers=1)
@@ -201,7 +201,7 @@ sys.excepthook(ValueError, ValueError("its own"), None)
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="a socket with a path is asked")
 @pytest.mark.parametrize("settled", [True, False])
-def test_a_worker_says_nothing_where_whoever_asked_for_images_has_ended(settled: bool) -> None:
+def test_worker_is_silent_after_the_main_process_exits(settled: bool) -> None:
     """Its traceback would be in the way of what a run says that was told to stop."""
     code = ASKED_AND_GONE.format(settled=settled)
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

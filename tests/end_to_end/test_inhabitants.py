@@ -27,7 +27,7 @@ def test_it_is_exported_in_all_formats_with_its_certificate(run_zoo, tmp_path: P
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_its_card_says_how_it_was_made_and_on_what_it_was_measured(name: str) -> None:
+def test_card_has_recipe_command_and_metrics(name: str) -> None:
     card, _ = read_card(WEIGHTS / f"{name}{SUFFIX}")
     assert name == f"{card.architecture}.{card.dataset}"
     assert card.command.startswith(f"zoo train {card.architecture} --data {card.dataset}") and card.recipe
@@ -35,9 +35,7 @@ def test_its_card_says_how_it_was_made_and_on_what_it_was_measured(name: str) ->
     assert card.licence and card.versions.keys() >= {"torch", "python", "zoo-kit"}
 
 
-def test_training_like_a_small_one_gives_its_bytes_or_says_what_differs(
-    run_zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_like_reproduces_bytes_or_reports_differences(run_zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     ran = run_zoo("train", "--like", "lenet5.digits", "--device", "cpu", "--json")
     assert ran.code == 0, plain(ran.err)

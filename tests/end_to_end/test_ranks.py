@@ -1,4 +1,4 @@
-"""Two processes that torchrun starts train one model: as one process would, and to the same bytes, killed or not."""
+"""Two processes started by torchrun train what one process does, and to the same bytes after kills."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ PLAIN = (
     "--device",
     "cpu",
 )
-# BatchNorm, a moving average, several batches a step, a hold-out, and random shifts.
+# BatchNorm, EMA, gradient accumulation, a hold-out, and random shifts.
 FULL = (
     *("resnet20", "--data", "digits", "--img-size", "16", "--epochs", "4", "-b", "64", "--grad-accum-steps", "2"),
     *("--hold-out", "0.5", "--model-ema-decay", "0.9", "--device", "cpu", "--tag", "full", "--checkpoint-every", "0"),
@@ -43,7 +43,7 @@ RUN = "runs/resnet20.full"
 
 @contextmanager
 def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """`zoo` on two ranks in a folder, in a session of its own, of which nothing is left at the end."""
+    """`zoo` on two ranks in a folder; all its processes are killed at the end."""
     folder.mkdir(exist_ok=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ZOO_DATA": str(folder)}
     process = subprocess.Popen(
@@ -59,15 +59,15 @@ def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def launched(folder: Path, *words: str) -> str:
-    """What such a run says, once it is over."""
+    """The standard error of such a run, which must succeed."""
     with started(folder, *words) as process:
-        _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
-    return said
+        _, output = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+    return output
 
 
 def children(parent: int) -> list[int]:
-    """The ranks that a launcher has started, by rank."""
+    """The processes that a launcher has started, by rank."""
     with suppress(FileNotFoundError):
         found = [int(word) for word in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
         return sorted(found, key=_rank)
@@ -79,11 +79,9 @@ def _rank(process: int) -> int:
     return next((int(entry[5:]) for entry in environment if entry.startswith(b"RANK=")), -1)
 
 
-def test_two_ranks_come_to_what_one_process_does_where_there_is_no_batchnorm(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said = launched(tmp_path, "train", *PLAIN, "--tag", "two")
-    assert said.count("epoch 2/2") == 1 and "on 2 ranks, each cpu" in said and "Warning: find_unused" not in said
+def test_two_ranks_train_what_one_process_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = launched(tmp_path, "train", *PLAIN, "--tag", "two")
+    assert output.count("epoch 2/2") == 1 and "on 2 ranks, each cpu" in output and "Warning: find_unused" not in output
     monkeypatch.chdir(tmp_path)
     assert run(["train", *PLAIN, "--tag", "one"]) == 0
     one, two = (load_weights(Path(f"weights/lenet5.{tag}.safetensors")) for tag in ("one", "two"))
@@ -97,10 +95,10 @@ def test_two_ranks_come_to_what_one_process_does_where_there_is_no_batchnorm(
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="ranks are found in /proc")
-def test_a_killed_rank_ends_the_others_and_the_run_goes_on_to_the_same_bytes(
+def test_a_killed_rank_ends_the_others_and_resumes_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """First the rank that writes is killed, then, when the run goes on, the other one."""
+    """First rank 0 is killed, then, when the run is resumed, rank 1."""
     alone, folder = tmp_path / "alone", tmp_path / "here"
     launched(alone, "train", *FULL)
     killed(folder, 0, "train", *FULL)
@@ -115,7 +113,7 @@ def test_a_killed_rank_ends_the_others_and_the_run_goes_on_to_the_same_bytes(
 
 
 def killed(folder: Path, victim: int, *words: str) -> None:
-    """Start a run, kill the rank `victim` once a checkpoint is written, and see how the other one ends."""
+    """Start a run, kill the rank `victim` once a checkpoint is written, and check how the other one ends."""
     checkpoint = folder / RUN / "checkpoint.safetensors"
     before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
     with started(folder, *words) as process:
@@ -124,10 +122,10 @@ def killed(folder: Path, victim: int, *words: str) -> None:
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.01)
         os.kill(children(process.pid)[victim], signal.SIGKILL)
-        _, said = process.communicate(timeout=60)
+        _, output = process.communicate(timeout=60)
         assert process.returncode != 0
     go_on = f"torchrun --nproc-per-node 2 -m zoo train --resume {RUN}"
-    assert "error: Another rank" in said
-    assert f"  next: See what it said; then go on: {go_on}\n" in said
-    assert "Traceback" not in said.partition("torch/distributed/elastic")[0]  # what comes after is torchrun's own
+    assert "error: Another rank" in output
+    assert go_on in output
+    assert "Traceback" not in output.partition("torch/distributed/elastic")[0]  # torchrun's own comes after
     assert not (folder / "weights").exists() and checkpoint.exists()

@@ -238,7 +238,7 @@ def test_a_fault_of_onnxruntimes_optimizations(subject, tmp_path, monkeypatch, h
     assert (told.stage, told.module) == (hop, "stages.1.0.norm2")
 
 
-def test_a_difference_tells_what_is_to_blame_and_no_path_of_this_machine(make_model, try_export, monkeypatch) -> None:
+def test_difference_names_the_blame_and_no_local_path(make_model, try_export, monkeypatch) -> None:
     _spoil_export(monkeypatch)
     with pytest.raises(DifferenceError) as caught:
         try_export(make_model(), "onnx")

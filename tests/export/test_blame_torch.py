@@ -21,8 +21,8 @@ from zoo_export.formats.pt2 import format as pt2_format
 from zoo_export.formats.torchscript import TORCHSCRIPT
 from zoo_export.formats.torchscript import format as torchscript_format
 from zoo_export.formats.torchscript.stages import TRACED
-from zoo_export.parity.reference import make_references
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.reference import make_references
 
 PLUGIN = Plugin("export", "zoo-kit", "0")
 

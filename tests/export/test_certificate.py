@@ -130,9 +130,7 @@ def test_the_words_of_another_recipe_are_not_taken_for_ours(run_zoo, tmp_path: P
 
 
 @pytest.mark.parametrize("more", [(), ("--no-verify",), ("--atol", "0.1")], ids=["pass", "unverified", "overridden"])
-def test_two_processes_in_two_folders_write_the_same_manifest_with_nothing_private_in_it(
-    tmp_path: Path, more: tuple[str, ...]
-) -> None:
+def test_manifest_is_reproducible_and_has_no_local_path(tmp_path: Path, more: tuple[str, ...]) -> None:
     made = []
     for name in ("first", "second"):
         home = tmp_path / name

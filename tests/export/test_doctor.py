@@ -41,12 +41,12 @@ def test_every_provider_is_told_of(report: dict[str, Any]) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
-def test_a_provider_that_falls_back_silently_is_not_said_to_work(report: dict[str, Any]) -> None:
+def test_silent_fallback_of_a_provider_is_reported(report: dict[str, Any]) -> None:
     told = report["formats"][ONNX].get(CUDA)
     assert told.startswith(("does not load", "is not built into"))
 
 
-def test_a_provider_that_the_session_drops_is_found_on_any_machine(run_zoo, monkeypatch) -> None:
+def test_dropped_provider_is_detected(run_zoo, monkeypatch) -> None:
     monkeypatch.setattr(
         onnxruntime, "get_available_providers", lambda: ["MadeUpExecutionProvider", "CPUExecutionProvider"]
     )

@@ -152,9 +152,7 @@ def test_ctrl_c_leaves_nothing_behind(make_model, make_registry, try_export, tmp
     assert not list(tmp_path.iterdir())
 
 
-def test_a_third_partys_format_is_exported_checked_and_verified_like_our_own(
-    make_model, make_registry, try_export
-) -> None:
+def test_third_party_format_is_exported_and_verified(make_model, make_registry, try_export) -> None:
     from zoo_export.verify import verify_folder
 
     registry = make_registry(good_export, good_runner, requires=("torch",))
@@ -211,7 +209,7 @@ def test_two_formats_that_would_write_one_file_are_refused(make_model, make_regi
     assert not list(tmp_path.iterdir())
 
 
-def test_a_card_that_names_other_classes_than_the_model_has_is_refused(make_model, try_export, tmp_path) -> None:
+def test_card_with_another_number_of_classes_is_refused(make_model, try_export, tmp_path) -> None:
     with pytest.raises(ExportError, match=r"4 logits .* 5 classes"):
         try_export(make_model(classes=("a", "b", "c", "d", "e")), "torchscript")
     assert not list(tmp_path.iterdir())
@@ -279,7 +277,7 @@ def test_the_manifest_hashes_every_file_and_itself(exported) -> None:
     assert files.keys() == {"README.md", "golden.npz", "model.onnx", "model.torchscript", "model.pt2", "zoo_runtime.py"}
 
 
-def test_the_manifest_is_what_was_returned_and_says_what_the_card_says(exported, make_model) -> None:
+def test_manifest_equals_the_result_and_the_card(exported, make_model) -> None:
     manifest = json.loads((exported.path / "manifest.json").read_text(encoding="utf-8"))
     assert manifest == json.loads(json.dumps(exported.manifest.to_dict()))
     card = make_model().card
@@ -312,7 +310,7 @@ def test_real_images_of_the_cards_data_set_are_among_the_probes(lenet) -> None:
     assert manifest["certificate"]["probes"][-1]["name"] == "real-8"
 
 
-def test_the_readme_names_every_artifact_and_nothing_that_is_not_there(exported, lenet) -> None:
+def test_readme_names_exactly_the_artifacts(exported, lenet) -> None:
     both, alone = (
         (folder / "README.md").read_text(encoding="utf-8") for folder in (exported.path, lenet["torchscript"])
     )

@@ -45,7 +45,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
 
 
-def test_every_format_is_verified_again_also_strictly_and_by_the_runtime(registry, digits: Path) -> None:
+def test_formats_verify_strictly_and_by_the_runtime(registry, digits: Path) -> None:
     for strict in (False, True):
         found = verify_folder(registry, digits, strict=strict).comparisons
         assert set(found) == {"onnx", "torchscript", "pt2"}
@@ -165,7 +165,7 @@ def test_a_model_that_half_precision_cannot_hold_is_refused(make_model, says, sa
     assert "float32" in caught.value.next_step
 
 
-def test_a_model_that_does_something_else_in_half_precision_is_refused(make_model) -> None:
+def test_model_that_differs_in_half_precision_is_refused(make_model) -> None:
     model = make_model(Says(branching))
     with pytest.raises(ExportError, match=r"other operators in float16 than in float32 .*tanh"):
         FP16.prepare(Capture(model.name, model.module, model.card, "fp16"))
@@ -180,9 +180,7 @@ def test_a_model_that_is_refused_leaves_nothing(make_model, try_export, tmp_path
     assert not list(tmp_path.iterdir())
 
 
-def test_the_proof_in_float32_comes_first_and_ends_it_where_it_fails(
-    make_model, make_registry, try_export, tmp_path
-) -> None:
+def test_failed_float32_check_ends_a_half_export(make_model, make_registry, try_export, tmp_path) -> None:
     """One percent: nothing that the check in half precision would notice."""
     written: list[type] = []
 

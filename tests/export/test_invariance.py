@@ -14,8 +14,8 @@ from zoo.contract.evidence import Comparison, Coverage
 from zoo.contract.preprocess import Preprocess
 from zoo_export.parity.coverage import coverage
 from zoo_export.parity.judge import judge
-from zoo_export.parity.reference import make_references
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.reference import make_references
 
 PROBES = make_probes(Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,)))
 
@@ -51,9 +51,7 @@ def judged(module: nn.Sequential, change: float, row: int) -> tuple[list[Compari
 
 
 @given(st.integers(-30, 30), st.integers(-10, 10), st.floats(-1e-5, 1e-5), st.integers(0, 4))
-def test_the_verdict_on_the_same_damage_does_not_depend_on_the_scale_of_the_model(
-    exponent: int, inner: int, change: float, row: int
-) -> None:
+def test_verdict_is_invariant_to_the_scale_of_the_model(exponent: int, inner: int, change: float, row: int) -> None:
     (plain, covered), (scaled, covered_too) = (
         judged(module, change, row) for module in (net(), rescaled(net(), exponent, inner))
     )

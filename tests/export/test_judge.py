@@ -76,7 +76,7 @@ def test_exactly_the_tolerance_passes_and_the_next_number_fails() -> None:
     assert not judge(reference([[0.0]], rounding_error), np.nextafter(edge, np.float32(1))).passed
 
 
-def test_without_any_rounding_error_only_the_exact_answer_passes() -> None:
+def test_rounding_error_of_0_accepts_only_equality() -> None:
     assert judge(reference([[0.0, 0.0]], 0.0), np.zeros((1, 2), np.float32)).passed
     found = judge(reference([[0.0, 0.0]], 0.0), np.array([[0, 1e-30]], np.float32))
     assert not found.passed and found.ratio == float("inf")
@@ -200,7 +200,7 @@ def test_each_probe_is_run_on_its_own_images_and_told_by_name() -> None:
     assert [(one.probe, one.n, one.passed) for one in found] == [("p1", 1, True), ("p3", 3, True), ("p4", 4, True)]
 
 
-def test_a_runner_that_writes_into_its_input_does_not_change_the_probes() -> None:
+def test_runner_that_modifies_its_input_keeps_probes() -> None:
     probe = Probe("noise-1", np.ones((1, 1, 2, 2), np.float32))
 
     def runner(images: np.ndarray) -> np.ndarray:

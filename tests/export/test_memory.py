@@ -35,7 +35,7 @@ def grown(scale: float) -> tuple[int, float]:
     return int(count), float(copies)
 
 
-def test_truth_and_rounding_error_take_two_copies_beside_the_model() -> None:
+def test_reference_takes_two_copies_of_the_model() -> None:
     _, copies = grown(1.0)
     assert copies < 2.4
 

@@ -100,13 +100,13 @@ def test_an_equivalent_is_told_from_the_graph_alone(digits: Bench) -> None:
     assert not any(mutant.noticed for mutant in mutants)
 
 
-def test_every_tensor_of_a_trained_model_is_noticed_when_rounded_to_float16(digits: Bench) -> None:
+def test_rounding_any_tensor_to_float16_is_noticed(digits: Bench) -> None:
     mutants = digits.mutants(named("tensor through float16"), most=99)
     assert len(mutants) == 10
     assert all(mutant.noticed["zoo"] for mutant in mutants)
 
 
-def test_another_stride_is_noticed_but_where_the_window_has_one_position(bench: Bench) -> None:
+def test_another_stride_is_noticed(bench: Bench) -> None:
     mutants = bench.mutants(named("stride changed"), most=9)
     told = [mutant for mutant in mutants if not mutant.equivalent]
     (gate,) = (mutant for mutant in mutants if mutant.equivalent)
@@ -116,7 +116,7 @@ def test_another_stride_is_noticed_but_where_the_window_has_one_position(bench: 
     assert any(mutant.ratios for mutant in told), "one must run"
 
 
-def test_a_result_is_kept_until_the_code_or_the_number_of_places_changes(
+def test_result_is_cached_until_code_or_places_change(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = bench.run(places=1, kinds=KINDS[:1])

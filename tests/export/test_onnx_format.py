@@ -13,8 +13,8 @@ from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.formats import Paths
 from zoo_export.formats.onnx.lowering import OPSET
 from zoo_export.formats.onnx.runner import runner
-from zoo_export.parity.reference import make_references
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.reference import make_references
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_it_runs_at_any_batch_size(exported, make_model, batch: int) -> None:
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_input_and_output_have_the_names_and_shapes_that_the_manifest_says(exported, graph: onnx.ModelProto) -> None:
+def test_inputs_and_outputs_match_the_manifest(exported, graph: onnx.ModelProto) -> None:
     for value, told in (
         (graph.graph.input, exported.manifest.to_dict()["input"]),
         (graph.graph.output, exported.manifest.to_dict()["output"]),
@@ -140,7 +140,7 @@ def test_a_branch_is_refused_and_not_baked_in_by_a_trace(make_model, try_export,
         try_export(make_model(odd()), "torchscript")
 
 
-def test_a_model_that_writes_into_its_input_is_judged_on_the_true_input(make_model, try_export) -> None:
+def test_model_that_modifies_its_input_gets_the_original(make_model, try_export) -> None:
     model = make_model(WritesIntoItsInput())
     made = try_export(model, "torchscript", "onnx")
     expected = {probe.name: probe.images for probe in make_probes(model.card.preprocess)}

@@ -23,7 +23,7 @@ def probe(name: str, preprocess: Preprocess) -> Probe:
 
 @pytest.mark.parametrize("preprocess", [GREY, COLOUR])
 @pytest.mark.parametrize("real", [0, 1, 5])
-def test_no_probe_has_the_traced_batch_and_one_has_a_single_image(preprocess: Preprocess, real: int) -> None:
+def test_probes_avoid_the_traced_batch_and_include_1(preprocess: Preprocess, real: int) -> None:
     given = [np.zeros(preprocess.input_shape, np.uint8)] * real
     sizes = [len(probe.images) for probe in make_probes(preprocess, given)]
     assert TRACED_BATCH not in sizes
@@ -38,7 +38,7 @@ def test_no_probe_holds_the_traced_image(make_model) -> None:
 
 
 @pytest.mark.parametrize("preprocess", [GREY, COLOUR])
-def test_probes_are_float32_of_the_models_size_under_names_of_their_own(preprocess: Preprocess) -> None:
+def test_probes_have_dtype_size_and_unique_names(preprocess: Preprocess) -> None:
     probes = make_probes(preprocess, [np.zeros(preprocess.input_shape, np.uint8)])
     assert len({probe.name for probe in probes}) == len(probes)
     for found in probes:
@@ -47,14 +47,14 @@ def test_probes_are_float32_of_the_models_size_under_names_of_their_own(preproce
         assert np.isfinite(found.images).all()
 
 
-def test_the_same_seed_gives_the_same_probes_and_another_seed_others() -> None:
+def test_seed_determines_the_probes() -> None:
     first, again, other = (make_probes(COLOUR, seed=seed) for seed in (3, 3, 4))
     assert [found.name for found in first] == [found.name for found in again]
     assert all(np.array_equal(a.images, b.images) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0].images, other[0].images)
 
 
-def test_making_probes_leaves_the_global_generators_as_they_were() -> None:
+def test_making_probes_keeps_the_global_generators() -> None:
     numpy_before, torch_before = np.random.get_state()[1].copy(), torch.random.get_rng_state()
     make_probes(COLOUR)
     assert np.array_equal(np.random.get_state()[1], numpy_before)
@@ -67,7 +67,7 @@ def test_no_two_noise_images_are_alike() -> None:
 
 
 @pytest.mark.parametrize("preprocess", [GREY, COLOUR])
-def test_the_edges_are_white_and_zeros_below_black_with_one_white_pixel(preprocess: Preprocess) -> None:
+def test_edge_probes_are_white_zeros_black_and_an_impulse(preprocess: Preprocess) -> None:
     (dark,), (white,) = probe("dark-1", preprocess).images, probe("bright-1", preprocess).images
     middle = preprocess.size[0] // 2
     mean, std = (np.array(value).reshape(-1, 1, 1) for value in (preprocess.mean, preprocess.std))

@@ -19,12 +19,12 @@ from zoo_export.devices import check_devices
 from zoo_export.formats.onnx import providers
 from zoo_export.formats.onnx.runner import runner
 from zoo_export.formats.torchscript import format as torchscript_format
-from zoo_export.parity.backend import CPU, TF32_EPSILON, Backend
 from zoo_export.parity.check import make_checks
-from zoo_export.parity.reference import EPS32, _Noise, at_backend, make_references
 from zoo_export.precisions.fp16 import FP16
 from zoo_export.precisions.in_use import PrecisionInUse
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.backend import CPU, TF32_EPSILON, Backend
+from zoo_export.truth.reference import EPS32, _Noise, at_backend, make_references
 from zoo_export.verify import verify_folder
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -112,7 +112,7 @@ def test_running_falls_back_to_nothing_either(exported, monkeypatch) -> None:
     assert len(opened) == 3 and not any(session._enable_fallback for session in opened)
 
 
-def test_cuda_is_judged_without_and_with_tf32_and_nothing_else_is() -> None:
+def test_only_cuda_is_judged_with_and_without_tf32() -> None:
     backends = PrecisionInUse().backends(["cpu", "cuda", "openvino"])
     assert [backend.label for backend in backends] == ["cpu", "cuda", "cuda-tf32", "openvino"]
     assert [backend.torch_device.type for backend in backends] == ["cpu", "cuda", "cuda", "cpu"]
@@ -124,7 +124,7 @@ def test_cuda_is_judged_without_and_with_tf32_and_nothing_else_is() -> None:
 
 @pytest.mark.parametrize("tf32", [False, True])
 @pytest.mark.parametrize("before", [(False, True), (True, False)])
-def test_pytorch_rounds_to_tf32_as_the_setting_says_and_afterwards_as_before(tf32: bool, before: Any) -> None:
+def test_tf32_setting_is_applied_and_restored(tf32: bool, before: Any) -> None:
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     kept = matmul.allow_tf32, cudnn.allow_tf32
     try:
@@ -146,14 +146,14 @@ def test_jitter_is_as_large_as_the_settings_own_rounding() -> None:
     assert EPS32 == CPU.epsilon < Backend("cuda", tf32=True).epsilon == TF32_EPSILON
 
 
-def test_another_setting_has_the_same_truth_and_a_rounding_error_of_its_own(make_model) -> None:
+def test_backend_changes_rounding_error_not_truth(make_model) -> None:
     """Half precision on the CPU: a setting other than the usual that any machine has."""
     model = make_model()
     before = {name: value.clone() for name, value in model.module.state_dict().items()}
     usual = make_references(model.module, make_probes(model.card.preprocess))
     half = at_backend(model.module, usual, Backend(dtype=torch.float16))
     for one, other in zip(usual, half, strict=True):
-        assert one.truth is other.truth and one.probe is other.probe
+        assert one.truth is other.truth and one.images is other.images
         assert other.rounding_error >= 2.0**-10 * other.peak and other.rounding_error > 100 * one.rounding_error
     assert all(torch.equal(value, before[name]) for name, value in model.module.state_dict().items())
 
@@ -187,9 +187,7 @@ def elsewhere_is_here(monkeypatch) -> None:
     monkeypatch.setattr("zoo_export.formats.onnx.runner.full_name", lambda provider: "CPUExecutionProvider")
 
 
-def test_each_provider_is_judged_and_the_certificate_has_its_rounding_error(
-    make_model, registry, try_export, monkeypatch
-) -> None:
+def test_certificate_has_each_providers_rounding_error(make_model, registry, try_export, monkeypatch) -> None:
     elsewhere_is_here(monkeypatch)
     told: list[str] = []
     made = try_export(make_model(), "onnx", "torchscript", devices=("cpu", "dnnl"), callback=Messages(told))
@@ -219,7 +217,7 @@ def test_a_format_that_knows_no_provider_is_judged_on_the_cpu(
     assert {one.runner for one in made.comparisons["planted"]} == {""}
 
 
-def test_an_artifact_that_is_wrong_on_one_provider_alone_is_not_published(
+def test_wrong_result_on_one_provider_is_not_published(
     make_model, make_registry, try_export, monkeypatch, tmp_path: Path
 ) -> None:
     loaded: list[str] = []
@@ -245,7 +243,7 @@ def test_the_same_bytes_are_written_whether_a_provider_is_named_or_not(make_mode
 
 @pytest.mark.gpu
 @GPU
-def test_every_format_is_judged_on_the_gpu_with_and_without_tf32(make_model, try_export) -> None:
+def test_formats_are_judged_on_the_gpu_with_and_without_tf32(make_model, try_export) -> None:
     found = try_export(make_model(), "onnx", "torchscript", "pt2", devices=("cpu", "cuda")).comparisons
     for name, n in (("onnx", 9), ("torchscript", 3), ("pt2", 3)):
         runners = {one.runner for one in found[name]}
@@ -269,7 +267,7 @@ def test_damage_that_tf32_would_hide_is_found_without_it(make_model, make_regist
 
 @pytest.mark.gpu
 @GPU
-def test_rounding_errors_on_the_gpu_are_of_the_size_of_its_rounding(make_model) -> None:
+def test_gpu_rounding_errors_have_the_expected_size(make_model) -> None:
     model = make_model()
     (check,) = make_checks(
         model.module, make_probes(model.card.preprocess), PrecisionInUse().backends(["cpu", "cuda"])

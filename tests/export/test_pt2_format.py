@@ -37,7 +37,7 @@ def test_what_the_runner_cannot_load_is_explained(tmp_path, content: bytes) -> N
     assert caught.value.next_step
 
 
-def test_a_capture_that_computes_something_else_is_found_different(make_model, try_export, monkeypatch) -> None:
+def test_wrong_capture_is_detected(make_model, try_export, monkeypatch) -> None:
     from zoo_export.capture import Capture
 
     capture = Capture._capture

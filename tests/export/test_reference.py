@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from zoo.contract.errors import ExportError
 from zoo.contract.evidence import Probe
-from zoo_export.parity.reference import EPS32, _Noise, make_references
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.reference import EPS32, _Noise, make_references
 
 
 class Says(nn.Module):
@@ -74,9 +74,7 @@ def test_a_hook_of_the_models_own_stays(make_model, probes: list[Probe]) -> None
     assert not np.array_equal(plain[0].truth, doubled[0].truth)
 
 
-def test_the_rounding_error_is_at_least_float32s_epsilon_of_the_peak_and_above_zero(
-    make_model, probes: list[Probe]
-) -> None:
+def test_rounding_error_has_a_lower_bound(make_model, probes: list[Probe]) -> None:
     for reference in make_references(make_model().module, probes):
         assert reference.rounding_error >= EPS32 * reference.peak > 0
 
@@ -109,7 +107,7 @@ def test_references_are_the_same_each_time(make_model, probes: list[Probe]) -> N
         assert one.rounding_error == pytest.approx(other.rounding_error, rel=1e-9)
 
 
-def test_a_model_that_writes_into_its_input_does_not_change_the_probes(probes: list[Probe]) -> None:
+def test_model_that_modifies_its_input_keeps_probes(probes: list[Probe]) -> None:
     before = [probe.images.copy() for probe in probes]
     module = Says(lambda logits, images, call: logits + images.mul_(2).sum((1, 2, 3))[:, None])
     references = make_references(module, probes)
@@ -188,7 +186,7 @@ def test_dropout_that_heeds_evaluation_mode_is_fine(probes: list[Probe]) -> None
     assert all(reference.rounding_error < 1e-5 for reference in make_references(module, probes))
 
 
-def test_jitter_moves_every_value_by_at_most_one_unit_and_no_two_alike() -> None:
+def test_jitter_is_at_most_one_ulp_and_independent() -> None:
     """In either memory layout, so that a pool of random numbers is as good as drawing each."""
     for layout in (torch.contiguous_format, torch.channels_last):
         values = torch.ones(2, 5, 64, 64).contiguous(memory_format=layout)
@@ -202,7 +200,7 @@ def test_jitter_moves_every_value_by_at_most_one_unit_and_no_two_alike() -> None
 
 
 @pytest.mark.parametrize("in_place", [False, True])
-def test_what_is_float64_stays_so_and_what_is_float32_comes_back_to_the_bit(make_model, probes, in_place) -> None:
+def test_float32_state_is_restored_exactly(make_model, probes, in_place) -> None:
     module = make_model().module
     module.register_buffer("exact", torch.full((), 1 / 3, dtype=torch.float64))
     before = {name: value.clone() for name, value in module.state_dict().items()}
@@ -212,7 +210,7 @@ def test_what_is_float64_stays_so_and_what_is_float32_comes_back_to_the_bit(make
     assert all(parameter.requires_grad and not parameter.is_inference() for parameter in module.parameters())
 
 
-def test_a_model_that_counts_what_it_sees_is_refused_and_left_as_it_was(make_model, probes: list[Probe]) -> None:
+def test_stateful_model_is_refused_and_unchanged(make_model, probes: list[Probe]) -> None:
     class Counting(nn.Module):
         def __init__(self) -> None:
             super().__init__()

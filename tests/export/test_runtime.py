@@ -374,6 +374,11 @@ def test_nothing_compared_is_no_success(folder: Path) -> None:
     assert not zoo_runtime.Report("x", "model.onnx", (), 20.0, ()).passed
 
 
+def test_a_precision_with_rules_of_its_own_is_left_to_zoo(folder: Path) -> None:
+    seal(folder, lambda data: data.update(precision="int8"))
+    explained(shell(folder, "--verify"), 1, "int8", "zoo verify")
+
+
 def test_a_model_that_is_loaded_is_not_checked_against_another_export(folder: Path) -> None:
     model = Model(folder)
     seal(folder, lambda data: data.update(card={}))
@@ -486,7 +491,7 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 
 @pytest.mark.parametrize("word", HOSTILE)
-def test_a_hostile_manifest_is_refused_though_its_digest_is_right(folder: Path, word: str) -> None:
+def test_hostile_manifest_with_a_valid_digest_is_refused(folder: Path, word: str) -> None:
     seal(folder, HOSTILE[word])
     refused(Difference, lambda: read_manifest(folder), "manifest.json", word)
 
@@ -585,7 +590,7 @@ def test_an_image_is_prepared_as_in_training(picture: Image.Image, preprocess: P
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
-def test_pixels_of_which_nobody_knows_what_white_is_are_refused_as_in_training(folder: Path, dtype: Any) -> None:
+def test_pixels_of_unknown_range_are_refused(folder: Path, dtype: Any) -> None:
     """From 0 to 1 or to 255, as they often are, they would all be black."""
     path = folder.parent / f"{np.dtype(dtype).name}.tiff"
     Image.fromarray(np.full((9, 7), 1, dtype)).save(path)

@@ -127,9 +127,7 @@ def test_the_script_of_a_pytorch_format_runs_with_pytorch_alone(
     assert "zoo" not in (tmp_path / "failed" / "repro.py").read_text(encoding="utf-8")
 
 
-def test_a_runner_that_raised_gave_nothing_and_its_words_carry_no_path(
-    make_model, make_registry, try_export, tmp_path: Path
-) -> None:
+def test_error_of_a_runner_has_no_local_path(make_model, make_registry, try_export, tmp_path: Path) -> None:
     def in_two(capture: Capture, paths: Paths) -> None:
         torchscript_format.export(capture, paths)
         paths["weights"].write_bytes(b"tensors")
@@ -150,9 +148,7 @@ def test_nothing_is_saved_where_nothing_failed(make_model, try_export, tmp_path:
 
 @pytest.mark.parametrize("kind", ["file", "folder", "failure"])
 @pytest.mark.usefixtures("broken_onnx")
-def test_what_is_there_is_kept_unless_it_is_a_failure_and_force_is_said(
-    make_model, try_export, tmp_path: Path, kind: str
-) -> None:
+def test_force_replaces_only_a_saved_failure(make_model, try_export, tmp_path: Path, kind: str) -> None:
     place = tmp_path / "failed"
     if kind == "file":
         place.write_text("mine")
@@ -210,7 +206,7 @@ def test_the_command_says_where_it_is(run_zoo, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_place_that_cannot_be_written_is_known_before_the_work(make_model, try_export, tmp_path: Path) -> None:
+def test_unwritable_path_fails_before_the_work(make_model, try_export, tmp_path: Path) -> None:
     (tmp_path / "shut").mkdir(mode=0o500)
     stages: list[str] = []
     with pytest.raises(OutputError):

@@ -11,9 +11,9 @@ from zoo.contract.evidence.coverage import CHANGE
 from zoo.contract.preprocess import Preprocess
 from zoo_export.parity.check import OWN, PROBE, covered, make_checks
 from zoo_export.parity.coverage import coverage
-from zoo_export.parity.reference import make_references
 from zoo_export.probes.probe_weights import draw_probe_weights
 from zoo_export.probes.probes import make_probes
+from zoo_export.truth.reference import make_references
 
 PROBES = make_probes(Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,)))
 
@@ -64,7 +64,7 @@ def test_a_healthy_network_is_covered_whole_and_checked_once() -> None:
     assert not checks[0].coverage.too_coarse
 
 
-def test_a_parameter_that_could_be_float16_unnoticed_calls_for_probe_weights() -> None:
+def test_low_coverage_calls_for_probe_weights() -> None:
     """Every parameter is covered at 1 %, but rounding that bias moves nothing that float32 could tell."""
     module = telling()
     with torch.no_grad():
@@ -97,7 +97,7 @@ class Gated(nn.Module):
 
 
 @pytest.mark.parametrize("gate", [nn.Hardsigmoid(), nn.Sigmoid()])
-def test_with_probe_weights_rounding_a_tensor_around_a_gate_shows(gate: nn.Module) -> None:
+def test_probe_weights_reveal_rounding_around_a_gate(gate: nn.Module) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = Gated(gate).eval()
@@ -110,7 +110,7 @@ def test_with_probe_weights_rounding_a_tensor_around_a_gate_shows(gate: nn.Modul
     assert min(seen.values()) > TOLERANCE_FACTOR / 4, seen  # many roundings of a kernel cancel, wherever its values lie
 
 
-def test_probe_weights_lie_between_two_float16_numbers_where_rounding_moves_them_most() -> None:
+def test_probe_weights_lie_between_float16_numbers() -> None:
     _, probe = make_checks(Gated(nn.Hardsigmoid()).eval(), PROBES)
     for name, value in probe.module.state_dict().items():
         if value.is_floating_point() and not name.endswith("running_var"):
@@ -129,7 +129,7 @@ def test_what_it_says_is_what_a_real_change_does(scale: float) -> None:
     assert all(noticed(module, name) for name, _ in module.named_parameters() if name not in told.uncovered)
 
 
-def test_a_head_of_zeros_hides_everything_until_probe_weights_are_drawn() -> None:
+def test_zero_head_needs_probe_weights() -> None:
     module = net()
     nn.init.zeros_(module[6].weight)
     nn.init.zeros_(module[6].bias)
@@ -158,7 +158,7 @@ def test_a_parameter_that_the_forward_ignores_stays_uncovered() -> None:
     assert told.uncovered == ("forgotten",)
 
 
-def test_probe_weights_are_the_same_every_time_and_bring_signal_to_a_residual_branch_of_1e_6() -> None:
+def test_probe_weights_reach_a_residual_branch_of_1e_6() -> None:
     class Scaled(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -215,19 +215,19 @@ class Branches(nn.Module):
         return self.head(flat) + self.share * sum(branch(flat) for branch in self.branches)
 
 
-def test_what_one_set_of_probe_weights_does_not_reach_the_next_makes_louder() -> None:
+def test_next_probe_weights_scale_up_what_was_not_covered() -> None:
     checks = make_checks(Branches(1e-3).eval(), PROBES)
     assert [check.weights for check in checks[:3]] == [OWN, PROBE, f"{PROBE}_2"]
     assert not covered(checks[:2]).enough and covered(checks).enough
 
 
-def test_probe_weights_are_drawn_no_more_where_that_does_not_help() -> None:
+def test_probe_weights_stop_if_coverage_does_not_improve() -> None:
     checks = make_checks(Branches(1.0, forgotten=6).eval(), PROBES)
     assert len(checks) <= 4 and not covered(checks).enough
     assert set(covered(checks).uncovered) == {f"forgotten.{index}" for index in range(6)}
 
 
-def test_a_table_that_attention_adds_to_its_logits_is_covered_with_probe_weights() -> None:
+def test_attention_bias_is_covered_with_probe_weights() -> None:
     class Attention(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -252,7 +252,7 @@ def test_a_table_that_attention_adds_to_its_logits_is_covered_with_probe_weights
 
 
 @pytest.mark.parametrize("clip", [nn.ReLU6(), nn.Hardtanh(-1, 2.5)])
-def test_with_probe_weights_some_channel_is_clipped_where_a_norm_is_clipped_from_above(clip: nn.Hardtanh) -> None:
+def test_probe_weights_exceed_an_upper_clip(clip: nn.Hardtanh) -> None:
     """Else the upper bound of a ReLU6 could be any other, and nobody would see it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -13,11 +13,12 @@ import pytest
 
 from zoo import ExportFormat
 from zoo.contract.errors import DifferenceError, ExportError
+from zoo.contract.evidence import Export
 from zoo.registry.discovery import discover
 from zoo.registry.registry import Registry
 from zoo.testing import check_format, check_plugin
 from zoo_export.options import ExportOptions
-from zoo_export.pipeline import Exported, export_model
+from zoo_export.pipeline import export_model
 from zoo_export.verify import verify_folder
 
 PLUGIN = Path(__file__).parent / "third_party_format"
@@ -40,10 +41,10 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 
 @pytest.fixture
-def export(installed: Registry, make_model, tmp_path: Path) -> Callable[..., Exported]:
+def export(installed: Registry, make_model, tmp_path: Path) -> Callable[..., Export]:
     """Export the small network to the format, in the given precision."""
 
-    def call(precision: str, **more: Any) -> Exported:
+    def call(precision: str, **more: Any) -> Export:
         options = ExportOptions(precision=precision, **more)
         entries = [installed.find(ExportFormat, "npz")]
         return export_model(installed, make_model(), entries, tmp_path / "out", tmp_path, options=options)
@@ -130,6 +131,16 @@ def test_damage_to_a_step_is_blamed_on_that_step(installed, export, monkeypatch,
     assert "the quantised weights" in caught.value.details["blame"]
     assert "images in another class" in caught.value.cause
     assert not (tmp_path / "out").exists()
+
+
+def test_one_of_its_files_is_verified_with_the_other(installed, run_zoo, tmp_path) -> None:
+    out = tmp_path / "digits"
+    assert run_zoo("export", "lenet5.digits", "-f", "npz", "-o", str(out)).code == 0
+    assert run_zoo("verify", str(out / "model.json"), "--against", "lenet5.digits").code == 0
+    (out / "model.npz").unlink()
+    ran = run_zoo("verify", str(out / "model.json"), "--against", "lenet5.digits")
+    assert ran.code == 1 and "model.npz" in ran.err
+    assert run_zoo("verify", str(out)).code == 3
 
 
 def test_a_format_that_does_not_write_it_is_refused(installed, make_model, tmp_path) -> None:

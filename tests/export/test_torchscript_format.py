@@ -45,7 +45,7 @@ def test_it_needs_neither_zoo_nor_the_models_class(exported) -> None:
     assert ran.stdout.strip() == "[3, 4]"
 
 
-def test_it_is_one_archive_that_does_not_carry_its_own_file_name(exported) -> None:
+def test_archive_does_not_contain_its_file_name(exported) -> None:
     with zipfile.ZipFile(exported.path / "model.torchscript") as archive:
         assert {name.split("/")[0] for name in archive.namelist()} == {"archive"}
         assert archive.testzip() is None
@@ -95,7 +95,7 @@ def test_the_search_for_traces_finds_one(tmp_path) -> None:
     assert {found.split(":")[0] for found in traces_of_this_machine(tmp_path)} == {"model.x", "model.y"}
 
 
-def test_a_data_set_that_is_not_at_hand_leaves_no_path_in_the_manifest(make_model, try_export, tmp_path) -> None:
+def test_missing_data_set_leaves_no_path_in_the_manifest(make_model, try_export, tmp_path) -> None:
     made = try_export(make_model(dataset="cifar10"), "torchscript")
     assert made.manifest.to_dict()["certificate"]["real_images"].startswith("none")
     assert "cifar10" in made.manifest.to_dict()["certificate"]["real_images"]
@@ -103,7 +103,7 @@ def test_a_data_set_that_is_not_at_hand_leaves_no_path_in_the_manifest(make_mode
 
 
 @pytest.mark.slow
-def test_two_processes_in_two_folders_write_the_same_bytes_and_no_warnings(tmp_path) -> None:
+def test_two_processes_write_the_same_bytes(tmp_path) -> None:
     """Everything: the artifacts, the golden vectors, the manifest with its figures, the README, the runner."""
     code = "from zoo.cli.main import main; main()"
     processes = []

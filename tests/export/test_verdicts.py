@@ -89,7 +89,7 @@ def test_no_verify_goes_with_nothing_that_judges(run_zoo: Run, tmp_path: Path, m
 
 
 @pytest.mark.parametrize("verdict", ["pass", "overridden", "unverified"])
-def test_the_manifest_says_the_verdict_at_its_top_and_of_every_artifact(folders, verdict: str) -> None:
+def test_manifest_has_overall_and_artifact_verdicts(folders, verdict: str) -> None:
     told = manifest(folders[verdict])
     assert told["verdict"] == told["certificate"]["verdict"] == verdict
     assert [one["verdict"] for one in told["certificate"]["artifacts"].values()] == [verdict]
@@ -118,7 +118,7 @@ def test_the_command_says_it_before_after_and_in_json(run_zoo: Run, tmp_path: Pa
     assert any(word.upper() in text for text in told["warnings"])
 
 
-def test_a_inconclusive_check_under_an_override_is_said_loudly_and_not_refused(run_zoo: Run, tmp_path: Path) -> None:
+def test_inconclusive_override_warns_and_is_published(run_zoo: Run, tmp_path: Path) -> None:
     ran = run_zoo("export", MODEL, "-f", "torchscript", "-o", str(tmp_path / "out"), "--atol", "1e6")
     assert ran.code == 0 and "INCONCLUSIVE" in ran.err and "INCONCLUSIVE" in ran.out and " 0 % of" in ran.out
     assert "inconclusive" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
@@ -137,7 +137,7 @@ def test_zoo_verify_says_overridden_and_judges_by_the_override(run_zoo: Run, fol
     assert strict.code == 0 and "computes what the model computes" in strict.out
 
 
-def test_an_artifact_that_is_off_is_published_only_within_an_override(make_model, make_registry, try_export) -> None:
+def test_wrong_artifact_is_published_only_within_override(make_model, make_registry, try_export) -> None:
     from zoo.contract.formats import Paths
     from zoo_export.capture import Capture
     from zoo_export.formats.torchscript import format as made
@@ -161,7 +161,7 @@ def test_an_artifact_that_is_off_is_published_only_within_an_override(make_model
         )
 
 
-def test_an_unverified_folder_exits_with_3_and_names_the_way_out(run_zoo: Run, folders) -> None:
+def test_unverified_folder_exits_with_3(run_zoo: Run, folders) -> None:
     ran = run_zoo("verify", str(folders["unverified"]))
     assert ran.code == 3 and "UNVERIFIED" in ran.err and "--strict" in ran.err and ran.out == ""
     told = run_zoo("verify", str(folders["unverified"]), "--json")
@@ -195,9 +195,7 @@ def test_strict_finds_the_damage_whatever_was_said_at_export(
     assert ran.code == 3 and json.loads(ran.out)["verdict"] == "fail"
 
 
-def test_strict_on_an_unverified_folder_is_inconclusive_where_its_own_weights_show_too_little(
-    run_zoo: Run, tmp_path: Path
-) -> None:
+def test_strict_on_an_unverified_folder_may_be_inconclusive(run_zoo: Run, tmp_path: Path) -> None:
     assert run_zoo("export", "resnet20", "-f", "torchscript", "-o", str(tmp_path / "out"), "--no-verify").code == 0
     ran = run_zoo("verify", str(tmp_path / "out"), "--strict", "--json")
     assert ran.code == 3 and json.loads(ran.out)["verdict"] == "inconclusive" and "--no-verify" in ran.err
@@ -230,7 +228,7 @@ def test_the_runtime_judges_by_the_override(folders, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"verdict": "pass"}, {"verdict": "fine"}, {"verdict": None}])
-def test_a_manifest_whose_verdicts_contradict_each_other_is_refused(folders, tmp_path: Path, change) -> None:
+def test_contradictory_verdicts_are_refused(folders, tmp_path: Path, change) -> None:
     folder = Path(shutil.copytree(folders["unverified"], tmp_path / "copy"))
     told = {**manifest(folder), **change}
     told["digest"] = zoo_runtime.manifest_digest(told)
@@ -245,9 +243,7 @@ def test_predict_warns_once(run_zoo: Run, folders) -> None:
     assert ran.code == 0 and ran.err.count("UNVERIFIED") == 1
 
 
-def test_a_check_that_watches_too_little_is_inconclusive_and_exits_with_3(
-    make_model, try_export, tmp_path: Path
-) -> None:
+def test_low_coverage_is_inconclusive_and_exits_with_3(make_model, try_export, tmp_path: Path) -> None:
     class Forgetful(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -263,7 +259,7 @@ def test_a_check_that_watches_too_little_is_inconclusive_and_exits_with_3(
     assert "50 %" in caught.value.cause and caught.value.next_step and not list(tmp_path.iterdir())
 
 
-def test_a_file_that_agrees_and_proves_too_little_is_inconclusive(run_zoo: Run, tmp_path: Path) -> None:
+def test_agreeing_file_with_low_coverage_is_inconclusive(run_zoo: Run, tmp_path: Path) -> None:
     assert run_zoo("export", "resnet20", "-f", "torchscript", "-o", str(tmp_path / "out")).code == 0
     ran = run_zoo("verify", str(tmp_path / "out" / "model.torchscript"), "--against", "resnet20", "--json")
     assert ran.code == 3 and "inconclusive" in ran.err and json.loads(ran.out)["verdict"] == "inconclusive"

@@ -65,7 +65,7 @@ def test_one_format_alone_can_be_asked_for(registry, folder, name: str) -> None:
     assert set(verify_folder(registry, folder, [name]).comparisons) == {name}
 
 
-def test_every_file_of_an_export_is_among_those_that_are_changed_here(exported) -> None:
+def test_every_file_of_an_export_is_changed_here(exported) -> None:
     assert sorted(path.name for path in exported.path.iterdir()) == sorted(FILES)
 
 
@@ -150,9 +150,7 @@ def test_another_truth_is_found_even_under_right_hashes(registry, folder, by: fl
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"\x93NUMPY", b"\x80\x04N."])
-def test_golden_vectors_that_are_no_archive_are_explained_even_under_right_hashes(
-    registry, folder, content: bytes
-) -> None:
+def test_invalid_golden_archive_with_valid_hashes(registry, folder, content: bytes) -> None:
     (folder / "golden.npz").write_bytes(content)
     resealed(folder, lambda manifest: None)
     with pytest.raises(DifferenceError, match=r"golden\.npz"):
@@ -165,9 +163,7 @@ def test_a_probe_that_is_named_and_not_there_is_found(registry, folder) -> None:
         verify_folder(registry, folder)
 
 
-def test_an_artifact_of_other_weights_is_found_even_under_right_hashes(
-    registry, folder, make_model, try_export
-) -> None:
+def test_artifact_of_other_weights_with_valid_hashes(registry, folder, make_model, try_export) -> None:
     other = make_model()
     other.module.head.bias.data.add_(0.01)
     made = try_export(other, "torchscript")
@@ -203,7 +199,7 @@ def test_what_is_no_export_is_an_error_of_its_own(run_zoo, tmp_path, what: str) 
     assert "--against" in ran.err if what == "file" else "not an export folder" in ran.err
 
 
-def test_a_format_that_is_not_there_is_an_error_that_says_what_is(registry, lenet) -> None:
+def test_missing_format_lists_those_present(registry, lenet) -> None:
     with pytest.raises(ExportError, match="no onnx artifact") as caught:
         verify_folder(registry, lenet["torchscript"], ["onnx"])
     assert caught.value.exit_code == 1
@@ -232,7 +228,7 @@ def test_the_command_line_exits_with_3_where_a_file_was_changed(run_zoo, folder)
     assert "model.onnx" in ran.err and "\n  next: " in ran.err
 
 
-def test_a_format_whose_name_another_plugin_claims_is_found_again(make_model, make_registry, try_export) -> None:
+def test_format_with_a_conflicting_name_is_resolved(make_model, make_registry, try_export) -> None:
     from zoo_export.formats.torchscript import format as torchscript_format
     from zoo_export.verify import verify_folder
 

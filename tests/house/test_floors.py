@@ -25,6 +25,29 @@ FLOORS = {
     "__main__": 11,  # `python -m zoo`
     "": 11,  # zoo/__init__.py, the face of the package
 }
+# Likewise in the export layer. The formats are at the top: nothing but the plugin's declaration imports them.
+EXPORT_FLOORS = {
+    "capture": 1,
+    "options": 1,
+    "devices": 1,
+    "probes": 2,
+    "truth": 2,
+    "artifacts": 2,
+    "precisions": 3,
+    "parity": 4,
+    "blame": 5,
+    "failures": 5,
+    "runners": 5,
+    "evidence": 6,
+    "bundle": 7,
+    "pipeline": 8,
+    "verify": 8,
+    "against": 8,
+    "commands": 9,
+    "formats": 10,
+    "plugin": 11,
+    "": 12,
+}
 WITH_TENSORS = 3  # folders below know neither torch nor numpy, but for the files named here
 READS_TENSORS = {"files/weights.py"}
 HEAVY = {"torch", "torchvision", "torchinfo", "numpy", "PIL", "safetensors", "matplotlib", "tensorboard"}
@@ -36,6 +59,9 @@ PACKAGES = {
     if (path / "__init__.py").is_file()
 }
 MODULES = {path.relative_to(ROOT / "zoo").as_posix(): path for path in sorted((ROOT / "zoo").rglob("*.py"))}
+EXPORT = {
+    path.relative_to(PACKAGES["zoo_export"]).as_posix(): path for path in sorted(PACKAGES["zoo_export"].rglob("*.py"))
+}
 ROOMS = [*sorted({path.parent.relative_to(ROOT).as_posix() for path in MODULES.values()} - {"zoo"}), *PACKAGES]
 
 
@@ -94,6 +120,17 @@ def test_a_module_of_zoo_imports_only_floors_below_its_own(name: str) -> None:
 
 def test_the_floors_name_only_rooms_that_exist() -> None:
     assert set(FLOORS) - {own_room(name) for name in MODULES} == set()
+    assert set(EXPORT_FLOORS) - {own_room(name) for name in EXPORT} == set()
+
+
+@pytest.mark.parametrize("name", EXPORT)
+def test_a_module_of_the_export_layer_imports_only_floors_below_its_own(name: str) -> None:
+    here = own_room(name)
+    assert here in EXPORT_FLOORS, f"zoo_export/{name} has no floor: put {here!r} into EXPORT_FLOORS where it belongs"
+    for target in imported(EXPORT[name]):
+        there = [*target.split("."), ""][1] if target.startswith("zoo_export") else here
+        if there != here:
+            assert EXPORT_FLOORS[there] < EXPORT_FLOORS[here], f"zoo_export/{name} imports {target} from above"
 
 
 @pytest.mark.parametrize(

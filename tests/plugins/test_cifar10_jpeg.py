@@ -30,10 +30,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("inside", ["", "cifar10-jpeg"])
 @pytest.mark.parametrize("split", COUNTS)
 def test_it_is_read_from_its_folder_or_beside_it(root: Path, inside: str, split: str) -> None:
-    found = cifar10_jpeg.load(root / inside, split, False)
-    assert found.classes == CIFAR10
-    assert list(found.targets) == [index for index in range(10) for _ in range(COUNTS[split])]
-    image, label = found[len(found) - 1]
+    result = cifar10_jpeg.load(root / inside, split, False)
+    assert result.classes == CIFAR10
+    assert list(result.targets) == [index for index in range(10) for _ in range(COUNTS[split])]
+    image, label = result[len(result) - 1]
     assert (image.mode, image.size, label) == ("RGB", (32, 32), 9)
 
 
@@ -46,7 +46,7 @@ def test_another_folder_does_not_pass_for_it(root: Path) -> None:
         cifar10_jpeg.load(root, "train", False)
 
 
-def test_a_copy_that_is_not_whole_is_refused_by_the_class_that_lacks_images(root: Path) -> None:
+def test_incomplete_copy_names_the_class(root: Path) -> None:
     (root / "cifar10-jpeg" / "test" / "frog" / "0001.jpg").unlink()
     with pytest.raises(DataError, match="frog"):
         cifar10_jpeg.load(root, "test", False)

@@ -72,7 +72,7 @@ def test_every_architecture_has_a_published_count() -> None:
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_has_exactly_the_published_parameters_and_gives_finite_logits(name: str) -> None:
+def test_parameter_count_and_finite_logits(name: str) -> None:
     exact, millions = PUBLISHED[name]
     model = make(name).eval()
     assert sum(parameter.numel() for parameter in model.parameters()) == exact == SPECS[name].parameters
@@ -152,13 +152,13 @@ def test_lenet5_pads_a_28_pixel_image_to_32_with_zeros() -> None:
 
 
 @pytest.mark.parametrize(("activation", "kind"), [("tanh", nn.Tanh), ("sigmoid", nn.Sigmoid), ("relu", nn.ReLU)])
-def test_lenet5_follows_four_layers_with_the_activation_asked_for(activation: str, kind: type[nn.Module]) -> None:
+def test_lenet5_activation_follows_four_layers(activation: str, kind: type[nn.Module]) -> None:
     model = make("lenet5", activation=activation)
     assert len(layers(model, nn.Tanh, nn.Sigmoid, nn.ReLU)) == len(layers(model, kind)) == 4
 
 
 @pytest.mark.parametrize("name", [name for name in SMALL if name.startswith("resnet")])
-def test_resnets_have_as_many_weighted_layers_as_their_name_says(name: str) -> None:
+def test_depth_of_resnets_matches_their_names(name: str) -> None:
     model = make(name)
     main = [layer for layer in layers(model, nn.Conv2d, nn.Linear) if getattr(layer, "kernel_size", 3) != (1, 1)]
     assert len(main) == SPECS[name].build_args["depth"]
@@ -183,7 +183,7 @@ def test_cifar_resnets_refuse_other_depths(depth: int) -> None:
         CifarResNet(depth=depth)
 
 
-def test_small_input_resnet_keeps_every_pixel_until_its_second_stage() -> None:
+def test_small_input_resnet_downsamples_from_stage_2() -> None:
     model = make("resnet18_cifar")
     shapes = []
     x = model.get_submodule("stem")(images("resnet18_cifar"))
@@ -216,13 +216,13 @@ def test_wide_block_without_residual_is_its_input() -> None:
 
 
 @pytest.mark.parametrize("name", ["wrn_16_4", "wrn_28_10"])
-def test_wide_resnets_have_as_many_convolutions_as_their_name_says(name: str) -> None:
+def test_depth_of_wide_resnets_matches_their_names(name: str) -> None:
     spec = SPECS[name]
     model = WideResNet(depth=spec.build_args["depth"], width=2)
     assert len(layers(model, nn.Conv2d)) == spec.build_args["depth"]
 
 
-def test_wide_resnet_drops_values_in_training_alone_and_only_where_asked() -> None:
+def test_wide_resnet_dropout_only_in_training() -> None:
     x = images("wrn_16_4")
     model = make("wrn_16_4", dropout=0.5)
     assert [module.p for module in layers(model, nn.Dropout) if isinstance(module, nn.Dropout)] == [0.5] * 6
@@ -249,7 +249,7 @@ def test_vgg_has_the_convolutions_of_its_configuration(name: str, convolutions: 
 
 
 @pytest.mark.parametrize("name", ["alexnet_cifar", "vgg16_cifar"])
-def test_nets_without_batch_norm_start_with_a_signal_that_reaches_the_logits(name: str) -> None:
+def test_signal_reaches_logits_without_batch_norm(name: str) -> None:
     model = make(name, **({"batch_norm": False} if "vgg" in name else {})).eval()
     with torch.no_grad():
         assert model(images(name, 16)).std(0).mean() > 0.01

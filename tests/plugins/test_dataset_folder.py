@@ -28,8 +28,8 @@ def write_images(root: Path, **counts: int) -> None:
             Image.new("RGB", (4, 3), (number, 0, 0)).save(root / name / f"{number}.png")
 
 
-def names_of(found: folder.ImageFolder, root: Path) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in found.files]
+def names_of(result: folder.ImageFolder, root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in result.files]
 
 
 def test_folder_with_splits(tmp_path: Path) -> None:
@@ -87,12 +87,12 @@ def test_folder_forms_of_accents_are_one(tmp_path: Path) -> None:
     splits = []
     for form in ("e\u0301lan", "\u00e9lan"):
         touch(tmp_path / str(len(form)), [f"{form}/{n}.jpg" for n in range(20)] + ["fox/1.jpg", "fox/2.jpg"])
-        found = folder.load(tmp_path / str(len(form)), "test", False)
-        splits.append((found.classes, [path.name for path in found.files]))
+        result = folder.load(tmp_path / str(len(form)), "test", False)
+        splits.append((result.classes, [path.name for path in result.files]))
     assert splits[0] == splits[1] and splits[0][0] == ("fox", "\u00e9lan")
 
 
-def test_folders_of_one_name_in_two_forms_are_refused_and_none_is_lost(tmp_path: Path) -> None:
+def test_same_folder_name_in_two_unicode_forms_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, [f"{name}/{n}.jpg" for name in ("\u00e9", "e\u0301", "z") for n in range(5)])
     with pytest.raises(DataError, match="\u00e9"):
         folder.load(tmp_path, "train", False)
@@ -110,8 +110,8 @@ def test_folder_what_counts_as_an_image(tmp_path: Path) -> None:
     kept = ["a/deep/er/1.jpeg", "a/2.WebP", "a/3.TIFF", "b/4.bmp", "b/5.gif"]
     passed = ["a/notes.txt", "a/.hidden.jpg", "a/.thumbs/1.jpg", ".git/6.jpg", "a/name.jpg/readme", "loose.jpg"]
     touch(tmp_path, kept + passed)
-    found = [name for split in ("train", "test") for name in names_of(folder.load(tmp_path, split, False), tmp_path)]
-    assert sorted(found) == sorted(kept)
+    result = [name for split in ("train", "test") for name in names_of(folder.load(tmp_path, split, False), tmp_path)]
+    assert sorted(result) == sorted(kept)
 
 
 def test_folder_links(tmp_path: Path) -> None:
@@ -120,21 +120,21 @@ def test_folder_links(tmp_path: Path) -> None:
     links = {"set/cat": "../real/cat", "set/dog/up": "..", "set/dog/self": ".", "set/dog/x.png": "x.png"}
     for link, target in links.items():
         (tmp_path / link).symlink_to(target)
-    found = [name for s in ("train", "test") for name in names_of(folder.load(tmp_path / "set", s, False), tmp_path)]
+    result = [name for s in ("train", "test") for name in names_of(folder.load(tmp_path / "set", s, False), tmp_path)]
     images = ["set/cat/0.png", "set/cat/1.png", "set/dog/0.png", "set/dog/1.png"]
-    assert sorted(found) == [*images, "set/dog/x.png"], "a link to itself is an image that cannot be read"
+    assert sorted(result) == [*images, "set/dog/x.png"], "a link to itself is an image that cannot be read"
 
 
 @pytest.mark.parametrize(("train", "test"), [("Train", "Test"), ("train", "validation"), ("TRAIN", "Valid")])
 def test_folders_of_splits_have_several_names(tmp_path: Path, train: str, test: str) -> None:
     write_images(tmp_path / train, cat=3, dog=2)
     write_images(tmp_path / test, cat=1, dog=1)
-    found = {split: folder.load(tmp_path, split, False) for split in ("train", "test")}
-    assert {split: len(images) for split, images in found.items()} == {"train": 5, "test": 2}
-    assert found["train"].classes == ("cat", "dog") and found["train"].notes == ()
+    result = {split: folder.load(tmp_path, split, False) for split in ("train", "test")}
+    assert {split: len(images) for split, images in result.items()} == {"train": 5, "test": 2}
+    assert result["train"].classes == ("cat", "dog") and result["train"].notes == ()
 
 
-def test_how_a_folder_is_understood_is_said_where_it_is_not_plain(tmp_path: Path) -> None:
+def test_notes_report_ignored_folders_and_the_split(tmp_path: Path) -> None:
     for name in ("train", "val", "validation", "more"):
         write_images(tmp_path / name, cat=5, dog=5)
     assert folder.load(tmp_path, "train", False).notes == (f"ignored in {tmp_path}: more, validation",)
@@ -184,11 +184,11 @@ def test_folder_bad_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for number, content in enumerate((whole[:-30], b"", b"no image")):
         (tmp_path / "train" / "cat" / f"{number}.png").write_bytes(content)
     write_images(tmp_path / "test", cat=1)
-    found = folder.load(tmp_path, "train", False)
+    result = folder.load(tmp_path, "train", False)
     for number in range(3):
         with pytest.raises(DataError, match=rf"{number}\.png") as caught:
-            found[number]
+            result[number]
         sentences(caught)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)  # 12 pixels are then a decompression bomb
     with pytest.raises(DataError, match=r"3\.png"):
-        found[3]
+        result[3]

@@ -89,8 +89,8 @@ def test_digits(tmp_path: Path) -> None:
     assert set(np.unique(train.images)) == {round(level * 255 / 16) for level in range(17)}
     assert SPECS["digits"].mean == pytest.approx([train.images.mean() / 255], abs=5e-5)
     assert SPECS["digits"].std == pytest.approx([train.images.std() / 255], abs=5e-5)
-    seen = {image.tobytes() for image in train.images}
-    assert not any(image.tobytes() in seen for image in test.images), "a test image is in the training split"
+    actual = {image.tobytes() for image in train.images}
+    assert not any(image.tobytes() in actual for image in test.images), "a test image is in the training split"
     image, label = test[5]
     assert image.shape == (8, 8) and type(label) is int and not list(tmp_path.iterdir())
 
@@ -126,9 +126,9 @@ def test_idx_where_it_lies(tmp_path: Path, below: str, packed: bool) -> None:
     pixels = write_idx(tmp_path / below, packed)
     before = sorted(tmp_path.rglob("*"))
     for split in ("train", "test"):
-        found = torchvision_sets.fashion_mnist(tmp_path, split, False)
-        assert np.array_equal(found.images, pixels) and found.labels.tolist() == list(range(7))
-        assert found.images.flags.writeable and found.labels.dtype == np.int64 and found.classes[9] == "Ankle boot"
+        result = torchvision_sets.fashion_mnist(tmp_path, split, False)
+        assert np.array_equal(result.images, pixels) and result.labels.tolist() == list(range(7))
+        assert result.images.flags.writeable and result.labels.dtype == np.int64 and result.classes[9] == "Ankle boot"
     assert sorted(tmp_path.rglob("*")) == before, "reading wrote something"
 
 
@@ -254,10 +254,10 @@ def write_binary(root: Path, layout: cifar.Cifar) -> None:
         (root / layout.binary / f"{batch.name}.bin").write_bytes(b"".join(records))
 
 
-def check(found: ImageArrays, files: int) -> None:
-    assert np.array_equal(found.images, np.concatenate([PIXELS] * files).transpose(0, 2, 3, 1))
-    assert found.labels.tolist() == [3, 1, 0, 9] * files and found.images.flags.c_contiguous
-    assert found.images.flags.writeable
+def check(result: ImageArrays, files: int) -> None:
+    assert np.array_equal(result.images, np.concatenate([PIXELS] * files).transpose(0, 2, 3, 1))
+    assert result.labels.tolist() == [3, 1, 0, 9] * files and result.images.flags.c_contiguous
+    assert result.images.flags.writeable
 
 
 @pytest.mark.parametrize("layout", [cifar.CIFAR10, cifar.CIFAR100])
@@ -330,5 +330,5 @@ def test_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sentences(caught)
     md5 = hashlib.md5(file.read_bytes()).hexdigest()
     monkeypatch.setattr(SVHN, "split_list", {"train": ["", file.name, md5]})
-    found = torchvision_sets.svhn(tmp_path, "train", False)
-    assert np.array_equal(found.images, PIXELS.transpose(0, 2, 3, 1)) and found.labels.tolist() == [0, 1, 2, 9]
+    result = torchvision_sets.svhn(tmp_path, "train", False)
+    assert np.array_equal(result.images, PIXELS.transpose(0, 2, 3, 1)) and result.labels.tolist() == [0, 1, 2, 9]

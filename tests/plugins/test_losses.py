@@ -148,7 +148,7 @@ def test_bce_and_mse_are_their_formulas(case: tuple[Tensor, Tensor, tuple[float,
     assert MSE()(logits, target).item() == pytest.approx(mse / logits.numel(), rel=1e-9)
 
 
-def test_cross_entropy_weights_the_classes_and_divides_by_the_images() -> None:
+def test_weighted_cross_entropy_divides_by_the_images() -> None:
     first, second = (-math.log(probabilities(LOGITS[row].tolist())[right]) for row, right in ((0, 2), (1, 0)))
     value = CrossEntropy(class_weights=(1.0, 7.0, 3.0))(LOGITS, INDICES)
     assert value.item() == pytest.approx((3 * first + 1 * second) / 2)
@@ -157,7 +157,7 @@ def test_cross_entropy_weights_the_classes_and_divides_by_the_images() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(cases(), st.sampled_from([CrossEntropy, Focal]))
-def test_weighted_losses_of_equal_parts_average_to_that_of_the_whole(
+def test_weighted_loss_is_the_mean_of_equal_parts(
     case: tuple[Tensor, Tensor, tuple[float, ...]], loss: type[CrossEntropy] | type[Focal]
 ) -> None:
     """Parts are what accumulation and ranks make of a batch."""

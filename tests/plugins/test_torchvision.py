@@ -65,7 +65,7 @@ def test_every_classifier_of_torchvision_is_listed() -> None:
     assert list(SPECS) == models.list_models(module=models)
 
 
-def test_listing_imports_neither_torch_nor_torchvision_nor_numpy() -> None:
+def test_listing_imports_no_heavy_package() -> None:
     code = (
         "import sys; from zoo_torchvision.plugin import zoo_specs; list(zoo_specs());"
         "print(sorted({'torch', 'torchvision', 'numpy'} & sys.modules.keys()))"
@@ -89,7 +89,7 @@ def test_parameters_are_those_of_the_model_we_build(name: str) -> None:
     assert sum(parameter.numel() for parameter in network.parameters()) == SPECS[name].parameters
 
 
-def test_parameters_are_the_published_ones_but_for_the_head_that_is_left_out() -> None:
+def test_parameter_counts_are_the_published_ones() -> None:
     differ = {
         name: (spec.parameters, models.get_model_weights(name).DEFAULT.meta["num_params"])
         for name, spec in SPECS.items()
@@ -147,7 +147,7 @@ def test_logits_alone_come_out_in_training_mode(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "convnext_tiny"])
 @pytest.mark.parametrize("channels", [1, 5])
-def test_a_new_first_convolution_keeps_the_scale_of_its_response(name: str, channels: int) -> None:
+def test_replaced_first_convolution_keeps_the_scale(name: str, channels: int) -> None:
     old, new = _stem(_build(name)), _stem(_build(name, in_channels=channels))
     assert new.weight.shape == (old.out_channels, channels, *old.kernel_size)
     assert (new.stride, new.padding, new.bias is None) == (old.stride, old.padding, old.bias is None)

@@ -60,5 +60,5 @@ def test_a_folder_without_weights_is_an_error(tmp_path: Path) -> None:
         cards_page(tmp_path)
 
 
-def test_the_page_of_the_weights_that_come_with_zoo_is_up_to_date() -> None:
+def test_page_of_the_shipped_weights_is_up_to_date() -> None:
     assert (ROOT / "weights" / "README.md").read_text(encoding="utf-8") == cards_page(ROOT / "weights")

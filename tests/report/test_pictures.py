@@ -67,10 +67,10 @@ def test_one_confusion_in_a_hundred_images_can_be_seen(classes: int) -> None:
     assert (difference > 20).sum() >= 9
 
 
-def test_a_class_without_images_is_grey_and_not_the_colour_of_no_share() -> None:
+def test_class_without_images_is_grey() -> None:
     confusion = np.array([[5, 0, 0], [0, 0, 0], [0, 0, 5]])
-    found = pixels(draw_confusion(confusion, ["a", "b", "c"], ""))
-    grey = (found == 0xE4).all(2).sum()
+    result = pixels(draw_confusion(confusion, ["a", "b", "c"], ""))
+    grey = (result == 0xE4).all(2).sum()
     confusion[1, 1] = 1
     assert (pixels(draw_confusion(confusion, ["a", "b", "c"], "")) == 0xE4).all(2).sum() < grey / 10
 
@@ -100,7 +100,7 @@ def test_figures_that_are_not_finite_leave_a_gap() -> None:
     assert opened(draw_curves([row | {"test_loss": float("nan"), "test_top1": float("nan")} for row in rows], "demo"))
 
 
-def test_the_bytes_depend_on_nothing_else_and_no_setting_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_do_not_depend_on_matplotlib_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     def draw() -> list[bytes]:
         return [draw_confusion(np.eye(3, dtype=np.int64), ["a", "b", "c"], "demo"), draw_curves(history(3), "demo")]
 
@@ -116,16 +116,16 @@ def test_the_bytes_depend_on_nothing_else_and_no_setting_is_changed(monkeypatch:
 
 
 def test_no_axis_of_shares_goes_beyond_a_hundred(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+    actual = []
 
     def look(figure: Figure) -> bytes:
-        seen.append((figure.axes[1].get_ylim(), list(figure.axes[1].get_yticks()), figure.axes[0].get_yscale()))
+        actual.append((figure.axes[1].get_ylim(), list(figure.axes[1].get_yticks()), figure.axes[0].get_yscale()))
         return b""
 
     monkeypatch.setattr(curves, "png", look)
     for top1 in (1.0, 0.97, 0.0):
         curves.draw_curves(history(5, test_top1=top1), "demo")
-    for (low, high), ticks, _ in seen:
+    for (low, high), ticks, _ in actual:
         assert ticks and min(ticks) >= 0 and max(ticks) <= 100 and low >= -1 and high <= 101
     curves.draw_curves([row | {"train_loss": 10.0 ** -row["epoch"], "test_loss": 0.0} for row in history(5)], "demo")
-    assert [scale for _, _, scale in seen] == ["linear"] * 3 + ["log"]
+    assert [scale for _, _, scale in actual] == ["linear"] * 3 + ["log"]

@@ -105,7 +105,7 @@ def rows_of_the_page(card: Card, **more: Any) -> dict[str, str]:
     return {row[0]: row[1] for row in cells if len(row) == 2}
 
 
-def test_every_picture_on_the_page_is_there_and_every_example_is_on_it(tmp_path: Path, card: Card) -> None:
+def test_every_picture_on_the_page_exists(tmp_path: Path, card: Card) -> None:
     page = report(tmp_path, card, [1, 1, 1, 1, 1, 1, 0, 3, 0], [0, 0, 0, 0, 0, 1, 0, 3, 3])
     paths = re.findall(r"!\[[^]]*]\(([^)]*)\)", page)
     assert paths[:2] == ["curves.png", "confusion.png"]
@@ -123,7 +123,7 @@ def test_without_a_mistake_there_are_no_examples(tmp_path: Path, card: Card) -> 
     assert not (tmp_path / "examples").exists()
 
 
-def test_it_is_made_again_to_the_byte_and_an_older_one_is_gone(tmp_path: Path, card: Card) -> None:
+def test_a_report_made_again_has_the_same_bytes(tmp_path: Path, card: Card) -> None:
     def files() -> dict[str, bytes]:
         return {str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 

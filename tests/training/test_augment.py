@@ -53,7 +53,7 @@ def test_without_shift_and_mirror_the_images_stay_as_they_are(seed: int) -> None
     assert torch.equal(augment(images, 0, False, torch.Generator()), images)
 
 
-def test_every_shift_and_both_sides_are_drawn_about_equally_often() -> None:
+def test_shifts_and_flips_are_uniform() -> None:
     n, crop = 4000, 1
     image = batch(1, 1, 3, 3, 0)
     result = augment(image.expand(n, 1, 3, 3), crop, True, torch.Generator().manual_seed(0))
@@ -64,7 +64,7 @@ def test_every_shift_and_both_sides_are_drawn_about_equally_often() -> None:
     assert max(counts) < 1.3 * n / 18
 
 
-def test_images_of_a_batch_are_drawn_for_one_by_one_and_channels_together() -> None:
+def test_draws_differ_per_image_and_not_per_channel() -> None:
     images = batch(1, 3, 6, 6, 0).expand(64, 3, 6, 6)
     result = augment(images, 2, True, torch.Generator().manual_seed(1))
     assert len({tuple(image.flatten().tolist()) for image in result}) > 20

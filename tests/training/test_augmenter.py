@@ -50,7 +50,7 @@ def drawn(seed: int, step: int) -> torch.Generator:
     return StepRNG(seed, CPU).augmentation(step)
 
 
-def test_a_recipe_without_them_draws_and_gives_what_it_did_before(digits: Any) -> None:
+def test_recipe_without_new_augmentations_is_unchanged(digits: Any) -> None:
     """Shifts, mirrors and normalisation as they were before there was more, and the generator left where it was."""
     augmenter, images, labels = digits(crop=2, hflip=True)
     before, now = drawn(0, 3), drawn(0, 3)
@@ -63,7 +63,7 @@ def test_a_recipe_without_them_draws_and_gives_what_it_did_before(digits: Any) -
     assert torch.equal(before.get_state(), now.get_state())
 
 
-def test_shifts_and_mirrors_are_drawn_as_the_recipes_of_version_1_drew_them() -> None:
+def test_shifts_and_flips_match_recipe_version_1() -> None:
     """Weights that were trained before are trained again only if this stays; else `VERSION` of recipes has to rise."""
     images = (torch.arange(16 * 8 * 8) % 251).to(torch.uint8).view(16, 1, 8, 8)
     shifted = augment(images, 2, True, drawn(7, 3))
@@ -71,7 +71,7 @@ def test_shifts_and_mirrors_are_drawn_as_the_recipes_of_version_1_drew_them() ->
 
 
 @pytest.mark.parametrize("name", ON)
-def test_each_changes_every_batch_by_its_seed_and_keeps_its_form(digits: Any, name: str) -> None:
+def test_augmentations_are_seeded_and_keep_the_shape(digits: Any, name: str) -> None:
     plain, images, labels = digits(crop=0)
     augmenter, _, _ = digits(crop=0, **ON[name])
     base = plain(images, labels, drawn(0, 0)).images
@@ -85,7 +85,7 @@ def test_each_changes_every_batch_by_its_seed_and_keeps_its_form(digits: Any, na
     assert not torch.equal(augmenter(images, labels, drawn(1, 1)).images, results[1])
 
 
-def test_the_order_is_shift_operation_erasing_normalisation_mixture(digits: Any) -> None:
+def test_order_of_augmentations(digits: Any) -> None:
     augmenter, images, labels = digits(crop=1, **ON["all"])
     generator = drawn(0, 0)
     mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (augmenter.preprocess.mean, augmenter.preprocess.std))
@@ -97,7 +97,7 @@ def test_the_order_is_shift_operation_erasing_normalisation_mixture(digits: Any)
     assert [share for share, _ in result.targets] == [share for share, _ in mixed.targets]
 
 
-def test_what_is_erased_is_the_mean_and_so_about_zero_to_the_model(digits: Any) -> None:
+def test_erased_pixels_are_the_mean(digits: Any) -> None:
     augmenter, images, labels = digits(crop=0, hflip=False, reprob=1.0)
     plain, _, _ = digits(crop=0, hflip=False)
     erased = augmenter(images, labels, drawn(0, 0)).images

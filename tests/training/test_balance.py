@@ -26,7 +26,7 @@ LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=60).map(torch.tensor)
 
 
 @given(LABELS)
-def test_weights_make_every_class_count_as_much_and_an_image_1_on_average(labels: torch.Tensor) -> None:
+def test_class_weights_balance_classes_with_mean_1(labels: torch.Tensor) -> None:
     weights = torch.tensor(class_weights(labels, 7), dtype=torch.float64)
     of_images = weights[labels]
     assert of_images.sum().item() == pytest.approx(len(labels))
@@ -42,7 +42,7 @@ def test_weights_of_equal_classes_change_nothing() -> None:
 
 
 @given(LABELS, st.integers(0, 2**62))
-def test_an_epoch_of_draws_is_as_long_as_before_and_of_images_that_are_there(labels: torch.Tensor, seed: int) -> None:
+def test_the_sampler_keeps_the_length_of_an_epoch(labels: torch.Tensor, seed: int) -> None:
     drawn = balanced_sampler(labels, torch.Generator().manual_seed(seed))
     assert drawn.dtype == torch.int64 and len(drawn) == len(labels)
     assert int(drawn.min()) >= 0 and int(drawn.max()) < len(labels)
@@ -58,7 +58,7 @@ def test_each_class_and_each_image_of_a_class_is_drawn_as_often() -> None:
     assert rare.min() > 800 and rare.max() < 1200, "each of the 100 is drawn some 1,000 times"
 
 
-def test_draws_of_an_epoch_are_those_of_its_seed_and_number_alone() -> None:
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     labels = torch.arange(500) % 3
     first, again = (StepRNG(4, torch.device("cpu")) for _ in range(2))
     first.order(500, 1)
@@ -76,7 +76,7 @@ def made(small: Registry, recipe: Recipe, paths: Callable[..., RunPaths]) -> Job
     return prepare(small, recipe, paths("same"))
 
 
-def test_the_loss_is_weighted_by_what_is_trained_on_and_reported_without(
+def test_class_weights_are_in_the_training_loss_alone(
     small: Registry, recipe: Callable[..., Recipe], paths: Callable[..., RunPaths]
 ) -> None:
     job = made(small, recipe(balance="weights", hold_out=0.3), paths)
@@ -123,19 +123,19 @@ def test_the_sampler_leaves_the_loss_and_the_judge_alone(
 def test_losses_that_take_weights(registry: Registry, name: str, parameter: str) -> None:
     spec = registry.find(Loss, name).spec
     assert weights_param(spec, {}) == parameter
-    with pytest.raises(UsageError, match=f"Both --balance weights and --loss-param {parameter}"):
+    with pytest.raises(UsageError, match=f"--loss-param {parameter}"):
         weights_param(spec, {parameter: (1.0, 2.0)})
 
 
 @pytest.mark.parametrize("name", ["mse", "multi_margin"])
-def test_losses_that_take_none_are_refused_before_anything_is_read(
+def test_losses_without_class_weights_are_refused_early(
     run_zoo: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     ran = run_zoo(
         "train", "lenet5", "--data", "folder", "--data-root", "nowhere", "--loss", name, "--balance", "weights"
     )
-    assert ran.code == 2 and f"The loss {name} takes no weight for each class" in ran.err
+    assert ran.code == 2 and "--balance weights" in ran.err and name in ran.err
     assert "--balance sampler" in ran.err
 
 

@@ -17,7 +17,7 @@ from zoo.training.resume import ResumeOverrides, find_run, resume_job
 
 
 @pytest.mark.slow
-def test_a_compiled_run_learns_the_same_resumes_and_keeps_plain_names(
+def test_compiled_run_resumes_and_keeps_names(
     small: Registry,
     recipe: Callable[..., Recipe],
     paths: Callable[..., RunPaths],

@@ -25,9 +25,7 @@ def stop(_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_another_run_to_the_same_file_is_refused_while_the_first_goes_on(
-    small: Registry, recipe: Make, paths: Put, callback: Hearing
-) -> None:
+def test_second_run_to_the_same_file_is_refused(small: Registry, recipe: Make, paths: Put, callback: Hearing) -> None:
     """Wherever its run folder is called; with --force, or with another name for the weights, it may begin."""
     first = paths("first")
     told = []

@@ -51,7 +51,7 @@ def test_a_rectangle_of_the_right_size_is_painted(n: int, channels: int, height:
             assert (tall - 0.5) / (wide + 0.5) <= 3.3
 
 
-def test_the_probability_is_that_of_an_image_and_at_0_nothing_is_drawn() -> None:
+def test_probability_is_per_image_and_0_draws_nothing() -> None:
     images = batch(4000, 1, 16, 16)
     painted = (erase(images, 0.25, FILL[:1], torch.Generator().manual_seed(0)) != images).flatten(1).any(1)
     assert 900 < int(painted.sum()) < 1100
@@ -61,7 +61,7 @@ def test_the_probability_is_that_of_an_image_and_at_0_nothing_is_drawn() -> None
     assert torch.equal(generator.get_state(), state)
 
 
-def test_the_rectangles_are_drawn_for_each_image_over_all_sizes_and_places() -> None:
+def test_rectangles_vary_per_image_in_size_and_place() -> None:
     images = batch(2000, 1, 32, 32)
     found = rectangles(images, erase(images, 1.0, FILL[:1], torch.Generator().manual_seed(0)))
     assert len({tuple(row) for row in found.tolist()}) > 1500

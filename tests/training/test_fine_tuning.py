@@ -59,7 +59,7 @@ def begun(kit: Registry, recipe: Recipe, paths: RunPaths) -> tuple[Job, nn.Modul
 
 
 @pytest.mark.parametrize(("data", "fresh"), [("noise", set()), ("renamed", HEAD), ("turned", HEAD), ("four", HEAD)])
-def test_all_but_the_head_is_taken_over_and_the_head_where_the_classes_are_the_same(
+def test_backbone_is_loaded_and_the_head_if_classes_match(
     kit: Registry, recipe: Make, paths: Put, first: Path, data: str, fresh: set[str], callback: Hearing
 ) -> None:
     made = recipe(initial_checkpoint=str(first), data=data, seed=5)
@@ -86,7 +86,7 @@ def test_the_images_are_prepared_as_the_weights_saw_theirs(
         run_job(kit, recipe(initial_checkpoint=str(first), channels=3), paths("third"))
 
 
-def test_the_head_is_found_wherever_it_is_and_a_model_without_one_is_said(small: Registry) -> None:
+def test_head_is_detected_or_its_absence_reported(small: Registry) -> None:
     entry = small.find(Architecture, "net")
 
     class Headless(nn.Module):
@@ -154,7 +154,7 @@ def test_a_stopped_fine_tuning_goes_on_to_the_same_bytes(
     assert resume_job(kit, *find_run("same"), ResumeOverrides()).path.read_bytes() == expected
 
 
-def test_a_run_whose_first_weights_are_others_now_does_not_go_on(
+def test_resume_refuses_changed_initial_weights(
     kit: Registry, recipe: Make, paths: Put, first: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = recipe(initial_checkpoint=str(first), data="renamed")
@@ -167,7 +167,7 @@ def test_a_run_whose_first_weights_are_others_now_does_not_go_on(
         resume_job(kit, *find_run("second"), ResumeOverrides())
 
 
-def test_it_goes_on_from_another_folder_and_does_not_replace_what_it_began_from(
+def test_resume_elsewhere_keeps_the_initial_weights(
     kit: Registry, recipe: Make, paths: Put, first: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The weights to begin from were named by a path from the folder where the run began."""
@@ -201,9 +201,7 @@ def test_the_card_records_what_it_began_from_and_its_digest(
     assert (again.recipe["initial_checkpoint"], again.digest) == (card.recipe["initial_checkpoint"], card.digest)
 
 
-def test_other_architectures_and_tensors_that_do_not_fit_are_refused_and_named(
-    kit: Registry, recipe: Make, paths: Put, first: Path
-) -> None:
+def test_mismatched_initial_weights_are_refused(kit: Registry, recipe: Make, paths: Put, first: Path) -> None:
     for fields, says in (
         ({"architecture": "twin"}, "kit:net.*kit:twin"),
         ({"params": {"width": 4}}, r"0\.weight \(8, 1, 3, 3\) torch.float32 instead of \(4, 1, 3, 3\)"),

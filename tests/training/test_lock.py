@@ -35,7 +35,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_it_is_refused_while_another_process_holds_it_and_free_once_that_is_killed(file: Path) -> None:
+def test_lock_is_released_when_its_process_is_killed(file: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

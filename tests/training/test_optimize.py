@@ -9,6 +9,7 @@ from torch.optim import Muon
 from zoo.contract.errors import UsageError
 from zoo.training.optim.ema import ModelEma
 from zoo.training.optim.muon import WholeMuon
+from zoo.training.optim.optimizers import OPTIMIZERS
 from zoo.training.optim.param_groups import make_optimizers, set_lr
 from zoo.training.recipe.recipe import Recipe
 
@@ -24,8 +25,8 @@ def recipe(**fields: object) -> Recipe:
     return Recipe(**{"architecture": "a", "data": "b", **fields})
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
-def test_every_parameter_is_trained_once_and_biases_are_not_decayed(name: str) -> None:
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_every_parameter_is_in_one_group_and_biases_do_not_decay(name: str) -> None:
     module = net()
     optimizers = make_optimizers(module, recipe(opt=name))
     if name == "muon":  # views of the same memory
@@ -51,8 +52,8 @@ class Added(nn.Module):
         self.head = nn.Linear(8, 3)
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
-def test_what_is_added_to_values_or_scales_them_is_not_decayed_nor_hidden(name: str) -> None:
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_embeddings_and_scales_are_not_decayed_nor_hidden(name: str) -> None:
     module = Added()
     optimizers = make_optimizers(module, recipe(opt=name))
     names = {parameter.data_ptr(): name for name, parameter in module.named_parameters()}
@@ -74,7 +75,7 @@ class HeadFirst(nn.Module):
         self.middle = nn.Linear(8, 8)
 
 
-def test_muon_takes_what_is_hidden_wherever_the_head_is_registered() -> None:
+def test_muon_takes_hidden_weights_of_a_head_registered_first() -> None:
     module = HeadFirst()
     made = make_optimizers(module, recipe(opt="muon"), head=frozenset({"head.weight", "head.bias"}))
     (hidden,) = made[1].param_groups[0]["params"]
@@ -82,13 +83,13 @@ def test_muon_takes_what_is_hidden_wherever_the_head_is_registered() -> None:
     assert {group["scale"] for group in made[0].param_groups} == {0.05}
 
 
-def test_muon_is_refused_where_nothing_is_hidden() -> None:
+def test_muon_is_refused_without_hidden_weights() -> None:
     for module in (nn.Linear(4, 3), nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3))):
         with pytest.raises(UsageError, match="hidden weights"):
             make_optimizers(module, recipe(opt="muon"))
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_they_learn(name: str) -> None:
     module, images, labels = net(), torch.randn(30, 1, 8, 8), torch.arange(30) % 3
     optimizers = make_optimizers(module, recipe(opt=name))
@@ -125,7 +126,7 @@ def test_muon_on_a_convolution_is_pytorchs_on_its_matrix(layout: torch.memory_fo
     assert weight.grad is None
 
 
-def test_the_average_follows_its_recurrence_and_counters_are_copied() -> None:
+def test_the_average_follows_its_recurrence() -> None:
     module = net()
     average = ModelEma(module, 0.5)
     expected = {name: value.double() for name, value in module.state_dict().items()}

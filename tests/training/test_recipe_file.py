@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from zoo.contract.errors import UsageError, WeightsError
 from zoo.files.card import read_card
+from zoo.training.optim.optimizers import OPTIMIZERS
 from zoo.training.recipe.file import (
     NEW_NAMES,
     check_fields,
@@ -127,7 +128,7 @@ def test_a_card_without_a_known_recipe_is_refused() -> None:
             "model_ema_decay": st.floats(0, 0.99),
             "decay_milestones": st.lists(st.floats(0.01, 0.99), unique=True).map(sorted).map(tuple),
             "crop": st.none() | st.integers(0, 9),
-            "opt": st.sampled_from(["adamw", "sgd", "muon"]),
+            "opt": st.sampled_from(list(OPTIMIZERS)),
         },
     )
 )

@@ -86,7 +86,7 @@ def test_resumed_runs_end_in_the_same_bytes(
     assert _history(Path("runs/same")) == history
 
 
-def test_a_plugin_of_its_own_distribution_is_told_among_the_versions(small: Registry, recipe: Make, paths: Put) -> None:
+def test_versions_include_the_plugins_distribution(small: Registry, recipe: Make, paths: Put) -> None:
     assert run_job(small, recipe(epochs=1), paths("same")).card.versions["kit"] == "1"
 
 
@@ -130,9 +130,7 @@ def _history(run: Path) -> list[list[str]]:
     return [line.split(",")[:-1] for line in (run / "history.csv").read_text().splitlines()]
 
 
-def test_without_a_stop_the_same_seed_gives_the_same_bytes_and_another_does_not(
-    small: Registry, recipe: Make, paths: Put
-) -> None:
+def test_seed_determines_the_bytes(small: Registry, recipe: Make, paths: Put) -> None:
     first = run_job(small, recipe(), replace(paths("same"), weights=Path("a"), run_name="a"))
     again = run_job(small, recipe(), replace(paths("same"), weights=Path("b"), run_name="b"))
     other = run_job(small, recipe(seed=1), replace(paths("same"), weights=Path("c"), run_name="c"))
@@ -215,7 +213,7 @@ def test_a_damaged_checkpoint_is_refused_and_left_alone(
     assert path.read_bytes() == damaged
 
 
-def test_a_report_that_fails_costs_the_report_until_the_run_goes_on(
+def test_failed_report_is_written_on_resume(
     small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*arguments: Any) -> None:
@@ -230,7 +228,7 @@ def test_a_report_that_fails_costs_the_report_until_the_run_goes_on(
     assert go_on(small, "same") == made and Path("runs/same/report.md").exists()
 
 
-def test_a_loss_that_is_not_finite_in_the_evaluation_names_step_and_checkpoint(
+def test_nan_in_evaluation_names_step_and_checkpoint(
     small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epochs = iter((1.0, float("nan")))
@@ -244,7 +242,7 @@ def test_a_loss_that_is_not_finite_in_the_evaluation_names_step_and_checkpoint(
 
 @pytest.mark.parametrize("where", ["zoo.training.augment.pipeline.Augmenter.__call__", "zoo.training.job.open_events"])
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
-def test_memory_that_does_not_suffice_is_an_error_wherever_it_ends(
+def test_out_of_memory_is_a_device_error(
     small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception
 ) -> None:
     monkeypatch.setattr(where, lambda *given, **more: (_ for _ in ()).throw(error))
@@ -304,7 +302,7 @@ def test_data_or_a_model_that_is_another_now_is_refused(
     ],
     ids=["zoo", "architecture", "loss", "recipe", "fields", "tag", "plugins", "data"],
 )
-def test_a_run_of_another_release_or_with_a_damaged_record_is_refused(
+def test_damaged_or_newer_run_record_is_refused(
     small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], says: str
 ) -> None:
     _stopped(small, recipe, paths, monkeypatch)
@@ -339,7 +337,7 @@ def test_a_run_that_is_running_is_not_resumed(
     assert len(tried) == 3
 
 
-def test_a_full_disk_costs_the_present_checkpoint_and_not_the_last(
+def test_full_disk_keeps_the_last_checkpoint(
     small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = run_job(small, recipe(), replace(paths("same"), weights=Path("alone"), run_name="alone"))
@@ -369,7 +367,7 @@ def test_an_error_in_the_data_keeps_what_was_trained(
     assert read_checkpoint(Path("runs/same/checkpoint.safetensors"))[1]["step"] == 3
 
 
-def test_what_is_stopped_within_a_step_keeps_the_checkpoint_before(
+def test_stop_within_a_step_keeps_the_last_checkpoint(
     small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half a step can not be gone on from: it would be taken twice."""
@@ -390,7 +388,7 @@ def test_what_is_stopped_within_a_step_keeps_the_checkpoint_before(
     assert go_on(small, "same") == alone.path.read_bytes()
 
 
-def test_a_loss_that_is_not_finite_names_step_rate_and_checkpoint(
+def test_nan_loss_names_step_lr_and_checkpoint(
     small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = Trainer.step

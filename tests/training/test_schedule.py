@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.optim import SGD
 from torch.optim.lr_scheduler import OneCycleLR
 
-from zoo.training.optim.schedules import make_schedule
+from zoo.training.optim.schedules import SCHEDULES, make_schedule
 from zoo.training.recipe.recipe import Recipe
 
 
@@ -45,6 +45,6 @@ def test_a_run_that_is_shorter_than_its_rise_ends_within_it() -> None:
     assert schedule("cosine", 10, warmup=100) == pytest.approx([(step + 1) / 101 for step in range(10)])
 
 
-@given(st.sampled_from(["cosine", "constant", "one_cycle", "step"]), st.integers(1, 300), st.integers(0, 400))
+@given(st.sampled_from(list(SCHEDULES)), st.integers(1, 300), st.integers(0, 400))
 def test_no_rate_is_ever_out_of_range(name: str, steps: int, warmup: int) -> None:
     assert all(0 <= rate <= 1 for rate in schedule(name, steps, warmup))

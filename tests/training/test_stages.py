@@ -24,7 +24,7 @@ def named(module: nn.Module, head: frozenset[str]) -> list[set[str]]:
     return [{names[id(parameter)] for parameter in stage} for stage in stages(module, head)]
 
 
-def test_each_layer_of_a_chain_is_a_stage_and_norms_go_with_the_layer_before() -> None:
+def test_each_layer_of_a_chain_is_a_stage_with_its_norm() -> None:
     chain = nn.Sequential(
         nn.BatchNorm2d(1), nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Conv2d(2, 2, 3), nn.Linear(2, 3)
     )
@@ -60,7 +60,7 @@ class Network(nn.Module):
 
 
 @given(st.integers(2, 6))
-def test_a_list_of_blocks_is_one_stage_a_block_and_embeddings_go_with_the_stem(depth: int) -> None:
+def test_each_block_of_a_list_is_a_stage(depth: int) -> None:
     found = named(Network(depth), frozenset({"head.weight", "head.bias"}))
     blocks = [{f"encoder.layers.layer{n}.first", f"encoder.layers.layer{n}.second"} for n in range(depth)]
     blocks[-1] |= {"encoder.norm"}
@@ -78,7 +78,7 @@ def test_a_list_of_blocks_is_one_stage_a_block_and_embeddings_go_with_the_stem(d
         ("convnext_tiny", 23, "features.0", "features.7.2"),
     ],
 )
-def test_published_architectures_have_the_stages_that_one_would_count(
+def test_published_architectures_have_the_expected_stages(
     registry: Registry, name: str, count: int, first: str, last_but_head: str
 ) -> None:
     entry = registry.find(Architecture, name)
@@ -94,8 +94,8 @@ def test_published_architectures_have_the_stages_that_one_would_count(
     assert sorted(every) == sorted(id(parameter) for parameter in module.parameters())
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon"])
-def test_the_rate_of_each_parameter_falls_by_stage_and_what_is_not_decayed_stays_so(optimizer: str) -> None:
+@pytest.mark.parametrize("optimizer", list(OPTIMIZERS))
+def test_layer_decay_scales_the_learning_rate_by_stage(optimizer: str) -> None:
     module = Network(2)
     recipe = Recipe(architecture="a", data="b", opt=optimizer, layer_decay=0.5)
     head = frozenset({"head.weight", "head.bias"})

@@ -19,7 +19,7 @@ Make = Callable[..., Recipe]
 Put = Callable[..., RunPaths]
 
 
-def test_a_file_above_the_limit_is_half_as_large_and_read_back_as_float32(
+def test_large_weights_are_stored_as_bfloat16(
     small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = recipe(params={"width": 64})
@@ -38,7 +38,7 @@ def test_a_file_above_the_limit_is_half_as_large_and_read_back_as_float32(
     assert {p.dtype for p in module.parameters()} == {torch.float32}
 
 
-def test_what_the_card_says_was_measured_on_the_weights_as_stored(
+def test_metrics_are_those_of_the_stored_weights(
     small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
@@ -58,7 +58,7 @@ def test_what_the_card_says_was_measured_on_the_weights_as_stored(
     )
 
 
-def test_the_limit_is_thirty_megabytes_and_such_a_file_can_be_begun_from(
+def test_initial_weights_may_be_stored_as_bfloat16(
     small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert storage.LIMIT == 30_000_000

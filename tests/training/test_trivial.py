@@ -133,7 +133,7 @@ def test_every_image_is_itself_under_one_operation(n: int, channels: int, height
         assert torch.equal(result[one], applied(name, images[one], strength)), name
 
 
-def test_images_of_a_batch_get_operations_and_strengths_of_their_own() -> None:
+def test_operations_vary_per_image() -> None:
     images = pictures(1, 3, 16, 16).expand(200, 3, 16, 16)
     result = trivial_augment(images, torch.Generator().manual_seed(3))
     assert len({tuple(image.flatten().tolist()) for image in result}) > 80

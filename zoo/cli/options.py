@@ -69,7 +69,7 @@ num_classes_option = click.option(
 def build_args(
     num_classes: int | None, channels: int | None, image_size: int | None, params: tuple[str, ...]
 ) -> "BuildArgs":
-    """How an architecture is built, from the options above. The values in `params` are converted later."""
+    """How to build an architecture without weights, from the options above. `params` are converted later."""
     from zoo.models.load import BuildArgs
 
     return BuildArgs(
@@ -89,6 +89,6 @@ def param_texts(params: tuple[str, ...]) -> dict[str, str]:
     for text in params:
         name, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"{text!r} is not of the form NAME=VALUE.", "Write for example: activation=relu")
+            raise UsageError(f"{text!r} is not of the form NAME=VALUE.", "For example: activation=relu")
         pairs[name] = value
     return pairs

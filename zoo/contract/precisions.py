@@ -39,7 +39,8 @@ class Measured:
 
     Args:
         error: how far, in whatever measure the precision uses.
-        unit: what reports count errors in, in the same measure.
+        unit: what reports count errors in, in the same measure: the rounding error, or a number that does not depend on
+            it. The certificate stores it, and `zoo verify` passes it to `measure` in place of the rounding error.
         where: `[image, class]` of the worst logit, where there is one.
     """
 

@@ -13,16 +13,16 @@ def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
 
     A module of that name counts where no distribution has it: several distributions may provide one module.
     """
-    found = {"python": platform.python_version()}
+    recorded = {"python": platform.python_version()}
     for package in packages:
         name = package.partition(" ")[0].partition(">")[0].partition("=")[0]  # without `>=1.2`
         try:
-            found[name] = version(name)
+            recorded[name] = version(name)
         except PackageNotFoundError:
             owners = _modules().get(name.replace("-", "_"))
             if owners:
-                found[name] = version(owners[0])
-    return found
+                recorded[name] = version(owners[0])
+    return recorded
 
 
 @cache

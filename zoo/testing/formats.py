@@ -117,7 +117,7 @@ def _batches(module: nn.Module, rules: PrecisionRules, precision: str) -> Sequen
         error = max(eps, *(float(np.abs(logits.double().numpy() - truth).max()) for logits in outputs))
         batches.append(Probe(f"noise-{n}", images.numpy(), truth, error))
     errors = rules.rounding_errors("small.test", module, batches, Backend(precision=precision))
-    return [Probe(each.name, each.images, each.truth, error) for each, error in zip(batches, errors, strict=True)]
+    return [batch.at(error) for batch, error in zip(batches, errors, strict=True)]
 
 
 def _runners(entry: Entry[ExportFormat], paths: Paths, backend: Backend) -> Mapping[str, Run]:

@@ -1,4 +1,4 @@
-"""Classes of unequal numbers of images: weights for the loss, and draws that meet each class as often."""
+"""Classes with unequal numbers of images: class weights for the loss, and a sampler that balances classes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,47 +9,47 @@ from torch import Tensor
 from zoo.contract.errors import UsageError
 from zoo.contract.specs import Loss
 
-TAKE_WEIGHTS = ("class_weights", "weight", "pos_weight")  # parameters of a loss that mean a number for each class
+WEIGHT_PARAMS = ("class_weights", "weight", "pos_weight")  # parameters of losses that take a number for each class
 
 
 def class_weights(labels: Tensor, num_classes: int) -> tuple[float, ...]:
-    """A weight for each class in inverse proportion to its number of images: `N / (classes with images · n)`.
+    """Class weights that are inversely proportional to the number of images: `N / (classes with images · n)`.
 
-    The mean over the images is 1. A class without images has the weight 0: it is not met, but smoothed labels would
-    count it.
+    Their mean over the images is 1. A class without images has weight 0, or label smoothing would count it.
 
     Args:
         labels: int64 `[N]`, N from 1.
     """
     counts = torch.bincount(labels.cpu(), minlength=num_classes)
-    met = int((counts > 0).sum())
-    return tuple(len(labels) / (met * count) if count else 0.0 for count in counts.tolist())
+    present = int((counts > 0).sum())
+    return tuple(len(labels) / (present * count) if count else 0.0 for count in counts.tolist())
 
 
-def weights_param(spec: Loss, given: Mapping[str, Any]) -> str:
-    """The parameter of a loss that takes a weight for each class.
+def weights_param(spec: Loss, params: Mapping[str, Any]) -> str:
+    """The name of the parameter of a loss that takes class weights.
 
     Args:
-        given: the parameters that are set already.
+        params: the parameters that the recipe sets.
 
     Raises:
-        UsageError: it has none, or it is set already.
+        UsageError: the loss has no such parameter, or the recipe sets it.
     """
-    found = [name for name in TAKE_WEIGHTS if name in spec.params and isinstance(spec.params[name].default, tuple)]
-    if not found:
+    names = [name for name in WEIGHT_PARAMS if name in spec.params and isinstance(spec.params[name].default, tuple)]
+    if not names:
         raise UsageError(
-            f"The loss {spec.name} takes no weight for each class, so --balance weights cannot be done with it.",
-            "Say --balance sampler, or --loss cross_entropy.",
+            f"`--balance weights` requires a loss with class weights, and {spec.name} has none.",
+            "Use --balance sampler, or --loss cross_entropy.",
         )
-    if given.get(found[0]):
+    if params.get(names[0]):
         raise UsageError(
-            f"Both --balance weights and --loss-param {found[0]} say what each class counts.", "Leave one of them out."
+            f"`--balance weights` and `--loss-param {names[0]}` both set the class weights.", "Leave one of them out."
         )
-    return found[0]
+    return names[0]
 
 
 def balanced_sampler(labels: Tensor, generator: torch.Generator) -> Tensor:
-    """As many indices as there are images, with replacement: each class as likely, and each image of a class.
+    """Draw as many indices as there are images, with replacement: classes are equally likely, and so are the images
+    of a class.
 
     Args:
         labels: int64 `[N]`, on the CPU.
@@ -63,5 +63,5 @@ def balanced_sampler(labels: Tensor, generator: torch.Generator) -> Tensor:
     counts = counts[counts > 0]
     starts = counts.cumsum(0) - counts
     drawn = torch.randint(len(counts), (len(labels),), generator=generator)
-    share = torch.rand(len(labels), generator=generator, dtype=torch.float64)
-    return by_class[starts[drawn] + (share * counts[drawn]).long()]
+    fraction = torch.rand(len(labels), generator=generator, dtype=torch.float64)
+    return by_class[starts[drawn] + (fraction * counts[drawn]).long()]

@@ -1,4 +1,4 @@
-"""A part of the training split that is kept out of training, to choose by; the test split decides nothing."""
+"""A part of the training split held out for validation: the test split never decides which epoch is stored."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,11 +32,16 @@ class Subset:
         return self.whole.epoch(batch_size, self.index if order is None else self.index[order])
 
 
-def hold_out(train: Batches, share: float, seed: int) -> tuple[Subset, Subset]:
-    """What is trained on and what is kept out: `share` of each class, drawn by `seed`.
+def hold_out(train: Batches, fraction: float, seed: int) -> tuple[Subset, Subset]:
+    """The images to train on, and those held out: a fraction of each class, drawn with `seed`.
+
+    At least one image of each class is left to train on.
+
+    Args:
+        fraction: from above 0 to below 1.
 
     Raises:
-        UsageError: one of the two would be empty.
+        UsageError: no image would be held out.
     """
     labels = train.labels.cpu()
     generator = torch.Generator().manual_seed(seed)
@@ -44,15 +49,15 @@ def hold_out(train: Batches, share: float, seed: int) -> tuple[Subset, Subset]:
     for label in sorted(set(labels.tolist())):
         index = (labels == label).nonzero().flatten()
         index = index[torch.randperm(len(index), generator=generator)]
-        count = min(round(share * len(index)), len(index) - 1)
+        count = min(round(fraction * len(index)), len(index) - 1)
         out.append(index[:count])
         kept.append(index[count:])
     train_index, out_index = torch.cat(kept).sort().values, torch.cat(out).sort().values
     if not len(out_index):
-        alone = int(torch.bincount(labels).max()) == 1
+        one_each = int(torch.bincount(labels).max()) == 1
         raise UsageError(
-            f"A hold-out of {share:g} keeps no image of {len(labels):,} out"
-            + (", as it leaves one of each class to train on." if alone else "."),
-            "Add images, or leave --hold-out out." if alone else "Say a larger --hold-out.",
+            f"`--hold-out {fraction:g}` holds out none of {len(labels):,} training images"
+            + (": each class has only one." if one_each else "."),
+            "Add images, or leave out --hold-out." if one_each else "Use a larger --hold-out.",
         )
     return Subset(train, train_index), Subset(train, out_index)

@@ -1,4 +1,4 @@
-"""What a recipe comes to on given data: how many steps, over which images, judged by which."""
+"""A recipe on a data set: the number of steps, the images to train on, and the images to evaluate on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,17 +16,20 @@ from zoo.training.recipe.recipe import Recipe
 
 @dataclass(frozen=True)
 class Plan:
-    """A run, decided.
+    """What a recipe comes to on a data set.
 
     Args:
-        train: what is trained on.
-        eval_split: what is measured after each epoch, and `split` its name: `test`, or `hold_out` where there is one.
-        batch_size: images that go through the model at once; `grad_accum_steps` such batches are a step.
-        steps: of an epoch; images that fill no whole step are left out, as BatchNorm may not take a small batch.
-        balanced_sampler: labels of `train`, on the CPU, where each class is to be drawn as often; else `None`.
-        crop, hflip: of augmentation.
-        lr: the learning rate of each step of the run, counted from 0.
-        patience: as in the recipe.
+        train: the images to train on.
+        eval_split, split: the images to evaluate on after each epoch, and their name: `test`, or `hold_out` where the
+            recipe has one.
+        batch_size: the global batch size; at most the number of training images.
+        grad_accum_steps: batches of an optimizer step.
+        steps: optimizer steps of an epoch. The last partial step is dropped: BatchNorm may not take a small batch.
+        epochs, patience: as in the recipe.
+        crop, hflip: of the augmentation.
+        lr: the learning rate as a function of the step of the run, counted from 0.
+        balanced_sampler: the labels of `train`, int64 `[N]` on the CPU, where classes are drawn equally often; else
+            `None`.
     """
 
     train: Batches
@@ -43,24 +46,26 @@ class Plan:
     balanced_sampler: Tensor | None = None
 
     def is_over(self, epochs: int, best: Best | None) -> bool:
-        """Whether the run ends after that many epochs."""
+        """Whether the run ends after this many epochs, of which `best` is the best on the hold-out."""
         waited = epochs - best.epoch if best is not None else 0
         return epochs >= self.epochs or bool(self.patience and waited >= self.patience)
 
 
 def make_plan(recipe: Recipe, data: LoadedDataset, hflip: bool) -> Plan:
-    """Decide a run.
+    """Make the plan of a run.
 
     Args:
-        hflip: whether mirror images are drawn where the recipe does not say.
+        hflip: whether to flip images at random where the recipe leaves that open.
 
     Raises:
-        UsageError: the crop is larger than the images, the hold-out is empty, or there are fewer images than a step
-            takes.
+        UsageError: the crop is not smaller than the images, the hold-out is empty, or an epoch has no whole step.
     """
     crop = data.preprocess.size[0] // 8 if recipe.crop is None else recipe.crop
     if crop >= min(data.preprocess.size):
-        raise UsageError(f"A shift of {crop} pixels would leave nothing to see.", "Say a smaller --crop, or --crop 0.")
+        height, width = data.preprocess.size
+        raise UsageError(
+            f"`--crop {crop}` is too large for images of {height}×{width} pixels.", "Use a smaller --crop, or --crop 0."
+        )
     train, eval_split, split = data.train, data.test, "test"
     if recipe.hold_out:
         train, eval_split = hold_out(data.train, recipe.hold_out, recipe.seed)
@@ -69,8 +74,9 @@ def make_plan(recipe: Recipe, data: LoadedDataset, hflip: bool) -> Plan:
     steps = train.n // batch_size // recipe.grad_accum_steps
     if not steps:
         raise UsageError(
-            f"A step takes {recipe.grad_accum_steps} batches of {batch_size} images, and there are {train.n}.",
-            "Say a smaller --grad-accum-steps or --batch-size.",
+            f"An optimizer step takes {recipe.grad_accum_steps} batches of {batch_size} images, and the training split "
+            f"has {train.n:,} images.",
+            "Use a smaller --grad-accum-steps or --batch-size.",
         )
     factor = make_schedule(recipe, recipe.epochs * steps, round(recipe.warmup_epochs * steps))
     peak = recipe.lr or 0.0

@@ -27,6 +27,7 @@ from zoo.training.distributed.ddp import check_batch_size, check_same_on_all_ran
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from zoo.training.initial_weights import InitialWeights, read_initial_weights, split_init
 from zoo.training.optim.head import head_names
+from zoo.training.optim.optimizers import OPTIMIZERS
 from zoo.training.plan import Plan, make_plan
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.run.record import describe_dataset, plugins_of
@@ -123,7 +124,7 @@ class Job:
         Raises:
             PluginError: the head cannot be identified.
         """
-        if self.initial is None and self.recipe.layer_decay == 1 and self.recipe.opt != "muon":
+        if self.initial is None and self.recipe.layer_decay == 1 and not OPTIMIZERS[self.recipe.opt].hidden_only:
             return self
         return replace(self, head=head_names(self.architecture, self.model(), **self._build_args()))
 

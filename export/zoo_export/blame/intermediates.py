@@ -15,8 +15,8 @@ from torch.fx import Interpreter, Node
 from torch.fx.node import map_aggregate
 
 from zoo.contract.formats import Place
-from zoo_export.failures.user_code import user_line
-from zoo_export.parity.reference import EPS32, EVALUATIONS
+from zoo_export.capture.user_code import user_line
+from zoo_export.truth.reference import EPS32, EVALUATIONS
 
 SAME = 1e-9  # of the largest value: two float64 runs of the same operations are closer than that
 FRAME = re.compile(r'File "([^"]+)", line (\d+)')

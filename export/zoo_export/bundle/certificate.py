@@ -16,8 +16,8 @@ from zoo.contract.precisions import PrecisionRules
 from zoo.models.load import Model
 from zoo.registry.registry import Entry, Registry
 from zoo_export.bundle.provenance import architecture_of, environment, plugin_of, sha256, weights_of
+from zoo_export.evidence import Evidence
 from zoo_export.parity.check import covered
-from zoo_export.parity.evidence import Evidence
 from zoo_export.parity.judge import unit_of
 from zoo_export.precisions.fp32 import FP32
 from zoo_export.probes.probe_recipe import PROBE_RECIPE, described
@@ -72,7 +72,7 @@ def definitions(rules: PrecisionRules) -> dict[str, str]:
     return {
         "truth": "logits of the unmodified model, evaluated in float64",
         "rounding_error": rules.definition,
-        "tolerance": f"{rules.tolerance:g} rounding errors, unless overridden",
+        "tolerance": f"the largest error that passes: {rules.tolerance:g} times the rounding error, unless overridden",
         "coverage": "fraction of the parameter tensors in which an error of 1 % would have failed the check",
     }
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.evidence import Probe
-from zoo_export.parity.backend import Backend
+from zoo_export.truth.backend import Backend
 
 NAME = "golden.npz"
 

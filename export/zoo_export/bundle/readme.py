@@ -23,7 +23,8 @@ Logits of {classes} classes from images of {shape}. Exported by zoo {version}.
 """
 PROOF = """
 Before this folder was published, every artifact was run on {n} images in {probes} batches and compared with the model
-in float64. An error of 1 is: {definition}. The default tolerance is {factor:g}.{statement}
+in float64. The default tolerance is {factor:g}, where an error of 1 is this:
+{definition}.{statement}
 
 | artifact | verdict | largest error | of the default tolerance |
 | --- | --- | --- | --- |

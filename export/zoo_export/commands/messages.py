@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from zoo.cli.output import print_json
-from zoo.contract.evidence import FAIL, INCONCLUSIVE, OVERRIDDEN, PASS, UNVERIFIED
+from zoo.contract.evidence import FAIL, INCONCLUSIVE, OVERRIDDEN, UNVERIFIED
 from zoo_export.failures.unverified import NOT_VERIFIED
 
 if TYPE_CHECKING:
     from zoo.contract.errors import DifferenceError
     from zoo.contract.evidence import Comparison, Coverage, Manifest, Override, Verdict
+    from zoo.contract.precisions import PrecisionRules
 
 
 def warnings_of(manifest: "Manifest") -> list[str]:
@@ -33,28 +34,27 @@ def warning(verdict: "Verdict", override: "Override | None") -> str:
 
 def coverage_line(coverage: "Coverage") -> str:
     """How much of the model a check covers."""
-    missed, which = coverage.uncovered, "any parameter tensor"
-    if missed:
-        which = f"{100 * coverage.fraction:.0f} % of the parameter tensors"
+    missed = coverage.uncovered
+    if coverage.fraction == 0:
+        return "Coverage: a 1 % error in a parameter tensor would have passed this check, whichever it is."
+    which = f"{100 * coverage.fraction:.0f} % of the parameter tensors" if missed else "any parameter tensor"
     text = f"Coverage: a 1 % error in {which} would have failed this check"
     own = coverage.by_weights.get("own_weights", coverage.fraction)
     if own < coverage.fraction:
         text += f" ({100 * own:.0f} % of them with these weights, the others with probe weights in the same graph)"
     if missed:
-        text += f", but not in {missed[0]}" + (f" and {len(missed) - 1} more" if len(missed) > 1 else "")
+        text += f"; not covered: {missed[0]}" + (f" and {len(missed) - 1} more" if len(missed) > 1 else "")
     return f"{text}."
 
 
-def result_line(comparisons: "Sequence[Comparison]", verdict: "Verdict" = PASS) -> str:
-    """The result of a check that found no difference, in one line."""
+def result_line(comparisons: "Sequence[Comparison]", verdict: "Verdict", rules: "PrecisionRules") -> str:
+    """The result of a check that found no difference, in one line; `rules` are of the artifact's precision."""
     if verdict == UNVERIFIED or not comparisons:
         return f"{UNVERIFIED}: nothing was run or compared"
-    worst = max(comparisons, key=lambda comparison: comparison.ratio)
-    error = f"largest error {worst.ratio:.1f} rounding errors"
+    error = f"largest error: {rules.describe(max(comparison.ratio for comparison in comparisons))}"
     if verdict == OVERRIDDEN:
-        return f"{OVERRIDDEN}: within --atol and --rtol ({error}, {len(comparisons)} comparisons)"
-    allowed = f", {worst.tolerance / worst.rounding_error:.0f} allowed" if worst.rounding_error else ""
-    return f"computes what the model computes ({error}{allowed}; {len(comparisons)} comparisons)"
+        return f"{OVERRIDDEN}: within --atol and --rtol ({error}; {len(comparisons)} comparisons)"
+    return f"computes what the model computes ({error}, {rules.tolerance:g} allowed; {len(comparisons)} comparisons)"
 
 
 def print_failure(error: "DifferenceError") -> None:

@@ -24,25 +24,29 @@ def print_export(registry: "Registry", exported: "Export", *, fresh: bool, as_js
     if as_json:
         print_json({**exported.to_dict(), "fresh": fresh, "warnings": warnings})
         return
+    rules = find_precision(registry, exported.manifest.precision).rules
     for name, path in exported.artifacts.items():
-        click.echo(f"{path}: {result_line(exported.comparisons[name], exported.verdict)}")
-    if exported.certificate.prior_check is not None:
-        click.echo(find_precision(registry, exported.manifest.precision).rules.statement)
+        click.echo(f"{path}: {result_line(exported.comparisons[name], exported.verdict, rules)}")
+    if rules.statement and exported.certificate.prior_check is not None:
+        click.echo(rules.statement)
     if exported.certificate.coverage is not None:
         click.echo(coverage_line(exported.certificate.coverage))
     for text in warnings:
         click.echo(f"warning: {text}")
 
 
-def print_verification(verification: "Verification", *, as_json: bool) -> None:
+def print_verification(registry: "Registry", verification: "Verification", *, as_json: bool) -> None:
     """Print the result of a verification."""
+    from zoo_export.precisions.in_use import find_precision
+
+    manifest = verification.manifest
     if as_json:
-        manifest = verification.manifest
         warnings = [] if manifest is None or verification.strict else warnings_of(manifest)
         print_json({**verification.to_dict(), "warnings": warnings})
         return
+    rules = find_precision(registry, "fp32" if manifest is None else manifest.precision).rules
     for name, path in verification.artifacts.items():
-        click.echo(f"{path}: {result_line(verification.comparisons[name], verification.verdict)}")
+        click.echo(f"{path}: {result_line(verification.comparisons[name], verification.verdict, rules)}")
     if verification.coverage is not None:
         click.echo(coverage_line(verification.coverage))
     if verification.strict:

@@ -67,4 +67,4 @@ def command(
         if as_json:
             print_failure(error)
         raise
-    print_verification(verification, as_json=as_json)
+    print_verification(lazy.registry, verification, as_json=as_json)

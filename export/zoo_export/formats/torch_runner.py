@@ -9,7 +9,7 @@ import torch
 from zoo.contract.errors import DeviceError
 from zoo.contract.formats import CPU, Array, Backend, Run
 from zoo_export.capture import quiet
-from zoo_export.parity.backend import CUDA, tf32
+from zoo_export.truth.backend import CUDA, tf32
 
 
 def devices() -> Mapping[str, Callable[[], str]]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from zoo.contract.evidence import Coverage, Probe
-from zoo_export.parity.backend import CPU, Backend
 from zoo_export.parity.coverage import coverage
-from zoo_export.parity.reference import at_backend, make_references
 from zoo_export.probes.probe_weights import SEED, draw_probe_weights
+from zoo_export.truth.backend import CPU, Backend
+from zoo_export.truth.reference import at_backend, make_references
 
 OWN, PROBE = "own_weights", "probe_weights"
 MOST_DRAWN = 4  # sets of probe weights

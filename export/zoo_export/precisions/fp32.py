@@ -11,8 +11,8 @@ from zoo.contract import formats
 from zoo.contract.evidence import TOLERANCE_FACTOR, Probe
 from zoo.contract.formats import Array
 from zoo.contract.precisions import Measured, PrecisionRules
-from zoo_export.parity.backend import Backend
-from zoo_export.parity.reference import rounding_errors_at
+from zoo_export.truth.backend import Backend
+from zoo_export.truth.reference import rounding_errors_at
 
 
 class RoundingRules(PrecisionRules):

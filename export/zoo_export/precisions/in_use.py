@@ -10,8 +10,8 @@ from zoo.contract.evidence import Probe
 from zoo.contract.precisions import Precision, PrecisionRules
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Registry
-from zoo_export.parity.backend import CUDA, Backend
 from zoo_export.precisions.fp32 import FP32
+from zoo_export.truth.backend import CUDA, Backend
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def _trace(capture: Capture) -> Any:
 def _reproducible(archive: io.BytesIO) -> bytes:
     """The archive without what depends on the machine and the process that exported.
 
-    Its `.debug_pkl` records hold local paths. Where a process meets a class name again, PyTorch numbers it with a counter
+    Its `.debug_pkl` records hold local paths. If a process meets a class name again, PyTorch numbers it with a counter
     that never goes back; the numbers are replaced by their ranks.
     """
     reader = torch._C.PyTorchFileReader(io.BytesIO(archive.getvalue()))

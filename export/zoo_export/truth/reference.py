@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo.contract.errors import ExportError
 from zoo.contract.evidence import Probe, Truth
 from zoo_export.capture import first_line, quiet
-from zoo_export.parity.backend import CPU, Backend
+from zoo_export.truth.backend import CPU, Backend
 
 Evaluate = Callable[[nn.Module, list[Tensor], int, Backend], list[Tensor]]
 EPS32 = float(np.finfo(np.float32).eps)

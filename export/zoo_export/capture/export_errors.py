@@ -5,7 +5,7 @@ import traceback
 
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from zoo_export.failures.user_code import user_line
+from zoo_export.capture.user_code import user_line
 
 FIXED = re.compile(r"specialized it to be a constant \((\d+)\)")
 LOCAL = re.compile(r"(?<![\w.])/(?:[^\s/'\"]+/)+")  # the folders of a path of this machine

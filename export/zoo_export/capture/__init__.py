@@ -16,7 +16,7 @@ from torch.export import Dim, ExportedProgram
 from zoo.contract.errors import ExportError
 from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card
-from zoo_export.failures.export_errors import refusal
+from zoo_export.capture.export_errors import refusal
 
 INPUT, OUTPUT, BATCH = "input", "logits", "batch"
 HEIGHT, WIDTH = "height", "width"
