@@ -1,9 +1,9 @@
-"""Kill training over and over and resume it: the weights file must be, byte for byte, that of a run left alone.
+"""Kill training again and again and resume it: the weights file must equal that of an uninterrupted run.
 
 Run: python benchmarks/kill.py [KILLS [SEED]]
 
 Runs of lenet5 on digits with a checkpoint after every step are killed with SIGKILL: at a random moment of starting up,
-at a random moment after the data is read, or, from such a moment on, as soon as a file is seen being written.
+at a random moment after the data is read, or as soon as a file is being written after such a moment.
 """
 
 import os
@@ -31,7 +31,7 @@ def main(kills: int, seed: int) -> int:
         alone = Path(folder) / "alone"
         spent = start(alone, RECIPE).wait_for_end()
         expected = (alone / WEIGHTS).read_bytes()
-        print(f"left alone: {len(expected):,} bytes, {spent:.1f} s of training and storing")
+        print(f"uninterrupted: {len(expected):,} bytes, {spent:.1f} s of training and storing")
         killed = in_write = runs = differing = 0
         while killed < kills:
             runs += 1
@@ -65,26 +65,26 @@ class start:  # noqa: N801
         )
 
     def wait_for_data(self) -> str:
-        """Wait until it says that the data is read; what it said."""
+        """Wait until the data is read; the standard error so far."""
         assert self.process.stderr is not None
-        said = ""
+        output = ""
         for line in self.process.stderr:
-            said += line
+            output += line
             if "training and" in line:
                 break
-        return said
+        return output
 
     def wait_for_end(self) -> float:
-        """The seconds from the data to the end, which must be a good one."""
-        said = self.wait_for_data()
+        """The seconds from then to the end; it must succeed."""
+        output = self.wait_for_data()
         began = time.perf_counter()
-        said += self.process.communicate()[1]
+        output += self.process.communicate()[1]
         if self.process.returncode:
-            raise SystemExit(f"exit code {self.process.returncode}: {said}")
+            raise SystemExit(f"exit code {self.process.returncode}: {output}")
         return time.perf_counter() - began
 
     def kill_after(self, share: float, seconds: float, moment: str, run: Path) -> bool:
-        """Whether it was killed, after that share of `seconds` or of starting up, rather than over already."""
+        """Kill it after this fraction of `seconds`, or of start-up; whether it was still running."""
         if moment != "starting":
             self.wait_for_data()
         time.sleep(share * (1.5 if moment == "starting" else seconds / 3))
@@ -92,9 +92,9 @@ class start:  # noqa: N801
             pass
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
-        said = self.process.communicate()[1]
+        output = self.process.communicate()[1]
         if self.process.returncode not in (0, -signal.SIGKILL):
-            raise SystemExit(f"exit code {self.process.returncode}: {said}")
+            raise SystemExit(f"exit code {self.process.returncode}: {output}")
         return self.process.returncode == -signal.SIGKILL
 
 

@@ -1,4 +1,4 @@
-"""The three training loops that `benchmarks/train.py` times: zoo's, a bare step, and the loop that most people write.
+"""The three training loops that `benchmarks/train.py` times: zoo's, a bare step, and the usual PyTorch loop.
 
 All train the same architecture with the same batch size, AdamW with the same settings, and cross-entropy, in float32;
 or zoo and the bare step by bf16 autocast, where the recipe asks for it. Each is a class whose
@@ -21,7 +21,6 @@ from zoo.data.batches import InMemorySplit
 from zoo.training.checkpoint.state import State
 from zoo.training.optim.param_groups import make_optimizers
 from zoo.training.prepare import Job
-from zoo.training.signals import Signals
 from zoo.training.trainer import Trainer
 
 WORKERS = 2
@@ -41,32 +40,32 @@ def _model(job: Job, channels_last: bool) -> nn.Module:
 
 
 class Zoo:
-    """zoo's own loop, from an epoch's order of images to the last step: its batches, draws, checks and counters."""
+    """zoo's own loop for an epoch: order of images, batches, random numbers, checks and counters."""
 
     def __init__(self, job: Job) -> None:
         self.job, self.model = job, _model(job, channels_last=True)
 
     def seconds(self, steps: int) -> float:
-        """Of the steps alone; the evaluation that ends the epoch comes after."""
+        """Of the steps alone, without the evaluation at the end of the epoch."""
         job, device = self.job, self.job.paths.device
         images, labels = next(job.data.test.epoch(job.plan.batch_size))
         plan = replace(job.plan, steps=steps, epochs=1, eval_split=InMemorySplit(images, labels))
         state = State.initial(self.model, job.recipe, device)
-        training = Trainer(state, plan, job.recipe, job.data, job.loss, device)
         ended = 0.0
 
         def step_ended() -> None:
             nonlocal ended
             ended = time.perf_counter()
 
+        trainer = Trainer(state, plan, job.recipe, job.data, job.loss, device, on_step_end=step_ended)
         _wait(device)
         started = time.perf_counter()
-        next(training.epochs(Signals(), after_step=step_ended))  # before the last one, it waits for the device itself
+        trainer.train()  # it waits for the device before the last `on_step_end`
         return ended - started
 
 
 class Bare:
-    """Forward, backward and the optimizer's step on one random batch that lies on the device: no data at all."""
+    """Forward, backward and the optimizer's step on one random batch on the device: no data loading at all."""
 
     def __init__(self, job: Job) -> None:
         self.job, self.model = job, _model(job, channels_last=True)
@@ -94,7 +93,7 @@ class Bare:
 
 
 class Common:
-    """torchvision's data set and transforms, a DataLoader of two workers, and the loop of the tutorials.
+    """torchvision's data set and transforms, a DataLoader of two workers, and the loop of PyTorch's tutorials.
 
     Args:
         data: the folder that holds `FashionMNIST/raw`, or `train/CLASS/*.jpg`.
@@ -110,7 +109,7 @@ class Common:
         )
 
     def seconds(self, steps: int) -> float:
-        """Of the steps in full swing: some before it fill the workers' queues, and the queues stay full to the end."""
+        """Of the steps in steady state: the workers' queues are filled before, and stay full to the end."""
         job, device = self.job, self.job.paths.device
         batches = FILL + steps + FILL
         loader = DataLoader(

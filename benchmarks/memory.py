@@ -1,13 +1,13 @@
-"""Peak memory of training on a folder that is streamed, with N images and with 4 N: it must not grow with them.
+"""Peak memory of training on a streamed folder with N and with 4 N images: it must not grow with their number.
 
 Run: python benchmarks/memory.py [IMAGES [TURNS]]
 
 Noise is stored as JPEGs of 32×32 pixels in a temporary folder, as two classes. `zoo train lenet5` runs on it with
 `--memory-limit 0` and two workers for each split, in a process of its own. Every 20 ms the resident memory of that
 process and of all below it is added up, pages that they share counted once (Pss of /proc/PID/smaps_rollup, Linux).
-The peak depends on what the processes happen to do at once, so both take turns, and their medians are compared. N
-images are gone through four times, so that both take as many steps: in the first hundreds of them, a process touches
-more and more of the libraries and of what it shares with its workers, whatever the number of images.
+The peak depends on timing, so both take turns, and their medians are compared. N images are trained on for four
+epochs, so that both take the same number of steps: during the first hundreds of steps, a process uses more and more
+pages of its libraries and of the memory shared with its workers, whatever the number of images.
 """
 
 import os
@@ -35,13 +35,13 @@ def main(images: int, turns: int) -> int:
         for count in peaks:
             write_images(Path(folder) / str(count), count)
         for _ in range(turns):
-            for count, found in peaks.items():
-                found.append(train(Path(folder) / str(count), Path(folder), 4 * images // count) / 2**20)
-    for count, found in peaks.items():
-        spread = f"{min(found):.0f} to {max(found):.0f}"
-        print(f"{count:,} images: peak {statistics.median(found):.0f} MiB ({spread}, n={turns})")
+            for count, values in peaks.items():
+                values.append(train(Path(folder) / str(count), Path(folder), 4 * images // count) / 2**20)
+    for count, values in peaks.items():
+        spread = f"{min(values):.0f} to {max(values):.0f}"
+        print(f"{count:,} images: peak {statistics.median(values):.0f} MiB ({spread}, n={turns})")
     ratio = statistics.median(peaks[4 * images]) / statistics.median(peaks[images])
-    print(f"4 times the images: {ratio:.3f} times the memory; at most {ALLOWED} is asked for")
+    print(f"4 times the images: {ratio:.3f} times the memory; must be at most {ALLOWED}")
     return int(ratio > ALLOWED)
 
 
@@ -75,15 +75,15 @@ def train(root: Path, folder: Path, epochs: int) -> int:
 
 
 def family(process: int) -> list[int]:
-    """A process and all below it."""
-    found = [process]
+    """A process and all its descendants."""
+    family_ = [process]
     try:
         for task in Path(f"/proc/{process}/task").iterdir():
             for child in (task / "children").read_text().split():
-                found += family(int(child))
-    except OSError:  # it has ended meanwhile
+                family_ += family(int(child))
+    except OSError:  # the process has ended
         pass
-    return found
+    return family_
 
 
 def memory(process: int) -> int:

@@ -1,12 +1,12 @@
-"""Images a second in training: zoo's loop, a bare step without data, and the loop that most people write.
+"""Training speed in images a second: zoo's loop, a bare step without data, and the usual PyTorch loop.
 
 Run: python benchmarks/train.py --fashion-mnist DIR --cifar10 DIR [--models lenet5,resnet20,resnet18] [--repeats 7]
 
 The first DIR holds the four IDX files, packed or not; the second one `train/CLASS/*.jpg` and `test/CLASS/*.jpg`, of
-32×32 pixels. lenet5 is trained at 28×28, as it takes that; the others at 32×32. All shift by up to an eighth of the
-side and mirror. The three take turns, in changing order, so that the machine's drift cancels: a ratio is of one turn.
-`benchmarks/loops.py` says what each loop is. What comes before, zoo's reading of the data and the start of the other's
-workers, is not timed; how long the reading takes is said.
+32×32 pixels. lenet5 is trained at 28×28; the others at 32×32. All shift by up to an eighth of the side and flip. The
+three take turns, in alternating order, so that drift of the machine cancels: ratios are computed per turn.
+`benchmarks/loops.py` defines the loops. Preparation (reading the data in zoo, starting the workers in the usual loop)
+is not timed; the reading time is printed.
 """
 
 import argparse
@@ -38,7 +38,7 @@ IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-u
 
 @dataclass(frozen=True)
 class Case:
-    """What is trained on which data, and how many times as fast as the common loop it has to be."""
+    """A data set, and how many times as fast as the usual loop zoo must be on it."""
 
     data: str
     common: float
@@ -53,7 +53,7 @@ CASES = {
 
 @dataclass(frozen=True)
 class Turns:
-    """How often each loop is timed, for how many seconds of the bare step, and whether zoo and it use bf16."""
+    """How often and how long each loop is timed, and whether zoo and the bare step use bf16."""
 
     repeats: int
     seconds: float
@@ -62,23 +62,23 @@ class Turns:
 
 
 def compare(name: str, root: Path, turns: Turns, registry: Registry) -> bool:
-    """Time the three loops in turn and print what they come to; whether zoo is as fast as asked for."""
+    """Time the three loops in turn and print the results; whether zoo is fast enough."""
     case = CASES[name]
     recipe = Recipe(architecture=name, data=case.data, epochs=1, batch_size=turns.batch_size, hflip=True, amp=turns.amp)
-    places = RunPaths(data_root=root, tag="timed", device=pick_device("auto"), workers=2)
+    paths = RunPaths(data_root=root, tag="timed", device=pick_device("auto"), workers=2)
     started = time.perf_counter()
-    job = prepare(registry, recipe, places, Path("unused"), lambda data: None)
+    job = prepare(registry, recipe, paths)
     read = time.perf_counter() - started
     bare = Bare(job)
     loops: dict[str, Zoo | Bare | Common] = {"zoo": Zoo(job), "bare": bare, "common": Common(job, root)}
-    steps = _steps(job, bare, turns.seconds)  # the first steps of each are slower
+    steps = _steps(job, bare, turns.seconds)  # warm-up: the first steps are slower
     for loop in loops.values():
         loop.seconds(3)
     shape = "×".join(map(str, job.data.preprocess.input_shape))
     arithmetic = "bf16" if turns.amp else "float32"
     print(f"\n{name}, {shape}, {arithmetic}, batch {job.plan.batch_size}, {turns.repeats} turns of {steps} steps each")
     rates: dict[str, list[float]] = {label: [] for label in loops}
-    orders = (("zoo", "bare", "common"), ("bare", "zoo", "common"))  # what comes after the common loop is slower
+    orders = (("zoo", "bare", "common"), ("bare", "zoo", "common"))  # what runs after the common loop is slower
     for turn in range(turns.repeats):
         for label in orders[turn % 2]:
             rates[label].append(steps * job.plan.batch_size / loops[label].seconds(steps))
@@ -98,7 +98,7 @@ def _steps(job: Job, bare: Bare, seconds: float) -> int:
 def _ratio(label: str, rates: dict[str, list[float]], limit: float) -> bool:
     ratios = [ours / theirs for ours, theirs in zip(rates["zoo"], rates[label], strict=True)]
     ratio = statistics.median(ratios)
-    print(f"  zoo is {ratio:.2f} × {label} ({min(ratios):.2f} to {max(ratios):.2f}); at least {limit} is asked for")
+    print(f"  zoo is {ratio:.2f} × {label} ({min(ratios):.2f} to {max(ratios):.2f}); must be at least {limit}")
     return ratio >= limit
 
 
@@ -114,7 +114,7 @@ def _unpacked(folder: Path, into: Path) -> Path:
 
 
 def main(words: Sequence[str]) -> int:
-    """Compare what is asked for; exit code 1 where zoo is slower than it has to be, 2 where data is not at hand."""
+    """Run the comparison; exit code 1 if zoo is too slow, 2 if data is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fashion-mnist", type=Path, help="folder of the IDX files, for lenet5")
     parser.add_argument("--cifar10", type=Path, help="folder of train/CLASS/*.jpg, for the others")
@@ -123,23 +123,23 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=3.0, help="of the bare step in each turn (3)")
     parser.add_argument("--batch-size", type=int, default=128, help="(128)")
     parser.add_argument("--amp", action="store_true", help="bf16 autocast in zoo and in the bare step")
-    said = parser.parse_args(words)
-    names = said.models.split(",")
-    folders = {"fashion_mnist": said.fashion_mnist, "folder": said.cifar10}
+    arguments = parser.parse_args(words)
+    names = arguments.models.split(",")
+    folders = {"fashion_mnist": arguments.fashion_mnist, "folder": arguments.cifar10}
     for name in names:
         if name not in CASES:
-            parser.error(f"--models: {name!r} is none of {', '.join(CASES)}")
+            parser.error(f"--models: {name!r} is not one of {', '.join(CASES)}")
         if folders[CASES[name].data] is None:
             parser.error(f"{name} needs {'--fashion-mnist' if name == 'lenet5' else '--cifar10'} DIR")
     device = pick_device("auto")
     print(f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, on {device}")
     versions = (f"{package} {version(package)}" for package in ("torch", "torchvision", "pillow"))
     print(f"Python {platform.python_version()}, {', '.join(versions)}", flush=True)
-    turns = Turns(said.repeats, said.seconds, said.batch_size, said.amp)
+    turns = Turns(arguments.repeats, arguments.seconds, arguments.batch_size, arguments.amp)
     registry, good = Registry(discover()), True
     with tempfile.TemporaryDirectory() as scratch:
-        if said.fashion_mnist is not None:
-            folders["fashion_mnist"] = _unpacked(said.fashion_mnist, Path(scratch))
+        if arguments.fashion_mnist is not None:
+            folders["fashion_mnist"] = _unpacked(arguments.fashion_mnist, Path(scratch))
         try:
             for name in names:
                 root = folders[CASES[name].data]

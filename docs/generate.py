@@ -89,7 +89,9 @@ def written(value: Any) -> str:
 
 
 def default_of(each: "Field[Any]") -> str:
-    """The default of a field of a dataclass, in code; empty where it has none."""
+    """The default of a field of a dataclass, in code; in a word where it has none or is a function."""
+    if callable(each.default):
+        return "optional"
     if each.default is not MISSING:
         return f"`{each.default!r}`"
     if each.default_factory is not MISSING:

@@ -28,7 +28,7 @@ from PIL.Image import Image
 from zoo.contract.errors import DataError
 from zoo.data.images import open_image
 from zoo_datasets.arrays import check_split
-from zoo_datasets.paths import PathList
+from zoo_datasets.paths import CompactPaths
 
 EXTENSIONS = frozenset(
     {
@@ -51,7 +51,7 @@ class ImageFolder:
         notes: remarks for the user, such as how the images were split.
     """
 
-    files: PathList
+    files: CompactPaths
     targets: tuple[int, ...]
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ def load(root: Path, split: str, download: bool) -> ImageFolder:
         chosen = ((name, below, 2) for name, path in here.items() for below in [_images(path, others)])
         classes = {**classes, **here}
     index = {name: position for position, name in enumerate(classes)}
-    files, targets, most = PathList(root), list[int](), 0
+    files, targets, most = CompactPaths(root), list[int](), 0
     for name, below, count in chosen:  # one class at a time, to save memory
         files.extend(classes[name].relative_to(root), below)
         targets += [index[name]] * len(below)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import overload
 
 
-class PathList(Sequence[Path]):
+class CompactPaths(Sequence[Path]):
     """Paths below a folder, stored as one byte string and an array of offsets.
 
     A million `Path` objects take a gigabyte, and every worker process would copy them: reading a Python object writes

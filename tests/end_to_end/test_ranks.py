@@ -95,7 +95,7 @@ def test_two_ranks_train_what_one_process_does(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="ranks are found in /proc")
-def test_a_killed_rank_ends_the_others_and_resumes_to_the_same_bytes(
+def test_a_killed_rank_ends_all_and_resumes_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """First rank 0 is killed, then, when the run is resumed, rank 1."""

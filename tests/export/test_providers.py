@@ -236,7 +236,7 @@ def test_wrong_result_on_one_provider_is_not_published(
     assert loaded == ["cpu", "dnnl"] and not list(tmp_path.iterdir())
 
 
-def test_the_same_bytes_are_written_whether_a_provider_is_named_or_not(make_model, try_export, exported) -> None:
+def test_provider_option_does_not_change_the_bytes(make_model, try_export, exported) -> None:
     manifest = try_export(make_model(), "onnx", devices=("cpu",)).manifest.to_dict()
     assert manifest["certificate"]["probes"] == exported.manifest.to_dict()["certificate"]["probes"]
 

@@ -379,7 +379,7 @@ def test_a_precision_with_rules_of_its_own_is_left_to_zoo(folder: Path) -> None:
     explained(shell(folder, "--verify"), 1, "int8", "zoo verify")
 
 
-def test_a_model_that_is_loaded_is_not_checked_against_another_export(folder: Path) -> None:
+def test_reloaded_model_is_not_used_for_another_export(folder: Path) -> None:
     model = Model(folder)
     seal(folder, lambda data: data.update(card={}))
     refused(Difference, model.verify, "manifest.json")

@@ -67,7 +67,7 @@ def test_an_override_means_what_numpy_allclose_means(
     assert found.tolerance == atol + rtol * abs(truth[found.where])
 
 
-def test_the_worst_logit_is_the_one_that_exceeds_its_own_allowance_most() -> None:
+def test_worst_logit_exceeds_its_tolerance_most() -> None:
     probe = Probe("noise-1", np.zeros((1, 1, 2, 2), np.float32), np.array([[1000.0, 1.0]]), 1e-6)
     found = judge(probe, np.array([[1001.0, 1.5]], np.float32), Override(rtol=0.01))
     assert not found.passed and found.where == (0, 1) and found.error == 1.0

@@ -126,7 +126,7 @@ def test_the_floors_name_only_rooms_that_exist() -> None:
 
 
 @pytest.mark.parametrize("name", EXPORT)
-def test_a_module_of_the_export_layer_imports_only_floors_below_its_own(name: str) -> None:
+def test_export_modules_import_lower_floors_only(name: str) -> None:
     here = own_room(name)
     assert here in EXPORT_FLOORS, f"zoo_export/{name} has no floor: put {here!r} into EXPORT_FLOORS where it belongs"
     for target in imported(EXPORT[name]):

@@ -11,6 +11,7 @@ from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card, Metric
 from zoo.files.weights import save_weights
 from zoo.report.cards import cards_page
+from zoo.training.recipe.file import command_of_card
 
 ROOT = Path(__file__).parents[2]
 CARD = Card(
@@ -61,4 +62,4 @@ def test_a_folder_without_weights_is_an_error(tmp_path: Path) -> None:
 
 
 def test_page_of_the_shipped_weights_is_up_to_date() -> None:
-    assert (ROOT / "weights" / "README.md").read_text(encoding="utf-8") == cards_page(ROOT / "weights")
+    assert (ROOT / "weights" / "README.md").read_text(encoding="utf-8") == cards_page(ROOT / "weights", command_of_card)

@@ -14,7 +14,7 @@ from zoo.registry.registry import Registry
 from zoo.training.augment.erase import erase
 from zoo.training.augment.mix import MixedBatch, mix
 from zoo.training.augment.pipeline import Augmenter
-from zoo.training.augment.shift import augment
+from zoo.training.augment.shift import shift_and_flip
 from zoo.training.augment.trivial import trivial_augment
 from zoo.training.job import run_job
 from zoo.training.prepare import RunPaths, prepare
@@ -54,7 +54,7 @@ def test_recipe_without_new_augmentations_is_unchanged(digits: Any) -> None:
     """Shifts, mirrors and normalisation as they were before there was more, and the generator left where it was."""
     augmenter, images, labels = digits(crop=2, hflip=True)
     before, now = drawn(0, 3), drawn(0, 3)
-    shifted = augment(images, 2, True, before)
+    shifted = shift_and_flip(images, 2, True, before)
     mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (augmenter.preprocess.mean, augmenter.preprocess.std))
     result = augmenter(images, labels, now)
     assert torch.equal(result.images, (shifted.float() / 255 - mean) / std)
@@ -66,7 +66,7 @@ def test_recipe_without_new_augmentations_is_unchanged(digits: Any) -> None:
 def test_shifts_and_flips_match_recipe_version_1() -> None:
     """Weights that were trained before are trained again only if this stays; else `VERSION` of recipes has to rise."""
     images = (torch.arange(16 * 8 * 8) % 251).to(torch.uint8).view(16, 1, 8, 8)
-    shifted = augment(images, 2, True, drawn(7, 3))
+    shifted = shift_and_flip(images, 2, True, drawn(7, 3))
     assert hashlib.sha256(shifted.numpy().tobytes()).hexdigest()[:16] == "27b077111345fa8e"
 
 
@@ -89,7 +89,7 @@ def test_order_of_augmentations(digits: Any) -> None:
     augmenter, images, labels = digits(crop=1, **ON["all"])
     generator = drawn(0, 0)
     mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (augmenter.preprocess.mean, augmenter.preprocess.std))
-    by_hand = trivial_augment(augment(images, 1, augmenter.plan.hflip, generator), generator)
+    by_hand = trivial_augment(shift_and_flip(images, 1, augmenter.plan.hflip, generator), generator)
     by_hand = erase(by_hand, 0.5, (255 * mean).round().flatten().to(torch.uint8), generator)
     mixed = mix((by_hand.float() / 255 - mean) / std, labels, 0.4, 1.0, generator)
     result = augmenter(images, labels, drawn(0, 0))

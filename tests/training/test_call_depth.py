@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import zoo
+from zoo.cli.main import run
 from zoo.registry.registry import Registry
 from zoo.training.job import run_job
 from zoo.training.prepare import RunPaths
@@ -63,3 +64,10 @@ def test_resume_job(
     with pytest.raises(Stop):
         resume_job(small, *find_run("flat"), ResumeOverrides())
     assert stack == ["Trainer.step", "Trainer.train", "resume_job"]
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Stop):
+        run(["train", "lenet5", "--data", "digits", "--device", "cpu"])
+    assert stack[:5] == ["Trainer.step", "Trainer.train", "run_job", "train", "command"]

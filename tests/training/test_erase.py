@@ -19,19 +19,19 @@ def batch(n: int, channels: int, height: int, width: int) -> Tensor:
 
 def rectangles(images: Tensor, erased: Tensor) -> Tensor:
     """Top, left, height and width of what was painted, int64 `[N, 4]`; it must be a rectangle of FILL."""
-    found = []
+    boxes = []
     for before, after in zip(images, erased, strict=True):
         mask = (before != after).any(0)
         rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
         if not len(rows):
-            found.append((0, 0, 0, 0))
+            boxes.append((0, 0, 0, 0))
             continue
         top, below, left, right = (int(edge) for edge in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
         expected = before.clone()
         expected[:, top:below, left:right] = FILL[: len(before), None, None]
         assert torch.equal(after, expected)
-        found.append((top, left, below - top, right - left))
-    return torch.tensor(found)
+        boxes.append((top, left, below - top, right - left))
+    return torch.tensor(boxes)
 
 
 @given(st.integers(1, 20), st.sampled_from([1, 3]), st.integers(1, 40), st.integers(1, 40), st.integers(0, 999))
@@ -63,9 +63,9 @@ def test_probability_is_per_image_and_0_draws_nothing() -> None:
 
 def test_rectangles_vary_per_image_in_size_and_place() -> None:
     images = batch(2000, 1, 32, 32)
-    found = rectangles(images, erase(images, 1.0, FILL[:1], torch.Generator().manual_seed(0)))
-    assert len({tuple(row) for row in found.tolist()}) > 1500
-    top, left, tall, wide = found.unbind(1)
+    boxes = rectangles(images, erase(images, 1.0, FILL[:1], torch.Generator().manual_seed(0)))
+    assert len({tuple(row) for row in boxes.tolist()}) > 1500
+    top, left, tall, wide = boxes.unbind(1)
     area = (tall * wide).double() / 32**2
     assert 0.165 < float(area.mean()) < 0.185  # 0.175, half-way from 2 % to 33 %
     assert int((tall > wide).sum()) == pytest.approx(int((tall < wide).sum()), rel=0.15)

@@ -64,14 +64,14 @@ def test_the_best_epoch_on_it_is_stored_and_the_run_ends_early(
     seen: list[Epoch] = []
     weights: list[Any] = []
 
-    def told(epoch: Epoch) -> None:
+    def on_epoch(epoch: Epoch) -> None:
         seen.append(epoch)
         weights.append(load_weights(run_of / "last.safetensors").tensors)
 
     put = replace(paths("same"))
     run_of = put.runs / "same"
-    asked = recipe(hold_out=0.3, patience=2, epochs=40, lr=0.05, warmup_epochs=0.0)
-    result = run_job(small, asked, put, callback(on_epoch=told))
+    made = recipe(hold_out=0.3, patience=2, epochs=40, lr=0.05, warmup_epochs=0.0)
+    result = run_job(small, made, put, callback(on_epoch=on_epoch))
     best = max(seen, key=lambda epoch: (epoch.evaluation.top1, -epoch.evaluation.loss))
     assert best.number == len(seen) - 2 < 38
     assert (result.stored, result.epochs) == (best.number, len(seen))

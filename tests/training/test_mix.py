@@ -24,8 +24,8 @@ def batch(n: int, side: int = 8) -> tuple[Tensor, Tensor]:
 
 
 def mixed(n: int, seed: int, side: int = 8, **alphas: float) -> MixedBatch:
-    said = {"mixup": 0.0, "cutmix": 0.0, **alphas}
-    return mix(*batch(n, side), **said, generator=torch.Generator().manual_seed(seed))
+    options = {"mixup": 0.0, "cutmix": 0.0, **alphas}
+    return mix(*batch(n, side), **options, generator=torch.Generator().manual_seed(seed))
 
 
 @given(st.integers(1, 9), st.floats(0.01, 100), st.integers(0, 999))
@@ -57,8 +57,8 @@ def test_cutmix_pastes_one_rectangle_whose_area_is_the_share(n: int, side: int, 
 @pytest.mark.parametrize("alphas", [{"mixup": 1.0}, {"cutmix": 1.0}])
 def test_the_images_given_are_not_changed(alphas: dict[str, float]) -> None:
     images, labels = batch(4)
-    said = {"mixup": 0.0, "cutmix": 0.0, **alphas}
-    result = mix(images, labels, **said, generator=torch.Generator().manual_seed(3))
+    options = {"mixup": 0.0, "cutmix": 0.0, **alphas}
+    result = mix(images, labels, **options, generator=torch.Generator().manual_seed(3))
     assert not torch.equal(result.images, images)
     assert torch.equal(images, batch(4)[0])
 

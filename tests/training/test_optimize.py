@@ -26,7 +26,7 @@ def recipe(**fields: object) -> Recipe:
 
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
-def test_every_parameter_is_in_one_group_and_biases_do_not_decay(name: str) -> None:
+def test_parameter_groups_cover_all_and_exempt_biases(name: str) -> None:
     module = net()
     optimizers = make_optimizers(module, recipe(opt=name))
     if name == "muon":  # views of the same memory

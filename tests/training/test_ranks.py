@@ -134,12 +134,12 @@ def test_distributed_evaluation_equals_that_of_one_process(n: int) -> None:
     expected = evaluate(model(0), held, preprocess, loss, num_classes=7, device=cpu)
     models = [model(rank) for rank in range(3)]
     results = together(3, lambda group: evaluate_distributed(models[group.rank], held, data, loss, cpu, group))
-    for found in results:
-        assert torch.equal(found.confusion, expected.confusion) and found.top5 == expected.top5
-        assert found.loss == pytest.approx(expected.loss, rel=1e-6) and found.loss == results[0].loss
-        assert torch.equal(found.calibration.count, expected.calibration.count)
-        assert torch.equal(found.calibration.correct, expected.calibration.correct)
-        assert found.calibration.error() == pytest.approx(expected.calibration.error(), abs=1e-6)
+    for result in results:
+        assert torch.equal(result.confusion, expected.confusion) and result.top5 == expected.top5
+        assert result.loss == pytest.approx(expected.loss, rel=1e-6) and result.loss == results[0].loss
+        assert torch.equal(result.calibration.count, expected.calibration.count)
+        assert torch.equal(result.calibration.correct, expected.calibration.correct)
+        assert result.calibration.error() == pytest.approx(expected.calibration.error(), abs=1e-6)
 
 
 def test_a_signal_to_one_rank_stops_all_after_the_same_step() -> None:
@@ -191,10 +191,10 @@ def test_a_rank_with_another_recipe_or_data_is_named() -> None:
 def test_the_checkpoint_of_rank_0_reaches_the_others() -> None:
     tensors = {"a": torch.randn(3, 2), "b": torch.tensor(5), "c": torch.tensor([True]), "d": torch.randn(2).bfloat16()}
     facts = {"step": 4, "rows": [{"loss": 0.1}], "best": None}
-    for found in together(2, lambda group: broadcast_checkpoint((tensors, facts) if group.is_main else None, group)):
-        assert found[1] == facts and found[0].keys() == tensors.keys()
+    for result in together(2, lambda group: broadcast_checkpoint((tensors, facts) if group.is_main else None, group)):
+        assert result[1] == facts and result[0].keys() == tensors.keys()
         assert all(
-            torch.equal(found[0][name], value) and found[0][name].dtype == value.dtype
+            torch.equal(result[0][name], value) and result[0][name].dtype == value.dtype
             for name, value in tensors.items()
         )
     assert together(2, lambda group: broadcast_checkpoint(None, group)) == [None, None]

@@ -40,12 +40,12 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Confusion:
-    """`count` images of the class `true` were predicted as `predicted`: the fraction `share` (0 to 1) of that class."""
+    """`count` images of the class `true` were predicted as `predicted`, a `fraction` (0 to 1) of that class."""
 
     true: int
     predicted: int
     count: int
-    share: float
+    fraction: float
 
 
 def wilson(correct: int, n: int) -> tuple[float, float]:

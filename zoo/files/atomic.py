@@ -1,9 +1,9 @@
-"""Write a file or a folder whole or not at all: whoever looks sees the old one or the new one.
+"""Write a file or a folder atomically: readers see the old one or the new one, never a partial one.
 
-What is written goes to a hidden sibling first, is flushed to the disk, and is then renamed. An error, Ctrl-C or
-a full disk removes the sibling and leaves what was there. A killed process can leave the hidden sibling behind;
-the next write of the same name clears it away. Where the system cannot exchange two folders in one step, a process
-that is killed between the two renames leaves the old folder set aside; the next write of that name puts it back.
+The content is written to a hidden sibling, flushed to disk, and renamed. An error, Ctrl-C or a full disk removes the
+sibling and leaves the old content. A killed process can leave the sibling behind; the next write of the same name
+removes it. Where the system cannot exchange two folders in one step, a process that is killed between the two renames
+leaves the old folder under a hidden name; the next write of the same name restores it.
 """
 
 import errno
@@ -20,20 +20,20 @@ from zoo.files.exchange import exchange
 
 T = TypeVar("T")
 
-# These say of themselves that writing was refused, and may come without the name of a file.
 TRIES = 20
-REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+# These errors always mean that writing failed, and may come without a file name.
+WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
-    """Write `content` to `path`, making its parent folders.
+    """Write `content` to `path`, and create its parent folders.
 
     Raises:
         OutputError: `path` exists and `force` is not set, or it cannot be written.
     """
     refuse_existing(path, force)
     with _sibling(path) as temporary, explained(path):
-        with _made(path, lambda: temporary.open("xb")) as file:
+        with _in_parent(path, lambda: temporary.open("xb")) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -42,10 +42,10 @@ def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
-    """Give the path of a file to write, which takes the place of `path` when the block ends well.
+    """Yield the path of a temporary file to write, which replaces `path` when the block succeeds.
 
     Raises:
-        OutputError: it cannot be written; `path` is as it was.
+        OutputError: it cannot be written; `path` is unchanged.
     """
     with _sibling(path) as temporary, explained(path):
         yield temporary
@@ -57,25 +57,25 @@ def replacing_file(path: Path) -> Iterator[Path]:
 def new_folder(
     path: Path, *, force: bool = False, replaceable: Callable[[Path], bool] = lambda path: False
 ) -> Iterator[Path]:
-    """Give a folder to fill, which becomes `path` when the block ends well.
+    """Yield a temporary folder to fill, which becomes `path` when the block succeeds.
 
-    An `OSError` that the block raises is explained where it comes of writing into the folder; any other is passed on.
+    An `OSError` of the block that comes from writing into the folder becomes an `OutputError`; others pass.
 
     Args:
         force: replace what is at `path`.
-        replaceable: whether the folder now at `path` is of the kind that may be replaced at all.
+        replaceable: whether the existing folder at `path` is of a kind that may be replaced at all.
 
     Raises:
         OutputError: `path` exists and may not be replaced, or it cannot be written.
     """
     with explained(path):
-        _put_back(path)
+        _restore(path)
     refuse_existing(path, force)
     if os.path.lexists(path) and not (path.is_dir() and replaceable(path)):
-        raise OutputError(f"{path} exists and is not a folder that zoo wrote.", "Choose another place with --output.")
+        raise OutputError(f"{path} exists and was not written by zoo.", "Use another folder with --output.")
     with _sibling(path) as temporary:
         with explained(path):
-            _made(path, temporary.mkdir)
+            _in_parent(path, temporary.mkdir)
         try:
             yield temporary
         except OSError as error:
@@ -88,22 +88,22 @@ def new_folder(
             if force:
                 _swap(temporary, path)
             else:
-                temporary.rename(path)  # where one has come up meanwhile, this fails
+                temporary.rename(path)  # fails if `path` was created meanwhile
 
 
 def refuse_existing(path: Path, force: bool) -> None:
-    """Raise `OutputError` where `path` exists and `force` is not set, so that work can stop before it starts."""
+    """Raise `OutputError` where `path` exists and `force` is not set, before any work is done."""
     if not force and os.path.lexists(path):
-        raise OutputError(f"{path} exists already.", "Choose another name, or say --force to replace it.")
+        raise OutputError(f"{path} already exists.", "Use another name, or --force to replace it.")
 
 
 def refuse_unwritable(path: Path) -> None:
-    """Raise `OutputError` where no file could be written at `path`, so that work can stop before it starts."""
-    if os.path.isdir(path):  # noqa: PTH112  (a name too long is answered, not raised)
-        raise OutputError(f"{path} is a folder, where a file is to be written.", "Choose another name.")
+    """Raise `OutputError` where no file could be written at `path`, before any work is done."""
+    if os.path.isdir(path):  # noqa: PTH112  (Path.is_dir raises for a name that is too long)
+        raise OutputError(f"{path} is a folder, not a file.", "Use another name.")
     if not path.name:
-        raise OutputError(f"{path} is no place for a file or folder of its own.", "Give it a name.")
-    # Folders that are missing are tried apart: another process may want them, and must not see them come and go.
+        raise OutputError(f"{path} does not name a file or folder.", "Add a name.")
+    # Missing folders are tried under another name: another process may need them, and must not see them vanish.
     missing = [parent for parent in path.parents if not os.path.lexists(parent)]
     there = missing[-1].parent if missing else path.parent
     hidden = f".{path.name}.{os.getpid()}.partial"
@@ -111,7 +111,7 @@ def refuse_unwritable(path: Path) -> None:
     with explained(path):
         try:
             tried = (probe / path.parent.relative_to(there) if missing else there) / hidden
-            _made(tried, lambda: tried.touch(exist_ok=False))
+            _in_parent(tried, lambda: tried.touch(exist_ok=False))
             tried.unlink()
         finally:
             _remove(probe)
@@ -119,7 +119,7 @@ def refuse_unwritable(path: Path) -> None:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write at `path` into an `OutputError`."""
+    """Turn an `OSError` into an `OutputError` about writing `path`."""
     try:
         yield
     except OSError as error:
@@ -127,27 +127,27 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def is_of_writing(error: OSError, folder: Path) -> bool:
-    """Whether `error` says that something in `folder` could not be written, rather than that some file is missing."""
+    """Whether `error` comes from writing in `folder`, and not from a missing file elsewhere."""
     named = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-    return error.errno in REFUSED or any(name.is_relative_to(folder) for name in named)
+    return error.errno in WRITE_ERRORS or any(name.is_relative_to(folder) for name in named)
 
 
 def _refusal(path: Path, error: OSError) -> OutputError:
     return OutputError(
         f"{path} could not be written: {error.strerror or error}.",
-        "Make room or correct its permissions, or choose another place.",
+        "Free disk space, correct the permissions, or write elsewhere.",
     )
 
 
 @contextmanager
 def _sibling(path: Path) -> Iterator[Path]:
     if not path.name:
-        raise OutputError(f"{path} is no place for a file or folder of its own.", "Give it a name.")
+        raise OutputError(f"{path} does not name a file or folder.", "Add a name.")
     made = [parent for parent in path.parents if not os.path.lexists(parent)]
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with explained(path):
-            _made(path, lambda: _clear_stale(path))
+            _in_parent(path, lambda: _clear_stale(path))
         yield temporary
     except BaseException:
         _remove(temporary)
@@ -157,23 +157,23 @@ def _sibling(path: Path) -> Iterator[Path]:
         raise
 
 
-def _made(path: Path, make: Callable[[], T]) -> T:
-    """What `make` makes beside `path`, whose folder another process that failed there may just be removing."""
+def _in_parent(path: Path, make: Callable[[], T]) -> T:
+    """Create the parent folder of `path` and call `make`; again if another process just removed the folder."""
     for _ in range(TRIES):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             return make()
         except FileNotFoundError:
             continue
-        except FileExistsError as error:  # it was there, and was gone when `mkdir` looked what it is
+        except FileExistsError as error:  # a parent existed, but not any more when `mkdir` checked it
             if Path(error.filename) not in path.parents or Path(error.filename).is_file():
                 raise
     path.parent.mkdir(parents=True, exist_ok=True)
     return make()
 
 
-def _put_back(path: Path) -> None:
-    """Where a process was killed while it replaced `path`, and it is gone, make it again what it was."""
+def _restore(path: Path) -> None:
+    """Restore the old folder if a process was killed between the two renames of `_swap`."""
     if not path.name or os.path.lexists(path):
         return
     for old in _stale(path, ".old"):
@@ -188,17 +188,17 @@ def _clear_stale(path: Path) -> None:
 
 
 def _stale(path: Path, kind: str = "") -> list[Path]:
-    """What processes that have ended left beside `path`, the newest first."""
-    left: list[Path] = []
-    with suppress(FileNotFoundError):  # the folder is being removed
-        left = list(path.parent.glob(f".{glob.escape(path.name)}{kind}.*.partial"))
-    owned = [(entry, entry.name.split(".")[-2]) for entry in left]
+    """The temporary siblings of `path` that ended processes left behind, the newest first."""
+    siblings: list[Path] = []
+    with suppress(FileNotFoundError):  # the parent folder is being removed
+        siblings = list(path.parent.glob(f".{glob.escape(path.name)}{kind}.*.partial"))
+    owned = [(entry, entry.name.split(".")[-2]) for entry in siblings]
     dead = [entry for entry, owner in owned if owner.isdecimal() and not _alive(int(owner))]
     return sorted(dead, key=lambda entry: entry.lstat().st_mtime, reverse=True)
 
 
 def _alive(process: int) -> bool:
-    """Whether another process of that number runs; in a container a killed one often had this process's number."""
+    """Whether another process with this id runs. In a container, a killed one often had the id of this process."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -213,7 +213,7 @@ def _swap(temporary: Path, path: Path) -> None:
         temporary.rename(path)
         return
     if exchange(temporary, path):
-        _remove(temporary)  # it is the old one now
+        _remove(temporary)  # the old one, after the exchange
         return
     old = path.with_name(f".{path.name}.old.{os.getpid()}.partial")
     path.rename(old)
@@ -234,7 +234,7 @@ def _fsync(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    with suppress(OSError):  # it may not be there, or its name may be too long to be looked up
+    with suppress(OSError):  # it may be missing, or its name too long
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:

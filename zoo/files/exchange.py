@@ -1,4 +1,4 @@
-"""Let two places change names in one step, where the system can: there is no moment at which one of them is missing."""
+"""Exchange two paths in one step, where the system can, so that neither is ever missing."""
 
 import ctypes
 import os
@@ -10,9 +10,10 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Exchange what is at `one` and at `other`, both of one folder. `False` where that cannot be: nothing is changed.
+    """Exchange two files or folders in the same parent folder, with Linux's `renameat2`.
 
-    It is `renameat2` of Linux, which some file systems and containers refuse.
+    Returns:
+        `False` where the system cannot do that, as some file systems and containers; nothing has changed then.
     """
     rename = _renameat2()
     if rename is None:
@@ -24,7 +25,7 @@ def exchange(one: Path, other: Path) -> bool:
 def _renameat2() -> Any:
     try:
         function = ctypes.CDLL(None).renameat2
-    except (AttributeError, OSError, TypeError):  # no Linux, or a C library without it
+    except (AttributeError, OSError, TypeError):  # not Linux, or a C library without it
         return None
     function.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
     function.restype = ctypes.c_int

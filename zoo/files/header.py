@@ -22,7 +22,7 @@ PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Where one tensor lies: `begin` and `end` are byte offsets from the start of the file."""
+    """One tensor in a file. `begin` and `end` are byte offsets from the start of the file."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -32,7 +32,7 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself."""
+    """The header of a file: its tensors and its metadata."""
 
     tensors: Mapping[str, TensorInfo]
     metadata: Mapping[str, str]
@@ -43,7 +43,7 @@ def read_header(path: Path) -> Header:
 
     Raises:
         WeightsError: the file is missing, empty, truncated, too long, a pickle, or its header is malformed or
-            does not agree with its size.
+            does not match its size.
     """
     try:
         size = path.stat().st_size
@@ -52,16 +52,16 @@ def read_header(path: Path) -> Header:
             length = int.from_bytes(start, "little")
             text = file.read(length) if len(start) == 8 and length <= min(size - 8, MAX_HEADER) else b""
     except FileNotFoundError:
-        raise WeightsError(f"There is no file {path}.", "See `zoo weights list` for those that there are.") from None
+        raise WeightsError(f"There is no file {path}.", "List weights with `zoo weights list`.") from None
     except OSError as error:
         raise WeightsError(f"{path} could not be read: {error.strerror}.", "Check the path.") from None
     if start.startswith(PICKLES) and not text.startswith(b"{"):  # a header's length can begin like a pickle
         raise WeightsError(
-            f"{path} is a pickle, whatever its name says; loading it could run any code.",
-            "Convert it where you trust it: safetensors.torch.save_file(state_dict, path).",
+            f"{path} is a pickle file: loading it could run arbitrary code.",
+            "If you trust it, convert it: safetensors.torch.save_file(state_dict, path).",
         )
     if not text:
-        raise refused(path, "it is empty" if size == 0 else "it is truncated, or its header's length is a lie")
+        raise refused(path, "it is empty" if size == 0 else "it is truncated, or the length of its header is wrong")
     try:
         return _checked(json.loads(text.decode()), start=8 + length, size=size)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -96,25 +96,25 @@ def file_digest(path: Path, header: Header) -> str:
         return digest(tensors())
 
 
-def settled(content: bytes) -> bytes:
-    """A safetensors file's bytes with its metadata in the order of its keys; safetensors puts it in a random one."""
+def with_sorted_metadata(content: bytes) -> bytes:
+    """The bytes of a safetensors file with its metadata keys sorted; safetensors writes them in random order."""
     length = int.from_bytes(content[:8], "little")
-    described = json.loads(content[8 : 8 + length])
-    described["__metadata__"] = dict(sorted(described["__metadata__"].items()))
-    text = json.dumps(described, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # the format aligns the tensors
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the format aligns tensors to 8 bytes
     return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def refused(path: Path, why: str) -> WeightsError:
-    """The error for a file that is no sound weights file."""
-    return WeightsError(f"{path} is refused: {why}.", "Fetch or make the file again.")
+    """The error for a damaged weights file."""
+    return WeightsError(f"{path} is refused: {why}.", "Download the file again, or train again.")
 
 
 def _checked(data: Any, *, start: int, size: int) -> Header:
     if not isinstance(data, dict):
         raise ValueError("it is not an object")
-    json.dumps(data, ensure_ascii=False).encode()  # half a surrogate pair could not be shown
+    json.dumps(data, ensure_ascii=False).encode()  # fails for half a surrogate pair, which cannot be printed
     metadata = data.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise ValueError("its metadata is not text")
@@ -134,7 +134,7 @@ def _tensor(name: str, entry: Any, start: int) -> TensorInfo:
     if dtype not in ITEM_SIZE:
         raise ValueError(f"{name} has the unknown dtype {dtype!r}")
     if any(type(number) is not int or number < 0 for number in [*shape, begin, end]):
-        raise ValueError(f"{name} has a shape or offset that is no whole number")
+        raise ValueError(f"{name} has a shape or offset that is not a natural number")
     if end - begin != math.prod(shape) * ITEM_SIZE[dtype]:
-        raise ValueError(f"{name} has {end - begin} bytes, which does not fit its shape {shape} of {dtype}")
+        raise ValueError(f"{name} has {end - begin} bytes, which does not match its shape {shape} of {dtype}")
     return TensorInfo(dtype, tuple(shape), start + begin, start + end)

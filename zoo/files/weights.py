@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zoo.contract.errors import WeightsError
 from zoo.files.atomic import write_file
 from zoo.files.card import Card, read_card
-from zoo.files.header import digest, file_digest, refused, settled
+from zoo.files.header import digest, file_digest, refused, with_sorted_metadata
 
 _NAMES = {
     torch.bool: "BOOL",
@@ -61,7 +61,7 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], card: Card, *, force
             f"{path}: a value of the card, such as the loss, is not finite.",
             "Training diverged. Try a lower learning rate.",
         ) from None
-    write_file(path, settled(safetensors.torch.save(plain, metadata)), force=force)
+    write_file(path, with_sorted_metadata(safetensors.torch.save(plain, metadata)), force=force)
     return card
 
 

@@ -1,5 +1,6 @@
 """A Markdown page about the weights files in a folder, made from their cards and the plots beside them."""
 
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from urllib.parse import quote
@@ -15,10 +16,13 @@ MAX_CELL = 500  # characters
 PICTURES = {"curves": "Loss and accuracy by epoch", "confusion": "Confusion matrix"}
 
 
-def cards_page(folder: Path) -> str:
+def cards_page(folder: Path, command_of: Callable[[Card], str] = lambda card: card.command) -> str:
     """Return Markdown with a table of the weights files in `folder`, and a section for each.
 
     A section has the command, the versions, and the plots `NAME.curves.png` and `NAME.confusion.png` if they exist.
+
+    Args:
+        command_of: returns the command to show for a card; by default, the one that the card records.
 
     Raises:
         WeightsError: the folder has no weights files, or one of them is invalid.
@@ -39,7 +43,7 @@ def cards_page(folder: Path) -> str:
                 *rows,
             )
         ),
-        *(_section(path, card) for path, card, _ in read),
+        *(_section(path, card, command_of(card)) for path, card, _ in read),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -67,7 +71,7 @@ def _accuracy(top1: Metric) -> str:
     return f"{100 * top1.value:.2f} % ({100 * low:.2f} to {100 * high:.2f})"
 
 
-def _section(path: Path, card: Card) -> str:
+def _section(path: Path, card: Card, command: str) -> str:
     name = markdown(_name(path), MAX_CELL)
     versions = ", ".join(f"{name} {version}" for name, version in card.versions.items())
     pictures = [
@@ -75,7 +79,7 @@ def _section(path: Path, card: Card) -> str:
         for kind, caption in PICTURES.items()
         if path.with_name(f"{_name(path)}.{kind}.png").is_file()
     ]
-    parts = [f"## {name}", f"    {one_line(card.command, 2000)}", f"Trained with {markdown(versions, MAX_CELL)}."]
+    parts = [f"## {name}", f"    {one_line(command, 2000)}", f"Trained with {markdown(versions, MAX_CELL)}."]
     return "\n\n".join([*parts, *pictures])
 
 

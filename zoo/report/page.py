@@ -62,8 +62,8 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: int) -
     return "\n".join(f"| {' | '.join(row)} |" for row in [headings, rule, *rows])
 
 
-def _percent(share: float | None) -> str:
-    return "n/a" if share is None else f"{100 * share:.2f} %"
+def _percent(value: float | None) -> str:
+    return "n/a" if value is None else f"{100 * value:.2f} %"
 
 
 def _trained(card: Card, history: History, settings: Mapping[str, object]) -> str:
@@ -124,7 +124,7 @@ def _worst(card: Card, worst: Sequence[Confusion], pictures: Pictures) -> str:
             [
                 markdown(card.classes[one.true]),
                 markdown(card.classes[one.predicted]),
-                f"{one.count:,} ({_percent(one.share)})",
+                f"{one.count:,} ({_percent(one.fraction)})",
                 " ".join(f"![example {number}]({path})" for number, path in enumerate(paths, 1)),
             ]
         )
@@ -139,7 +139,7 @@ def _classes(card: Card, evaluation: Evaluation, trained_on: Sequence[int]) -> s
             str(index),
             markdown(name),
             *(f"{count:,}" for count in (*trained_on[index : index + 1], score.support, score.predicted)),
-            *(_percent(share) for share in (score.precision, score.recall, score.f1)),
+            *(_percent(value) for value in (score.precision, score.recall, score.f1)),
         ]
         for index, (name, score) in enumerate(zip(card.classes, class_scores(evaluation.confusion), strict=True))
     ]

@@ -46,7 +46,7 @@ class RunPaths:
         runs: folder of run folders.
         tag: of the weights file.
         run_name: of the run folder; `None` for `ARCH.TAG`, numbered where that exists.
-        init: the initial weights; `None` to find them by their name in the recipe.
+        initial_weights: the path of the initial weights; `None` to find them by their name in the recipe.
         workers, memory_limit, cache: as in `zoo.data.load_split.ReadOptions`.
         download: download the data set where it is missing.
         force: replace an existing weights file.
@@ -60,7 +60,7 @@ class RunPaths:
     tag: str
     run_name: str | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    init: Path | None = None
+    initial_weights: Path | None = None
     workers: int | None = None
     memory_limit: float = MEMORY_LIMIT
     cache: bool = True
@@ -231,7 +231,7 @@ def prepare_on_all_ranks(
 def _initial_weights(recipe: Recipe, architecture: Entry[Architecture], paths: RunPaths) -> InitialWeights | None:
     if not recipe.initial_checkpoint:
         return None
-    initial = read_initial_weights(recipe.initial_checkpoint, architecture, paths.init)
+    initial = read_initial_weights(recipe.initial_checkpoint, architecture, paths.initial_weights)
     result = paths.weights_file(architecture.spec.name)
     if result.exists() and result.samefile(initial.path):
         raise UsageError(

@@ -154,7 +154,7 @@ def _run_paths(record: Record, overrides: ResumeOverrides, group: ProcessGroup) 
         weights=_relative_to_cwd(overrides.weights or Path(record.weights)),
         tag=record.tag,
         device=device,
-        init=Path(record.initial_weights) if record.initial_weights else None,
+        initial_weights=Path(record.initial_weights) if record.initial_weights else None,
         workers=overrides.workers,
         memory_limit=overrides.memory_limit,
         cache=overrides.cache,

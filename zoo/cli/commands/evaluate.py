@@ -96,7 +96,7 @@ def _metrics(measured: "DatasetEvaluation") -> dict[str, Any]:
                 "true": measured.classes[pair.true],
                 "predicted": measured.classes[pair.predicted],
                 "count": pair.count,
-                "share": pair.share,
+                "fraction": pair.fraction,
             }
             for pair in worst_confusions(measured.confusion, IN_JSON)
         ],
@@ -107,14 +107,14 @@ def _metrics(measured: "DatasetEvaluation") -> dict[str, Any]:
 def _print_classes(measured: "DatasetEvaluation") -> None:
     from zoo.evaluation.scores import class_scores, worst_confusions
 
-    def share(value: float | None) -> str:
+    def percent(value: float | None) -> str:
         return "n/a" if value is None else f"{100 * value:.1f} %"
 
     scores = class_scores(measured.confusion)
     print_table(
         ["class", "images", "correct", "precision", "recall", "F1"],
         [
-            [name, score.support, score.correct, share(score.precision), share(score.recall), share(score.f1)]
+            [name, score.support, score.correct, percent(score.precision), percent(score.recall), percent(score.f1)]
             for name, score in zip(measured.classes, scores, strict=True)
         ],
     )
@@ -122,5 +122,5 @@ def _print_classes(measured: "DatasetEvaluation") -> None:
     if worst:
         print_table(
             ["worst confusions", "taken for", "images", "of the class"],
-            [[names[pair.true], names[pair.predicted], pair.count, share(pair.share)] for pair in worst],
+            [[names[pair.true], names[pair.predicted], pair.count, percent(pair.fraction)] for pair in worst],
         )

@@ -131,8 +131,9 @@ def verify_weights(names: tuple[str, ...], as_json: bool) -> None:
 def page(folder: Path) -> None:
     """Print a Markdown page about the weights files in FOLDER, made from their cards.  [default: weights]"""
     from zoo.report.cards import cards_page
+    from zoo.training.recipe.file import command_of_card
 
-    click.echo(cards_page(folder), nl=False)
+    click.echo(cards_page(folder, command_of_card), nl=False)
 
 
 def _percent(value: float | None) -> str:

@@ -108,6 +108,7 @@ class Certificate:
     """The evidence that the artifacts of an export folder compute what the model computes.
 
     Args:
+        verdict: of the whole folder.
         definitions: what truth, rounding error, tolerance and coverage mean here, in one sentence each.
         tolerance_factor: how many rounding errors the default tolerance is.
         override: the tolerances that replaced it, if any.
@@ -116,6 +117,7 @@ class Certificate:
         environment: what decides rounding, besides the versions.
         real_images: which images of a data set are among the probes, or why there are none.
         seed: of the noise probes.
+        probes: the batches that the artifacts were compared on, the stored images and truth left out.
         probe_recipe: how to make the image that each of a probe's `image_names` stands for.
         coverage: of the checks; `None` if nothing was checked.
         artifacts: by format.

@@ -1,1 +1,1 @@
-"""Augmentation on the device, in whole batches."""
+"""Augmentation of whole batches, on the device."""

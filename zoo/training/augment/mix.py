@@ -1,4 +1,4 @@
-"""Images mixed in pairs, and the loss of the mixture: mixup (arXiv:1710.09412) and CutMix (arXiv:1905.04899)."""
+"""Mixup (arXiv:1710.09412) and CutMix (arXiv:1905.04899), and the loss of mixed batches."""
 
 import math
 import random
@@ -12,39 +12,38 @@ from zoo.models.losses import LossFunction
 
 @dataclass(frozen=True)
 class MixedBatch:
-    """A batch, and what its images show.
+    """A batch of images with their weighted targets.
 
     Args:
         images: float32 `[B, C, H, W]`.
-        targets: shares that sum to 1, each with the class indices int64 `[B]` that it stands for.
+        targets: pairs of a weight and class indices int64 `[B]`; the weights sum to 1.
     """
 
     images: Tensor
     targets: tuple[tuple[float, Tensor], ...]
 
     def loss(self, loss: LossFunction, logits: Tensor) -> Tensor:
-        """The sum over the targets of their share times their loss, a scalar.
+        """The weighted sum of the losses of the targets, a scalar.
 
-        As the share is the same for the whole batch, that is right for any loss, one of class indices too. Where a
-        loss is linear in the target, as cross_entropy and bce_with_logits are, with weights too, it is the loss of the
-        soft labels themselves.
+        The weights are the same for the whole batch, so this suits any loss, also of class indices. For losses that
+        are linear in the target, such as cross_entropy and bce_with_logits, it equals the loss of the soft labels.
         """
         if len(self.targets) == 1:
             return loss(logits, self.targets[0][1])
-        return torch.stack([share * loss(logits, labels) for share, labels in self.targets]).sum()
+        return torch.stack([weight * loss(logits, labels) for weight, labels in self.targets]).sum()
 
 
 def mix(images: Tensor, labels: Tensor, mixup: float, cutmix: float, generator: torch.Generator) -> MixedBatch:
-    """Mix each image of a batch in random order with the one before it.
+    """Mix each image of a shuffled batch with the one before it.
 
-    The share is drawn from Beta(alpha, alpha), one for the batch. Mixup adds the two images by their shares. CutMix
-    puts a rectangle of the one into the other, at one place for the batch, and its area is the share. Where both
-    are asked for, one of them is chosen for each batch, as likely as the other.
+    One weight for the whole batch is drawn from Beta(alpha, alpha). Mixup blends the two images with it. CutMix pastes
+    a rectangle of that area from one image into the other, at the same place in the whole batch. With both, each batch
+    uses one of them, with equal probability.
 
     Args:
         images: float32 `[B, C, H, W]`, on any device.
         labels: class indices, int64 `[B]`.
-        mixup, cutmix: alpha; 0 for off. Where both are off, nothing is drawn.
+        mixup, cutmix: alpha; 0 is off. If both are off, no random numbers are drawn.
         generator: on the CPU.
     """
     if not mixup and not cutmix:
@@ -52,22 +51,22 @@ def mix(images: Tensor, labels: Tensor, mixup: float, cutmix: float, generator: 
     cut = not mixup or (bool(cutmix) and bool(torch.rand((), generator=generator) < 0.5))
     alpha = cutmix if cut else mixup
     seed = int(torch.randint(2**63 - 1, (), generator=generator))
-    share = random.Random(seed).betavariate(alpha, alpha)  # torch has none that takes a generator
+    weight = random.Random(seed).betavariate(alpha, alpha)  # PyTorch's Beta takes no generator
     other = images.roll(1, 0)
     if cut:
         height, width = images.shape[2:]
-        top, below = _span(height, share, generator)
-        left, right = _span(width, share, generator)
+        top, below = _span(height, weight, generator)
+        left, right = _span(width, weight, generator)
         images = images.clone()
         images[..., top:below, left:right] = other[..., top:below, left:right]
-        share = 1 - (below - top) * (right - left) / (height * width)
+        weight = 1 - (below - top) * (right - left) / (height * width)
     else:
-        images = other.lerp(images, share)
-    return MixedBatch(images, ((share, labels), (1 - share, labels.roll(1, 0))))
+        images = other.lerp(images, weight)
+    return MixedBatch(images, ((weight, labels), (1 - weight, labels.roll(1, 0))))
 
 
-def _span(side: int, share: float, generator: torch.Generator) -> tuple[int, int]:
-    """Of a rectangle about a random centre, from where to where it reaches in the image."""
-    half = int(side * math.sqrt(1 - share) / 2)
+def _span(side: int, weight: float, generator: torch.Generator) -> tuple[int, int]:
+    """Start and end, along one side, of a rectangle with a random centre, cropped to the image."""
+    half = int(side * math.sqrt(1 - weight) / 2)
     centre = int(torch.randint(side, (), generator=generator))
     return max(centre - half, 0), min(centre + half, side)

@@ -1,4 +1,4 @@
-"""From a batch as it is stored to what the model is trained on: augmented, normalised, mixed."""
+"""The augmentation of a batch: from stored uint8 images to the normalised, mixed input of the model."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,17 +9,17 @@ from torch import Tensor
 from zoo.contract.preprocess import Preprocess
 from zoo.training.augment.erase import erase
 from zoo.training.augment.mix import MixedBatch, mix
-from zoo.training.augment.shift import augment
+from zoo.training.augment.shift import shift_and_flip
 from zoo.training.plan import Plan
 from zoo.training.recipe.recipe import Recipe
 
 
 @dataclass
 class Augmenter:
-    """Does all that the recipe says, on the device and without waiting for it.
+    """Augments as the recipe says, on the device and without waiting for it.
 
-    The order is: shift and mirror, TrivialAugment, erasing, all on uint8; then, normalised, mixup or CutMix. What is
-    off draws nothing, so that a recipe without it draws what it drew before there was any.
+    The order is: shift and flip, TrivialAugment, and erasing, on uint8; then normalisation; then mixup or CutMix. An
+    augmentation that is off draws no random numbers, so that adding one to zoo changes no existing recipe.
     """
 
     plan: Plan
@@ -33,7 +33,7 @@ class Augmenter:
         self._mean, self._std = self._image(self.preprocess.mean), self._image(self.preprocess.std)
         self._fill = (self._mean[0, :, 0, 0] * 255).round().clamp(0, 255).to(torch.uint8)
         if self.recipe.aa == "trivial":
-            from zoo.training.augment.trivial import trivial_augment  # imports torchvision, which takes seconds
+            from zoo.training.augment.trivial import trivial_augment  # torchvision takes seconds to import
 
             self._trivial = trivial_augment
 
@@ -45,17 +45,17 @@ class Augmenter:
             labels: class indices, int64 `[B]`, on the device.
             generator: on the CPU.
         """
-        images = augment(images, self.plan.crop, self.plan.hflip, generator)
+        images = shift_and_flip(images, self.plan.crop, self.plan.hflip, generator)
         if self._trivial is not None:
             images = self._trivial(images, generator)
         images = erase(images, self.recipe.reprob, self._fill, generator)
-        images = images.contiguous(memory_format=self._layout).float()  # laid out while a pixel is a byte
+        images = images.contiguous(memory_format=self._layout).float()  # change the layout while a value is one byte
         images = images.div_(255).sub_(self._mean).div_(self._std)
         mixed = mix(images, labels, self.recipe.mixup, self.recipe.cutmix, generator)
         return replace(mixed, images=mixed.images.contiguous(memory_format=self._layout))
 
     def _image(self, values: Sequence[float]) -> Tensor:
-        """An image `[1, C, H, W]` of one value a channel: subtracted as a whole, it is three times as fast."""
+        """One value a channel as an image `[1, C, H, W]`: subtracting it is three times as fast as broadcasting."""
         values_C = torch.tensor(values, device=self.device)
         image = values_C.view(1, -1, 1, 1).expand(1, -1, *self.preprocess.size)
         return image.contiguous(memory_format=self._layout)

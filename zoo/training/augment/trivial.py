@@ -1,4 +1,4 @@
-"""TrivialAugment, wide (Müller and Hutter, arXiv:2103.10158): one operation of a random strength for each image."""
+"""TrivialAugment Wide (Müller and Hutter, arXiv:2103.10158): one random operation of random strength for each image."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor
 from zoo.training.augment import colour, warp
 from zoo.training.step_rng import to_device
 
-BINS = 31  # strengths of an operation
+BINS = 31  # strengths of each operation
 
 
 @dataclass(frozen=True)
@@ -20,24 +20,24 @@ class Warp:
     largest: float
 
     def strengths(self, bins: Tensor, signs: Tensor) -> Tensor:
-        """Float64 `[N]`, of the drawn bins and signs."""
+        """Strengths float64 `[N]` of these bins and signs."""
         return signs * torch.linspace(0, self.largest, BINS)[bins].double()
 
 
 @dataclass(frozen=True)
 class Factor:
-    """A change of colour by a factor from 0.01 to 1.99: `apply(images, factor)`."""
+    """A colour operation with a factor from 0.01 to 1.99: `apply(images, factor)`."""
 
     apply: Callable[[Tensor, Tensor], Tensor]
 
     def strengths(self, bins: Tensor, signs: Tensor) -> Tensor:
-        """Float64 `[N]`, of the drawn bins and signs."""
+        """Strengths float64 `[N]` of these bins and signs."""
         return 1 + signs * torch.linspace(0, 0.99, BINS)[bins].double()
 
 
 @dataclass(frozen=True)
 class Level:
-    """A change of colour, `apply(images, level)`, with levels from `weakest` to `strongest`, perhaps whole numbers."""
+    """A colour operation `apply(images, level)` with levels from `weakest` to `strongest`, rounded if `whole`."""
 
     apply: Callable[[Tensor, Tensor], Tensor]
     weakest: float
@@ -45,14 +45,14 @@ class Level:
     whole: bool = False
 
     def strengths(self, bins: Tensor, signs: Tensor) -> Tensor:
-        """Float64 `[N]`, of the drawn bins."""
+        """Strengths float64 `[N]` of these bins."""
         levels = self.weakest + (self.strongest - self.weakest) * bins.double() / (BINS - 1)
         return levels.round() if self.whole else levels
 
 
 @dataclass(frozen=True)
 class Plain:
-    """A change without a strength: `apply(images)`."""
+    """An operation without a strength: `apply(images)`."""
 
     apply: Callable[[Tensor], Tensor]
 
@@ -76,10 +76,10 @@ OPERATIONS: dict[str, Warp | Factor | Level | Plain] = {
 
 
 def trivial_augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Change each image by one operation, each as likely as any, of one of 31 strengths.
+    """Apply one operation to each image, of one of 31 strengths, all with equal probability.
 
-    The operations and strengths are those of torchvision's `TrivialAugmentWide`; what comes into the image is black.
-    Grey images have no saturation, so that for them it is not among the operations.
+    The operations and strengths are those of torchvision's `TrivialAugmentWide`. The border is black. Greyscale images
+    have no saturation, so that operation is left out for them.
 
     Args:
         images: uint8 `[B, C, H, W]`, of 1 or 3 channels, on any device.
@@ -90,27 +90,27 @@ def trivial_augment(images: Tensor, generator: torch.Generator) -> Tensor:
     """
     n, channels, height, width = images.shape
     names = [name for name in OPERATIONS if channels == 3 or name != "saturation"]
-    chosen = torch.randint(len(names), (n,), generator=generator)
+    operations_B = torch.randint(len(names), (n,), generator=generator)
     bins = torch.randint(BINS, (n,), generator=generator)
     signs = torch.randint(2, (n,), generator=generator) * 2 - 1
     result, device = images.clone(), images.device
     warped, matrices = [], []
     for number, name in enumerate(names):
         operation = OPERATIONS[name]
-        rows = (chosen == number).nonzero().squeeze(1)  # on the CPU, where nothing is waited for
+        rows = (operations_B == number).nonzero().squeeze(1)  # on the CPU, so that nothing waits for the device
         if not len(rows):
             continue
         if isinstance(operation, Warp):
             warped.append(rows)
             matrices.append(operation.matrices(operation.strengths(bins[rows], signs[rows]), height, width))
             continue
-        there = to_device(rows, device)
+        index = to_device(rows, device)
         if isinstance(operation, Plain):
-            result[there] = operation.apply(images[there])
+            result[index] = operation.apply(images[index])
         else:
             strengths = operation.strengths(bins[rows], signs[rows]).float()
-            result[there] = operation.apply(images[there], to_device(strengths, device))
+            result[index] = operation.apply(images[index], to_device(strengths, device))
     if warped:
-        there = to_device(torch.cat(warped), device)
-        result[there] = warp.warp(images[there], torch.cat(matrices))
+        index = to_device(torch.cat(warped), device)
+        result[index] = warp.warp(images[index], torch.cat(matrices))
     return result

@@ -1,7 +1,7 @@
-"""Affine warps with a strength for each image: their matrices, and one sampling for all of them.
+"""Affine operations with a strength for each image: their matrices, and one sampling for all of them.
 
-A matrix maps a place in the result to the place that its pixel is taken from, both in pixels from the centre, `x` to
-the right and `y` down. The conventions are those of `torchvision.transforms`, as its TrivialAugment uses them.
+A matrix maps the position of an output pixel to that of its input pixel, in pixels from the centre, `x` to the right
+and `y` down. The conventions are those of torchvision's TrivialAugment.
 """
 
 import torch
@@ -38,7 +38,7 @@ def rotate(strength: Tensor, height: int, width: int) -> Tensor:
 
 
 def warp(images: Tensor, matrices: Tensor) -> Tensor:
-    """Take each pixel from the nearest one that its image's matrix leads to; outside the image all is black.
+    """Sample the nearest input pixel for each output pixel; outside of the image all is black.
 
     Args:
         images: uint8 `[N, C, H, W]`, on any device.

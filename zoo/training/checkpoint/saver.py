@@ -56,10 +56,10 @@ class Saver:
                 write_checkpoint(self._run.checkpoint, self._state.tensors(), self._state.metadata())
             except OutputError as error:
                 if self.saved is None:
-                    raise OutputError(error.cause, "Make room, then run again.") from error
+                    raise OutputError(error.cause, "Free disk space, then run again.") from error
                 raise OutputError(
                     f"{error.cause} The checkpoint of step {self.saved:,} is unchanged.",
-                    f"Make room, then resume: {self._launcher} train --resume {self._run.path}",
+                    f"Free disk space, then resume: {self._launcher} train --resume {self._run.path}",
                 ) from error
             self.saved = self._state.step
             self._due = time.monotonic() + self._every

@@ -1,20 +1,20 @@
-"""How many bits a trained weights file keeps."""
+"""The dtype in which a trained weights file stores its tensors."""
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-LIMIT = 30_000_000  # bytes of tensors, above which a file keeps its larger tensors in bfloat16
-BFLOAT16 = "bfloat16"  # what the card then says
+LIMIT = 30_000_000  # bytes of tensors; above it, a file stores its larger tensors in bfloat16
+BFLOAT16 = "bfloat16"  # the card's `storage_dtype` then
 
 
 def as_stored(tensors: Mapping[str, Tensor], limit: int | None = None) -> tuple[dict[str, Tensor], str]:
-    """The tensors as a weights file keeps them, and what its card says of that.
+    """The tensors as a weights file stores them, and the `storage_dtype` of its card.
 
-    Up to the limit they are as they are. Above it, those of float32 with two dimensions or more become bfloat16, which
-    has the range of float32 and 8 significant bits; biases, norms and statistics, which are a thousandth of a model and
-    matter more, stay as they are.
+    Up to the limit, tensors are stored unchanged. Above it, float32 tensors of two or more dimensions are stored in
+    bfloat16, which has the range of float32 and 8 significant bits. Biases, norms and statistics, about a thousandth of
+    a model, stay unchanged.
 
     Args:
         limit: in bytes; `None` takes `LIMIT`.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.contract.errors import UsageError, WeightsError
+from zoo.files.card import Card
 from zoo.training.recipe.field import TYPES
 from zoo.training.recipe.recipe import FIELDS, VERSION, Recipe
 
@@ -45,6 +46,17 @@ def recipe_of_card(recipe: Mapping[str, Any], path: Path) -> dict[str, Any]:
         return check_fields({"version": 1, **recipe}, f"the card of {path}")
     except UsageError as error:
         raise WeightsError(error.cause, "Use the release of zoo-kit that made it; its card names that.") from None
+
+
+def command_of_card(card: Card) -> str:
+    """Return the command that repeats the training of a card, with the flags of this release.
+
+    A card without a recipe, or with one of a newer release, returns the command that it records.
+    """
+    try:
+        return to_recipe({"version": 1, **card.recipe}, "the card").command()
+    except UsageError:
+        return card.command
 
 
 def check_fields(values: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def test_what_exists_is_refused_without_force(tmp_path: Path, way: Callable[...,
         path = tmp_path / name
         {"file": path.touch, "folder": path.mkdir, "broken link": lambda: path.symlink_to("nowhere")}[name]()  # noqa: B023
         before = tree(tmp_path)
-        with pytest.raises(OutputError, match="exists already"):
+        with pytest.raises(OutputError, match="already exists"):
             way(path)
         assert tree(tmp_path) == before
 
@@ -86,7 +86,7 @@ def test_force_does_not_replace_a_folder_that_zoo_did_not_write(tmp_path: Path) 
     (tmp_path / "y").write_bytes(b"a file")
     before = tree(tmp_path)
     for name in ("x", "y"):
-        with pytest.raises(OutputError, match="not a folder that zoo wrote"):
+        with pytest.raises(OutputError, match="was not written by zoo"):
             fill(tmp_path / name, force=True)
     with pytest.raises(OutputError), new_folder(tmp_path / "x", force=True):
         pass
@@ -278,7 +278,7 @@ with atomic.new_folder(Path("x"), force=True, replaceable=lambda path: True) as 
         fill(tmp_path / "x", force=True)
         assert tree(tmp_path) == {"x": None, "x/mark": b"new"}
         return
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         fill(tmp_path / "x")
     assert (tmp_path / "x" / "mark").read_bytes() == b"old"
 

@@ -28,7 +28,7 @@ def test_truth_brings_peak_and_tolerance() -> None:
     assert probe.at(2.0).tolerance == TOLERANCE_FACTOR * 2 and probe.at(2.0).images is probe.images
 
 
-def test_a_probe_from_a_certificate_has_no_arrays_until_they_are_read() -> None:
+def test_probe_from_a_certificate_has_no_arrays() -> None:
     stored = Probe("noise-1", np.ones((1, 1, 2, 2), np.float32), np.array([[2.0]]), 0.5, {"cuda": 0.25}, ("noise 0",))
     read = Probe.from_dict(json.loads(json.dumps(stored.to_dict())))
     assert read.to_dict() == stored.to_dict()

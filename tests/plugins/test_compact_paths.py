@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo_datasets.paths import PathList
+from zoo_datasets.paths import CompactPaths
 
 LETTERS = st.characters(exclude_characters="/\0", exclude_categories=["Cs"])
 ODD = st.sampled_from(["\udcff.jpg", "a b\n.png", "\udce4\udcf6"])  # as os.listdir gives bytes that are no UTF-8
@@ -16,7 +16,7 @@ NAMES = st.lists(st.one_of(st.text(LETTERS, min_size=1).filter(lambda name: name
 @given(NAMES, NAMES)
 def test_paths_come_out_as_they_went_in(first: list[str], second: list[str]) -> None:
     root = Path("/some/röot")
-    paths = PathList(root)
+    paths = CompactPaths(root)
     paths.extend(Path("cat"), first)
     paths.extend(Path("deep/dög"), [f"x/{name}" for name in second])
     expected = [root / "cat" / name for name in first] + [root / "deep/dög" / "x" / name for name in second]

@@ -81,4 +81,4 @@ def test_the_worst_confusions_are_the_largest_and_in_order(
     assert [(one.true, one.predicted) for one in result] == expected
     for one in result:
         assert one.count == counts[one.true, one.predicted]
-        assert one.share == one.count / sum(true == one.true for true, _ in pairs)
+        assert one.fraction == one.count / sum(true == one.true for true, _ in pairs)
