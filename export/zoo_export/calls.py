@@ -13,7 +13,7 @@ from zoo.models.load import Model, open_model
 from zoo.registry.registry import Registry
 from zoo_export.against import verify_file
 from zoo_export.artifacts import default_formats
-from zoo_export.commands.messages import warning, warnings_of
+from zoo_export.failures.unverified import warning, warnings_of
 from zoo_export.options import ExportOptions
 from zoo_export.pipeline import export_model
 from zoo_export.probes.sizes import smallest_size

@@ -17,7 +17,7 @@ from zoo.registry.registry import Registry
 from zoo_export.artifacts import artifact_paths
 from zoo_export.bundle.folder import read_folder
 from zoo_export.bundle.manifest import NAME
-from zoo_export.commands.messages import warnings_of
+from zoo_export.failures.unverified import warnings_of
 from zoo_export.runners import load_runner
 
 

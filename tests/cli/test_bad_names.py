@@ -34,7 +34,7 @@ BAD = [
     ((*TRAIN, "--epoch", "1"), 2, "--epochs"),
     (("export", "lenet5", "--format", "onx"), 1, "onnx"),
     (("export", "lenet5", "--format", "onnx,torchscipt"), 1, "torchscript"),
-    (("export", "lenet5", "--format", " , "), 2, "--format onnx"),
+    (("export", "lenet5", "--format", " , "), 2, "--format"),
     (("export", "resnet19"), 1, "resnet18"),
     (("export", "lenet5.nowhere"), 1, "lenet5.tiny"),
     (("export", "nowhere.nowhere"), 1, "zoo weights list"),

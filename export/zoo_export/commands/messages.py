@@ -1,35 +1,15 @@
-"""What the commands print of a check: verdicts, coverage, warnings, and a failure under `--json`. Loads no torch."""
+"""What the commands print of a check: verdicts, coverage, and a failure under `--json`. Loads no torch."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from zoo.cli.output import print_json
-from zoo.contract.evidence import FAIL, INCONCLUSIVE, OVERRIDDEN, UNVERIFIED
-from zoo_export.failures.unverified import NOT_VERIFIED
+from zoo.contract.evidence import FAIL, OVERRIDDEN, UNVERIFIED
 
 if TYPE_CHECKING:
     from zoo.contract.errors import DifferenceError
-    from zoo.contract.evidence import Comparison, Coverage, Manifest, Override, Verdict
+    from zoo.contract.evidence import Comparison, Coverage, Verdict
     from zoo.contract.precisions import PrecisionRules
-
-
-def warnings_of(manifest: "Manifest") -> list[str]:
-    """The warnings about an export; none if the default tolerance proves it."""
-    override, coverage = manifest.certificate.override, manifest.certificate.coverage
-    texts = [warning(manifest.verdict, override)]
-    if manifest.verdict == OVERRIDDEN and coverage is not None and not coverage.enough:
-        texts.append(
-            f"{INCONCLUSIVE.upper()}: with these tolerances the check covers {100 * coverage.fraction:.0f} % of the "
-            "parameter tensors, too little to prove anything."
-        )
-    return [text for text in texts if text]
-
-
-def warning(verdict: "Verdict", override: "Override | None") -> str:
-    """The warning about an export with this verdict; empty if the default tolerance proves it."""
-    if verdict == UNVERIFIED:
-        return f"{NOT_VERIFIED}."
-    return "" if override is None else f"{OVERRIDDEN.upper()}: {override} replaced the default tolerance."
 
 
 def coverage_line(coverage: "Coverage") -> str:

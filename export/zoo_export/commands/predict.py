@@ -11,7 +11,7 @@ import click
 from zoo.cli.options import json_option
 from zoo.cli.output import plain, print_json
 from zoo.contract.prediction import Prediction
-from zoo_export.commands.messages import warning
+from zoo_export.failures.unverified import warning
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy

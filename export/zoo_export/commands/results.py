@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.output import print_json
-from zoo_export.commands.messages import coverage_line, result_line, warnings_of
+from zoo_export.commands.messages import coverage_line, result_line
+from zoo_export.failures.unverified import warnings_of
 
 if TYPE_CHECKING:
     from zoo.contract.evidence import Export, Verification
