@@ -11,11 +11,6 @@ from zoo.registry.registry import Entry, Registry
 from zoo_export.capture import first_line
 
 
-def default_formats(registry: Registry) -> list[str]:
-    """The names of the formats that are exported where none is named."""
-    return [registry.short_name(entry) for entry in registry.entries(ExportFormat) if entry.spec.default]
-
-
 def refuse_same_files(entries: Sequence[Entry[ExportFormat]]) -> None:
     """Refuse formats whose artifacts would overwrite each other in one folder.
 

@@ -8,11 +8,11 @@ import torch
 
 from zoo.contract.errors import ExportError
 from zoo.contract.evidence import OVERRIDDEN, PASS, TOLERANCE_FACTOR, UNVERIFIED, Override, Probe, Verdict
+from zoo.contract.export_options import ExportOptions
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
 from zoo_export.capture import Capture, first_line, quiet
 from zoo_export.failures.difference import inconclusive
-from zoo_export.options import ExportOptions
 from zoo_export.parity.check import Check, covered, make_checks
 from zoo_export.parity.coverage import coverage
 from zoo_export.precisions.in_use import PrecisionInUse

@@ -7,9 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import zoo_runtime
-from zoo.contract.callback import Callback
+from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import DifferenceError, OutputError
-from zoo.contract.evidence import Artifact, ArtifactRecord, Comparison, Export
+from zoo.contract.evidence import PASS, UNVERIFIED, Artifact, ArtifactRecord, Comparison, Export
+from zoo.contract.export_options import STANDARD, ExportOptions
 from zoo.contract.formats import Capture, ExportFormat, Paths
 from zoo.files.atomic import new_folder
 from zoo.models.load import Model
@@ -25,11 +26,11 @@ from zoo_export.devices import check_devices, usable_devices
 from zoo_export.evidence import gather_evidence, no_evidence
 from zoo_export.failures.difference import difference, worst
 from zoo_export.failures.saved_failure import Failure, refuse_place, save_failure
-from zoo_export.options import STANDARD, ExportOptions
+from zoo_export.failures.unverified import warning, warnings_of
 from zoo_export.parity.check import Check
 from zoo_export.parity.judge import passed
 from zoo_export.precisions.in_use import PrecisionInUse, find_precision
-from zoo_export.probes.sizes import all_sizes, captured_from
+from zoo_export.probes.sizes import all_sizes, captured_from, smallest_size
 from zoo_export.runners import judge_artifact
 from zoo_export.truth.backend import Backend
 
@@ -40,35 +41,33 @@ def export_model(
     formats: Sequence[Entry[ExportFormat]],
     output: Path,
     data_root: Path,
-    *,
-    force: bool = False,
     options: ExportOptions = STANDARD,
-    callback: Callback | None = None,
+    callback: Callback = SILENT,
 ) -> Export:
     """Export `model` to the new folder `output`, and prove that every artifact computes what the model computes.
 
     Args:
         model: no plugin needs to have built it.
         data_root: where the data set that the card names may lie; its images are among the probes.
-        force: whether an export that is at `output` may be replaced.
-        callback: receives a message at the beginning of each stage.
+        callback: receives a message at the beginning of each stage, and warnings.
 
     Raises:
         DeviceError: a device does not work here, or no format knows it.
         DifferenceError: an artifact differs from the model, or its check would prove too little. Nothing is published.
         ExportError: the model cannot be exported in a format or precision.
-        OutputError: `output` or `options.save` exists and may not be replaced, or cannot be written.
+        OutputError: `output` or `options.save_failure` exists and may not be replaced, or cannot be written.
     """
-    callback = callback or Callback()
     refuse_same_files(formats)
     refuse_precision(formats, options.precision)
     check_devices(formats, options.devices)
     precision = find_precision(registry, options.precision)
-    if options.save is not None:
-        refuse_place(options.save, options.force, output)
-    with new_folder(output, force=force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder:
-        capture = captures.Capture(model.name, model.module, model.card, dynamic_size=options.smallest is not None)
-        smallest, sizes = _sizes(capture, options)
+    if options.save_failure is not None:
+        refuse_place(options.save_failure, options.force, output)
+    if text := warning(PASS if options.verify else UNVERIFIED, options.override):
+        callback.on_message(text, warning=True)
+    with new_folder(output, force=options.force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder:
+        capture = captures.Capture(model.name, model.module, model.card, dynamic_size=options.dynamic_size)
+        smallest, sizes = _sizes(registry, model, capture, options)
         if options.verify:
             callback.on_message("evaluating the model in float64, and its rounding")
             evidence = gather_evidence(registry, model, data_root, options, sizes, precision)
@@ -107,14 +106,19 @@ def export_model(
         text = readme(content, comparisons, sections, precision.rules)
         (folder / "README.md").write_text(text, encoding="utf-8")
         content = manifest.write_manifest(folder, content)
+    for text in warnings_of(content)[1:]:  # the first was shown before the work began
+        callback.on_message(text, warning=True)
     return Export(output, content, comparisons)
 
 
-def _sizes(capture: Capture, options: ExportOptions) -> tuple[int | None, list[tuple[int, int]]]:
+def _sizes(
+    registry: Registry, model: Model, capture: Capture, options: ExportOptions
+) -> tuple[int | None, list[tuple[int, int]]]:
     """The smallest side that the captured graph takes, and the sizes to judge it at; nothing if they are fixed."""
-    if options.smallest is None:
+    if not options.dynamic_size:
         return None, []
-    smallest = captured_from(capture.program, options.smallest)
+    declared = options.min_size or smallest_size(registry, model)
+    smallest = captured_from(capture.program, declared)
     return smallest, all_sizes(capture.program, capture.module, capture.preprocess.size, smallest)
 
 
@@ -186,13 +190,13 @@ def _failed(
     if probe is not None:
         blamed = blame_sentence(entry, capture, paths, probe, precision.rules)
     error = difference(capture.name, paths.main.name, comparisons, blamed, options.override, precision.rules)
-    if options.save is None or probe is None or ran is None:
+    if options.save_failure is None or probe is None or ran is None:
         return error
     output, backend = ran
     failure = Failure(capture.name, entry, paths, failed, output, probe, options.override, precision, backend, blamed)
     try:
-        save_failure(options.save, failure, force=options.force)
+        save_failure(options.save_failure, failure, force=options.force)
     except OutputError as unsaved:  # the difference matters more
         return DifferenceError(f"{error.cause} It was not saved: {unsaved.cause}", error.next_step, error.details)
-    step = f"{error.next_step} To see it again: python {options.save / 'repro.py'}"
-    return DifferenceError(error.cause, step, {**error.details, "saved": str(options.save)})
+    step = f"{error.next_step} To see it again: python {options.save_failure / 'repro.py'}"
+    return DifferenceError(error.cause, step, {**error.details, "saved": str(options.save_failure)})

@@ -14,7 +14,7 @@ COMMANDS = {
 }
 
 CALLS = {
-    "export": "zoo_export.calls:export",
+    "export": "zoo_export.pipeline:export_model",
     "verify": "zoo_export.calls:verify",
     "predict": "zoo_export.open_artifact:open_artifact",
 }

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from zoo import ExportFormat
 from zoo.cli.main import run
 from zoo.contract.evidence import Export
+from zoo.contract.export_options import ExportOptions
 from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card
 from zoo.files.weights import save_weights
 from zoo.models.load import Model, open_model
 from zoo.registry.discovery import Plugin
 from zoo.registry.registry import Registry
-from zoo_export.options import ExportOptions
 from zoo_export.pipeline import export_model
 
 LABELS = ("cat", "dög", "fox", "owl")
@@ -77,11 +77,7 @@ def try_export(registry: Registry, tmp_path: Path) -> Try:
 
     def call(model: Model, *names: str, registry: Registry = registry, **more: Any) -> Export:
         entries = [registry.find(ExportFormat, name) for name in names]
-        options = {
-            field.name: more.pop(field.name)
-            for field in fields(ExportOptions)
-            if field.name in more and field.name != "force"
-        }
+        options = {field.name: more.pop(field.name) for field in fields(ExportOptions) if field.name in more}
         if options:
             more["options"] = ExportOptions(**options)
         return export_model(registry, model, entries, tmp_path / "made" / "out", tmp_path, **more)

@@ -39,7 +39,9 @@ class Pooled(nn.Module):
 
 @pytest.fixture
 def made(make_model, try_export) -> Path:
-    return Path(try_export(make_model(Pooled()), "onnx", "torchscript", "pt2", smallest=SMALLEST).path)
+    return Path(
+        try_export(make_model(Pooled()), "onnx", "torchscript", "pt2", dynamic_size=True, min_size=SMALLEST).path
+    )
 
 
 def test_it_is_judged_at_sizes_that_were_not_traced_and_says_so(registry, made: Path) -> None:
@@ -83,7 +85,7 @@ def test_without_it_another_size_is_refused_as_before(exported) -> None:
 
 def test_a_model_that_takes_one_size_only_is_refused(make_model, try_export, tmp_path: Path) -> None:
     with pytest.raises(ExportError) as caught:
-        try_export(make_model(), "torchscript", smallest=SMALLEST)
+        try_export(make_model(), "torchscript", dynamic_size=True, min_size=SMALLEST)
     assert "--dynamic-size" in caught.value.next_step
     assert not list(tmp_path.iterdir())
 
@@ -98,7 +100,7 @@ def test_a_branch_on_a_size_that_was_not_traced_is_found(make_model, try_export,
     """Nothing would run that size by chance: the capture's own assumption tells."""
     model = make_model(Pooled(lambda features, images: features * 2 if images.shape[-1] == 29 else features))
     with pytest.raises(DifferenceError, match="size-29x29"):
-        try_export(model, "onnx", smallest=SMALLEST)
+        try_export(model, "onnx", dynamic_size=True, min_size=SMALLEST)
     assert not list(tmp_path.iterdir())
 
 
@@ -116,7 +118,7 @@ def test_an_artifact_with_the_size_baked_in_is_not_published(make_model, make_re
 
     registry = make_registry(baked, torchscript_format.runner)
     with pytest.raises(DifferenceError, match="size-"):
-        try_export(make_model(Pooled()), "planted", registry=registry, smallest=SMALLEST)
+        try_export(make_model(Pooled()), "planted", registry=registry, dynamic_size=True, min_size=SMALLEST)
     assert not list(tmp_path.iterdir())
 
 
@@ -138,7 +140,7 @@ def test_more_sizes_leave_the_other_probes_as_they_are() -> None:
 
 def test_half_precision_and_dynamic_sizes_go_together(make_model, try_export, registry) -> None:
     try:
-        made = try_export(make_model(Pooled()), "onnx", smallest=SMALLEST, precision="fp16")
+        made = try_export(make_model(Pooled()), "onnx", dynamic_size=True, min_size=SMALLEST, precision="fp16")
     except ZooError as error:
         pytest.fail(error.cause)
     assert made.manifest.to_dict()["input"]["shape"][2:] == ["height", "width"]

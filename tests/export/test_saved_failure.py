@@ -15,13 +15,13 @@ from onnx import numpy_helper
 
 from zoo.contract.callback import Callback
 from zoo.contract.errors import DifferenceError, OutputError
+from zoo.contract.export_options import ExportOptions
 from zoo.contract.formats import Backend, Paths
 from zoo_export.capture import Capture
 from zoo_export.failures.saved_failure import without_paths
 from zoo_export.formats.onnx import format as onnx_format
 from zoo_export.formats.pt2 import format as pt2_format
 from zoo_export.formats.torchscript import format as torchscript_format
-from zoo_export.options import ExportOptions
 
 FILES = {"README.md", "expected.npy", "given.npy", "input.npy", "repro.py"}
 
@@ -78,7 +78,7 @@ def _once(wrong: Any, right: Any) -> Any:
 def test_a_saved_failure_shows_the_difference_again(make_model, try_export, tmp_path: Path) -> None:
     place = tmp_path / "failed" / "here"
     with pytest.raises(DifferenceError) as caught:
-        try_export(make_model(), "onnx", options=ExportOptions(save=place))
+        try_export(make_model(), "onnx", options=ExportOptions(save_failure=place))
     assert caught.value.exit_code == 3 and str(place) in caught.value.next_step
     assert {path.name for path in place.iterdir()} == FILES | {"model.onnx"}
     assert not (tmp_path / "made").exists()
@@ -101,7 +101,7 @@ def test_a_saved_failure_shows_the_difference_again(make_model, try_export, tmp_
 @pytest.mark.usefixtures("broken_onnx")
 def test_no_path_of_this_machine_is_in_a_saved_failure(make_model, try_export, tmp_path: Path) -> None:
     with pytest.raises(DifferenceError):
-        try_export(make_model(), "onnx", options=ExportOptions(save=tmp_path / "failed"))
+        try_export(make_model(), "onnx", options=ExportOptions(save_failure=tmp_path / "failed"))
     private = [str(tmp_path), str(Path.home()), str(Path(__file__).parents[2]), sys.prefix]
     for path in (tmp_path / "failed").iterdir():
         assert not [place for place in private if len(place) > 5 and place.encode() in path.read_bytes()], path.name
@@ -121,7 +121,7 @@ def test_the_script_of_a_pytorch_format_runs_with_pytorch_alone(
     monkeypatch.setattr(format_, "export", wrong)
     name = format_.__name__.split(".")[-2]
     with pytest.raises(DifferenceError):
-        try_export(make_model(), name, options=ExportOptions(save=tmp_path / "failed"))
+        try_export(make_model(), name, options=ExportOptions(save_failure=tmp_path / "failed"))
     done = run_script(tmp_path / "failed")
     assert done.returncode == 3 and "largest difference 0.1" in done.stdout
     assert "zoo" not in (tmp_path / "failed" / "repro.py").read_text(encoding="utf-8")
@@ -134,7 +134,7 @@ def test_error_of_a_runner_has_no_local_path(make_model, make_registry, try_expo
 
     registry = make_registry(in_two, raising, files={"graph": ".planted", "weights": ".weights"})
     with pytest.raises(DifferenceError):
-        try_export(make_model(), "planted", registry=registry, options=ExportOptions(save=tmp_path / "failed"))
+        try_export(make_model(), "planted", registry=registry, options=ExportOptions(save_failure=tmp_path / "failed"))
     names = {path.name for path in (tmp_path / "failed").iterdir()}
     assert names == FILES - {"given.npy"} | {"model.planted", "model.weights"}
     text = (tmp_path / "failed" / "README.md").read_text(encoding="utf-8")
@@ -142,7 +142,7 @@ def test_error_of_a_runner_has_no_local_path(make_model, make_registry, try_expo
 
 
 def test_nothing_is_saved_where_nothing_failed(make_model, try_export, tmp_path: Path) -> None:
-    try_export(make_model(), "torchscript", options=ExportOptions(save=tmp_path / "failed"))
+    try_export(make_model(), "torchscript", options=ExportOptions(save_failure=tmp_path / "failed"))
     assert not (tmp_path / "failed").exists()
 
 
@@ -158,9 +158,9 @@ def test_force_replaces_only_a_saved_failure(make_model, try_export, tmp_path: P
             (place / name).write_text("mine")
     stages: list[str] = []
     with pytest.raises(OutputError):
-        try_export(make_model(), "onnx", options=ExportOptions(save=place), callback=Stages(stages))
+        try_export(make_model(), "onnx", options=ExportOptions(save_failure=place), callback=Stages(stages))
     assert not stages
-    forced = ExportOptions(save=place, force=True)
+    forced = ExportOptions(save_failure=place, force=True)
     with pytest.raises(DifferenceError if kind == "failure" else OutputError):
         try_export(make_model(), "onnx", options=forced)
     if kind == "failure":
@@ -173,7 +173,7 @@ def test_force_replaces_only_a_saved_failure(make_model, try_export, tmp_path: P
 @pytest.mark.parametrize("inside", ["made/out", "made/out/failed", "made"])
 def test_the_failure_and_the_export_do_not_share_a_place(make_model, try_export, tmp_path: Path, inside: str) -> None:
     with pytest.raises(OutputError, match="overlaps"):
-        try_export(make_model(), "torchscript", options=ExportOptions(save=tmp_path / inside))
+        try_export(make_model(), "torchscript", options=ExportOptions(save_failure=tmp_path / inside))
     assert not list(tmp_path.iterdir())
 
 
@@ -188,7 +188,7 @@ def test_a_failure_that_cannot_be_saved_whole_is_not_saved(
     monkeypatch.setattr("zoo_export.failures.saved_failure.shutil.copyfile", failing)
     kind = DifferenceError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(kind) as caught:
-        try_export(make_model(), "onnx", options=ExportOptions(save=tmp_path / "failed"))
+        try_export(make_model(), "onnx", options=ExportOptions(save_failure=tmp_path / "failed"))
     assert not list(tmp_path.iterdir())
     if isinstance(caught.value, DifferenceError):
         assert "does not compute" in caught.value.cause and "No space left" in caught.value.cause
@@ -211,7 +211,10 @@ def test_unwritable_path_fails_before_the_work(make_model, try_export, tmp_path:
     stages: list[str] = []
     with pytest.raises(OutputError):
         try_export(
-            make_model(), "torchscript", options=ExportOptions(save=tmp_path / "shut" / "x"), callback=Stages(stages)
+            make_model(),
+            "torchscript",
+            options=ExportOptions(save_failure=tmp_path / "shut" / "x"),
+            callback=Stages(stages),
         )
     assert not stages
 
@@ -221,7 +224,10 @@ def test_a_place_under_a_file_is_known_before_the_work(make_model, try_export, t
     stages: list[str] = []
     with pytest.raises(OutputError):
         try_export(
-            make_model(), "torchscript", options=ExportOptions(save=tmp_path / "file" / "x"), callback=Stages(stages)
+            make_model(),
+            "torchscript",
+            options=ExportOptions(save_failure=tmp_path / "file" / "x"),
+            callback=Stages(stages),
         )
     assert not stages
 

@@ -14,10 +14,10 @@ import pytest
 from zoo import ExportFormat
 from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.evidence import Export
+from zoo.contract.export_options import ExportOptions
 from zoo.registry.discovery import discover
 from zoo.registry.registry import Registry
 from zoo.testing import check_format, check_plugin
-from zoo_export.options import ExportOptions
 from zoo_export.pipeline import export_model
 from zoo_export.verify import verify_folder
 
@@ -104,7 +104,7 @@ def test_damage_to_the_files_is_blamed_on_them(installed, export, monkeypatch, t
     monkeypatch.setattr(writing, "export", damaged)
     place = tmp_path / "failed"
     with pytest.raises(DifferenceError) as caught:
-        export(precision, save=place)
+        export(precision, save_failure=place)
     assert caught.value.details["blame"] == "The fault is in the exported files, first at head."
     assert {path.name for path in place.iterdir()} >= {"model.json", "model.npz", "repro.py"}
     ran = subprocess.run([sys.executable, str(place / "repro.py")], capture_output=True, text=True, check=False)

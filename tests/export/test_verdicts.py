@@ -20,7 +20,7 @@ from torch import nn
 import zoo_runtime
 from zoo.contract.errors import DifferenceError, UsageError
 from zoo.contract.evidence import Override, Probe
-from zoo_export.options import ExportOptions
+from zoo.contract.export_options import ExportOptions
 from zoo_export.parity.judge import judge
 from zoo_export.verify import verify_folder
 
@@ -157,7 +157,7 @@ def test_wrong_artifact_is_published_only_within_override(make_model, make_regis
     assert verify_folder(planted, exported.path).verdict == "overridden"
     with pytest.raises(DifferenceError):
         try_export(
-            make_model(), "planted", registry=planted, force=True, options=ExportOptions(override=Override(atol=1e-4))
+            make_model(), "planted", registry=planted, options=ExportOptions(override=Override(atol=1e-4), force=True)
         )
 
 

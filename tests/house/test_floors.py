@@ -28,7 +28,6 @@ FLOORS = {
 # Likewise in the export layer. The formats are at the top: nothing but the plugin's declaration imports them.
 EXPORT_FLOORS = {
     "capture": 1,
-    "options": 1,
     "devices": 1,
     "probes": 2,
     "truth": 2,

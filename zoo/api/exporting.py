@@ -14,12 +14,15 @@ from zoo.api.live_module import model_of
 from zoo.api.progress import reporting
 from zoo.contract.callback import Callback
 from zoo.contract.errors import UsageError
-from zoo.contract.evidence import Export, Verification
+from zoo.contract.evidence import Export, Override, Verification
+from zoo.contract.export_options import ExportOptions
+from zoo.contract.formats import ExportFormat
+from zoo.contract.precisions import Precision
 from zoo.contract.preprocess import Preprocess
 from zoo.files import folders
 from zoo.files.atomic import refuse_existing
 from zoo.models.load import BuildArgs, Model, open_model
-from zoo.registry.registry import Registry
+from zoo.registry.registry import Entry, Registry
 
 ModelLike = Model | nn.Module | str | PathLike[str]
 """A loaded model, a live module, an `ARCH.TAG`, the path of a weights file, or an architecture."""
@@ -32,18 +35,10 @@ class ExportCall(Protocol):
         self,
         registry: Registry,
         model: Model,
+        formats: Sequence[Entry[ExportFormat]],
         output: Path,
-        *,
-        formats: Sequence[str],
-        precision: str,
-        dynamic_size: bool,
-        devices: Sequence[str],
-        verify: bool,
-        atol: float | None,
-        rtol: float | None,
-        save_failure: Path | None,
         data_root: Path,
-        force: bool,
+        options: ExportOptions,
         callback: Callback,
     ) -> Export:
         """Export `model` to the folder `output`."""
@@ -141,25 +136,29 @@ def export(
     opened = model_from(
         registry, model, build, input_shape=input_shape, labels=labels, preprocess=preprocess, name=name
     )
+    chosen = [registry.find(ExportFormat, each) for each in formats] or default_formats(registry)
+    registry.find(Precision, precision)
+    options = ExportOptions(
+        precision=precision,
+        dynamic_size=dynamic_size,
+        devices=tuple(devices),
+        verify=verify,
+        override=None if atol is None and rtol is None else Override(atol or 0.0, rtol or 0.0),
+        save_failure=None if save_failure is None else Path(save_failure),
+        force=force,
+    )
+    target = Path("exports", opened.name) if output is None else Path(output)
+    refuse_existing(target, force)
+    images = folders.data_root(None if data_root is None else Path(data_root))
     with reporting(progress, callback) as report:
         if opened.fresh:
             report.on_message(f"{opened.name} has fresh, untrained weights (seed 0).")
-        return call(
-            registry,
-            opened,
-            Path("exports", opened.name) if output is None else Path(output),
-            formats=formats,
-            precision=precision,
-            dynamic_size=dynamic_size,
-            devices=devices,
-            verify=verify,
-            atol=atol,
-            rtol=rtol,
-            save_failure=None if save_failure is None else Path(save_failure),
-            data_root=folders.data_root(None if data_root is None else Path(data_root)),
-            force=force,
-            callback=report,
-        )
+        return call(registry, opened, chosen, target, images, options, report)
+
+
+def default_formats(registry: Registry) -> list[Entry[ExportFormat]]:
+    """The formats that are exported where none is named."""
+    return [entry for entry in registry.entries(ExportFormat) if entry.spec.default]
 
 
 def verify(
