@@ -102,7 +102,7 @@ def parse(arguments: list[str]) -> None:
     from zoo.cli.main import cli
 
     command: click.Command = cli
-    context = click.Context(cli, info_name="zoo")
+    context = click.Context(cli, info_name="zoo", **cli.context_settings)
     while isinstance(command, click.Group):
         if not arguments or arguments[0].startswith("-"):
             break

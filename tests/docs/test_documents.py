@@ -79,7 +79,7 @@ def options(command: click.Command) -> set[str]:
         for flag in (*each.opts, *each.secondary_opts)
     }
     if isinstance(command, click.Group):
-        context = click.Context(command)
+        context = click.Context(command, **cli.context_settings)
         for name in command.list_commands(context):
             inner = command.get_command(context, name)
             assert inner is not None

@@ -185,7 +185,7 @@ def paragraphs(path: Path) -> Iterator[tuple[int, str]]:
 
 def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
     """Every command of zoo, subcommands too."""
-    context = click.Context(command)
+    context = click.Context(command, **cli.context_settings)
     yield " ".join(("zoo", *path)), command
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
@@ -217,7 +217,7 @@ def wrong_page(name: str) -> list[str]:
 def wrong_help() -> Iterator[str]:
     """Everything that is wrong with the help that users see."""
     for path, command in commands(cli):
-        context = click.Context(command, info_name=path)
+        context = click.Context(command, info_name=path, **cli.context_settings)
         text = [(0, squeezed(command.get_help(context)))]
         yield from wrong_prose(f"`{path} --help`", text, export=True)
         yield from wrong_flags(f"`{path} --help`", text)

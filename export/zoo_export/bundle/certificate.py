@@ -20,8 +20,8 @@ from zoo_export.evidence import Evidence
 from zoo_export.parity.check import covered
 from zoo_export.parity.judge import unit_of
 from zoo_export.precisions.fp32 import FP32
-from zoo_export.probes.probe_recipe import PROBE_RECIPE, described
-from zoo_export.probes.probes import SEED
+from zoo_export.probes.probe_recipe import described
+from zoo_export.probes.probes import PROBE_RECIPE, SEED
 
 PRIOR_NOTE = "the same model in float32, judged first and not kept; the coverage is that of this check"
 

@@ -10,16 +10,9 @@ import numpy as np
 from zoo.contract.errors import ExportError
 from zoo.contract.evidence import Images, Probe
 from zoo.contract.preprocess import Preprocess
-from zoo_export.probes.probes import NOISE, SEED, dark_image, noise_images, white_image
+from zoo_export.probes.probes import EDGES, NOISE, SEED, noise_images
 
-PROBE_RECIPE = (
-    "'noise I' is image I of numpy.random.default_rng(seed).integers(0, 256, (2, C, H, W), dtype=uint8), "
-    "'noise HxW I' of default_rng((seed, H, W)).integers(0, 256, (2, C, H, W), dtype=uint8); 'white' is 255; 'dark' "
-    "is 0, with 255 at (H // 4, W // 2) in every channel; each becomes float32 (x / 255 - mean) / std with the mean "
-    "and std of `preprocess`; then 'dark' is 0 from row H // 2 on; 'D test I' is image I of the test split of the "
-    "data set D, prepared as `preprocess` says; sha256 is over the float32 bytes [N, C, H, W], little-endian"
-)
-NAMES = ("white", "dark", *(f"noise {index}" for index in range(NOISE)))
+NAMES = (*EDGES, *(f"noise {index}" for index in range(NOISE)))
 
 
 def make_image(name: str, preprocess: Preprocess, seed: int = SEED) -> Images:
@@ -28,10 +21,8 @@ def make_image(name: str, preprocess: Preprocess, seed: int = SEED) -> Images:
     Raises:
         ExportError: no image of that name can be made from a seed.
     """
-    if name == "dark":
-        return dark_image(preprocess)
-    if name == "white":
-        return white_image(preprocess)
+    if name in EDGES:
+        return EDGES[name](preprocess)
     if noise := re.fullmatch(r"noise (?:([1-9]\d{0,4})x([1-9]\d{0,4}) )?([01])", name):
         height, width, index = noise.groups()
         size = None if height is None else (int(height), int(width))

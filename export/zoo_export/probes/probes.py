@@ -11,6 +11,13 @@ from zoo.data.images import normalise_array
 
 NOISE = 2  # images; the batch that was traced has another size
 SEED = 0
+PROBE_RECIPE = (
+    "'noise I' is image I of numpy.random.default_rng(seed).integers(0, 256, (2, C, H, W), dtype=uint8), "
+    "'noise HxW I' of default_rng((seed, H, W)).integers(0, 256, (2, C, H, W), dtype=uint8); 'white' is 255; 'dark' "
+    "is 0, with 255 at (H // 4, W // 2) in every channel; each becomes float32 (x / 255 - mean) / std with the mean "
+    "and std of `preprocess`; then 'dark' is 0 from row H // 2 on; 'D test I' is image I of the test split of the "
+    "data set D, prepared as `preprocess` says; sha256 is over the float32 bytes [N, C, H, W], little-endian"
+)
 
 
 def make_probes(
@@ -61,3 +68,6 @@ def dark_image(preprocess: Preprocess) -> Images:
 def white_image(preprocess: Preprocess) -> Images:
     """`[1, C, H, W]`: white."""
     return normalise_array(np.full((1, *preprocess.input_shape), 255, np.uint8), preprocess)
+
+
+EDGES = {"white": white_image, "dark": dark_image}  # by the name that `PROBE_RECIPE` explains
