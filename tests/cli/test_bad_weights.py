@@ -83,7 +83,7 @@ DAMAGE: list[tuple[str, Callable[[bytes], bytes], str]] = [
     ("half a header", lambda content: content[:500], "truncated"),
     ("a byte short", lambda content: content[:-1], "bytes"),
     ("a byte long", lambda content: content + b"x", "bytes"),
-    ("header of 2^63", lambda content: struct.pack("<Q", 2**63) + content[8:], "lie"),
+    ("header of 2^63", lambda content: struct.pack("<Q", 2**63) + content[8:], "header"),
     ("header that is no JSON", lambda content: content[:8] + b"[" + content[9:], "malformed"),
     ("a bit flipped", lambda content: content[:-1] + bytes([content[-1] ^ 1]), "digest"),
     ("pickle", _pickle, "pickle"),

@@ -132,10 +132,6 @@ def export(
     call: ExportCall = call_of(registry, "export")
     if output is not None:
         refuse_existing(Path(output), force)
-    build = BuildArgs(num_classes=num_classes, channels=in_channels, image_size=img_size, params=params or None)
-    opened = model_from(
-        registry, model, build, input_shape=input_shape, labels=labels, preprocess=preprocess, name=name
-    )
     chosen = [registry.find(ExportFormat, each) for each in formats] or default_formats(registry)
     registry.find(Precision, precision)
     options = ExportOptions(
@@ -146,6 +142,10 @@ def export(
         override=None if atol is None and rtol is None else Override(atol or 0.0, rtol or 0.0),
         save_failure=None if save_failure is None else Path(save_failure),
         force=force,
+    )
+    build = BuildArgs(num_classes=num_classes, channels=in_channels, image_size=img_size, params=params or None)
+    opened = model_from(
+        registry, model, build, input_shape=input_shape, labels=labels, preprocess=preprocess, name=name
     )
     target = Path("exports", opened.name) if output is None else Path(output)
     refuse_existing(target, force)
