@@ -12,7 +12,7 @@ from zoo.contract.errors import ExportError, UsageError
 from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card
 from zoo.files.weights import tensors_digest
-from zoo.models.forward import explained
+from zoo.models.forward import explain_model_errors
 from zoo.models.load import Model
 
 
@@ -93,7 +93,7 @@ def _evaluated_on_cpu(module: nn.Module) -> nn.Module:
 
 @torch.inference_mode()
 def _classes(module: nn.Module, preprocess: Preprocess, labels: Sequence[str] | None) -> tuple[str, ...]:
-    with explained(torch.device("cpu"), f"The {type(module).__name__}"):
+    with explain_model_errors(torch.device("cpu"), f"The {type(module).__name__}"):
         logits = module(torch.zeros(2, *preprocess.input_shape))
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2 or not logits.is_floating_point():
         what = f"a tensor {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"

@@ -11,7 +11,7 @@ from zoo.data.images import normalise
 from zoo.evaluation.calibration import Calibration
 from zoo.evaluation.scores import wilson
 from zoo.files.card import Metric
-from zoo.models.forward import check_logits, explained
+from zoo.models.forward import check_logits, explain_model_errors
 from zoo.models.losses import LossFunction
 
 
@@ -79,7 +79,7 @@ def evaluate(
     calibration = Calibration(device)
     try:
         for images, labels in batches.epoch(batch_size):
-            with explained(device):
+            with explain_model_errors(device):
                 logits = check_logits(module(normalise(images, preprocess)), len(labels), num_classes)
             predicted = logits.argmax(1)
             confusion.index_add_(

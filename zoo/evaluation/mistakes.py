@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches
 from zoo.data.images import normalise
-from zoo.models.forward import check_logits, explained
+from zoo.models.forward import check_logits, explain_model_errors
 
 Pair = tuple[int, int]  # true class, predicted class
 
@@ -44,7 +44,7 @@ def find_mistakes(
     module.eval()
     try:
         for images, labels in batches.epoch(batch_size):
-            with explained(images.device):
+            with explain_model_errors(images.device):
                 logits = check_logits(module(normalise(images, preprocess)), len(labels), num_classes)
             for position, pair in enumerate(zip(labels.tolist(), logits.argmax(1).tolist(), strict=True)):
                 if len(mistakes.get(pair, range(each))) < each:

@@ -43,7 +43,7 @@ def _with_export(lazy: "Lazy", folder: Path, images: Sequence[Path], top: int) -
     """Through `zoo_runtime` if it can run the folder, so that torch need not be loaded."""
     import zoo_runtime
     from zoo.contract.evidence.format1 import upgraded
-    from zoo_export.bundle.folder import explained, read_folder
+    from zoo_export.bundle.folder import explain_runtime_errors, read_folder
 
     manifest = read_folder(folder)
     if text := warning(manifest.verdict, manifest.certificate.override):
@@ -54,7 +54,7 @@ def _with_export(lazy: "Lazy", folder: Path, images: Sequence[Path], top: int) -
             from zoo.api.loading import load
 
             return load(folder, registry=lazy.registry).predict(images, top)
-        with explained(folder):
+        with explain_runtime_errors(folder):
             model = zoo_runtime.Model(folder, upgrade=upgraded)
             return [[Prediction(**asdict(each)) for each in model.predict(path, top)] for path in images]
 
