@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zoo.contract.errors import ExportError, UsageError
 from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card
-from zoo.files.weights import tensors_digest
+from zoo.files.weights import module_digest
 from zoo.models.forward import explain_model_errors
 from zoo.models.load import Model
 
@@ -56,7 +56,7 @@ def model_of(
         plugin_version=release,
         classes=classes,
         preprocess=preprocess,
-        digest=_digest(on_cpu),
+        digest=module_digest(on_cpu),
     )
     return Model(title, on_cpu, card)
 
@@ -107,14 +107,6 @@ def _classes(module: nn.Module, preprocess: Preprocess, labels: Sequence[str] | 
     if isinstance(labels, str) or len(labels) != count:
         raise UsageError(f"{len(labels)} labels do not fit {count} logits.", "Pass one label for each logit.")
     return tuple(map(str, labels))
-
-
-def _digest(module: nn.Module) -> str:
-    """The digest that a weights file of these tensors would have; empty if no weights file can hold them."""
-    try:
-        return tensors_digest({name: value.detach().contiguous() for name, value in module.state_dict().items()})
-    except KeyError:
-        return ""
 
 
 def _distribution(package: str) -> tuple[str, str]:

@@ -70,25 +70,9 @@ def build_args(
     num_classes: int | None, channels: int | None, image_size: int | None, params: tuple[str, ...]
 ) -> "BuildArgs":
     """How to build an architecture without weights, from the options above. `params` are converted later."""
+    from zoo.contract.params import split_params
     from zoo.models.load import BuildArgs
 
     return BuildArgs(
-        num_classes=num_classes, channels=channels, image_size=image_size, params=param_texts(params) or None
+        num_classes=num_classes, channels=channels, image_size=image_size, params=split_params(params) or None
     )
-
-
-def param_texts(params: tuple[str, ...]) -> dict[str, str]:
-    """The names and values of the option `--param`, as texts.
-
-    Raises:
-        UsageError: one is not of the form NAME=VALUE.
-    """
-    from zoo.contract.errors import UsageError
-
-    pairs = {}
-    for text in params:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"{text!r} is not of the form NAME=VALUE.", "For example: activation=relu")
-        pairs[name] = value
-    return pairs
