@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.api.progress import Lines, duration
 from zoo.cli.class_counts import class_counts
-from zoo.cli.progress import Progress, duration
 from zoo.contract.callback import Callback
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class TrainOutput(Callback):
         launcher: the command to resume it with, up to `train`.
     """
 
-    def __init__(self, show: Progress, recipe: "Recipe", device: str, launcher: str) -> None:
+    def __init__(self, show: Lines, recipe: "Recipe", device: str, launcher: str) -> None:
         self._show, self._device, self._launcher = show, device, launcher
         self._architecture, self._epochs = recipe.architecture, recipe.epochs
 

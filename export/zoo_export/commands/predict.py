@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.options import json_option
-from zoo.cli.output import plain, print_json
+from zoo.cli.output import print_json
 from zoo.contract.prediction import Prediction
+from zoo.contract.printable import plain
 from zoo_export.failures.unverified import warning
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
 
 
-@click.command("predict", short_help="Classify images")
+@click.command("predict")
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Number of classes for each image.")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SHOWN, IN_JSON = 5, 20  # worst confusions; the matrix in the JSON has all of them
 
 
-@click.command("evaluate", short_help="Evaluate a weights file")
+@click.command("evaluate")
 @click.argument("model")
 @click.option("--data", help="Name of the data set.  [default: the one it was trained on]")
 @data_root_option

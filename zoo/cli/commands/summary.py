@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 UNITS = re.compile(r"Units\.([A-Z])[A-Z]+")  # torchinfo writes (Units.MEGABYTES) instead of (M)
 
 
-@click.command("summary", short_help="Show a model's layers")
+@click.command("summary")
 @click.argument("model")
 @click.option("--batch-size", "-b", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--depth", type=click.IntRange(1), default=10, show_default=True, help="Levels of nested modules.")

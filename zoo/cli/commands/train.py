@@ -43,7 +43,7 @@ SECTIONS = {
 }
 
 
-@click.command("train", cls=GroupedCommand, sections=SECTIONS, short_help="Train an architecture")
+@click.command("train", cls=GroupedCommand, sections=SECTIONS)
 @click.argument("architecture", required=False)
 @recipe_options
 @click.option(
