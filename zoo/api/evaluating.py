@@ -34,7 +34,8 @@ class DatasetEvaluation(Evaluation):
     """The metrics of a model on a split of a data set.
 
     Args:
-        model, dataset, split: what was measured on what.
+        model: its name.
+        dataset, split: what it was measured on.
         classes: class names, in the order of the confusion matrix.
         skipped: the number of images left out because they cannot be read.
     """

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from zoo.contract.evidence import Probe
 from zoo.contract.formats import Array, Backend, Capture
 from zoo.contract.specs import Spec
 
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from torch import nn
+
+    from zoo.contract.evidence import Probe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ class PrecisionRules(Protocol):
         return capture
 
     def rounding_errors(
-        self, name: str, module: "nn.Module", probes: Sequence[Probe], backend: Backend
+        self, name: str, module: "nn.Module", probes: "Sequence[Probe]", backend: Backend
     ) -> Sequence[float]:
         """The rounding error of each probe to judge by on `backend`; by default that of float32, which it has.
 

@@ -9,10 +9,7 @@ The environment comes first. A preference for a plugin that is not installed has
 """
 
 import os
-import tomllib
 from pathlib import Path
-
-from platformdirs import user_config_path
 
 from zoo.contract.errors import UsageError
 from zoo.contract.names import QUALIFIED
@@ -22,6 +19,8 @@ VARIABLE, KEY = "ZOO_PREFER", "prefer"
 
 def config_file() -> Path:
     """The user's configuration file, which need not exist."""
+    from platformdirs import user_config_path  # takes a tenth of the time that `zoo list` has
+
     return user_config_path("zoo") / "config.toml"
 
 
@@ -37,6 +36,8 @@ def preferred_names() -> tuple[str, ...]:
 
 
 def _from_file(path: Path) -> list[object]:
+    import tomllib
+
     try:
         names = tomllib.loads(path.read_text(encoding="utf-8")).get(KEY, [])
     except FileNotFoundError:
