@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING
 
 from zoo.api.progress import Lines, duration
 from zoo.cli.class_counts import class_counts
-from zoo.contract.callback import Callback
+from zoo.contract.callback import Callback, EpochResult, StepProgress, TrainingData
 
 if TYPE_CHECKING:
-    from zoo.data.datasets import LoadedDataset
     from zoo.training.recipe.recipe import Recipe
-    from zoo.training.trainer import Epoch, Step
 
 
 class TrainOutput(Callback):
@@ -33,7 +31,7 @@ class TrainOutput(Callback):
     def on_progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
         self._show.on_progress(stage, done, total, detail)
 
-    def on_dataset(self, dataset: "LoadedDataset") -> None:
+    def on_dataset(self, dataset: TrainingData) -> None:
         from zoo.data.batches import label_counts
 
         shape = "×".join(map(str, dataset.preprocess.input_shape))
@@ -45,11 +43,11 @@ class TrainOutput(Callback):
         for line in (*class_counts(dataset.classes, *counts), *dataset.notes):
             self._show.line(line)
 
-    def on_step(self, step: "Step") -> None:
+    def on_step(self, step: StepProgress) -> None:
         detail = f"{step.images_per_second:,.0f} images/s, {duration(step.seconds_left)} left"
         self._show.on_progress(f"epoch {step.epoch}/{self._epochs}", step.done, step.total, detail)
 
-    def on_epoch(self, epoch: "Epoch") -> None:
+    def on_epoch(self, epoch: EpochResult) -> None:
         split = "test" if epoch.split == "test" else "hold-out"
         left = "" if epoch.number == self._epochs else f"  {duration(epoch.seconds_left)} left"
         self._show.line(

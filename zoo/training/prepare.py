@@ -76,7 +76,7 @@ class RunPaths:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A run that can start: everything is found, loaded and known to fit.
+    """A run that can start: everything is loaded and checked.
 
     Args:
         plugins: as in the run's record.
@@ -146,7 +146,7 @@ def prepare(
     """Find and load everything that `recipe` names.
 
     Args:
-        callback: hears of the progress of reading, the data set, and messages on what the recipe comes to.
+        callback: receives the progress of reading, the data set, and messages about the plan.
         group: the ranks that train together; each prepares for itself.
 
     Raises:

@@ -105,7 +105,7 @@ class Trainer:
             has class weights.
         group: the ranks that train together. All of them construct a trainer and call `train`.
         signals: defer signals until a step is complete.
-        callback: its `on_step` hears of the progress about once a second.
+        callback: its `on_step` is called about once a second.
         on_step_end: called after each step, when the state may be stored.
         on_epoch_end: called after each epoch and its evaluation.
     """
@@ -146,7 +146,7 @@ class Trainer:
         self._trained = [parameter for parameter in state.module.parameters() if parameter.requires_grad]
 
     def train(self) -> None:
-        """Train to the end of the plan, from wherever the state stands.
+        """Train to the end of the plan, from the state's step.
 
         Raises:
             Diverged: a loss, in training or in evaluation, is no longer finite.
