@@ -13,7 +13,7 @@ from zoo.contract.callback import Callback
 from zoo.contract.errors import UsageError
 from zoo.contract.params import check_params
 from zoo.contract.specs import NAME, Architecture, Dataset, Loss
-from zoo.data.load_split import MEMORY_LIMIT
+from zoo.data.read_options import MEMORY_LIMIT
 from zoo.evaluation.evaluate import Evaluation
 from zoo.files import folders
 from zoo.files.card import read_card
@@ -21,11 +21,12 @@ from zoo.files.environment import differences, versions
 from zoo.models.devices import describe, pick_device
 from zoo.models.load import Model, open_model
 from zoo.registry.registry import Registry
+from zoo.training.checkpoint import CHECKPOINT_EVERY
 from zoo.training.distributed.process_group import ProcessGroup
 from zoo.training.distributed.rendezvous import init_process_group
 from zoo.training.initial_weights import split_init
 from zoo.training.job import run_job
-from zoo.training.prepare import CHECKPOINT_EVERY, RunPaths
+from zoo.training.prepare import RunPaths
 from zoo.training.recipe.file import to_recipe
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.resume import ResumeOverrides, find_run, resume_job

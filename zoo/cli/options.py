@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.grouped_options import AliasedOption
+from zoo.data.read_options import MEMORY_LIMIT
 
 if TYPE_CHECKING:
     from zoo.models.load import BuildArgs
@@ -36,7 +37,7 @@ workers_option = click.option(
 memory_limit_option = click.option(
     "--memory-limit",
     type=Number(0),
-    default=4.0,
+    default=MEMORY_LIMIT,
     show_default=True,
     help="Keep up to this many GiB of decoded images in memory; a larger split is read again in each epoch.",
 )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches
 from zoo.data.images import normalise
+from zoo.evaluation import BATCH_SIZE
 from zoo.evaluation.calibration import Calibration
 from zoo.evaluation.scores import wilson
 from zoo.files.card import Metric
@@ -61,7 +62,7 @@ def evaluate(
     *,
     num_classes: int,
     device: torch.device,
-    batch_size: int = 256,
+    batch_size: int = BATCH_SIZE,
 ) -> Evaluation:
     """Evaluate `module` in float32 evaluation mode on a split. Its training mode is restored afterwards.
 

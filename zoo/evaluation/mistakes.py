@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches
 from zoo.data.images import normalise
+from zoo.evaluation import BATCH_SIZE
 from zoo.models.forward import check_logits, explain_model_errors
 
 Pair = tuple[int, int]  # true class, predicted class
@@ -22,7 +23,7 @@ def find_mistakes(
     *,
     num_classes: int,
     each: int,
-    batch_size: int = 256,
+    batch_size: int = BATCH_SIZE,
 ) -> dict[Pair, list[Tensor]]:
     """Return, for each pair of classes, the first images of the true class that are predicted as the other.
 
