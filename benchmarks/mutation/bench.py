@@ -16,12 +16,13 @@ from mutation.same import SAME
 from mutation.structure import STRUCTURE
 from mutation.weights import WEIGHTS
 from mutation.windows import WINDOWS
+from zoo.contract.formats import Run
 from zoo.models.load import Model
 from zoo_export.capture import INPUT, OUTPUT, Capture, first_line, quiet
 from zoo_export.formats.onnx.lowering import lower
 from zoo_export.formats.onnx.runner import LEVELS
 from zoo_export.parity.check import OWN, Check, make_checks
-from zoo_export.parity.judge import Runner, passed, run_and_judge
+from zoo_export.parity.judge import passed, run_and_judge
 from zoo_export.probes.probes import make_probes
 
 KINDS: tuple[Kind, ...] = (*WEIGHTS, *WINDOWS, *STRUCTURE)
@@ -164,7 +165,7 @@ class Bench:
         return alarms, tried, worst
 
 
-def session(data: bytes, level: onnxruntime.GraphOptimizationLevel = BEST) -> Runner:
+def session(data: bytes, level: onnxruntime.GraphOptimizationLevel = BEST) -> Run:
     """onnxruntime on the CPU."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4

@@ -15,7 +15,7 @@ COMMANDS = {
 
 CALLS = {
     "export": "zoo_export.pipeline:export_model",
-    "verify": "zoo_export.calls:verify",
+    "verify": "zoo_export.verify:verify",
     "predict": "zoo_export.open_artifact:open_artifact",
 }
 

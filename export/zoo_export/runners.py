@@ -6,20 +6,18 @@ from functools import partial
 from zoo.contract import formats
 from zoo.contract.errors import ExportError, ZooError
 from zoo.contract.evidence import Comparison, Override, Probe
-from zoo.contract.formats import ExportFormat, Paths
+from zoo.contract.formats import ExportFormat, Paths, Run
 from zoo.contract.precisions import PrecisionRules
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
 from zoo_export.capture import first_line
 from zoo_export.devices import usable_devices
-from zoo_export.parity.judge import Runner, run_and_judge
+from zoo_export.parity.judge import run_and_judge
 from zoo_export.precisions.fp32 import FP32
 from zoo_export.truth.backend import Backend
 
 
-def load_runner(
-    entry: Entry[ExportFormat], paths: Paths, backend: formats.Backend = formats.CPU
-) -> Mapping[str, Runner]:
+def load_runner(entry: Entry[ExportFormat], paths: Paths, backend: formats.Backend = formats.CPU) -> Mapping[str, Run]:
     """What runs an artifact, by name; a single function is named after its device, or nothing on the CPU.
 
     Raises:
@@ -28,7 +26,7 @@ def load_runner(
     """
     load = resolve(entry, entry.spec.runner)
     try:
-        runner: Runner | Mapping[str, Runner] = load(paths, backend)
+        runner: Run | Mapping[str, Run] = load(paths, backend)
     except ZooError:
         raise
     except Exception as error:
@@ -56,7 +54,7 @@ def judge_artifact(
     Args:
         at: the probes with the rounding error on a backend.
         override, rules: as for `run_and_judge`.
-        on_judged: is given each comparison with what was judged, an array or an error, and the backend.
+        on_judged: called with each comparison, what was judged, an array or an error, and the backend.
 
     Raises:
         DeviceError, ExportError: it does not load there.

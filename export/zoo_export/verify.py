@@ -1,4 +1,4 @@
-"""Repeat the check of an export folder, where it now is."""
+"""What `zoo verify` and `zoo.verify` do: repeat the check of an export folder, or check a file against a model."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,20 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.contract.errors import DifferenceError, ExportError, UnknownName
+from zoo.contract.callback import Callback
+from zoo.contract.errors import DifferenceError, ExportError, UnknownName, UsageError
 from zoo.contract.evidence import PASS, UNVERIFIED, Comparison, Manifest, Override, Probe, Verdict, Verification
 from zoo.contract.formats import ExportFormat
 from zoo.files.card import Card
 from zoo.files.folders import is_weights
 from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.registry import Registry
+from zoo_export.against import verify_file
 from zoo_export.artifacts import artifact_paths
 from zoo_export.bundle import golden
 from zoo_export.bundle.folder import read_folder
 from zoo_export.bundle.provenance import weights_of
 from zoo_export.devices import check_devices
 from zoo_export.failures.difference import difference, inconclusive
-from zoo_export.failures.unverified import unverified
+from zoo_export.failures.unverified import unverified, warnings_of
 from zoo_export.parity.check import OWN
 from zoo_export.parity.coverage import coverage
 from zoo_export.parity.judge import passed
@@ -29,6 +31,38 @@ from zoo_export.probes.probes import make_probes
 from zoo_export.runners import judge_artifact
 from zoo_export.truth.backend import Backend
 from zoo_export.truth.reference import make_references
+
+
+def verify(
+    registry: Registry,
+    path: Path,
+    *,
+    against: Model | str | None,
+    formats: Sequence[str],
+    strict: bool,
+    devices: Sequence[str],
+    data_root: Path,
+    callback: Callback,
+) -> Verification:
+    """Verify an export folder, or a file against a model; see `zoo.verify` for the arguments.
+
+    Raises:
+        UsageError: options exclude each other.
+        ZooError: as `verify_folder` and `verify_file`.
+    """
+    if path.is_file():
+        if against is None or strict or formats:
+            raise UsageError(
+                f"{path} is a file, not an export folder.",
+                "Use --against MODEL; --strict and --format are for folders.",
+            )
+        model = against if isinstance(against, Model) else open_model(registry, against)
+        return verify_file(registry, path, model, data_root, devices)
+    verification = verify_folder(registry, path, formats, strict=strict, against=against, devices=devices)
+    if verification.manifest is not None and not strict:
+        for text in warnings_of(verification.manifest):
+            callback.on_message(text, warning=True)
+    return verification
 
 
 def verify_folder(
@@ -69,8 +103,9 @@ def verify_folder(
     verdict: Verdict = PASS
     known: Mapping[Backend, Sequence[Probe]]
     if strict:
-        model = _opened(registry, manifest, against)
-        probes = _first_time(model, manifest) if manifest.verdict == UNVERIFIED else _again(model, folder, manifest)
+        model = _exported_model(registry, manifest, against)
+        first_check = manifest.verdict == UNVERIFIED
+        probes = _first_references(model, manifest) if first_check else _new_references(model, folder, manifest)
         known = precision.probes(model.name, model.module, probes, backends)
     elif manifest.verdict == UNVERIFIED:
         raise unverified(folder, manifest.name)
@@ -92,9 +127,9 @@ def verify_folder(
     return Verification(folder, manifest.name, verdict, comparisons, strict, manifest)
 
 
-def _opened(registry: Registry, manifest: Manifest, against: Model | str | None) -> Model:
+def _exported_model(registry: Registry, manifest: Manifest, against: Model | str | None) -> Model:
     """The model that was exported, once its weights are known to be those that were."""
-    model = against if isinstance(against, Model) else _by_name(registry, manifest, against)
+    model = against if isinstance(against, Model) else _open_by_name(registry, manifest, against)
     if weights_of(model)["digest"] != manifest.certificate.weights["digest"]:
         raise DifferenceError(
             f"The weights of {model.name} are not the exported ones: their digests differ.",
@@ -103,7 +138,7 @@ def _opened(registry: Registry, manifest: Manifest, against: Model | str | None)
     return model
 
 
-def _by_name(registry: Registry, manifest: Manifest, against: str | None) -> Model:
+def _open_by_name(registry: Registry, manifest: Manifest, against: str | None) -> Model:
     card, name = Card.from_dict(manifest.card), against or manifest.name
     fresh = BuildArgs(
         num_classes=len(card.classes),
@@ -122,7 +157,7 @@ def _by_name(registry: Registry, manifest: Manifest, against: str | None) -> Mod
         ) from None
 
 
-def _again(model: Model, folder: Path, manifest: Manifest) -> list[Probe]:
+def _new_references(model: Model, folder: Path, manifest: Manifest) -> list[Probe]:
     """Truth and rounding error of the stored probes, once the stored truth is seen to be that of `model`."""
     stored = golden.read_golden(folder / golden.NAME, manifest.certificate.probes)
     computed = make_references(model.module, stored)
@@ -134,7 +169,7 @@ def _again(model: Model, folder: Path, manifest: Manifest) -> list[Probe]:
     return computed
 
 
-def _first_time(model: Model, manifest: Manifest) -> list[Probe]:
+def _first_references(model: Model, manifest: Manifest) -> list[Probe]:
     """Truth for an export that was never verified, on the seeded probes that its manifest describes."""
     sizes = [re.fullmatch(r"size-(\d+)x(\d+)", probe.name) for probe in manifest.certificate.probes]
     probes = make_probes(model.card.preprocess, sizes=[(int(size[1]), int(size[2])) for size in sizes if size])

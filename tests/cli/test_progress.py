@@ -2,7 +2,7 @@
 
 import pytest
 
-from zoo.cli.progress import duration
+from zoo.api.progress import duration
 
 
 @pytest.mark.parametrize(

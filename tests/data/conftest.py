@@ -11,7 +11,8 @@ from PIL import Image
 
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches
-from zoo.data.load_split import LoadedSplit, ReadOptions, load_split
+from zoo.data.load_split import LoadedSplit, load_split
+from zoo.data.read_options import ReadOptions
 
 GREY = Preprocess(size=(6, 5), mean=(0.5,), std=(0.5,))
 

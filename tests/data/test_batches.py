@@ -15,7 +15,8 @@ from zoo.contract.errors import DataError
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches, InMemorySplit, MapDataset
 from zoo.data.corrupt import refuse_corrupt
-from zoo.data.load_split import ReadOptions, load_split
+from zoo.data.load_split import load_split
+from zoo.data.read_options import ReadOptions
 from zoo.data.reader import Reader
 from zoo.data.streaming import StreamingSplit
 

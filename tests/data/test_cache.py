@@ -207,7 +207,8 @@ SCRIPT = """
 import sys, hashlib, torch
 from pathlib import Path
 from zoo.contract.preprocess import Preprocess
-from zoo.data.load_split import ReadOptions, load_split
+from zoo.data.load_split import load_split
+from zoo.data.read_options import ReadOptions
 from zoo_datasets.folder import load
 data = load(Path(sys.argv[1]), "train", False)
 split = load_split(data, Preprocess(size=(6, 5), mean=(0.5,), std=(0.5,)), 2, torch.device("cpu"), source="x")

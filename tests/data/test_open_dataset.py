@@ -14,7 +14,8 @@ from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Architecture, Dataset
 from zoo.data.datasets import _image_stats, open_dataset
 from zoo.data.images import fit_image
-from zoo.data.load_split import ReadOptions, load_split
+from zoo.data.load_split import load_split
+from zoo.data.read_options import ReadOptions
 from zoo.data.streaming import StreamingSplit
 from zoo.registry.discovery import Plugin
 from zoo.registry.registry import Registry

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.cli.output import plain
+from zoo.contract.printable import plain
 from zoo.files.card import read_card
 from zoo.files.folders import SUFFIX
 

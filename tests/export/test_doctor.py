@@ -56,7 +56,9 @@ def test_dropped_provider_is_detected(run_zoo, monkeypatch) -> None:
 
 
 def test_it_names_folders_and_broken_plugins(report: dict[str, Any]) -> None:
-    assert "data" in report["folders"]
+    folders = report["folders"]
+    assert folders.keys() == {"data", "weights"}
+    assert all(folder.keys() == {"path", "exists"} for folder in (folders["data"], *folders["weights"]))
     assert report["plugins_left_out"] == {}
 
 

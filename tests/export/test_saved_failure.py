@@ -23,7 +23,7 @@ from zoo_export.formats.onnx import format as onnx_format
 from zoo_export.formats.pt2 import format as pt2_format
 from zoo_export.formats.torchscript import format as torchscript_format
 
-FILES = {"README.md", "expected.npy", "given.npy", "input.npy", "repro.py"}
+FILES = {"README.md", "expected.npy", "output.npy", "input.npy", "repro.py"}
 
 
 def damaged(capture: Capture, paths: Paths) -> None:
@@ -82,7 +82,7 @@ def test_a_saved_failure_shows_the_difference_again(make_model, try_export, tmp_
     assert caught.value.exit_code == 3 and str(place) in caught.value.next_step
     assert {path.name for path in place.iterdir()} == FILES | {"model.onnx"}
     assert not (tmp_path / "made").exists()
-    images, truth, given = (np.load(place / f"{name}.npy") for name in ("input", "expected", "given"))
+    images, truth, given = (np.load(place / f"{name}.npy") for name in ("input", "expected", "output"))
     assert images.dtype == np.float32 and truth.dtype == np.float64 and given.dtype == np.float32
     assert len(images) == len(truth) == len(given)
     done = run_script(place)
@@ -136,7 +136,7 @@ def test_error_of_a_runner_has_no_local_path(make_model, make_registry, try_expo
     with pytest.raises(DifferenceError):
         try_export(make_model(), "planted", registry=registry, options=ExportOptions(save_failure=tmp_path / "failed"))
     names = {path.name for path in (tmp_path / "failed").iterdir()}
-    assert names == FILES - {"given.npy"} | {"model.planted", "model.weights"}
+    assert names == FILES - {"output.npy"} | {"model.planted", "model.weights"}
     text = (tmp_path / "failed" / "README.md").read_text(encoding="utf-8")
     assert "cannot read model.planted" in text and str(tmp_path) not in text
 

@@ -19,7 +19,8 @@ from zoo.contract.errors import DataError, UsageError, WeightsError
 from zoo.contract.specs import Dataset, Loss
 from zoo.data.corrupt import corrupt_warning, refuse_corrupt
 from zoo.data.datasets import class_names, load_dataset, open_split
-from zoo.data.load_split import MEMORY_LIMIT, ReadOptions
+from zoo.data.read_options import MEMORY_LIMIT, ReadOptions
+from zoo.evaluation import BATCH_SIZE
 from zoo.evaluation.evaluate import Evaluation
 from zoo.evaluation.evaluate import evaluate as measure
 from zoo.files import folders
@@ -54,7 +55,7 @@ def evaluate(
     split: Literal["train", "test"] = "test",
     data_root: str | PathLike[str] | None = None,
     download: bool = False,
-    batch_size: int = 256,
+    batch_size: int = BATCH_SIZE,
     device: str = "auto",
     workers: int | None = None,
     memory_limit: float = MEMORY_LIMIT,

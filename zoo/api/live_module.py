@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from zoo.contract.errors import ExportError, UsageError
 from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card
-from zoo.files.weights import tensors_digest
-from zoo.models.forward import explained
+from zoo.files.weights import module_digest
+from zoo.models.forward import explain_model_errors
 from zoo.models.load import Model
 
 
@@ -56,7 +56,7 @@ def model_of(
         plugin_version=release,
         classes=classes,
         preprocess=preprocess,
-        digest=_digest(on_cpu),
+        digest=module_digest(on_cpu),
     )
     return Model(title, on_cpu, card)
 
@@ -93,7 +93,7 @@ def _evaluated_on_cpu(module: nn.Module) -> nn.Module:
 
 @torch.inference_mode()
 def _classes(module: nn.Module, preprocess: Preprocess, labels: Sequence[str] | None) -> tuple[str, ...]:
-    with explained(torch.device("cpu"), f"The {type(module).__name__}"):
+    with explain_model_errors(torch.device("cpu"), f"The {type(module).__name__}"):
         logits = module(torch.zeros(2, *preprocess.input_shape))
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2 or not logits.is_floating_point():
         what = f"a tensor {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
@@ -107,14 +107,6 @@ def _classes(module: nn.Module, preprocess: Preprocess, labels: Sequence[str] | 
     if isinstance(labels, str) or len(labels) != count:
         raise UsageError(f"{len(labels)} labels do not fit {count} logits.", "Pass one label for each logit.")
     return tuple(map(str, labels))
-
-
-def _digest(module: nn.Module) -> str:
-    """The digest that a weights file of these tensors would have; empty if no weights file can hold them."""
-    try:
-        return tensors_digest({name: value.detach().contiguous() for name, value in module.state_dict().items()})
-    except KeyError:
-        return ""
 
 
 def _distribution(package: str) -> tuple[str, str]:

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from zoo.contract.callback import Callback
+from zoo.contract.callback import Callback, EpochResult, StepProgress, TrainingData
 from zoo.contract.printable import plain
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Lines(Callback):
     def on_message(self, text: str, *, warning: bool = False) -> None:
         self.line(f"warning: {text}" if warning else text)
 
-    def on_dataset(self, dataset: Any) -> None:
+    def on_dataset(self, dataset: TrainingData) -> None:
         shape = "×".join(map(str, dataset.preprocess.input_shape))
         self.line(
             f"{dataset.name}: {dataset.train.n:,} training and {dataset.test.n:,} test images, "
@@ -34,7 +34,7 @@ class Lines(Callback):
         for note in dataset.notes:
             self.line(note)
 
-    def on_epoch(self, epoch: Any) -> None:
+    def on_epoch(self, epoch: EpochResult) -> None:
         self.line(
             f"epoch {epoch.number}  train loss {epoch.train_loss:.4f}  {epoch.split} loss {epoch.evaluation.loss:.4f}  "
             f"top-1 {100 * epoch.evaluation.top1:.2f} %  {duration(epoch.seconds_left)} left"
@@ -59,7 +59,7 @@ class Bars(Lines):
             self._task, description=stage, completed=done, total=total, detail=detail, visible=done < total
         )
 
-    def on_step(self, step: Any) -> None:
+    def on_step(self, step: StepProgress) -> None:
         detail = f"{step.images_per_second:,.0f} images/s, {duration(step.seconds_left)} left"
         self.on_progress(f"epoch {step.epoch}", step.done, step.total, detail)
 
@@ -78,15 +78,15 @@ class Several(Callback):
         for callback in self._callbacks:
             callback.on_progress(stage, done, total, detail)
 
-    def on_dataset(self, dataset: Any) -> None:
+    def on_dataset(self, dataset: TrainingData) -> None:
         for callback in self._callbacks:
             callback.on_dataset(dataset)
 
-    def on_step(self, step: Any) -> None:
+    def on_step(self, step: StepProgress) -> None:
         for callback in self._callbacks:
             callback.on_step(step)
 
-    def on_epoch(self, epoch: Any) -> None:
+    def on_epoch(self, epoch: EpochResult) -> None:
         for callback in self._callbacks:
             callback.on_epoch(epoch)
 

@@ -13,7 +13,7 @@ from zoo.contract.callback import Callback
 from zoo.contract.errors import UsageError
 from zoo.contract.params import check_params
 from zoo.contract.specs import NAME, Architecture, Dataset, Loss
-from zoo.data.load_split import MEMORY_LIMIT
+from zoo.data.read_options import MEMORY_LIMIT
 from zoo.evaluation.evaluate import Evaluation
 from zoo.files import folders
 from zoo.files.card import read_card
@@ -21,11 +21,12 @@ from zoo.files.environment import differences, versions
 from zoo.models.devices import describe, pick_device
 from zoo.models.load import Model, open_model
 from zoo.registry.registry import Registry
+from zoo.training.checkpoint import CHECKPOINT_EVERY
 from zoo.training.distributed.process_group import ProcessGroup
 from zoo.training.distributed.rendezvous import init_process_group
 from zoo.training.initial_weights import split_init
 from zoo.training.job import run_job
-from zoo.training.prepare import CHECKPOINT_EVERY, RunPaths
+from zoo.training.prepare import RunPaths
 from zoo.training.recipe.file import to_recipe
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.resume import ResumeOverrides, find_run, resume_job
@@ -73,7 +74,7 @@ class RecipeFields(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training run came to.
+    """The result of a training run.
 
     Args:
         path: the run folder, with the recipe, the history and a report.
@@ -187,7 +188,7 @@ def train(
                 result = resume_job(registry, path, record, overrides, report, group)
             else:
                 recipe = _recipe(registry, architecture, data, fields)
-                places = RunPaths(
+                paths = RunPaths(
                     data_root=folders.data_root(root),
                     weights=weights or Path("weights"),
                     runs=Path("runs" if runs is None else runs),
@@ -202,7 +203,7 @@ def train(
                     checkpoint_every=checkpoint_every,
                     tensorboard=tensorboard,
                 )
-                result = run_job(registry, recipe, places, report, group)
+                result = run_job(registry, recipe, paths, report, group)
     return TrainResult(result.run, result.path, result.evaluation, result.epochs, result.stored, registry)
 
 
@@ -235,7 +236,7 @@ def _recipe(
         return architecture
     if architecture is None or data is None:
         missing = "architecture" if architecture is None else "data"
-        raise UsageError(f"zoo.train misses the argument `{missing}`.", "Pass an architecture and `data`, or `resume`.")
+        raise UsageError(f"zoo.train requires `{missing}`.", "Pass an architecture and `data`, or `resume`.")
     recipe = to_recipe({"architecture": architecture, "data": data, **fields}, "zoo.train(...)")
     spec = registry.find(Architecture, recipe.architecture).spec
     params = recipe.params
@@ -249,7 +250,7 @@ def _recipe(
 
 
 def params_of_weights(initial_checkpoint: str, architecture: str) -> dict[str, Any]:
-    """The parameters that weights to begin from were built with; empty if they are of another architecture."""
+    """The parameters that the initial weights were built with; empty if they are of another architecture."""
     card, _ = read_card(folders.find_weights(split_init(initial_checkpoint)[0]))
     return dict(card.params) if card.architecture == architecture else {}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from zoo.cli.output import plain
+from zoo.contract.printable import plain
 
 SHOWN = 20  # classes; if there are more, the largest and the smallest
 WIDEST = 40  # characters of a class name

@@ -16,8 +16,8 @@ from typing import Any
 import click
 
 from zoo.cli.interrupts import Terminated, install, uninstall
-from zoo.cli.output import plain
 from zoo.contract.errors import PluginError, UnknownName, UsageError, ZooError
+from zoo.contract.printable import plain
 from zoo.contract.specs import Command
 from zoo.registry.discovery import discover
 from zoo.registry.refs import resolve

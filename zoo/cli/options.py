@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.grouped_options import AliasedOption
+from zoo.data.read_options import MEMORY_LIMIT
 
 if TYPE_CHECKING:
     from zoo.models.load import BuildArgs
@@ -36,7 +37,7 @@ workers_option = click.option(
 memory_limit_option = click.option(
     "--memory-limit",
     type=Number(0),
-    default=4.0,
+    default=MEMORY_LIMIT,
     show_default=True,
     help="Keep up to this many GiB of decoded images in memory; a larger split is read again in each epoch.",
 )
@@ -70,25 +71,9 @@ def build_args(
     num_classes: int | None, channels: int | None, image_size: int | None, params: tuple[str, ...]
 ) -> "BuildArgs":
     """How to build an architecture without weights, from the options above. `params` are converted later."""
+    from zoo.contract.params import split_params
     from zoo.models.load import BuildArgs
 
     return BuildArgs(
-        num_classes=num_classes, channels=channels, image_size=image_size, params=param_texts(params) or None
+        num_classes=num_classes, channels=channels, image_size=image_size, params=split_params(params) or None
     )
-
-
-def param_texts(params: tuple[str, ...]) -> dict[str, str]:
-    """The names and values of the option `--param`, as texts.
-
-    Raises:
-        UsageError: one is not of the form NAME=VALUE.
-    """
-    from zoo.contract.errors import UsageError
-
-    pairs = {}
-    for text in params:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"{text!r} is not of the form NAME=VALUE.", "For example: activation=relu")
-        pairs[name] = value
-    return pairs

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from zoo.contract.printable import plain as plain
+from zoo.contract.printable import plain
 
 NUMBER = re.compile(r"([\d,.]+( %| kB| MB)?|n/a|\d+(×\d+)+)?")  # what a column of numbers holds
 

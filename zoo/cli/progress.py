@@ -3,21 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zoo.api.progress import Lines as Progress
-from zoo.api.progress import display, duration
-
-__all__ = ["Progress", "duration", "progress"]
+from zoo.api.progress import Lines, display
 
 
-class Silent(Progress):
-    """Shows nothing, for a process beside one that shows the same."""
+class Silent(Lines):
+    """Shows nothing, for a rank other than 0."""
 
     def line(self, text: str) -> None:
         """Not shown."""
 
 
 @contextmanager
-def progress(shown: bool = True) -> Iterator[Progress]:
+def progress(shown: bool = True) -> Iterator[Lines]:
     """The display of `zoo.api.progress`, or nothing if `shown` is not set."""
     if not shown:
         yield Silent()

@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.api.progress import Lines, duration
 from zoo.cli.class_counts import class_counts
-from zoo.cli.progress import Progress, duration
-from zoo.contract.callback import Callback
+from zoo.contract.callback import Callback, EpochResult, StepProgress, TrainingData
 
 if TYPE_CHECKING:
-    from zoo.data.datasets import LoadedDataset
     from zoo.training.recipe.recipe import Recipe
-    from zoo.training.trainer import Epoch, Step
 
 
 class TrainOutput(Callback):
@@ -23,7 +21,7 @@ class TrainOutput(Callback):
         launcher: the command to resume it with, up to `train`.
     """
 
-    def __init__(self, show: Progress, recipe: "Recipe", device: str, launcher: str) -> None:
+    def __init__(self, show: Lines, recipe: "Recipe", device: str, launcher: str) -> None:
         self._show, self._device, self._launcher = show, device, launcher
         self._architecture, self._epochs = recipe.architecture, recipe.epochs
 
@@ -33,7 +31,7 @@ class TrainOutput(Callback):
     def on_progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
         self._show.on_progress(stage, done, total, detail)
 
-    def on_dataset(self, dataset: "LoadedDataset") -> None:
+    def on_dataset(self, dataset: TrainingData) -> None:
         from zoo.data.batches import label_counts
 
         shape = "×".join(map(str, dataset.preprocess.input_shape))
@@ -45,11 +43,11 @@ class TrainOutput(Callback):
         for line in (*class_counts(dataset.classes, *counts), *dataset.notes):
             self._show.line(line)
 
-    def on_step(self, step: "Step") -> None:
+    def on_step(self, step: StepProgress) -> None:
         detail = f"{step.images_per_second:,.0f} images/s, {duration(step.seconds_left)} left"
         self._show.on_progress(f"epoch {step.epoch}/{self._epochs}", step.done, step.total, detail)
 
-    def on_epoch(self, epoch: "Epoch") -> None:
+    def on_epoch(self, epoch: EpochResult) -> None:
         split = "test" if epoch.split == "test" else "hold-out"
         left = "" if epoch.number == self._epochs else f"  {duration(epoch.seconds_left)} left"
         self._show.line(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 Array: TypeAlias = "npt.NDArray[np.float32]"
-Run: TypeAlias = "Callable[[Array], Array]"
+Run: TypeAlias = Callable[["Array"], "Array"]
 MODEL = "model"  # the role of the file of a format that writes one
 SUFFIX = re.compile(r"(\.[a-z0-9_]+)+")
 

@@ -17,11 +17,20 @@ def parse_params(spec: Architecture | Loss, texts: Iterable[str]) -> dict[str, A
         UsageError: a text is not of this form, or a value has the wrong type or is not among the choices.
         UnknownName: the spec does not declare the parameter.
     """
+    return check_params(spec, split_params(texts))
+
+
+def split_params(texts: Iterable[str]) -> dict[str, str]:
+    """Names and values of texts of the form `NAME=VALUE`.
+
+    Raises:
+        UsageError: a text is not of this form.
+    """
     pairs = [text.partition("=") for text in texts]
     for name, equals, _ in pairs:
         if not equals:
             raise UsageError(f"{name!r} is not of the form NAME=VALUE.", "Example: -p activation=relu")
-    return check_params(spec, {name: value for name, _, value in pairs})
+    return {name: value for name, _, value in pairs}
 
 
 def check_params(spec: Architecture | Loss, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from zoo.contract.callback import LabelledSplit
 from zoo.contract.errors import DataError, ZooError
 
 Batch = tuple[Tensor, Tensor]  # images uint8 [B, C, H, W], class indices int64 [B]
@@ -80,9 +81,9 @@ def read_item(dataset: MapDataset, index: int) -> tuple[Any, int]:
         ) from error
 
 
-def label_counts(batches: Batches, num_classes: int) -> list[int]:
+def label_counts(split: LabelledSplit, num_classes: int) -> list[int]:
     """Return the number of images of each class."""
-    counts: list[int] = torch.bincount(batches.labels.cpu(), minlength=num_classes).tolist()
+    counts: list[int] = torch.bincount(split.labels.cpu(), minlength=num_classes).tolist()
     return counts
 
 

@@ -16,7 +16,8 @@ from zoo.data.batches import Batches, MapDataset, read_item
 from zoo.data.corrupt import corrupt_warning, refuse_corrupt
 from zoo.data.fitting import ImageStats, InputOverrides, fit_preprocess
 from zoo.data.images import as_pil_image
-from zoo.data.load_split import LoadedSplit, ReadOptions, load_split
+from zoo.data.load_split import LoadedSplit, load_split
+from zoo.data.read_options import ReadOptions
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
 

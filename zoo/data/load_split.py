@@ -13,33 +13,13 @@ from zoo.contract.errors import DataError
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches, InMemorySplit, MapDataset, check_labels
 from zoo.data.cache import Cache
+from zoo.data.read_options import ReadOptions
 from zoo.data.reader import MAX_WORKERS, Reader, usable_cores
 from zoo.data.scan import BATCH_SIZE, Moments, Scan, checksum, scan_split
 from zoo.data.streaming import StreamingSplit
 
-MEMORY_LIMIT = 4.0  # GiB of uint8 images, per split
 SMALL = 5000  # images that one process reads faster than worker processes start
 COMPARED = 32  # items compared with the arrays of a data set
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadOptions:
-    """How splits are read. Only `skip_corrupt` changes which images a split has.
-
-    Args:
-        workers: processes that read images. `None` uses one per core, 8 at most; or none if the split fits in memory
-            and has at most 5000 images.
-        memory_limit: GiB of uint8 images; a larger split is streamed.
-        cache: store the decoded images on disk for the next time.
-        skip_corrupt: leave out images that cannot be read.
-        on_progress: called with the split's name, the number of images read and the total.
-    """
-
-    workers: int | None = None
-    memory_limit: float = MEMORY_LIMIT
-    cache: bool = True
-    skip_corrupt: bool = False
-    on_progress: Callable[[str, int, int], None] = lambda split, done, total: None
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches
 from zoo.data.images import normalise
+from zoo.evaluation import BATCH_SIZE
 from zoo.evaluation.calibration import Calibration
 from zoo.evaluation.scores import wilson
 from zoo.files.card import Metric
-from zoo.models.forward import check_logits, explained
+from zoo.models.forward import check_logits, explain_model_errors
 from zoo.models.losses import LossFunction
 
 
@@ -61,7 +62,7 @@ def evaluate(
     *,
     num_classes: int,
     device: torch.device,
-    batch_size: int = 256,
+    batch_size: int = BATCH_SIZE,
 ) -> Evaluation:
     """Evaluate `module` in float32 evaluation mode on a split. Its training mode is restored afterwards.
 
@@ -79,7 +80,7 @@ def evaluate(
     calibration = Calibration(device)
     try:
         for images, labels in batches.epoch(batch_size):
-            with explained(device):
+            with explain_model_errors(device):
                 logits = check_logits(module(normalise(images, preprocess)), len(labels), num_classes)
             predicted = logits.argmax(1)
             confusion.index_add_(

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches
 from zoo.data.images import normalise
-from zoo.models.forward import check_logits, explained
+from zoo.evaluation import BATCH_SIZE
+from zoo.models.forward import check_logits, explain_model_errors
 
 Pair = tuple[int, int]  # true class, predicted class
 
@@ -22,7 +23,7 @@ def find_mistakes(
     *,
     num_classes: int,
     each: int,
-    batch_size: int = 256,
+    batch_size: int = BATCH_SIZE,
 ) -> dict[Pair, list[Tensor]]:
     """Return, for each pair of classes, the first images of the true class that are predicted as the other.
 
@@ -44,7 +45,7 @@ def find_mistakes(
     module.eval()
     try:
         for images, labels in batches.epoch(batch_size):
-            with explained(images.device):
+            with explain_model_errors(images.device):
                 logits = check_logits(module(normalise(images, preprocess)), len(labels), num_classes)
             for position, pair in enumerate(zip(labels.tolist(), logits.argmax(1).tolist(), strict=True)):
                 if len(mistakes.get(pair, range(each))) < each:

@@ -32,7 +32,7 @@ def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
         OutputError: `path` exists and `force` is not set, or it cannot be written.
     """
     refuse_existing(path, force)
-    with _sibling(path) as temporary, explained(path):
+    with _sibling(path) as temporary, explain_write_errors(path):
         with _in_parent(path, lambda: temporary.open("xb")) as file:
             file.write(content)
             file.flush()
@@ -47,7 +47,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: it cannot be written; `path` is unchanged.
     """
-    with _sibling(path) as temporary, explained(path):
+    with _sibling(path) as temporary, explain_write_errors(path):
         yield temporary
         _fsync(temporary)
         temporary.replace(path)
@@ -68,13 +68,13 @@ def new_folder(
     Raises:
         OutputError: `path` exists and may not be replaced, or it cannot be written.
     """
-    with explained(path):
+    with explain_write_errors(path):
         _restore(path)
     refuse_existing(path, force)
     if os.path.lexists(path) and not (path.is_dir() and replaceable(path)):
         raise OutputError(f"{path} exists and was not written by zoo.", "Use another folder with --output.")
     with _sibling(path) as temporary:
-        with explained(path):
+        with explain_write_errors(path):
             _in_parent(path, temporary.mkdir)
         try:
             yield temporary
@@ -82,7 +82,7 @@ def new_folder(
             if not is_of_writing(error, temporary):
                 raise
             raise _refusal(path, error) from error
-        with explained(path):
+        with explain_write_errors(path):
             for file in [entry for entry in temporary.rglob("*") if entry.is_file()] + [temporary]:
                 _fsync(file)
             if force:
@@ -108,7 +108,7 @@ def refuse_unwritable(path: Path) -> None:
     there = missing[-1].parent if missing else path.parent
     hidden = f".{path.name}.{os.getpid()}.partial"
     probe = there / f".probe.{os.getpid()}.partial"
-    with explained(path):
+    with explain_write_errors(path):
         try:
             tried = (probe / path.parent.relative_to(there) if missing else there) / hidden
             _in_parent(tried, lambda: tried.touch(exist_ok=False))
@@ -118,7 +118,7 @@ def refuse_unwritable(path: Path) -> None:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explain_write_errors(path: Path) -> Iterator[None]:
     """Turn an `OSError` into an `OutputError` about writing `path`."""
     try:
         yield
@@ -146,7 +146,7 @@ def _sibling(path: Path) -> Iterator[Path]:
     made = [parent for parent in path.parents if not os.path.lexists(parent)]
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with explained(path):
+        with explain_write_errors(path):
             _in_parent(path, lambda: _clear_stale(path))
         yield temporary
     except BaseException:

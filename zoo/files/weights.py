@@ -89,6 +89,14 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     )
 
 
+def module_digest(module: nn.Module) -> str:
+    """The digest that a weights file of a module's tensors would have; empty if no weights file can hold them."""
+    try:
+        return tensors_digest({name: value.detach().contiguous() for name, value in module.state_dict().items()})
+    except KeyError:  # complex numbers, for one
+        return ""
+
+
 def load_into(module: nn.Module, weights: Weights, path: Path) -> None:
     """Load `weights` into `module`. Names, shapes and dtypes must be equal; only bfloat16 is converted to float32.
 

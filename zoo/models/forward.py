@@ -11,7 +11,7 @@ from zoo.models.devices import explain_out_of_memory
 
 
 @contextmanager
-def explained(device: torch.device, what: str = "The model") -> Iterator[None]:
+def explain_model_errors(device: torch.device, what: str = "The model") -> Iterator[None]:
     """Turn what a model's own code raises into an error with a next step.
 
     Args:

@@ -21,7 +21,7 @@ from zoo.files.card import Card
 from zoo.files.folders import SUFFIX, find_weights, is_weights
 from zoo.files.weights import load_into, load_weights
 from zoo.models.build import build_model
-from zoo.models.forward import check_logits, explained
+from zoo.models.forward import check_logits, explain_model_errors
 from zoo.models.identity import architecture_of
 from zoo.models.predict import ImageLike, predict
 from zoo.registry.registry import Registry
@@ -90,7 +90,7 @@ class Model:
         training = self.module.training
         self.module.eval()
         try:
-            with explained(device):
+            with explain_model_errors(device):
                 return check_logits(self.module(batch.to(device)), len(batch), len(self.labels)).cpu()
         finally:
             self.module.train(training)

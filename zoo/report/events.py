@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from zoo.contract.errors import MissingPackage
-from zoo.files.atomic import explained
+from zoo.files.atomic import explain_write_errors
 
 
 def require_tensorboard() -> None:
@@ -34,7 +34,7 @@ class Events:
         if enabled:
             from torch.utils.tensorboard import SummaryWriter
 
-            with explained(run):
+            with explain_write_errors(run):
                 self._writer = SummaryWriter(str(run))
 
     def epoch(self, number: int, row: Mapping[str, float]) -> None:

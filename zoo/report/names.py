@@ -5,6 +5,8 @@ import textwrap
 from collections import Counter
 from collections.abc import Collection, Sequence
 
+from zoo.contract.printable import plain
+
 MAX_NAME = 60  # characters of a name on a page
 CHARS_PER_INCH = 9  # characters of a title per inch
 
@@ -15,8 +17,7 @@ _MARKS = re.compile(r"[\\`*_\[\]<>|~&$:@#!]|(?<=www)\.", re.IGNORECASE)
 
 def one_line(text: str, limit: int = MAX_NAME) -> str:
     """Return `text` on one line of at most `limit` characters, without control characters."""
-    line = "".join(mark if mark.isprintable() else " " if mark.isspace() else "\ufffd" for mark in text)
-    line = " ".join(line.split())
+    line = " ".join(plain(text).split())
     if len(line) <= limit:
         return line
     end = (limit - 1) // 3  # keep the end: names with a common prefix often differ there

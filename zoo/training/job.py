@@ -64,7 +64,7 @@ def run_job(
     """Train as `recipe` says and store the weights.
 
     Args:
-        callback: hears of messages, progress, epochs and an interrupt, in the main process only.
+        callback: receives messages, progress, epochs and an interrupt, in the main process only.
         group: the ranks that train together. All of them call this; only rank 0 writes files.
 
     Raises:

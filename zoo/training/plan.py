@@ -16,7 +16,7 @@ from zoo.training.recipe.recipe import Recipe
 
 @dataclass(frozen=True)
 class Plan:
-    """What a recipe comes to on a data set.
+    """The numbers of a run: a recipe applied to a data set.
 
     Args:
         train: the images to train on.

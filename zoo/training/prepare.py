@@ -14,7 +14,7 @@ from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture, Dataset, Loss
 from zoo.data.datasets import LoadedDataset, open_dataset
 from zoo.data.fitting import InputOverrides
-from zoo.data.load_split import MEMORY_LIMIT, ReadOptions
+from zoo.data.read_options import MEMORY_LIMIT, ReadOptions
 from zoo.files.card import Card
 from zoo.files.environment import versions
 from zoo.files.folders import weights_name
@@ -23,6 +23,7 @@ from zoo.models.devices import describe
 from zoo.models.losses import LossFunction, build_loss
 from zoo.registry.registry import Entry, Registry
 from zoo.training.balance import class_weights, weights_param
+from zoo.training.checkpoint import CHECKPOINT_EVERY
 from zoo.training.distributed.ddp import check_batch_size, check_same_on_all_ranks
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from zoo.training.initial_weights import InitialWeights, read_initial_weights, split_init
@@ -32,7 +33,6 @@ from zoo.training.plan import Plan, make_plan
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.run.record import describe_dataset, plugins_of
 
-CHECKPOINT_EVERY = 60.0  # seconds
 REPORT_DROPPED = 0.02  # of the images; a last partial batch up to this fraction is dropped without a message
 
 
@@ -47,7 +47,7 @@ class RunPaths:
         tag: of the weights file.
         run_name: of the run folder; `None` for `ARCH.TAG`, numbered where that exists.
         initial_weights: the path of the initial weights; `None` to find them by their name in the recipe.
-        workers, memory_limit, cache: as in `zoo.data.load_split.ReadOptions`.
+        workers, memory_limit, cache: as in `zoo.data.read_options.ReadOptions`.
         download: download the data set where it is missing.
         force: replace an existing weights file.
         checkpoint_every: seconds between checkpoints within an epoch.
@@ -76,7 +76,7 @@ class RunPaths:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A run that can start: everything is found, loaded and known to fit.
+    """A run that can start: everything is loaded and checked.
 
     Args:
         plugins: as in the run's record.
@@ -146,7 +146,7 @@ def prepare(
     """Find and load everything that `recipe` names.
 
     Args:
-        callback: hears of the progress of reading, the data set, and messages on what the recipe comes to.
+        callback: receives the progress of reading, the data set, and messages about the plan.
         group: the ranks that train together; each prepares for itself.
 
     Raises:

@@ -6,15 +6,16 @@ from pathlib import Path
 from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import DeviceError, OutputError, TrainingError, UsageError, WeightsError
 from zoo.contract.specs import Architecture
-from zoo.data.load_split import MEMORY_LIMIT
+from zoo.data.read_options import MEMORY_LIMIT
 from zoo.files.atomic import refuse_existing, refuse_unwritable
 from zoo.files.card import read_card
 from zoo.models.devices import explain_out_of_memory, pick_device
 from zoo.registry.registry import Registry
 from zoo.report.events import require_tensorboard
+from zoo.training.checkpoint import CHECKPOINT_EVERY
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup, explain_lost_rank
 from zoo.training.job import Result, open_trainer, store_result
-from zoo.training.prepare import CHECKPOINT_EVERY, RunPaths, prepare_on_all_ranks
+from zoo.training.prepare import RunPaths, prepare_on_all_ranks
 from zoo.training.run.concurrent_runs import refuse_concurrent_run
 from zoo.training.run.folder import Run
 from zoo.training.run.record import Record, plugins_of, read_record, refuse_other_dataset

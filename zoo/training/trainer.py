@@ -20,7 +20,7 @@ from zoo.contract.callback import SILENT, Callback
 from zoo.data.batches import Batch
 from zoo.data.datasets import LoadedDataset
 from zoo.evaluation.evaluate import Evaluation
-from zoo.models.forward import check_logits, explained
+from zoo.models.forward import check_logits, explain_model_errors
 from zoo.models.losses import LossFunction
 from zoo.training.augment.mix import MixedBatch
 from zoo.training.augment.pipeline import Augmenter
@@ -105,7 +105,7 @@ class Trainer:
             has class weights.
         group: the ranks that train together. All of them construct a trainer and call `train`.
         signals: defer signals until a step is complete.
-        callback: its `on_step` hears of the progress about once a second.
+        callback: its `on_step` is called about once a second.
         on_step_end: called after each step, when the state may be stored.
         on_epoch_end: called after each epoch and its evaluation.
     """
@@ -146,7 +146,7 @@ class Trainer:
         self._trained = [parameter for parameter in state.module.parameters() if parameter.requires_grad]
 
     def train(self) -> None:
-        """Train to the end of the plan, from wherever the state stands.
+        """Train to the end of the plan, from the state's step.
 
         Raises:
             Diverged: a loss, in training or in evaluation, is no longer finite.
@@ -213,10 +213,10 @@ class Trainer:
         step_loss: Tensor | None = None
         for batch in batches:
             autocast = torch.autocast(self.device.type, torch.bfloat16) if self._amp else nullcontext()
-            with explained(self.device), autocast:
+            with explain_model_errors(self.device), autocast:
                 logits_BK = check_logits(self._model(batch.images), len(batch.images), len(self.data.classes)).float()
                 loss = _averaged(batch.loss(self.loss, logits_BK), len(batches))
-            with explained(self.device, f"The backward pass of the model or of the loss {self.recipe.loss}"):
+            with explain_model_errors(self.device, f"The backward pass of the model or of the loss {self.recipe.loss}"):
                 loss.backward()  # type: ignore[no-untyped-call]
             loss = loss.detach()
             if self.eval_loss is not self.loss:

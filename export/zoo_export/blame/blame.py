@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from zoo.contract.evidence import Probe
-from zoo.contract.formats import Capture, ExportFormat, Paths, Run
+from zoo.contract.formats import Array, Capture, ExportFormat, Paths, Run
 from zoo.contract.precisions import PrecisionRules
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
@@ -96,8 +96,8 @@ def blame_sentence(
         return ""
 
 
-def _attempt(run: Run, images: object) -> object:
+def _attempt(run: Run, images: Array) -> object:
     try:
-        return run(images)  # type: ignore[arg-type]
+        return run(images)
     except Exception as error:  # the stage's fault, and so a result
         return error

@@ -53,7 +53,7 @@ class Recorder(Interpreter):
         return self.values
 
     def run_node(self, n: Node) -> Any:
-        """Run one node; keep what it gives, before a later node writes into it."""
+        """Run one node; keep its value, before a later node writes into it."""
         value = super().run_node(n)
         if not isinstance(value, Tensor) or not value.is_floating_point() or n.op == "get_attr":
             return value
@@ -88,8 +88,8 @@ def evaluate(
     return truths, rounding_errors
 
 
-def leaves(value: npt.NDArray[np.float32], truth: npt.NDArray[np.float64], tolerance: float) -> bool:
-    """Whether a value is further from truth than it may be, or not finite; one of another shape cannot be told."""
+def exceeds_tolerance(value: npt.NDArray[np.float32], truth: npt.NDArray[np.float64], tolerance: float) -> bool:
+    """Whether a value is further from truth than it may be, or not finite; `False` for a value of another shape."""
     return value.shape == truth.shape and not np.abs(value - truth).max() <= tolerance
 
 
@@ -97,9 +97,9 @@ def first_wrong_call(program: ExportedProgram, module: nn.Module, images: Tensor
     """Where the float64 values of `program` first leave those that `module` receives and gives in eager mode.
 
     What a module receives is right where a node that it uses computes it. What it gives is right where one of its own
-    nodes does, early or late; one that hands none of them on may give what it was given. Where a tensor was written
-    into, or no node can be told, any node up to there will do. What is wrong with code between two modules shows in
-    the next input.
+    nodes does, early or late; one that hands none of them on may return its input. Where a tensor was written
+    into, or the node is not known, any node up to there will do. An error in code between two modules shows in the
+    next input.
     """
     calls = _calls(module, images)
     values = Recorder(program, torch.float64).record(images.double())
@@ -135,7 +135,7 @@ def first_wrong_call(program: ExportedProgram, module: nn.Module, images: Tensor
 
 
 def _writes(node: Node) -> bool:
-    """Whether a node writes into what it is given."""
+    """Whether a node writes into one of its inputs."""
     schema = getattr(node.target, "_schema", None)
     return bool(schema and schema.is_mutable)
 
@@ -159,7 +159,7 @@ def _stack(node: Node) -> Iterator[tuple[str, tuple[str, Any]]]:
 
 
 def _calls(module: nn.Module, images: Tensor) -> dict[str, tuple[Tensor | None, Tensor | None]]:
-    """What every module call is given and gives in eager mode, float64; the second call of `a` is `a@1`."""
+    """The input and output of every module call in eager mode, float64; the second call of `a` is `a@1`."""
     double = copy.deepcopy(module).double()
     calls: dict[str, tuple[Tensor | None, Tensor | None]] = {}
     inputs: dict[str, list[Tensor | None]] = {}

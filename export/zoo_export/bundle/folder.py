@@ -11,7 +11,7 @@ from zoo.contract.evidence.format1 import upgraded
 
 
 @contextmanager
-def explained(folder: Path) -> Iterator[None]:
+def explain_runtime_errors(folder: Path) -> Iterator[None]:
     """Turn the runtime's errors, which know nothing of zoo, into zoo's own."""
     try:
         yield
@@ -28,7 +28,7 @@ def read_folder(folder: Path) -> Manifest:
         ExportError: it is not an export folder.
         DifferenceError: a file is missing or is not what the manifest says.
     """
-    with explained(folder):
+    with explain_runtime_errors(folder):
         data = zoo_runtime.check_files(folder, upgraded)
     try:
         return Manifest.from_dict(data)

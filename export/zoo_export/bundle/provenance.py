@@ -9,7 +9,7 @@ import torch
 
 from zoo.contract.errors import UnknownName
 from zoo.files.card import Card
-from zoo.files.weights import tensors_digest
+from zoo.files.weights import module_digest
 from zoo.models.identity import architecture_of as find_architecture
 from zoo.models.load import Model
 from zoo.registry.registry import Entry, Registry
@@ -24,7 +24,7 @@ def sha256(path: Path) -> str:
 def weights_of(model: Model) -> dict[str, Any]:
     """The digest of the tensors that are exported, and the sha256 of the file that they came from, if one."""
     return {
-        "digest": model.card.digest or _digest(model),
+        "digest": model.card.digest or module_digest(model.module) or None,
         "file_sha256": None if model.path is None else sha256(model.path),
     }
 
@@ -51,11 +51,3 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }
-
-
-def _digest(model: Model) -> str | None:
-    """Of fresh weights, as a weights file would have it; `None` for tensors that no weights file holds."""
-    try:
-        return tensors_digest({name: value.detach().contiguous() for name, value in model.module.state_dict().items()})
-    except KeyError:  # complex numbers, for one
-        return None

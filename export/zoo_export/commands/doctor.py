@@ -1,4 +1,4 @@
-"""`zoo doctor`: what is here, and what of it works."""
+"""`zoo doctor`: versions, devices, formats, folders and plugins, and which of them work."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from zoo.registry.registry import Entry, Registry
 
 
-@click.command("doctor", short_help="Show what is here and works")
+@click.command("doctor")
 @json_option
 @click.pass_obj
 def command(lazy: "Lazy", as_json: bool) -> None:
@@ -30,22 +30,14 @@ def command(lazy: "Lazy", as_json: bool) -> None:
         "versions": versions((*PACKAGES, *needed)),
         "devices": {name: _device(name) for name in available()},
         "formats": {entry.qualified: _runs_on(lazy.registry, entry) for entry in formats},
-        "folders": {
-            "data": _folder(data_root()),
-            **{f"weights {index}": _folder(path) for index, path in enumerate(weights_folders(), 1)},
-        },
+        "folders": {"data": _folder(data_root()), "weights": [_folder(path) for path in weights_folders()]},
         "weights": list(weights_files()),
         "plugins_left_out": {plugin.name: plugin.error for plugin in lazy.registry.plugins if plugin.error},
     }
     if as_json:
         print_json(report)
         return
-    for title, content in report.items():
-        click.echo(f"{title.replace('_', ' ')}:")
-        if isinstance(content, dict):
-            print_fields({f"  {name}": value for name, value in _flat(content).items()})
-        else:
-            click.echo(f"  {' '.join(content)}")
+    _print_report(report)
 
 
 def _device(name: str) -> str:
@@ -71,13 +63,22 @@ def _runs_on(registry: "Registry", entry: "Entry[ExportFormat]") -> dict[str, st
         return {"cpu": error.cause}
 
 
-def _flat(content: dict[str, Any]) -> dict[str, Any]:
-    """Nested fields by their path, such as `FORMAT on cpu`."""
-    flat: dict[str, Any] = {}
-    for name, value in content.items():
-        flat |= {f"{name} on {key}": text for key, text in value.items()} if isinstance(value, dict) else {name: value}
-    return flat
+def _folder(path: Path) -> dict[str, Any]:
+    return {"path": str(path), "exists": path.is_dir()}
 
 
-def _folder(path: Path) -> str:
-    return f"{path}{'' if path.is_dir() else ' (not there)'}"
+def _print_report(report: dict[str, Any]) -> None:
+    folders = report["folders"]
+    formats = {f"{name} on {device}": text for name, row in report["formats"].items() for device, text in row.items()}
+    weights = ", ".join(_folder_text(folder) for folder in folders["weights"])
+    fields = {**report, "formats": formats, "folders": {"data": _folder_text(folders["data"]), "weights": weights}}
+    for title, content in fields.items():
+        click.echo(f"{title.replace('_', ' ')}:")
+        if isinstance(content, dict):
+            print_fields({f"  {name}": value for name, value in content.items()})
+        else:
+            click.echo(f"  {' '.join(content)}")
+
+
+def _folder_text(folder: dict[str, Any]) -> str:
+    return folder["path"] if folder["exists"] else f"{folder['path']} (does not exist)"

@@ -13,7 +13,6 @@ from zoo.cli.options import (
     json_option,
     num_classes_option,
     param_option,
-    param_texts,
 )
 from zoo.cli.progress import progress
 from zoo_export.commands.formats import format_names
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from zoo.cli.main import Lazy
 
 
-@click.command("export", short_help="Export a model and check the artifacts")
+@click.command("export")
 @click.argument("model")
 @click.option(
     "--format",
@@ -89,6 +88,7 @@ def command(
     """
     from zoo.api.exporting import export
     from zoo.contract.errors import DifferenceError
+    from zoo.contract.params import split_params
     from zoo.files.folders import is_weights
     from zoo_export.devices import parse_devices
 
@@ -100,7 +100,7 @@ def command(
                 verify=not no_verify,
                 in_channels=channels,
                 img_size=image_size,
-                params=param_texts(params),
+                params=split_params(params),
                 devices=parse_devices(provider),
                 **options,
                 callback=show,

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.options import json_option
-from zoo.cli.output import plain, print_json
+from zoo.cli.output import print_json
 from zoo.contract.prediction import Prediction
+from zoo.contract.printable import plain
 from zoo_export.failures.unverified import warning
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
 
 
-@click.command("predict", short_help="Classify images")
+@click.command("predict")
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Number of classes for each image.")
@@ -43,7 +44,7 @@ def _with_export(lazy: "Lazy", folder: Path, images: Sequence[Path], top: int) -
     """Through `zoo_runtime` if it can run the folder, so that torch need not be loaded."""
     import zoo_runtime
     from zoo.contract.evidence.format1 import upgraded
-    from zoo_export.bundle.folder import explained, read_folder
+    from zoo_export.bundle.folder import explain_runtime_errors, read_folder
 
     manifest = read_folder(folder)
     if text := warning(manifest.verdict, manifest.certificate.override):
@@ -54,7 +55,7 @@ def _with_export(lazy: "Lazy", folder: Path, images: Sequence[Path], top: int) -
             from zoo.api.loading import load
 
             return load(folder, registry=lazy.registry).predict(images, top)
-        with explained(folder):
+        with explain_runtime_errors(folder):
             model = zoo_runtime.Model(folder, upgrade=upgraded)
             return [[Prediction(**asdict(each)) for each in model.predict(path, top)] for path in images]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from zoo.cli.main import Lazy
 
 
-@click.command("verify", short_help="Check an export folder, or a file against a model")
+@click.command("verify")
 @click.argument("export", type=click.Path(path_type=Path))
 @click.option("--format", "-f", "formats", default="", help="Formats to run, comma-separated.  [default: all]")
 @click.option(

@@ -108,12 +108,12 @@ def save_failure(place: Path, failure: Failure, *, force: bool = False) -> None:
         np.save(folder / "input.npy", failure.probe.images, allow_pickle=False)
         np.save(folder / "expected.npy", failure.probe.truth, allow_pickle=False)
         if isinstance(failure.output, np.ndarray) and not failure.output.dtype.hasobject:
-            np.save(folder / "given.npy", failure.output, allow_pickle=False)
+            np.save(folder / "output.npy", failure.output, allow_pickle=False)
         for path in failure.paths.existing:
             shutil.copyfile(path, folder / path.name)
         script, needs = _script(failure)
         (folder / NAME).write_text(script, encoding="utf-8")
-        (folder / "README.md").write_text(_readme(failure, needs, (folder / "given.npy").exists()), encoding="utf-8")
+        (folder / "README.md").write_text(_readme(failure, needs, (folder / "output.npy").exists()), encoding="utf-8")
 
 
 def _is_saved_failure(path: Path) -> bool:
@@ -172,7 +172,7 @@ def _readme(failure: Failure, needs: str, has_output: bool) -> str:
         reason=f": {without_paths(failed.reason)}" if failed.reason else "",
         rule=rule,
         blamed=f"- {without_paths(failure.blamed)}\n" if failure.blamed else "",
-        output=", `given.npy` is what the artifact returned" if has_output else "",
+        output=", `output.npy` is what the artifact returned" if has_output else "",
         needs=needs,
         script=NAME,
     )

@@ -13,7 +13,7 @@ from zoo_export.truth.backend import CPU, Backend
 from zoo_export.truth.reference import at_backend, make_references
 
 OWN, PROBE = "own_weights", "probe_weights"
-MOST_DRAWN = 4  # sets of probe weights
+MAX_DRAWS = 4  # sets of probe weights
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def make_checks(module: nn.Module, probes: list[Probe], backends: Sequence[Backe
     noise = [probe for probe in probes if probe.name.startswith("noise")]
     sized = [probe for probe in probes if probe.name.startswith("size")]  # edges and real images met the own weights
     checks, louder = [own], frozenset[str]()
-    while len(checks) <= MOST_DRAWN:
+    while len(checks) <= MAX_DRAWS:
         drawn = copy.deepcopy(module)
         draw_probe_weights(drawn, noise, louder)
         label = PROBE if len(checks) == 1 else f"{PROBE}_{len(checks)}"

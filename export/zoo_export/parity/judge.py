@@ -4,18 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from zoo.contract.errors import ZooError
 from zoo.contract.evidence import Comparison, Override, Probe
+from zoo.contract.formats import Run
 from zoo.contract.precisions import PrecisionRules
 from zoo_export.precisions.fp32 import FP32
 
-Runner = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
-
 
 def run_and_judge(
-    runner: Runner | Mapping[str, Runner],
+    runner: Run | Mapping[str, Run],
     probes: Sequence[Probe],
     weights: str = "",
     override: Override | None = None,
@@ -92,7 +90,7 @@ def unit_of(probe: Probe, rules: PrecisionRules) -> float:
     return rules.measure(np.zeros(probe.truth.shape, np.float32), probe.truth, probe.rounding_error).unit
 
 
-def _run(runner: Runner, probe: Probe) -> object:
+def _run(runner: Run, probe: Probe) -> object:
     try:
         return runner(probe.images.copy())  # some runners write into their input
     except Exception as error:  # the artifact's fault, and so a result

@@ -47,16 +47,17 @@ class Fp16Rules(RoundingRules):
             ExportError: it cannot be captured so, or has other operators than in float32, which is what was proven.
         """
         module = Half(capture.module).eval()
-        half = Capture(capture.name, module, capture.card, capture.precision, capture.dynamic_size)
-        there, here = _operators(capture.program), _operators(half.program)
-        if there != here:
-            extra = next((f"{b} for {a}" for a, b in zip(there, here, strict=False) if a != b), "more or fewer of them")
+        in_half = Capture(capture.name, module, capture.card, capture.precision, capture.dynamic_size)
+        in_float32, in_float16 = _operators(capture.program), _operators(in_half.program)
+        if in_float32 != in_float16:
+            pairs = zip(in_float32, in_float16, strict=False)
+            extra = next((f"{half} for {single}" for single, half in pairs if half != single), "more or fewer of them")
             raise ExportError(
                 f"{capture.name} has other operators in float16 than in float32 ({extra}), so a proof in float32 says "
                 "nothing of it in float16.",
                 OTHERWISE,
             )
-        return half
+        return in_half
 
     def rounding_errors(
         self, name: str, module: nn.Module, probes: Sequence[Probe], backend: formats.Backend
@@ -89,17 +90,17 @@ def refuse_overflow(name: str, module: nn.Module, probes: Sequence[Probe]) -> No
     half = Half(module).eval()
     overflown: list[str] = []
 
-    def look(layer: str, output: Any) -> None:
+    def record(layer: str, output: Any) -> None:
         if isinstance(output, Tensor) and not bool(torch.isfinite(output).all()):
             overflown.append(layer)
 
     for layer, part in half.model.named_modules():
         if not any(part.children()):
-            part.register_forward_hook(lambda _, inputs, output, layer=layer: look(layer, output))
+            part.register_forward_hook(lambda _, inputs, output, layer=layer: record(layer, output))
     for probe in probes:
         try:
             with quiet():
-                look("its own forward", half(torch.from_numpy(probe.images)))
+                record("its own forward", half(torch.from_numpy(probe.images)))
         except Exception as error:
             raise ExportError(f"{name} does not run in float16: {first_line(error)}", OTHERWISE) from error
         if overflown:

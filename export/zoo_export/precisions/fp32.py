@@ -27,7 +27,7 @@ class RoundingRules(PrecisionRules):
     def rounding_errors(
         self, name: str, module: nn.Module, probes: Sequence[Probe], backend: formats.Backend
     ) -> Sequence[float]:
-        """Those of PyTorch evaluations on `backend`; float32's own on the CPU are given.
+        """Those of PyTorch evaluations on `backend`; the probes hold those of float32 on the CPU.
 
         Raises:
             ExportError: the model does not run there, or gives logits that are not finite.

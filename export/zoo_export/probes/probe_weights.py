@@ -59,12 +59,12 @@ def draw_probe_weights(module: nn.Module, probes: list[Probe], louder: Set[str] 
     noise = np.concatenate([probe.images for probe in probes if probe.name.startswith("noise")])
     settle = partial(_settle, changed)
     hooks = [norm.register_forward_pre_hook(settle) for norm in _norms(module)]
-    awaken = ScaleProbes(layers, [norm for norm in _norms(module) if norm.bias in changed], generator)
+    scaling = ScaleProbes(layers, [norm for norm in _norms(module) if norm.bias in changed], generator)
     try:
-        with awaken:
+        with scaling:
             module(torch.from_numpy(noise))  # all in one batch, so that every layer's signal fits them
     finally:
-        for hook in [*hooks, *awaken.hooks]:
+        for hook in [*hooks, *scaling.hooks]:
             hook.remove()
     statistics = (
         buffer for norm in _norms(module) for buffer in (norm.running_mean, norm.running_var) if buffer is not None

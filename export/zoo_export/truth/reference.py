@@ -42,7 +42,7 @@ def make_references(
             or not `[N, K]`.
     """
     inputs = [torch.from_numpy(probe.images) for probe in probes]
-    with _explained(), quiet():
+    with _explain_model_errors(), quiet():
         twin = module if in_place else copy.deepcopy(module)
         drawn = torch.random.get_rng_state()
         with _float64(twin), torch.inference_mode():
@@ -82,7 +82,7 @@ def rounding_errors_at(module: nn.Module, probes: Sequence[Probe], backend: Back
     Raises:
         ExportError: the model does not run on that backend, or returns logits there that are not finite.
     """
-    with _explained(backend), quiet():
+    with _explain_model_errors(backend), quiet():
         there = copy.deepcopy(module).to(backend.torch_device, backend.dtype)
         rounding_errors = _rounding_errors(there, probes, [probe.truth for probe in probes], backend)
     for probe, rounding_error in zip(probes, rounding_errors, strict=True):
@@ -141,7 +141,7 @@ def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 @contextmanager
-def _explained(backend: Backend = CPU) -> Iterator[None]:
+def _explain_model_errors(backend: Backend = CPU) -> Iterator[None]:
     where = "" if backend == CPU else f" in {backend.words}"
     try:
         yield

@@ -15,6 +15,7 @@ from zoo.cli.options import (
 )
 from zoo.cli.output import print_json, print_table
 from zoo.cli.progress import progress
+from zoo.evaluation import BATCH_SIZE
 
 if TYPE_CHECKING:
     from zoo.api.evaluating import DatasetEvaluation
@@ -23,13 +24,17 @@ if TYPE_CHECKING:
 SHOWN, IN_JSON = 5, 20  # worst confusions; the matrix in the JSON has all of them
 
 
-@click.command("evaluate", short_help="Evaluate a weights file")
+@click.command("evaluate")
 @click.argument("model")
 @click.option("--data", help="Name of the data set.  [default: the one it was trained on]")
 @data_root_option
 @download_option
-@click.option("--split", type=click.Choice(["train", "test"]), default="test", show_default=True)
-@click.option("--batch-size", "-b", type=click.IntRange(1), default=256, show_default=True)
+@click.option(
+    "--split", type=click.Choice(["train", "test"]), default="test", show_default=True, help="Split to evaluate on."
+)
+@click.option(
+    "--batch-size", "-b", type=click.IntRange(1), default=BATCH_SIZE, show_default=True, help="Images in a batch."
+)
 @device_option
 @workers_option
 @memory_limit_option

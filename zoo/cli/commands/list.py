@@ -20,7 +20,7 @@ KINDS: dict[str, type[Spec]] = {
 }
 
 
-@click.command("list", short_help="List what plugins provide")
+@click.command("list")
 @click.argument("kind", type=click.Choice(list(KINDS)), required=False)
 @click.option("--filter", "-f", "pattern", default="*", help="Only names that match, such as 'resnet*'.")
 @json_option
@@ -66,8 +66,12 @@ def command(lazy: "Lazy", kind: str | None, pattern: str, as_json: bool) -> None
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else ""
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, list):
+        return ", ".join(value)
     return "×".join(map(str, value)) if isinstance(value, tuple) else str(value or "")
 
 
@@ -76,8 +80,8 @@ EXTRA: dict[str, dict[str, Callable[[Any], Any]]] = {
     "datasets": {"classes": lambda spec: len(spec.classes) or None, "images": lambda spec: spec.input_shape},
     "formats": {
         "suffix": lambda spec: next(iter(spec.suffixes.values())),
-        "precisions": lambda spec: ", ".join(spec.precisions),
-        "default": lambda spec: "yes" if spec.default else "",
+        "precisions": lambda spec: list(spec.precisions),
+        "default": lambda spec: spec.default,
     },
     "losses": {"target": lambda spec: spec.target},
 }

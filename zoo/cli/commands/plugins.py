@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from zoo.cli.main import Lazy
 
 
-@click.command("plugins", short_help="List plugins")
+@click.command("plugins")
 @json_option
 @click.pass_obj
 def command(lazy: "Lazy", as_json: bool) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from zoo.registry.registry import Entry
 
 
-@click.command("show", short_help="Show one name")
+@click.command("show")
 @click.argument("name")
 @json_option
 @click.pass_obj

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 UNITS = re.compile(r"Units\.([A-Z])[A-Z]+")  # torchinfo writes (Units.MEGABYTES) instead of (M)
 
 
-@click.command("summary", short_help="Show a model's layers")
+@click.command("summary")
 @click.argument("model")
 @click.option("--batch-size", "-b", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--depth", type=click.IntRange(1), default=10, show_default=True, help="Levels of nested modules.")
@@ -50,12 +50,12 @@ def command(
     import torch
     import torchinfo
 
-    from zoo.models.forward import explained
+    from zoo.models.forward import explain_model_errors
     from zoo.models.load import open_model
 
     opened = open_model(lazy.registry, model, build_args(num_classes, channels, image_size, params))
     shape = (batch_size, *opened.card.preprocess.input_shape)
-    with explained(torch.device("cpu")):
+    with explain_model_errors(torch.device("cpu")):
         images = torch.zeros(shape)
         with torch.inference_mode():
             opened.module(images)  # torchinfo would hide the error

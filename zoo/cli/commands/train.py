@@ -21,6 +21,7 @@ from zoo.cli.options import (
 from zoo.cli.output import print_json
 from zoo.cli.progress import progress
 from zoo.cli.recipe_options import recipe_options, recipe_sections
+from zoo.training.checkpoint import CHECKPOINT_EVERY
 
 if TYPE_CHECKING:
     from zoo.api.training import TrainResult
@@ -43,7 +44,7 @@ SECTIONS = {
 }
 
 
-@click.command("train", cls=GroupedCommand, sections=SECTIONS, short_help="Train an architecture")
+@click.command("train", cls=GroupedCommand, sections=SECTIONS)
 @click.argument("architecture", required=False)
 @recipe_options
 @click.option(
@@ -66,8 +67,8 @@ SECTIONS = {
     "--checkpoint-every",
     type=Number(0),
     metavar="FLOAT",
-    default=60.0,
-    help="Seconds between checkpoints within an epoch.  [default: 60]",
+    default=CHECKPOINT_EVERY,
+    help=f"Seconds between checkpoints within an epoch.  [default: {CHECKPOINT_EVERY:g}]",
 )
 @force_option
 @json_option

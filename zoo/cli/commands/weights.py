@@ -9,7 +9,7 @@ from zoo.cli.options import json_option
 from zoo.cli.output import print_fields, print_json, print_table
 
 
-@click.group("weights", short_help="List, show and verify weights files")
+@click.group("weights")
 def command() -> None:
     """List, show and verify weights files, or write a page about them."""
 

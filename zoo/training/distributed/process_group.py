@@ -6,13 +6,15 @@ Nothing is pickled: numbers travel as tensors, everything else as JSON.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from zoo.contract.errors import TrainingError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,18 +109,18 @@ class ProcessGroup:
                 dist.broadcast(contiguous.reshape(-1).view(torch.uint8), 0, group=group)  # bytes suit every dtype
                 tensor.detach().copy_(contiguous)
 
-    def main_first(self, work: Callable[[], Any]) -> Any:
+    def main_first(self, work: Callable[[], T]) -> T:
         """Call `work` on rank 0 first, then on one rank of each other machine, then on the rest.
 
         A download is then done once on each machine, and the other ranks find the files.
         """
         turn = 0 if self.is_main else 1 if self.local_rank == 0 else 2
-        result = None
+        results: list[T] = []
         for current in range(3 if self.world_size > 1 else 1):
             if current == turn:
-                result = work()
+                results.append(work())
             self.all_reduce_max(0)  # a barrier
-        return result
+        return results[0]
 
 
 SINGLE_PROCESS = ProcessGroup()

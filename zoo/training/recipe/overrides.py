@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.contract.names import bare_name
 from zoo.training.optim.schedules import SCHEDULES
 from zoo.training.recipe.recipe import FIELDS
 
@@ -18,7 +19,7 @@ def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> d
         overrides: fields of a recipe; `None` leaves a field as it is.
     """
     chosen = {name: value for name, value in overrides.items() if value is not None}
-    replaced = {name for name in chosen if name in values and _bare(values[name]) != _bare(chosen[name])}
+    replaced = {name for name in chosen if name in values and _differ(values[name], chosen[name])}
     kept = {
         name: value
         for name, value in values.items()
@@ -28,6 +29,8 @@ def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> d
     return {**kept, **chosen}
 
 
-def _bare(value: Any) -> Any:
-    """A name without the distribution before it."""
-    return value.rpartition(":")[2] if isinstance(value, str) else value
+def _differ(before: Any, after: Any) -> bool:
+    """Whether two values of a field differ. The owner of a name is not compared."""
+    if isinstance(before, str) and isinstance(after, str):
+        return bare_name(before) != bare_name(after)
+    return bool(before != after)

@@ -325,7 +325,7 @@ class Recipe:
                 )
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
-        for name in OF_OPTIMIZER:
+        for name in OPTIMIZER_FIELDS:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default_of(FIELDS[name], self.opt))
         for name, declaration in FIELDS.items():
@@ -370,7 +370,7 @@ class Recipe:
 
 
 FIELDS = declared(Recipe)
-OF_OPTIMIZER = tuple(name for name, declaration in FIELDS.items() if declaration.goes_with == "opt")
+OPTIMIZER_FIELDS = tuple(name for name, declaration in FIELDS.items() if declaration.goes_with == "opt")
 SCHEDULE_FIELDS = tuple(name for name, declaration in FIELDS.items() if declaration.goes_with == "sched")
 
 

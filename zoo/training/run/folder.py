@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.contract.errors import OutputError, TrainingError
-from zoo.files.atomic import explained, new_folder, write_file
+from zoo.files.atomic import explain_write_errors, new_folder, write_file
 from zoo.training.run.lock import Lock
 from zoo.training.run.record import NAME, Record
 
@@ -46,7 +46,7 @@ class Run:
             lock = None
             try:
                 with new_folder(path) as filling:
-                    with explained(path):
+                    with explain_write_errors(path):
                         (filling / NAME).write_bytes(record.to_json())
                         recipe = json.dumps(record.recipe.to_dict(), indent=2)
                         (filling / "recipe.json").write_bytes(recipe.encode() + b"\n")

@@ -1,6 +1,6 @@
 """The stages of an ONNX artifact, and the first value on the way that each of them makes wrong.
 
-The values are compared in the order in which they are made. The first one that leaves its own tolerance is blamed; a
+The values are compared in the order in which they are made. The first one that exceeds its own tolerance is blamed; a
 fused node counts as the last module that was fused into it.
 """
 
@@ -18,7 +18,7 @@ from torch.fx import Node
 from zoo.contract.evidence import TOLERANCE_FACTOR
 from zoo.contract.formats import Array, Capture, Paths, Place, Stage
 from zoo_export.blame.captured import FILE, captured_stage
-from zoo_export.blame.intermediates import evaluate, leaves, place
+from zoo_export.blame.intermediates import evaluate, exceeds_tolerance, place
 from zoo_export.capture import OUTPUT
 from zoo_export.formats.onnx.file import load, save
 from zoo_export.formats.onnx.lowering import lower
@@ -77,7 +77,7 @@ def _first_wrong_value(
     scratch: Path,
     own: bool,
 ) -> Place | None:
-    """The first value of an ONNX file that leaves its tolerance, among those with the name of a node that was lowered.
+    """The first value of an ONNX file that exceeds its tolerance, among those with the name of a node that was lowered.
 
     Truth is the decomposed program in float64.
     """
@@ -97,7 +97,7 @@ def _first_wrong_value(
         return [
             name
             for name, value in values
-            if leaves(value, truths[name].numpy(), TOLERANCE_FACTOR * rounding_errors[name])
+            if exceeds_tolerance(value, truths[name].numpy(), TOLERANCE_FACTOR * rounding_errors[name])
         ]
 
     first = next(iter(wrong(*known)), None) or _first_alone(load(path), known, wrong)
@@ -116,9 +116,9 @@ def _named_alike(model: onnx_ir.Model, nodes: Mapping[str, Node]) -> Iterator[st
 
 
 def _first_alone(model: onnx_ir.Model, named: set[str], wrong: Callable[[str], list[str]]) -> str | None:
-    """The first value that is wrong where it alone is looked at: onnxruntime fuses nothing across what it must give.
+    """The first wrong value, with one value at a time as an extra output: onnxruntime fuses nothing across outputs.
 
-    Found by halving, and again among what a value is made of, as branches need not be in order.
+    It is searched for by bisection, and again among the operands of a wrong value, as branches need not be in order.
     """
     made = {str(value.name): value for node in model.graph for value in node.outputs if value.name in named}
     names, last = list(made), OUTPUT
@@ -129,14 +129,14 @@ def _first_alone(model: onnx_ir.Model, named: set[str], wrong: Callable[[str], l
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if wrong(names[middle]) else (middle, high)
-        earlier = [name for name in _made_of(made[names[high]], named) if wrong(name)]
+        earlier = [name for name in _named_operands(made[names[high]], named) if wrong(name)]
         if not earlier:
             return names[high]
         last = earlier[0]
 
 
-def _made_of(value: onnx_ir.Value, named: set[str]) -> list[str]:
-    """The nearest named values that `value` is computed from."""
+def _named_operands(value: onnx_ir.Value, named: set[str]) -> list[str]:
+    """The nearest values with a name in `named` that `value` is computed from."""
     nearest, seen, left = list[str](), set[str](), [value]
     while left:
         node = left.pop().producer()

@@ -7,7 +7,7 @@ import torch
 from zoo.contract.evidence import TOLERANCE_FACTOR
 from zoo.contract.formats import Array, Capture, Paths, Place, Stage
 from zoo_export.blame.captured import FILE, captured_stage
-from zoo_export.blame.intermediates import Recorder, evaluate, leaves, place
+from zoo_export.blame.intermediates import Recorder, evaluate, exceeds_tolerance, place
 from zoo_export.formats.pt2.archive import refuse_unsafe
 from zoo_export.formats.pt2.format import runner
 
@@ -22,7 +22,7 @@ def stages(capture: Capture, paths: Paths, own: bool) -> Iterator[Stage]:
 
 
 def _first_wrong(capture: Capture, paths: Paths, images: Array) -> Place | None:
-    """The first value of the archive that leaves its tolerance, of those that have the names and modules of captured
+    """The first value of the archive that exceeds its tolerance, of those that have the names and modules of captured
     ones."""
     refuse_unsafe(paths.main)
     stored, inputs = torch.export.load(paths.main), torch.from_numpy(images)
@@ -31,6 +31,6 @@ def _first_wrong(capture: Capture, paths: Paths, images: Array) -> Place | None:
     theirs = {node.name: place(node) for node in stored.graph.nodes}
     for name, value in Recorder(stored, torch.float32).record(inputs).items():
         known = name in truths and ours[name].module == theirs[name].module
-        if known and leaves(value.numpy(), truths[name].numpy(), TOLERANCE_FACTOR * rounding_errors[name]):
+        if known and exceeds_tolerance(value.numpy(), truths[name].numpy(), TOLERANCE_FACTOR * rounding_errors[name]):
             return ours[name]
     return None
