@@ -158,6 +158,11 @@ def test_the_command_line_has_it(installed, run_zoo, tmp_path) -> None:
     assert "int8" in {entry["name"] for entry in listed["precisions"]}
     ran = run_zoo("export", "lenet5.digits", "-f", "npz", "--precision", "int8", "-o", str(out))
     assert ran.code == 0 and "Images keep their class" in ran.out, ran.err
+    assert "10 % of the images in another class allowed" in ran.out  # in the precision's own words
     assert run_zoo("verify", str(out)).code == run_zoo("verify", str(out), "--strict").code == 0
-    assert run_zoo("predict", str(out), str(ROOT / "examples" / "seven.png")).code == 0
+    seven = str(ROOT / "examples" / "seven.png")
+    by_folder, by_file = run_zoo("predict", str(out), seven), run_zoo("predict", str(out / "model.json"), seven)
+    assert by_folder.code == by_file.code == 0 and by_folder.out == by_file.out
+    (tmp_path / "model.json").touch()
+    assert "export folder" in run_zoo("predict", str(tmp_path / "model.json"), seven).err
     assert "zoo-npz:npz on cpu" in run_zoo("doctor").out

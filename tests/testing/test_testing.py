@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from zoo.contract.specs import Dataset, Loss
+from zoo.contract.specs import Architecture, Dataset, Loss, Param
 from zoo.registry.discovery import Plugin
 from zoo.registry.registry import Registry
-from zoo.testing import check_dataset, check_loss
+from zoo.testing import check_architecture, check_dataset, check_loss
 
 MODULE = """
 import numpy as np
@@ -40,6 +40,12 @@ def writing():
         t.zero_()
         return value
     return loss
+
+def scaled(scale=1.0): return lambda x, t: scale * cross_entropy(x, t)
+
+def net(*, num_classes, in_channels, width=4, drop=0.1):
+    layers = torch.nn.Conv2d(in_channels, width, 8), torch.nn.Flatten(), torch.nn.Dropout(drop)
+    return torch.nn.Sequential(*layers, torch.nn.Linear(width, num_classes))
 
 class Items:
     def __init__(self, n, item): self.n, self.item = n, item
@@ -89,6 +95,28 @@ def test_a_loss_that_breaks_the_contract_is_found(kit: Registry, name: str) -> N
     check_loss("sound", kit)
     with pytest.raises(AssertionError, match=LOSSES[name]):
         check_loss(name.strip("_"), kit)
+
+
+def test_a_loss_with_another_default_than_declared_is_found(kit: Registry) -> None:
+    def declared(scale: float) -> Registry:
+        spec = Loss(name="scaled", summary="s", build="odd_parts:scaled", params={"scale": Param(default=scale)})
+        return Registry([Plugin("kit", "kit", "1", (spec,))])
+
+    check_loss("scaled", declared(1.0))
+    with pytest.raises(AssertionError, match=r"scale is 2.0 .* odd_parts:scaled"):
+        check_loss("scaled", declared(2.0))
+
+
+def test_a_network_with_other_defaults_is_found(kit: Registry) -> None:
+    def declared(**defaults: float) -> Registry:
+        params = {name: Param(default=value) for name, value in defaults.items()}
+        spec = Architecture(name="net", summary="s", build="odd_parts:net", input_shape=(1, 8, 8), params=params)
+        return Registry([Plugin("kit", "kit", "1", (spec,))])
+
+    check_architecture("net", declared(width=4, drop=0.1))
+    for name, wrong in (("width", 5), ("drop", 0.2)):
+        with pytest.raises(AssertionError, match=rf"{name} is {wrong} .* odd_parts:net"):
+            check_architecture("net", declared(**{name: wrong}))
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -47,7 +47,7 @@ def load(model: str | PathLike[str], *, registry: Registry | None = None) -> Mod
         [Prediction(label='seven', index=7, probability=0.99...)]
     """
     registry, name, path = registry or installed_registry(), fspath(model), Path(model)
-    if (path / "manifest.json").is_file() or (path.is_file() and _is_artifact(registry, path)):
+    if (path / "manifest.json").is_file() or is_artifact(registry, path):
         opened: Model = call_of(registry, "predict")(registry, path)
         return opened
     if not is_weights(name):
@@ -58,8 +58,9 @@ def load(model: str | PathLike[str], *, registry: Registry | None = None) -> Mod
     return open_model(registry, name)
 
 
-def _is_artifact(registry: Registry, path: Path) -> bool:
-    return any(entry.spec.paths_of(path) is not None for entry in registry.entries(ExportFormat))
+def is_artifact(registry: Registry, path: Path) -> bool:
+    """Whether `path` is a file with the suffix of an export format."""
+    return path.is_file() and any(entry.spec.paths_of(path) is not None for entry in registry.entries(ExportFormat))
 
 
 def create_model(

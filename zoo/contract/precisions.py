@@ -90,4 +90,11 @@ class PrecisionRules(Protocol):
         """How far finite `logits` are from `truth`, both `[N, K]`."""
 
     def describe(self, units: float) -> str:
-        """An error in words, as a noun: `0.6× PyTorch's own rounding error`, `3 % of the images in another class`."""
+        """An error in words, as a noun: `0.6× PyTorch's own rounding error`, `3 % of the images in another class`.
+
+        `units` is the error divided by `Measured.unit`.
+        """
+
+    def describe_tolerance(self) -> str:
+        """What is allowed, in words: by default `tolerance` units as `describe` writes them."""
+        return self.describe(self.tolerance)

@@ -71,7 +71,8 @@ class Architecture(Spec):
     """A model architecture: float32 images `[N, C, H, W]` to logits `[N, K]`.
 
     Args:
-        build: ref to `build(*, num_classes, in_channels, **build_args, **params) -> nn.Module`.
+        build: ref to `build(*, num_classes, in_channels, **build_args, **params) -> nn.Module`. Of `params`, those that
+            the user sets are passed: give the others the declared defaults.
         input_shape: the `(C, H, W)` that it was designed for.
         num_classes: the default of K.
         channels: the channel counts it accepts; empty for any.
@@ -116,7 +117,8 @@ class Loss(Spec):
     """A loss function.
 
     Args:
-        build: ref to `build(**params) -> f`, where `f(logits [N, K], target)` returns a scalar tensor.
+        build: ref to `build(**params) -> f`, where `f(logits [N, K], target)` returns a scalar tensor. Of `params`,
+            those that the user sets are passed: give the others the declared defaults.
         target: the form of target that `f` takes: `index`, class indices int64 `[N]`; `scores`, per-class scores
             float32 `[N, K]`; or `either`. The trainer converts targets to this form.
         params: keyword arguments that users can set. A parameter named `class_weights`, `weight` or `pos_weight` whose

@@ -12,7 +12,7 @@ from zoo.files.card import Card
 from zoo.files.weights import load_into, load_weights, save_weights
 from zoo.models.build import build_model
 from zoo.registry.discovery import discover
-from zoo.registry.registry import Registry
+from zoo.registry.registry import Entry, Registry
 
 CLASSES = 3
 
@@ -22,8 +22,8 @@ def check_architecture(name: str, registry: Registry | None = None) -> None:
 
     Raises:
         AssertionError: the output is not float32 logits `[N, 3]`; the logits of an image depend on its batch in
-            evaluation mode; a parameter has no finite gradient; two builds with one seed differ; or the number of
-            parameters is not the declared one.
+            evaluation mode; a parameter has no finite gradient; two builds with one seed differ; `build` has other
+            defaults than the spec declares; or the number of parameters is not the declared one.
         ZooError: it cannot be built, saved or loaded.
     """
     registry = registry or Registry(discover())
@@ -34,6 +34,7 @@ def check_architecture(name: str, registry: Registry | None = None) -> None:
         again = build_model(entry, num_classes=CLASSES, in_channels=channels)
         for (key, one), other in zip(module.state_dict().items(), again.state_dict().values(), strict=True):
             assert torch.equal(one, other), f"{name}: {key} differs between two builds with the same seed"
+        _check_defaults(name, entry, module, channels)
         preprocess = default_preprocess(spec, InputOverrides(channels=channels))
         images = torch.randn(3, *preprocess.input_shape, generator=torch.Generator().manual_seed(0))
         _check_logits(name, module.eval(), images)
@@ -51,6 +52,19 @@ def check_architecture(name: str, registry: Registry | None = None) -> None:
         own = build_model(entry, num_classes=spec.num_classes, in_channels=spec.input_shape[0])
         count = sum(parameter.numel() for parameter in own.parameters())
         assert count == spec.parameters, f"{name} has {count:,} parameters, but declares {spec.parameters:,}"
+
+
+def _check_defaults(name: str, entry: Entry[Architecture], module: nn.Module, channels: int) -> None:
+    """zoo passes only the parameters that a user sets: the defaults of `build` must be the declared ones."""
+    own = module.state_dict()
+    for key, param in entry.spec.params.items():
+        params = {key: param.default}
+        explicit = build_model(entry, num_classes=CLASSES, in_channels=channels, params=params)
+        tensors = explicit.state_dict()
+        same = repr(module) == repr(explicit) and own.keys() == tensors.keys()
+        assert same and all(torch.equal(own[tensor], tensors[tensor]) for tensor in own), (
+            f"{name}: {key} is {param.default!r} by default in the spec, and something else in {entry.spec.build}"
+        )
 
 
 def _check_logits(name: str, module: nn.Module, images: torch.Tensor) -> None:

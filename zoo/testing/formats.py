@@ -143,7 +143,7 @@ def _check_logits(name: str, logits: Any, batch: Probe, rules: PrecisionRules) -
     measured = rules.measure(logits, batch.truth, batch.rounding_error)
     assert measured.error <= rules.tolerance * measured.unit, (
         f"{name} differs from the model on {batch.name} by {rules.describe(measured.error / measured.unit)}, "
-        f"and {rules.tolerance:g} is allowed"
+        f"and {rules.describe_tolerance()} is allowed"
     )
 
 

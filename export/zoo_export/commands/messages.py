@@ -34,7 +34,8 @@ def result_line(comparisons: "Sequence[Comparison]", verdict: "Verdict", rules: 
     error = f"largest error: {rules.describe(max(comparison.ratio for comparison in comparisons))}"
     if verdict == OVERRIDDEN:
         return f"{OVERRIDDEN}: within --atol and --rtol ({error}; {len(comparisons)} comparisons)"
-    return f"computes what the model computes ({error}, {rules.tolerance:g} allowed; {len(comparisons)} comparisons)"
+    error = f"{error}, {rules.describe_tolerance()} allowed"
+    return f"computes what the model computes ({error}; {len(comparisons)} comparisons)"
 
 
 def print_failure(error: "DifferenceError") -> None:

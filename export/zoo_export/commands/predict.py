@@ -10,12 +10,15 @@ import click
 
 from zoo.cli.options import json_option
 from zoo.cli.output import print_json
+from zoo.contract.errors import ExportError
 from zoo.contract.prediction import Prediction
 from zoo.contract.printable import plain
 from zoo_export.failures.unverified import warning
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
+
+MANIFEST = "manifest.json"
 
 
 @click.command("predict")
@@ -25,10 +28,15 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def command(lazy: "Lazy", /, model: str, images: tuple[Path, ...], top: int, as_json: bool) -> None:
-    """Classify IMAGES with MODEL: an export folder, an ARCH.TAG, a path to a weights file, or an architecture."""
-    folder = Path(model)
-    is_export = (folder / "manifest.json").exists()
-    ranked = _with_export(lazy, folder, images, top) if is_export else _with_weights(lazy, model, images, top)
+    """Classify IMAGES with MODEL.
+
+    MODEL is an export folder or an artifact in one, an ARCH.TAG, a path to a weights file, or an architecture.
+    """
+    ranked = (
+        _with_export(lazy, Path(model), images, top)
+        if _is_export(lazy, Path(model))
+        else _with_weights(lazy, model, images, top)
+    )
     rows = list(zip(images, ranked, strict=True))
     if as_json:
         print_json([{"image": str(path), "predictions": [asdict(each) for each in best]} for path, best in rows])
@@ -40,21 +48,35 @@ def command(lazy: "Lazy", /, model: str, images: tuple[Path, ...], top: int, as_
             click.echo(f"  {plain(each.label):<{width}}  {100 * each.probability:6.2f} %")
 
 
-def _with_export(lazy: "Lazy", folder: Path, images: Sequence[Path], top: int) -> list[list[Prediction]]:
-    """Through `zoo_runtime` if it can run the folder, so that torch need not be loaded."""
+def _is_export(lazy: "Lazy", path: Path) -> bool:
+    if not path.is_file():
+        return (path / MANIFEST).exists()
+    from zoo.api.loading import is_artifact
+
+    return is_artifact(lazy.registry, path)
+
+
+def _with_export(lazy: "Lazy", path: Path, images: Sequence[Path], top: int) -> list[list[Prediction]]:
+    """Through `zoo_runtime` if `path` is a folder that it can run, so that torch need not be loaded."""
     import zoo_runtime
     from zoo.contract.evidence.format1 import upgraded
     from zoo_export.bundle.folder import explain_runtime_errors, read_folder
 
+    folder = path.parent if path.is_file() else path
+    if not (folder / MANIFEST).exists():
+        raise ExportError(
+            f"{path} is not in an export folder, so its classes and preprocessing are not known.",
+            "Name an export folder, or an artifact in one.",
+        )
     manifest = read_folder(folder)
     if text := warning(manifest.verdict, manifest.certificate.override):
         click.echo(f"warning: {text}", err=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # shown above
-        if zoo_runtime.FORMAT not in manifest.artifacts:
+        if path.is_file() or zoo_runtime.FORMAT not in manifest.artifacts:
             from zoo.api.loading import load
 
-            return load(folder, registry=lazy.registry).predict(images, top)
+            return load(path, registry=lazy.registry).predict(images, top)
         with explain_runtime_errors(folder):
             model = zoo_runtime.Model(folder, upgrade=upgraded)
             return [[Prediction(**asdict(each)) for each in model.predict(path, top)] for path in images]

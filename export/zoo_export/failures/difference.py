@@ -36,7 +36,7 @@ def difference(
             f"{failed.tolerance:.3g} there"
         )
     else:
-        what += f"the error is {rules.describe(failed.ratio)}, where {rules.tolerance:g} is allowed"
+        what += f"the error is {rules.describe(failed.ratio)}, where {rules.describe_tolerance()} is allowed"
         if failed.where is not None:
             what += f"; worst at image {image}, class {index}, which is off by {failed.error:.3g}"
     return DifferenceError(

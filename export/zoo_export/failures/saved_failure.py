@@ -160,8 +160,8 @@ def _readme(failure: Failure, needs: str, has_output: bool) -> str:
         f"The error is {failed.error:.6g}, the tolerance {failed.tolerance:.6g}, the rounding error "
         f"{failed.rounding_error:.6g}."
         if failure.by_difference
-        else f"The error is {failure.precision.rules.describe(failed.ratio)}; {failure.precision.rules.tolerance:g} is "
-        "allowed."
+        else f"The error is {failure.precision.rules.describe(failed.ratio)}; "
+        f"{failure.precision.rules.describe_tolerance()} is allowed."
     )
     return README.format(
         artifact=failure.paths.main.name,

@@ -48,5 +48,9 @@ class RoundingRules(PrecisionRules):
         number = f"{units:,.0f}" if units >= 100 else f"{units:.1f}"
         return f"{number}× PyTorch's own {'' if self.dtype == 'float32' else f'{self.dtype} '}rounding error"
 
+    def describe_tolerance(self) -> str:
+        """The number alone, since the error that it follows names the unit."""
+        return f"{self.tolerance:g}"
+
 
 FP32 = RoundingRules("float32", proven_first=False)
