@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from zoo.contract.errors import ExportError, ZooError
+from zoo.contract.errors import ExportError, UsageError, ZooError
 from zoo.contract.formats import Capture, ExportFormat, Paths
 from zoo.files.atomic import is_of_writing
 from zoo.registry.registry import Entry, Registry
@@ -16,10 +16,13 @@ def refuse_same_files(entries: Sequence[Entry[ExportFormat]]) -> None:
 
     Raises:
         ExportError: two of them have one name, or write a file of one name.
+        UsageError: one of them is there twice.
     """
     for index, entry in enumerate(entries):
         for other in entries[:index]:
             shared = set(entry.spec.suffixes.values()) & set(other.spec.suffixes.values())
+            if other == entry:
+                raise UsageError(f"The format {entry.spec.name} is named twice.", "Name each format once.")
             if shared or entry.spec.name == other.spec.name:
                 same = f"write model{min(shared)}" if shared else f"are named {entry.spec.name}"
                 raise ExportError(

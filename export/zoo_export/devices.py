@@ -43,8 +43,8 @@ def check_devices(entries: Sequence[Entry[ExportFormat]], devices: Sequence[str]
         checks = [checks[device] for checks in known if device in checks]
         if not checks:
             names = ", ".join(dict.fromkeys(name for checks in known for name in checks)) or "none"
-            formats = ", ".join(entry.spec.name for entry in entries)
-            raise DeviceError(f"No format of {formats} runs on the device {device!r}.", f"They run on: {names}.")
+            formats = " and ".join(entry.spec.name for entry in entries)
+            raise DeviceError(f"{formats} cannot run on the device {device!r}.", f"Choose from: {names}.")
         why = next((why for check in checks if (why := check())), "")
         if why:
             raise DeviceError(

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from zoo.api.arguments import check_integer, check_number
 from zoo.api.installed import installed_registry
 from zoo.api.loading import load
 from zoo.api.progress import reporting
@@ -83,7 +84,7 @@ def evaluate(
         registry: of plugins; the installed ones by default.
 
     Raises:
-        UsageError: no data set is named, or the device is unknown.
+        UsageError: no data set is named, the device is unknown, or a number is out of range.
         DataError: the data set is missing or damaged, or has other classes than the model.
         WeightsError: the weights are damaged, or the logits are not finite.
 
@@ -93,6 +94,9 @@ def evaluate(
         0.98...
     """
     registry = registry or installed_registry()
+    check_integer("batch_size", batch_size, 1)
+    check_integer("workers", workers, 0)
+    check_number("memory_limit", memory_limit)
     target = pick_device(device)
     loaded = model if isinstance(model, Model) else load(model, registry=registry)
     name = data or loaded.card.dataset_name

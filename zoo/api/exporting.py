@@ -1,5 +1,6 @@
 """`zoo.export` and `zoo.verify`, which the export plugin provides through the registry."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
@@ -22,6 +23,7 @@ from zoo.contract.preprocess import Preprocess
 from zoo.files import folders
 from zoo.files.atomic import refuse_existing
 from zoo.models.load import BuildArgs, Model, open_model
+from zoo.registry.exports import is_export
 from zoo.registry.registry import Entry, Registry
 
 ModelLike = Model | nn.Module | str | PathLike[str]
@@ -130,6 +132,7 @@ def export(
     """
     registry = registry or installed_registry()
     call: ExportCall = call_of(registry, "export")
+    _check_names(formats=formats, devices=devices)
     if output is not None:
         refuse_existing(Path(output), force)
     chosen = [registry.find(ExportFormat, each) for each in formats] or default_formats(registry)
@@ -159,6 +162,15 @@ def export(
 def default_formats(registry: Registry) -> list[Entry[ExportFormat]]:
     """The formats that are exported where none is named."""
     return [entry for entry in registry.entries(ExportFormat) if entry.spec.default]
+
+
+def _check_names(*, formats: Sequence[str], devices: Sequence[str]) -> None:
+    """Refuse a bare text where a sequence of names belongs, and an empty list of devices."""
+    for argument, names in (("formats", formats), ("devices", devices)):
+        if isinstance(names, str):
+            raise UsageError(f"{argument}={names!r} is a text, not a list of names.", f"Pass {argument}=[{names!r}].")
+    if not devices:
+        raise UsageError("devices is empty.", "Pass devices=['cpu'], or leave it out.")
 
 
 def verify(
@@ -207,6 +219,7 @@ def verify(
     """
     registry = registry or installed_registry()
     call: VerifyCall = call_of(registry, "verify")
+    _check_names(formats=formats, devices=devices)
     opened: Model | str | None = None
     if isinstance(against, Model | nn.Module):
         opened = model_from(registry, against, input_shape=input_shape, labels=labels, preprocess=preprocess)
@@ -240,6 +253,8 @@ def model_from(
     Raises:
         UsageError: arguments for an `nn.Module` with another kind of model, or for an architecture with weights.
     """
+    if name is not None and not (isinstance(name, str) and re.fullmatch(r"\w[\w.+-]*", name)):
+        raise UsageError(f"name={name!r} cannot be the name of a model.", "Use letters, digits, '_', '.', '+' and '-'.")
     if isinstance(model, nn.Module):
         if build not in (None, BuildArgs()):
             raise UsageError(
@@ -247,14 +262,30 @@ def model_from(
                 "Leave them out.",
             )
         return model_of(model, input_shape=input_shape, labels=labels, preprocess=preprocess, name=name)
+    if not isinstance(model, Model | str | PathLike):
+        kind = f"the class {model.__name__}" if isinstance(model, type) else f"of type {type(model).__name__}"
+        raise UsageError(
+            f"The model is {kind}, which cannot be exported.",
+            "Pass an nn.Module, a model of zoo.load, an ARCH.TAG, a path or an architecture.",
+        )
     if input_shape is not None or labels is not None or preprocess is not None:
         raise UsageError(
             "input_shape, labels and preprocess describe an nn.Module; a stored model has its own.", "Leave them out."
         )
     if isinstance(model, Model):
         opened = model
+        _refuse_export(registry, opened.path)
         if build not in (None, BuildArgs()):
             raise UsageError("num_classes, in_channels, img_size and params need a name.", "Leave them out.")
     else:
+        _refuse_export(registry, Path(model))
         opened = open_model(registry, fspath(model), build)
     return opened if name is None else replace(opened, name=name)
+
+
+def _refuse_export(registry: Registry, path: Path | None) -> None:
+    """Refuse an export as a model: it has no module that could be traced or evaluated in float64."""
+    if path is not None and is_export(registry, path):
+        raise UsageError(
+            f"{path} is an export already, not a model with weights.", "Pass the weights file that it was made from."
+        )

@@ -35,9 +35,11 @@ def model_of(
 
     Raises:
         UsageError: the arguments do not fit each other, or the module.
-        ExportError: the module's parameters are not float32.
+        ExportError: the module's parameters are not float32, or hold no values.
         PluginError: the module raises on an image of that shape, or does not return logits.
     """
+    if preprocess is not None and not isinstance(preprocess, Preprocess):
+        raise UsageError(f"preprocess is a {type(preprocess).__name__}.", "Pass a zoo.Preprocess.")
     if preprocess is None:
         preprocess = _default_preprocess(input_shape)
     elif input_shape not in (None, preprocess.input_shape):
@@ -81,6 +83,11 @@ def _default_preprocess(input_shape: tuple[int, int, int] | None) -> Preprocess:
 def _evaluated_on_cpu(module: nn.Module) -> nn.Module:
     """The module itself if it is on the CPU and in evaluation mode, else such a copy."""
     tensors = module.state_dict().values()
+    if any(value.is_meta for value in tensors):
+        raise ExportError(
+            f"The {type(module).__name__} has parameters on the device meta, which hold no values.",
+            "Load its weights first.",
+        )
     if any(value.is_floating_point() and value.dtype != torch.float32 for value in tensors):
         raise ExportError(
             f"The {type(module).__name__} has parameters that are not float32.",
@@ -104,7 +111,9 @@ def _classes(module: nn.Module, preprocess: Preprocess, labels: Sequence[str] | 
     count = logits.shape[1]
     if labels is None:
         return tuple(str(index) for index in range(count))
-    if isinstance(labels, str) or len(labels) != count:
+    if isinstance(labels, str):
+        raise UsageError(f"labels={labels!r} is a text, not a list of names.", "Pass one label for each logit.")
+    if len(labels) != count:
         raise UsageError(f"{len(labels)} labels do not fit {count} logits.", "Pass one label for each logit.")
     return tuple(map(str, labels))
 

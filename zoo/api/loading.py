@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import nn
 
+from zoo.api.arguments import check_integer
 from zoo.api.command_call import call_of
 from zoo.api.installed import installed_registry
-from zoo.contract.errors import UnknownName, UsageError, WeightsError
-from zoo.contract.formats import ExportFormat
+from zoo.contract.errors import ExportError, UnknownName, UsageError, WeightsError
 from zoo.contract.specs import Architecture
 from zoo.data.fitting import InputOverrides, default_preprocess
 from zoo.files.card import read_card
@@ -19,6 +19,7 @@ from zoo.files.weights import Weights, load_into, load_weights
 from zoo.models.build import build_model
 from zoo.models.identity import architecture_of
 from zoo.models.load import Model, open_model
+from zoo.registry.exports import is_export
 from zoo.registry.registry import Entry, Registry
 from zoo.training.optim.head import head_names
 
@@ -36,9 +37,9 @@ def load(model: str | PathLike[str], *, registry: Registry | None = None) -> Mod
 
     Raises:
         UnknownName: there are no such weights.
-        UsageError: `model` is the name of an architecture, which has no trained weights.
+        UsageError: `model` is neither a name nor a path, or the name of an architecture, which has no trained weights.
         WeightsError: the file is damaged, or does not fit the installed plugins.
-        ExportError, DifferenceError: the export folder is damaged, or its artifact does not load.
+        ExportError, DifferenceError: the folder is no export or a damaged one, or its artifact does not load.
 
     Example:
         >>> import zoo
@@ -46,11 +47,18 @@ def load(model: str | PathLike[str], *, registry: Registry | None = None) -> Mod
         >>> model.predict("seven.png", top=1)  # doctest: +SKIP
         [Prediction(label='seven', index=7, probability=0.99...)]
     """
+    if not isinstance(model, str | PathLike):
+        raise UsageError(
+            f"An object of type {type(model).__name__} is not the name of a model.", "Use an ARCH.TAG or a path."
+        )
     registry, name, path = registry or installed_registry(), fspath(model), Path(model)
-    if (path / "manifest.json").is_file() or is_artifact(registry, path):
+    if is_export(registry, path):
         opened: Model = call_of(registry, "predict")(registry, path)
         return opened
     if not is_weights(name):
+        if name and path.is_dir():
+            raise ExportError(f"{name} is a folder without a manifest.json, so it is no export.", "Check the path.")
+        registry.find(Architecture, name)
         raise UsageError(
             f"{name!r} is the name of an architecture, not of weights.",
             f"Use an ARCH.TAG or a path; zoo.create_model({name!r}) builds it with fresh weights.",
@@ -58,13 +66,8 @@ def load(model: str | PathLike[str], *, registry: Registry | None = None) -> Mod
     return open_model(registry, name)
 
 
-def is_artifact(registry: Registry, path: Path) -> bool:
-    """Whether `path` is a file with the suffix of an export format."""
-    return path.is_file() and any(entry.spec.paths_of(path) is not None for entry in registry.entries(ExportFormat))
-
-
 def create_model(
-    model: str,
+    model: str | PathLike[str],
     *,
     num_classes: int | None = None,
     in_channels: int | None = None,
@@ -101,8 +104,16 @@ def create_model(
         >>> net = zoo.create_model("lenet5.digits", num_classes=7)  # doctest: +SKIP
     """
     registry = registry or installed_registry()
-    if num_classes is not None and num_classes < 1:
-        raise UsageError(f"num_classes = {num_classes} is out of range.", "Use 1 or more.")
+    if not isinstance(model, str | PathLike):
+        raise UsageError(
+            f"An object of type {type(model).__name__} is not the name of a model.",
+            "Use an architecture, an ARCH.TAG or a path.",
+        )
+    model = fspath(model)
+    check_integer("num_classes", num_classes, 1)
+    check_integer("in_channels", in_channels, 1)
+    check_integer("img_size", img_size, 1)
+    check_integer("seed", seed, 0, 2**63)
     if pretrained and not is_weights(model):
         model = _only_weights(registry, model)
     if is_weights(model):
@@ -131,9 +142,17 @@ def _pretrained(
     card = read_card(path)[0]
     channels = card.preprocess.channels
     if in_channels not in (None, channels):
-        raise UsageError(f"The weights {name} take {channels} channels, not {in_channels}.", "Leave in_channels out.")
+        raise UsageError(
+            f"The weights {name} take images of {channels} {'channel' if channels == 1 else 'channels'}, "
+            f"not {in_channels}.",
+            "Leave in_channels out.",
+        )
     if params and dict(params) != dict(card.params):
-        raise UsageError(f"The weights {name} fix the parameters {dict(card.params)}.", "Leave other parameters out.")
+        stored = ", ".join(f"{key}={value!r}" for key, value in card.params.items()) or "the defaults"
+        raise UsageError(
+            f"The weights {name} fix the parameters of {card.architecture}: {stored}.",
+            f"Leave {', '.join(params)} out.",
+        )
     default_preprocess(architecture_of(registry, card).spec, InputOverrides(image_size=img_size))
     if num_classes in (None, len(card.classes)):
         return open_model(registry, name).module.train()

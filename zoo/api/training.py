@@ -7,6 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from zoo.api.arguments import check_integer, check_number
 from zoo.api.installed import installed_registry
 from zoo.api.progress import reporting
 from zoo.contract.callback import Callback
@@ -153,7 +154,7 @@ def train(
         fields: the fields of a `zoo.Recipe`, such as `epochs`, `batch_size`, `lr`, `opt` and `seed`.
 
     Raises:
-        UsageError: arguments exclude each other, or a field of the recipe is unknown or out of range.
+        UsageError: arguments exclude each other, or an argument or a field of the recipe is unknown or out of range.
         ZooError: something that the recipe names is missing or damaged, or training cannot go on.
 
     Example:
@@ -162,6 +163,9 @@ def train(
         >>> run.metrics["top1"], run.model.predict("seven.png", top=1)  # doctest: +SKIP
     """
     registry = registry or installed_registry()
+    check_integer("workers", workers, 0)
+    check_number("memory_limit", memory_limit)
+    check_number("checkpoint_every", checkpoint_every)
     with init_process_group(device) as group:
         main = group.is_main
         with reporting(progress and main, callback if main else None) as report:

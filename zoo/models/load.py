@@ -1,6 +1,6 @@
 """From an `ARCH.TAG`, a path or an architecture to a model: its module, its card, and where it came from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -81,6 +81,8 @@ class Model:
         """
         if isinstance(images, str | PathLike | Image.Image | np.ndarray):
             return predict(self._logits, [images], self.preprocess, self.labels, top)[0]
+        if isinstance(images, bytes | bytearray) or not isinstance(images, Iterable):
+            images = [images]  # which `predict` refuses, by its type
         return predict(self._logits, list(images), self.preprocess, self.labels, top)
 
     @torch.inference_mode()

@@ -41,8 +41,10 @@ def predict(
         DataError: an image cannot be read.
         WeightsError: the logits are not finite.
     """
+    if isinstance(top, bool) or not isinstance(top, int):
+        raise UsageError(f"top={top!r} is not an integer.", "Use an integer, 1 or more.")
     if top < 1:
-        raise UsageError(f"top = {top} is out of range.", "Use 1 or more.")
+        raise UsageError(f"top={top} is out of range.", "Use 1 or more.")
     return [ranked for chunk in _chunks(images) for ranked in _predict_chunk(run, chunk, preprocess, labels, top)]
 
 
@@ -76,13 +78,13 @@ def _opened(image: Any) -> Any:
         return image
     if not isinstance(image, np.ndarray):
         raise UsageError(
-            f"A {type(image).__name__} is not an image that zoo reads.",
+            f"An object of type {type(image).__name__} is not an image that zoo can read.",
             "Pass a path, a PIL image, or a uint8 array [H, W] or [H, W, 3].",
         )
     if image.dtype == np.uint8 and 0 not in image.shape and (image.ndim == 2 or image.shape[2:] in ((1,), (3,))):
         return image
     raise DataError(
-        f"An image cannot be a {image.dtype} array of shape {image.shape}.",
+        f"An array of dtype {image.dtype} and shape {image.shape} is not an image that zoo can read.",
         "Pass uint8 [H, W] or [H, W, 3]; several as a list.",
     )
 

@@ -9,10 +9,11 @@ import zoo_runtime
 from zoo.contract.evidence import Artifact, Certificate, FileRecord, Manifest, TensorSpec
 from zoo.contract.formats import Capture
 from zoo.files.environment import PACKAGES, versions
+from zoo.registry.exports import MANIFEST
 from zoo_export.bundle.provenance import sha256
 from zoo_export.capture import BATCH, INPUT, OUTPUT
 
-NAME = "manifest.json"
+NAME = MANIFEST
 
 
 def build_manifest(

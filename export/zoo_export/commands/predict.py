@@ -13,12 +13,11 @@ from zoo.cli.output import print_json
 from zoo.contract.errors import ExportError
 from zoo.contract.prediction import Prediction
 from zoo.contract.printable import plain
+from zoo.registry.exports import MANIFEST, is_export
 from zoo_export.failures.unverified import warning
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
-
-MANIFEST = "manifest.json"
 
 
 @click.command("predict")
@@ -34,7 +33,7 @@ def command(lazy: "Lazy", /, model: str, images: tuple[Path, ...], top: int, as_
     """
     ranked = (
         _with_export(lazy, Path(model), images, top)
-        if _is_export(lazy, Path(model))
+        if is_export(lazy.registry, Path(model))
         else _with_weights(lazy, model, images, top)
     )
     rows = list(zip(images, ranked, strict=True))
@@ -46,14 +45,6 @@ def command(lazy: "Lazy", /, model: str, images: tuple[Path, ...], top: int, as_
         click.echo(plain(path))
         for each in best:
             click.echo(f"  {plain(each.label):<{width}}  {100 * each.probability:6.2f} %")
-
-
-def _is_export(lazy: "Lazy", path: Path) -> bool:
-    if not path.is_file():
-        return (path / MANIFEST).exists()
-    from zoo.api.loading import is_artifact
-
-    return is_artifact(lazy.registry, path)
 
 
 def _with_export(lazy: "Lazy", path: Path, images: Sequence[Path], top: int) -> list[list[Prediction]]:

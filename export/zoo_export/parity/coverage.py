@@ -64,7 +64,10 @@ def _projected_gradients(
     for index in range(DRAWS):
         logits = module(torch.from_numpy(images[[index % len(images)]]))
         signs = torch.randint(0, 2, logits.shape, generator=generator) * 2.0 - 1
-        yield torch.autograd.grad((logits * signs).sum(), parameters, allow_unused=True)
+        if parameters and logits.requires_grad:
+            yield torch.autograd.grad((logits * signs).sum(), parameters, allow_unused=True)
+        else:  # no parameters, or a forward that detaches its logits from them
+            yield [None] * len(parameters)
 
 
 @contextmanager
