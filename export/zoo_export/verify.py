@@ -153,7 +153,8 @@ def _open_by_name(registry: Registry, manifest: Manifest, against: str | None) -
             raise
         raise ExportError(
             f"The exported model, {name}, cannot be opened by its name: {error.cause}",
-            "Pass it from Python: zoo.verify(folder, against=module, input_shape=...).",
+            "Name its weights file with --against; pass a module of your own from Python: "
+            "zoo.verify(folder, against=module, input_shape=...).",
         ) from None
 
 

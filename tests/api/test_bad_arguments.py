@@ -28,6 +28,7 @@ CALLS: list[tuple[Callable[[], Any], type[zoo.ZooError], str]] = [
     (lambda: zoo.load("lenet5"), zoo.UsageError, "lenet5"),
     (lambda: zoo.load(None), zoo.UsageError, "NoneType"),  # type: ignore[arg-type]
     (lambda: zoo.load(net()), zoo.UsageError, "Sequential"),  # type: ignore[arg-type]
+    (lambda: zoo.verify(None), zoo.UsageError, "NoneType"),  # type: ignore[arg-type]
     (lambda: zoo.create_model(5), zoo.UsageError, "int"),  # type: ignore[arg-type]
     (lambda: zoo.create_model("lenet5", num_classes="7"), zoo.UsageError, "num_classes='7'"),  # type: ignore[arg-type]
     (lambda: zoo.create_model("lenet5", num_classes=7.0), zoo.UsageError, "num_classes=7.0"),  # type: ignore[arg-type]

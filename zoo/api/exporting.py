@@ -218,6 +218,10 @@ def verify(
         >>> zoo.verify("exports/y/model.bin", against=my_module, input_shape=(3, 224, 224))  # doctest: +SKIP
     """
     registry = registry or installed_registry()
+    if not isinstance(path, str | PathLike):
+        raise UsageError(
+            f"An object of type {type(path).__name__} is not the path of an export.", "Pass a folder or a file."
+        )
     call: VerifyCall = call_of(registry, "verify")
     _check_names(formats=formats, devices=devices)
     opened: Model | str | None = None
