@@ -129,6 +129,18 @@ def of_fields(name: str, without: tuple[str, ...] = ()) -> str:
     )
 
 
+def of_attributes(name: str) -> str:
+    """The table of the attributes that a protocol's docstring documents."""
+    described = sections(load(name).__doc__ or "")[1]["Attributes"]
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for attribute, text in described.items():
+            value = getattr(load(name), attribute, MISSING)
+            yield f"`{attribute}`", "required" if value is MISSING else f"`{value!r}`", text
+
+    return table(("attribute", "default", "what it is"), rows())
+
+
 def of_members(name: str) -> str:
     """The table of the properties and methods of a protocol or class, from their docstrings."""
     kind = load(name)
@@ -296,6 +308,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "errors": of_errors,
     "export-floors": of_export_floors,
     "members": of_members,
+    "attributes": of_attributes,
     "api": of_api,
     "floors": of_floors,
 }

@@ -243,10 +243,10 @@ class Snippet:
     """How a Python script runs an artifact. The script has `np`, `here` (the folder, a path) and `images` (float32).
 
     Args:
-        imports: lines that import what it needs.
+        imports: a text, the lines that import what it needs, such as `import torch`.
         run: an expression for the logits, such as `f(images)`.
         needs: packages to install, in words, besides numpy.
-        setup: lines that come before `run`.
+        setup: lines that come before `run`, such as `f = load(here / "model.bin")`.
     """
 
     imports: str
