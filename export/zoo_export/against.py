@@ -1,4 +1,4 @@
-"""Check an artifact of any origin against the model that it is said to be."""
+"""Check an artifact of any origin against a model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,11 +25,11 @@ from zoo_export.truth.reference import make_references
 def verify_file(
     registry: Registry, path: Path, model: Model, data_root: Path, devices: Sequence[str] = ("cpu",)
 ) -> Verification:
-    """Check an artifact, which zoo need not have made, against the model that it is said to be.
+    """Check an artifact, whether zoo made it or not, against the model that it should compute.
 
     Args:
         path: its suffix says the format.
-        model: that it is said to be.
+        model: that it should compute.
         devices: that it is run on.
 
     Returns:

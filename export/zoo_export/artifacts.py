@@ -27,7 +27,7 @@ def refuse_same_files(entries: Sequence[Entry[ExportFormat]]) -> None:
                 same = f"write model{min(shared)}" if shared else f"are named {entry.spec.name}"
                 raise ExportError(
                     f"{other.qualified} and {entry.qualified} cannot be exported to one folder: both {same}.",
-                    "Export them one at a time, each to an --output of its own.",
+                    "Export them one at a time, each to another --output.",
                 )
 
 

@@ -46,7 +46,7 @@ def open_artifact(registry: Registry, path: Path) -> Model:
 
     Raises:
         DifferenceError: a file of the folder was changed.
-        ExportError: it is no export folder, or the artifact does not load.
+        ExportError: it is not an export folder, or the artifact does not load.
     """
     folder = path if path.is_dir() else path.parent
     if not (folder / NAME).is_file():
@@ -58,7 +58,7 @@ def open_artifact(registry: Registry, path: Path) -> Model:
     artifacts = [each for each in manifest.artifacts.values() if path.is_dir() or each.file == path.name]
     if not artifacts:
         raise ExportError(
-            f"{path.name} is no artifact of {folder}.",
+            f"{path.name} is not an artifact of {folder}.",
             f"It holds {', '.join(each.file for each in manifest.artifacts.values())}.",
         )
     for text in warnings_of(manifest):

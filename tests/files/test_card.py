@@ -89,7 +89,7 @@ PREPROCESS = {"size": [8, 8], "mean": [0.5], "std": [0.25], "shorter_side": None
         ("params", [], "params is not an object"),
         ("metrics", {}, "metrics is not a list"),
         ("metrics", [{"name": "top1"}], "missing"),
-        ("metrics", [{**METRIC, "value": "high"}], "top1 is no number"),
+        ("metrics", [{**METRIC, "value": "high"}], "top1 is not a number"),
         ("metrics", [{**METRIC, "value": float("nan")}], "JSON compliant"),
         ("metrics", [{**METRIC, "value": 10**400}], "too large"),
         ("metrics", [{**METRIC, "n": "many"}], "what it was measured on"),

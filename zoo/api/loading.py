@@ -180,7 +180,7 @@ def _only_weights(registry: Registry, architecture: str) -> str:
     if not names:
         raise UnknownName(
             f"There are no weights of the architecture {architecture}.",
-            "zoo.list_models(pretrained=True) names those that there are.",
+            "zoo.list_models(pretrained=True) lists the available ones.",
         )
     if len(names) > 1:
         raise UsageError(

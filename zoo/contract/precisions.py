@@ -1,7 +1,7 @@
 """Precisions: the number formats of artifacts, and how an artifact in each is judged.
 
 `fp32` and `fp16` are judged by PyTorch's own rounding error. A precision that changes the model on purpose, such as
-int8, is judged by a rule of its own: the share of images that keep their class, or a tolerance that its author states.
+int8, is judged by its own rule: the fraction of images that keep their class, or a tolerance that its author states.
 """
 
 from collections.abc import Sequence

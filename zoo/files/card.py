@@ -21,7 +21,7 @@ class Metric:
     """A figure and what it was measured on.
 
     Args:
-        name: `top1` (share of images, 0 to 1) or `loss` (mean over images).
+        name: `top1` (fraction of images, 0 to 1) or `loss` (mean over images).
         dataset, split, n: the images it was measured on, and how many they were.
     """
 
@@ -164,7 +164,7 @@ def _metric(data: Any) -> Metric:
     if not all(isinstance(text, str) for text in texts) or type(metric.n) is not int:
         raise TypeError("a metric does not say what it was measured on")
     if type(metric.value) not in (int, float):
-        raise TypeError(f"the value of {metric.name} is no number")
+        raise TypeError(f"the value of {metric.name} is not a number")
     return replace(metric, value=float(metric.value))
 
 

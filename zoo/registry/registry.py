@@ -129,7 +129,7 @@ class Registry:
         names = sorted({entry.spec.name for entry in self.entries(kind)})
         close = get_close_matches(bare_name(name).lower(), names, n=3, cutoff=0.6)
         listing = f"`zoo list {kind.plural}`"
-        hint = f"Did you mean {' or '.join(close)}?" if close else f"See {listing} for the names that there are."
+        hint = f"Did you mean {' or '.join(close)}?" if close else f"See {listing} for the available names."
         return UnknownName(f"There is no {kind.kind} named {name!r}.", hint)
 
     def _conflict(self, entries: Sequence[Entry[S]]) -> NameConflict:

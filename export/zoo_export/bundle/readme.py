@@ -83,7 +83,7 @@ def readme(
 
 
 def _warning(manifest: Manifest) -> str:
-    """What must be read before anything else, if there is such a thing."""
+    """The warning at the top; empty for an export that the default tolerance proves."""
     if manifest.verdict == UNVERIFIED:
         return UNPROVEN
     override, coverage = manifest.certificate.override, manifest.certificate.coverage

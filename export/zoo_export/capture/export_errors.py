@@ -1,4 +1,4 @@
-"""Why torch.export refuses a model, said of the model: PyTorch's own first line is often of its inner workings."""
+"""Why torch.export refuses a model, in terms of the model: PyTorch's own first line is often about its internals."""
 
 import re
 import traceback
@@ -15,7 +15,7 @@ def refusal(error: BaseException, otherwise: str) -> str:
     """The cause, with the line of the user's model where PyTorch tells it.
 
     Args:
-        otherwise: what is said of an error of no known kind.
+        otherwise: the cause to report for an error of another kind.
     """
     line = user_line([(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)])
     cause = LOCAL.sub("", _cause(error) or otherwise).rstrip(".")

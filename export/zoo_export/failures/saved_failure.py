@@ -95,7 +95,7 @@ def refuse_place(place: Path, force: bool, output: Path) -> None:
     if not place.exists():
         refuse_unwritable(place)
     elif not _is_saved_failure(place):
-        raise OutputError(f"{place} exists and is no failure that zoo saved.", "Choose another place for it.")
+        raise OutputError(f"{place} exists and is not a saved failure.", "Choose another place for it.")
 
 
 def save_failure(place: Path, failure: Failure, *, force: bool = False) -> None:

@@ -24,7 +24,7 @@ def torch_device(backend: Backend) -> torch.device:
         DeviceError: there is no such device, or it does not work here.
     """
     check = devices().get(backend.device)
-    why = "is none that PyTorch's formats run on" if check is None else check()
+    why = "is not supported by PyTorch's formats" if check is None else check()
     if why:
         raise DeviceError(f"The device {backend.device} {why}.", f"Use {' or '.join(devices())}.")
     return torch.device(backend.device)

@@ -15,7 +15,7 @@ from zoo_export.capture import first_line
 
 
 def smallest_size(registry: Registry, model: Model) -> int:
-    """The smallest height and width that a model takes, in pixels: as its architecture declares, or as it is found to.
+    """The smallest height and width that a model takes, in pixels: as its architecture declares, or else by trying.
 
     Raises:
         ExportError: it takes certain sizes only.

@@ -40,7 +40,7 @@ def recipe_of_card(recipe: Mapping[str, Any], path: Path) -> dict[str, Any]:
     if not recipe:
         raise WeightsError(
             f"The card of {path} records no recipe, so its training cannot be repeated.",
-            "Give ARCHITECTURE and --data instead, or weights that `zoo train` made.",
+            "Pass ARCHITECTURE and --data instead, or weights that `zoo train` made.",
         )
     try:
         return check_fields({"version": 1, **recipe}, f"the card of {path}")

@@ -29,7 +29,7 @@ def full_name(device: str) -> str | None:
 
 
 def provider_options(backend: Backend) -> dict[str, str]:
-    """What the provider of a backend is told: whether it may round to TF32, which onnxruntime's default is."""
+    """The options of a backend's provider: whether it may round to TF32, which onnxruntime allows by default."""
     return {"use_tf32": "1" if backend.tf32 else "0"} if backend.device == CUDA else {}
 
 
@@ -50,7 +50,7 @@ def why_not(name: str) -> str:
         return f"is not built into this onnxruntime, {onnxruntime.__version__}"
     if name != f"CPU{SUFFIX}":
         importlib.import_module("torch")  # it brings the CUDA libraries that onnxruntime looks for
-    onnxruntime.set_default_logger_severity(4)  # what it says of a library that is not there is said here
+    onnxruntime.set_default_logger_severity(4)  # a missing library is reported below
     try:
         open_session(_one_node(), name, {})
         session = open_session(_one_node(), name, {}, exclusive=name != f"CPU{SUFFIX}")
@@ -83,7 +83,7 @@ def open_session(
         Exception: what onnxruntime raises on a file that it cannot load.
     """
     settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 4  # its errors are raised, and said once
+    settings.log_severity_level = 4  # its errors are raised; do not log them too
     settings.graph_optimization_level = level
     settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if exclusive:

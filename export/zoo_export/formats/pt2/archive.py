@@ -26,12 +26,12 @@ EXPRESSION = re.compile(  # of sympy's srepr, over batch and size symbols
 
 
 def refuse_unsafe(path: Path) -> None:
-    """Raise `ExportError` where `path` is no PT2 archive of plain tensors and operators."""
+    """Raise `ExportError` where `path` is not a PT2 archive of plain tensors and operators."""
     try:
         with zipfile.ZipFile(path) as archive:
             why = _why_unsafe(archive)
     except (zipfile.BadZipFile, OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-        why = f"it is no sound archive ({error})"
+        why = f"it is not a valid archive ({error})"
     if why:
         raise ExportError(f"PyTorch does not load {path.name}: {why}.", "Export it again.")
 
@@ -56,7 +56,7 @@ def _why_unsafe(archive: zipfile.ZipFile) -> str:
         return "it holds guards, which are code"
     for key, value in _strings(model):
         if key == "target" and not TARGET.fullmatch(value):
-            return f"its graph calls {value!r:.80}, which is no operator"
+            return f"its graph calls {value!r:.80}, which is not an operator"
         if key == "expr_str" and not EXPRESSION.fullmatch(value):
             return f"it holds the expression {value!r:.80}, which could run code"
     return ""
