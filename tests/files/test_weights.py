@@ -197,3 +197,24 @@ def test_a_wrong_dtype_is_not_converted_silently(card: Card) -> None:
     }
     with pytest.raises(WeightsError, match=r"torch\.float64"):
         load(card, tensors, target)
+
+
+class Versioned(nn.Module):
+    """A module that refuses a state dict without its version, as torchvision's MNASNet does."""
+
+    _version = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2))
+
+    def _load_from_state_dict(self, state: Any, prefix: str, metadata: dict[str, Any], *more: Any) -> None:
+        if metadata.get("version") not in (1, 2):
+            raise ValueError("no version")
+        super()._load_from_state_dict(state, prefix, metadata, *more)
+
+
+def test_a_module_that_asks_for_its_version_is_loaded(card: Card) -> None:
+    module = Versioned()
+    load_into(module, Weights(card, {"weight": torch.ones(2)}), Path("x"))
+    assert module.weight.tolist() == [1, 1]

@@ -1,5 +1,6 @@
 """Weights files: safetensors with a card in the header. Saved atomically, loaded strictly, never unpickled."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,21 @@ def load_into(module: nn.Module, weights: Weights, path: Path) -> None:
             f"{path} does not fit {weights.card.architecture} as it is built here: {'; '.join(differences)}.",
             f"It was made with {weights.card.plugin} {weights.card.plugin_version}; use that version, or train again.",
         )
-    module.load_state_dict(dict(actual))
+    put_tensors(module, actual)
+
+
+def put_tensors(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load named tensors into `module` by `load_state_dict`, as tensors of the module's own version.
+
+    A state dict carries the version of each submodule beside its tensors, and files of named tensors do not. Some
+    modules, such as torchvision's MNASNet, refuse a state dict without it.
+
+    Raises:
+        RuntimeError: the names or shapes are not those of the module.
+    """
+    state: OrderedDict[str, Tensor] = OrderedDict(tensors)
+    state._metadata = module.state_dict()._metadata  # type: ignore[attr-defined]
+    module.load_state_dict(state)
 
 
 def _mismatch(name: str, expected: Mapping[str, Tensor], actual: Mapping[str, Tensor]) -> str:

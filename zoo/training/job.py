@@ -15,7 +15,7 @@ from zoo.data.batches import label_counts
 from zoo.evaluation.evaluate import Evaluation
 from zoo.files.atomic import refuse_existing, refuse_unwritable
 from zoo.files.card import Card, read_card
-from zoo.files.weights import save_weights, tensors_digest
+from zoo.files.weights import put_tensors, save_weights, tensors_digest
 from zoo.models.devices import explain_out_of_memory
 from zoo.registry.registry import Registry
 from zoo.report.events import open_events, require_tensorboard
@@ -188,7 +188,7 @@ def store_result(job: Job, run: Run | None, state: State, group: ProcessGroup) -
     """Evaluate the trained weights on the test split, and store them with their card and the report."""
     tensors, storage_dtype = as_stored(state.eval_module.state_dict() if state.best is None else state.best.tensors)
     module = job.model()
-    module.load_state_dict(tensors)
+    put_tensors(module, tensors)
     evaluation = evaluate_distributed(
         module.to(job.paths.device), job.data.test, job.data, job.loss, job.paths.device, group
     )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zoo.contract.errors import TrainingError
+from zoo.files.weights import put_tensors
 from zoo.training.optim.ema import ModelEma
 from zoo.training.optim.freeze import freeze
 from zoo.training.optim.layer_decay import lr_scales
@@ -151,7 +152,7 @@ class State:
         for name in sorted({*stored, *own}):
             if name not in stored or name not in own or stored[name].shape != own[name].shape:
                 raise ValueError(f"{name} is missing, unexpected, or has another shape")
-        module.load_state_dict(stored)
+        put_tensors(module, stored)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
