@@ -4,11 +4,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from zoo.contract.errors import ExportError, UsageError, ZooError
+from zoo.contract.errors import ExportError, UnknownName, UsageError, ZooError
 from zoo.contract.formats import Capture, ExportFormat, Paths
+from zoo.contract.names import owner_name
 from zoo.files.atomic import is_of_writing
 from zoo.registry.registry import Entry, Registry
 from zoo_export.capture import first_line
+
+
+def recorded_format(registry: Registry, name: str) -> Entry[ExportFormat]:
+    """The format of an artifact, under the name that the manifest records.
+
+    Raises:
+        ExportError: no installed plugin provides it.
+    """
+    try:
+        return registry.find(ExportFormat, name)
+    except UnknownName:
+        owner = owner_name(name).partition("/")[0]
+        raise ExportError(
+            f"No installed plugin provides the format {name}, in which this artifact was exported.",
+            f"Install {owner or 'the plugin that does'}, or choose other formats of the folder with --format.",
+        ) from None
 
 
 def refuse_same_files(entries: Sequence[Entry[ExportFormat]]) -> None:

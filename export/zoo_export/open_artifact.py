@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from zoo.contract.errors import ExportError
-from zoo.contract.formats import ExportFormat
 from zoo.files.card import Card
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
-from zoo_export.artifacts import artifact_paths
+from zoo_export.artifacts import artifact_paths, recorded_format
 from zoo_export.bundle.folder import read_folder
 from zoo_export.bundle.manifest import NAME
 from zoo_export.failures.unverified import warnings_of
@@ -63,6 +62,6 @@ def open_artifact(registry: Registry, path: Path) -> Model:
         )
     for text in warnings_of(manifest):
         warnings.warn(f"{folder}: {text}", stacklevel=3)
-    entry = registry.find(ExportFormat, artifacts[0].format)
+    entry = recorded_format(registry, artifacts[0].format)
     runners = load_runner(entry, artifact_paths(entry, folder / artifacts[0].file))
     return Model(manifest.name, ArtifactModule(next(iter(runners.values()))), Card.from_dict(manifest.card), path)

@@ -9,13 +9,12 @@ import numpy as np
 from zoo.contract.callback import Callback
 from zoo.contract.errors import DifferenceError, ExportError, UnknownName, UsageError
 from zoo.contract.evidence import PASS, UNVERIFIED, Comparison, Manifest, Override, Probe, Verdict, Verification
-from zoo.contract.formats import ExportFormat
 from zoo.files.card import Card
 from zoo.files.folders import is_weights
 from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.registry import Registry
 from zoo_export.against import verify_file
-from zoo_export.artifacts import artifact_paths
+from zoo_export.artifacts import artifact_paths, recorded_format
 from zoo_export.bundle import golden
 from zoo_export.bundle.folder import read_folder
 from zoo_export.bundle.provenance import weights_of
@@ -93,9 +92,7 @@ def verify_folder(
     missing = [name for name in names if name not in manifest.artifacts]
     if missing:
         raise ExportError(f"{folder} holds no {missing[0]} artifact.", f"It holds {', '.join(manifest.artifacts)}.")
-    entries = {
-        name: registry.find(ExportFormat, manifest.artifacts[name].format) for name in names or manifest.artifacts
-    }
+    entries = {name: recorded_format(registry, manifest.artifacts[name].format) for name in names or manifest.artifacts}
     check_devices(list(entries.values()), devices)
     precision = find_precision(registry, manifest.precision)
     backends = precision.backends(dict.fromkeys(("cpu", *devices)))

@@ -82,6 +82,12 @@ def test_it_is_exported_judged_shown_and_verified(installed, export, tmp_path: P
         assert stored["conv.weight"].dtype == (np.int8 if precision == "int8" else np.float32)
 
 
+def test_an_export_names_the_plugin_that_is_missing(registry: Registry, export, tmp_path: Path) -> None:
+    with pytest.raises(ExportError) as raised:
+        verify_folder(registry, export("fp32").path)
+    assert "zoo-npz" in raised.value.next_step
+
+
 def damage_weights(paths: Any) -> None:
     """The head answers for the next class."""
     with np.load(paths["weights"]) as stored:

@@ -196,7 +196,8 @@ def test_what_is_no_export_is_an_error_of_its_own(run_zoo, tmp_path, what: str) 
     assert ran.code == (2 if what == "file" else 1)  # a file is judged by itself, if one says against what
     assert ran.out == ""
     assert ran.err.startswith("error: ") and "\n  next: " in ran.err and ran.err.count("\n") == 2
-    assert "--against" in ran.err if what == "file" else "not an export folder" in ran.err
+    expected = {"file": "--against", "nothing": "There is no"}.get(what, "not an export folder")
+    assert expected in ran.err
 
 
 def test_missing_format_lists_those_present(registry, lenet) -> None:
@@ -236,3 +237,8 @@ def test_format_with_a_conflicting_name_is_resolved(make_model, make_registry, t
     made = try_export(make_model(), "zoo-planted:onnx", registry=registry)
     assert made.manifest.artifacts["onnx"].format == "zoo-planted:onnx"
     assert verify_folder(registry, made.path).comparisons["onnx"]
+
+
+def test_a_path_that_is_not_there_is_called_missing(run_zoo, tmp_path: Path) -> None:
+    ran = run_zoo("verify", str(tmp_path / "none.onnx"), "--against", "lenet5.digits")
+    assert ran.code != 0 and "There is no" in ran.err

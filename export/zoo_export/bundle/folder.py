@@ -28,6 +28,8 @@ def read_folder(folder: Path) -> Manifest:
         ExportError: it is not an export folder.
         DifferenceError: a file is missing or is not what the manifest says.
     """
+    if not folder.exists():
+        raise ExportError(f"There is no file or folder {folder}.", "Check the path.")
     with explain_runtime_errors(folder):
         data = zoo_runtime.check_files(folder, upgraded)
     try:

@@ -73,6 +73,8 @@ def _print_report(report: dict[str, Any]) -> None:
     weights = ", ".join(_folder_text(folder) for folder in folders["weights"])
     fields = {**report, "formats": formats, "folders": {"data": _folder_text(folders["data"]), "weights": weights}}
     for title, content in fields.items():
+        if not content:
+            continue
         click.echo(f"{title.replace('_', ' ')}:")
         if isinstance(content, dict):
             print_fields({f"  {name}": value for name, value in content.items()})

@@ -49,7 +49,7 @@ def command(
     from zoo.contract.errors import DifferenceError, UsageError
     from zoo_export.devices import parse_devices
 
-    if against is not None and not strict and not export.is_file():
+    if against is not None and not strict and export.is_dir():
         raise UsageError("--against requires --strict or a single file.", "Add --strict.")
     try:
         with progress() as show:

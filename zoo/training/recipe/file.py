@@ -125,4 +125,6 @@ def _suggestion(name: str) -> str:
     known = {**NEW_NAMES, **flags, **{field: field for field in FIELDS}}
     spelt = next((each for each in (name, name.replace("-", "_")) if each in known), None)
     close = [known[spelt]] if spelt else get_close_matches(name, FIELDS, n=1)
+    if spelt in NEW_NAMES:
+        return f"Use {close[0]}, or add `version = 2`, with which the names of zoo 0.1.0 are read."
     return f"Did you mean {close[0]}?" if close else f"The fields are: {', '.join(FIELDS)}."
