@@ -29,7 +29,9 @@ def read_folder(folder: Path) -> Manifest:
         DifferenceError: a file is missing or is not what the manifest says.
     """
     if not folder.exists():
-        raise ExportError(f"There is no file or folder {folder}.", "Check the path.")
+        raise ExportError(
+            f"There is no file or folder {folder}.", "Check the path, or write a folder with `zoo export`."
+        )
     with explain_runtime_errors(folder):
         data = zoo_runtime.check_files(folder, upgraded)
     try:
