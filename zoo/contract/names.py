@@ -7,6 +7,7 @@ DISTRIBUTION/ENTRY_POINT:NAME   zoo-kit/classic:resnet18, which is always unambi
 """
 
 import re
+from collections.abc import Iterable
 
 QUALIFIED = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?:[a-z0-9][a-z0-9_]*")
 
@@ -30,3 +31,10 @@ def is_owner(owner: str, distribution: str, entry_point: str) -> bool:
 def normalized(distribution: str) -> str:
     """A distribution's name as package indexes compare it: `Zoo_Kit` is `zoo-kit`."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def close_names(name: str, names: Iterable[str], n: int = 3, cutoff: float = 0.6) -> list[str]:
+    """At most `n` of `names` that are spelt like `name`, the closest first; see `difflib.get_close_matches`."""
+    from difflib import get_close_matches  # takes time that listings need not spend
+
+    return get_close_matches(name, list(names), n=n, cutoff=cutoff)

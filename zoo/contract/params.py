@@ -1,10 +1,10 @@
 """Convert `-p NAME=VALUE` to the keyword arguments that a spec declares."""
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from zoo.contract.errors import UnknownName, UsageError
+from zoo.contract.names import close_names
 from zoo.contract.specs import Architecture, Loss, Param
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -45,7 +45,7 @@ def check_params(spec: Architecture | Loss, params: Mapping[str, Any]) -> dict[s
 def _convert(spec: Architecture | Loss, name: str, value: Any) -> Any:
     param = spec.params.get(name)
     if param is None:
-        close = get_close_matches(name, spec.params, n=1)
+        close = close_names(name, spec.params, n=1)
         names = ", ".join(spec.params) or "none"
         raise UnknownName(
             f"The {spec.kind} {spec.name} has no parameter {name!r}.",

@@ -1,13 +1,13 @@
 """Turn a ref, `"package.module:attribute"`, into the object it names."""
 
 import os
-from difflib import get_close_matches
 from functools import reduce
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from zoo.contract.errors import MissingPackage, PluginError
+from zoo.contract.names import close_names
 from zoo.contract.specs import Spec
 from zoo.registry.registry import Entry
 
@@ -25,7 +25,7 @@ def resolve(entry: Entry[Spec] | Entry[Any], ref: str) -> Any:
     try:
         return reduce(getattr, attribute.split("."), module)
     except AttributeError:
-        close = get_close_matches(attribute, dir(module), n=1)
+        close = close_names(attribute, dir(module), n=1)
         raise PluginError(
             f"{who} refers to {ref}, but {where} has no {attribute}.",
             f"Did its author mean {where}:{close[0]}?" if close else "Report it to the author of that plugin.",

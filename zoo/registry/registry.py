@@ -4,13 +4,12 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from typing import Generic, TypeVar
 
 from zoo.contract.errors import MissingPackage, NameConflict, UnknownName
-from zoo.contract.names import bare_name, is_owner, owner_name
+from zoo.contract.names import bare_name, close_names, is_owner, owner_name
 from zoo.contract.specs import Spec
 from zoo.registry.discovery import Plugin
 from zoo.registry.preferences import VARIABLE, config_file, preferred_names
@@ -127,7 +126,7 @@ class Registry:
 
     def _unknown(self, kind: type[S], name: str) -> UnknownName:
         names = sorted({entry.spec.name for entry in self.entries(kind)})
-        close = get_close_matches(bare_name(name).lower(), names, n=3, cutoff=0.6)
+        close = close_names(bare_name(name).lower(), names, n=3, cutoff=0.6)
         listing = f"`zoo list {kind.plural}`"
         hint = f"Did you mean {' or '.join(close)}?" if close else f"See {listing} for the available names."
         return UnknownName(f"There is no {kind.kind} named {name!r}.", hint)
