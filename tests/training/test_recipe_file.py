@@ -166,3 +166,13 @@ def test_the_cards_of_release_0_1_give_the_same_recipes() -> None:
         recipe = to_recipe(recipe_of_card(recorded, path), str(path)).to_dict()
         assert recorded["version"] == 2 and recipe["version"] == VERSION
         assert with_new_names(recorded) | {"version": VERSION} == json.loads(json.dumps(recipe))
+
+
+def test_an_old_field_name_says_how_old_files_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "old.toml"
+    path.write_text('architecture = "lenet5"\ndata = "digits"\nclip = 1.0\n')
+    with pytest.raises(UsageError) as raised:
+        read_recipe_file(path)
+    assert "clip_grad" in raised.value.next_step and "version = 2" in raised.value.next_step
+    path.write_text("version = 2\n" + path.read_text())
+    assert read_recipe_file(path)["clip_grad"] == 1.0
