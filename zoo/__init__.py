@@ -26,7 +26,6 @@ from zoo.contract.errors import (
 from zoo.contract.formats import ExportFormat
 from zoo.contract.hooks import hookimpl
 from zoo.contract.precisions import Precision
-from zoo.contract.prediction import Prediction
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Architecture, Command, Dataset, Loss, Param, Spec
 from zoo.version import __version__
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from zoo.api.loading import create_model, load
     from zoo.api.training import TrainResult, train
     from zoo.contract.evidence import Certificate, Comparison, Export, Manifest, Verification
+    from zoo.contract.prediction import Prediction
     from zoo.models.load import Model
     from zoo.registry.registry import Registry
     from zoo.training.recipe.recipe import Recipe
@@ -49,6 +49,7 @@ _LAZY = {
     "Export": "zoo.contract.evidence",
     "Manifest": "zoo.contract.evidence",
     "Model": "zoo.models.load",
+    "Prediction": "zoo.contract.prediction",
     "Recipe": "zoo.training.recipe.recipe",
     "Registry": "zoo.registry.registry",
     "TrainResult": "zoo.api.training",

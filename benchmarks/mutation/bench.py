@@ -16,7 +16,7 @@ from mutation.same import SAME
 from mutation.structure import STRUCTURE
 from mutation.weights import WEIGHTS
 from mutation.windows import WINDOWS
-from zoo.contract.formats import Run
+from zoo.contract.exporting.artifact import Run
 from zoo.models.load import Model
 from zoo_export.capture import INPUT, OUTPUT, Capture, first_line, quiet
 from zoo_export.formats.onnx.lowering import lower

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from zoo.contract.errors import ExportError, UnknownName, UsageError, ZooError
-from zoo.contract.formats import Capture, ExportFormat, Paths
+from zoo.contract.exporting.artifact import Capture, Paths
+from zoo.contract.formats import ExportFormat
 from zoo.contract.names import owner_name
 from zoo.files.atomic import is_of_writing
 from zoo.registry.registry import Entry, Registry

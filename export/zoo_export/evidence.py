@@ -8,7 +8,7 @@ import torch
 
 from zoo.contract.errors import ExportError
 from zoo.contract.evidence import OVERRIDDEN, PASS, TOLERANCE_FACTOR, UNVERIFIED, Override, Probe, Verdict
-from zoo.contract.export_options import ExportOptions
+from zoo.contract.exporting.options import ExportOptions
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
 from zoo_export.capture import Capture, first_line, quiet

@@ -10,8 +10,9 @@ import zoo_runtime
 from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import DifferenceError, OutputError
 from zoo.contract.evidence import PASS, UNVERIFIED, Artifact, ArtifactRecord, Comparison, Export
-from zoo.contract.export_options import STANDARD, ExportOptions
-from zoo.contract.formats import Capture, ExportFormat, Paths
+from zoo.contract.exporting.artifact import Capture, Paths
+from zoo.contract.exporting.options import STANDARD, ExportOptions
+from zoo.contract.formats import ExportFormat
 from zoo.files.atomic import new_folder
 from zoo.models.load import Model
 from zoo.registry.refs import resolve

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from zoo.contract import formats
 from zoo.contract.errors import ExportError, ZooError
 from zoo.contract.evidence import Comparison, Override, Probe
-from zoo.contract.formats import ExportFormat, Paths, Run
-from zoo.contract.precisions import PrecisionRules
+from zoo.contract.exporting import artifact
+from zoo.contract.exporting.artifact import Paths, Run
+from zoo.contract.exporting.precision_rules import PrecisionRules
+from zoo.contract.formats import ExportFormat
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
 from zoo_export.capture import first_line
@@ -17,7 +18,9 @@ from zoo_export.precisions.fp32 import FP32
 from zoo_export.truth.backend import Backend
 
 
-def load_runner(entry: Entry[ExportFormat], paths: Paths, backend: formats.Backend = formats.CPU) -> Mapping[str, Run]:
+def load_runner(
+    entry: Entry[ExportFormat], paths: Paths, backend: artifact.Backend = artifact.CPU
+) -> Mapping[str, Run]:
     """What runs an artifact, by name; a single function is named after its device, or nothing on the CPU.
 
     Raises:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from zoo import ExportFormat
 from zoo.cli.main import run
 from zoo.contract.evidence import Export
-from zoo.contract.export_options import ExportOptions
+from zoo.contract.exporting.options import ExportOptions
 from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card
 from zoo.files.weights import save_weights

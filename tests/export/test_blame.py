@@ -15,7 +15,8 @@ from torch.fx import Node
 
 from zoo.contract.errors import DifferenceError
 from zoo.contract.evidence import Probe
-from zoo.contract.formats import ExportFormat, Paths
+from zoo.contract.exporting.artifact import Paths
+from zoo.contract.formats import ExportFormat
 from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.discovery import Plugin
 from zoo.registry.registry import Entry

@@ -19,7 +19,8 @@ from torchvision.models.mobilenetv3 import InvertedResidualConfig, MobileNetV3
 from torchvision.models.vision_transformer import VisionTransformer
 
 from zoo.contract.evidence import Probe
-from zoo.contract.formats import ExportFormat, Paths
+from zoo.contract.exporting.artifact import Paths
+from zoo.contract.formats import ExportFormat
 from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card
 from zoo.registry.discovery import Plugin

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from zoo.contract.evidence import Probe
-from zoo.contract.formats import ExportFormat, Paths
+from zoo.contract.exporting.artifact import Paths
+from zoo.contract.formats import ExportFormat
 from zoo.registry.discovery import Plugin
 from zoo.registry.registry import Entry
 from zoo_export.blame.blame import blame_sentence, find_blame

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from zoo import ExportFormat
-from zoo.contract.formats import Backend, Capture, Paths, Stage
+from zoo.contract.exporting.artifact import Backend, Capture, Paths, Stage
 from zoo.testing import check_format
 from zoo_export.formats import FORMATS
 from zoo_export.formats.torchscript import format as torchscript

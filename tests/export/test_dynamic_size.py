@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import zoo_runtime
 from zoo.contract.errors import DifferenceError, ExportError, ZooError
-from zoo.contract.formats import Paths
+from zoo.contract.exporting.artifact import Paths
 from zoo.contract.preprocess import Preprocess
 from zoo_export.capture import Capture
 from zoo_export.formats.torchscript import format as torchscript_format

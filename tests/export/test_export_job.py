@@ -14,7 +14,7 @@ import torch
 import zoo_runtime
 from zoo import ExportFormat
 from zoo.contract.errors import DifferenceError, ExportError, OutputError, PluginError, ZooError
-from zoo.contract.formats import Backend, Paths
+from zoo.contract.exporting.artifact import Backend, Paths
 from zoo.registry.discovery import Plugin
 from zoo.registry.registry import Registry
 from zoo_export.capture import Capture

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import zoo_runtime
 from zoo.contract.errors import DifferenceError, ExportError
-from zoo.contract.formats import CPU, Paths
+from zoo.contract.exporting.artifact import CPU, Paths
 from zoo_export.bundle import golden
 from zoo_export.bundle.folder import read_folder
 from zoo_export.capture import Capture

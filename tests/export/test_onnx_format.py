@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.contract.errors import DifferenceError, ExportError
-from zoo.contract.formats import Paths
+from zoo.contract.exporting.artifact import Paths
 from zoo_export.formats.onnx.lowering import OPSET
 from zoo_export.formats.onnx.runner import runner
 from zoo_export.probes.probes import make_probes

@@ -13,7 +13,8 @@ import torch
 
 from zoo.contract.callback import Callback
 from zoo.contract.errors import DeviceError, ExportError
-from zoo.contract.formats import ExportFormat, Paths
+from zoo.contract.exporting.artifact import Paths
+from zoo.contract.formats import ExportFormat
 from zoo_export.capture import Capture
 from zoo_export.devices import check_devices
 from zoo_export.formats.onnx import providers

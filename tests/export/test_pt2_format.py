@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from zoo.contract.errors import DifferenceError, ExportError
-from zoo.contract.formats import Paths
+from zoo.contract.exporting.artifact import Paths
 from zoo_export.formats.pt2.format import runner
 
 

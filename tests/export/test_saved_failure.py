@@ -15,8 +15,8 @@ from onnx import numpy_helper
 
 from zoo.contract.callback import Callback
 from zoo.contract.errors import DifferenceError, OutputError
-from zoo.contract.export_options import ExportOptions
-from zoo.contract.formats import Backend, Paths
+from zoo.contract.exporting.artifact import Backend, Paths
+from zoo.contract.exporting.options import ExportOptions
 from zoo_export.capture import Capture
 from zoo_export.failures.saved_failure import without_paths
 from zoo_export.formats.onnx import format as onnx_format

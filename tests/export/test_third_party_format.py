@@ -14,7 +14,7 @@ import pytest
 from zoo import ExportFormat
 from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.evidence import Export
-from zoo.contract.export_options import ExportOptions
+from zoo.contract.exporting.options import ExportOptions
 from zoo.registry.discovery import discover
 from zoo.registry.registry import Registry
 from zoo.testing import check_format, check_plugin

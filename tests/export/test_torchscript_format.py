@@ -16,7 +16,7 @@ import torch
 
 import zoo
 from zoo.contract.errors import ExportError
-from zoo.contract.formats import Paths
+from zoo.contract.exporting.artifact import Paths
 from zoo_export.formats.torchscript.format import runner
 
 

@@ -20,7 +20,7 @@ from torch import nn
 import zoo_runtime
 from zoo.contract.errors import DifferenceError, UsageError
 from zoo.contract.evidence import Override, Probe
-from zoo.contract.export_options import ExportOptions
+from zoo.contract.exporting.options import ExportOptions
 from zoo_export.parity.judge import judge
 from zoo_export.verify import verify_folder
 
@@ -138,7 +138,7 @@ def test_zoo_verify_says_overridden_and_judges_by_the_override(run_zoo: Run, fol
 
 
 def test_wrong_artifact_is_published_only_within_override(make_model, make_registry, try_export) -> None:
-    from zoo.contract.formats import Paths
+    from zoo.contract.exporting.artifact import Paths
     from zoo_export.capture import Capture
     from zoo_export.formats.torchscript import format as made
 

@@ -16,7 +16,7 @@ from zoo.api.progress import reporting
 from zoo.contract.callback import Callback
 from zoo.contract.errors import UsageError
 from zoo.contract.evidence import Export, Override, Verification
-from zoo.contract.export_options import ExportOptions
+from zoo.contract.exporting.options import ExportOptions
 from zoo.contract.formats import ExportFormat
 from zoo.contract.precisions import Precision
 from zoo.contract.preprocess import Preprocess

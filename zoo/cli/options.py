@@ -1,47 +1,19 @@
 """Options that several commands share."""
 
-import math
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.cli.grouped_options import AliasedOption
-from zoo.data.read_options import MEMORY_LIMIT
 
 if TYPE_CHECKING:
     from zoo.models.load import BuildArgs
 
 
-class Number(click.FloatRange):
-    """A number in a range; click lets NaN through, which is in none."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        return self.fail(f"{value!r} is not a number.", param, ctx) if math.isnan(number) else number
-
-
 json_option = click.option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
-data_root_option = click.option(
-    "--data-root",
-    type=click.Path(path_type=Path),
-    help="Folder of the data sets.  [default: $ZOO_DATA, else a folder in your cache]",
-)
-download_option = click.option("--download", is_flag=True, help="Download the data set if it is missing.")
 device_option = click.option(
     "--device", default="auto", show_default=True, help="Device: auto, cpu, cuda, cuda:N or mps."
 )
-workers_option = click.option(
-    "--workers", "-j", type=click.IntRange(0), help="Number of processes that read images.  [default: cores, at most 8]"
-)
-memory_limit_option = click.option(
-    "--memory-limit",
-    type=Number(0),
-    default=MEMORY_LIMIT,
-    show_default=True,
-    help="Keep up to this many GiB of decoded images in memory; a larger split is read again in each epoch.",
-)
-cache_option = click.option("--cache/--no-cache", default=True, help="Cache decoded images on disk.  [default: on]")
 force_option = click.option("--force", is_flag=True, help="Overwrite existing files.")
 param_option = click.option(
     "--param",

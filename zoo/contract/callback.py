@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from zoo.contract.preprocess import Preprocess
-
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from zoo.contract.preprocess import Preprocess
 
 
 class LabelledSplit(Protocol):
@@ -33,7 +33,7 @@ class TrainingData(Protocol):
         """The class names in the order of their indices."""
 
     @property
-    def preprocess(self) -> Preprocess:
+    def preprocess(self) -> "Preprocess":
         """How its images become the model's input."""
 
     @property

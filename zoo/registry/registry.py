@@ -1,7 +1,6 @@
 """Look up what plugins provide, by kind and name."""
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -66,6 +65,8 @@ class Registry:
         entry = self.look_up(kind, name)
         missing = [package for package in entry.spec.requires if not _installed(package)]
         if missing:
+            import shlex  # listings need not spend the time
+
             raise MissingPackage(
                 f"The {kind.kind} {entry.spec.name} needs {' and '.join(missing)}, which is not installed.",
                 f"Run: pip install {shlex.join(missing)}",

@@ -36,7 +36,7 @@ class SmallNet(nn.Module):
 
 @dataclass
 class SmallCapture:
-    """A capture of `SmallNet`; see `zoo.contract.formats.Capture`."""
+    """A capture of `SmallNet`; see `zoo.contract.exporting.artifact.Capture`."""
 
     module: nn.Module = field(default_factory=lambda: SmallNet().eval())
     precision: str = "fp32"

@@ -13,8 +13,10 @@ from torch import nn
 
 from zoo.contract.errors import DeviceError
 from zoo.contract.evidence import Probe
-from zoo.contract.formats import Backend, Capture, ExportFormat, Paths, Run
-from zoo.contract.precisions import Precision, PrecisionRules
+from zoo.contract.exporting.artifact import Backend, Capture, Paths, Run
+from zoo.contract.exporting.precision_rules import PrecisionRules
+from zoo.contract.formats import ExportFormat
+from zoo.contract.precisions import Precision
 from zoo.registry.discovery import Plugin, discover
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry, Registry

@@ -8,8 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from zoo.contract.evidence import Probe
-from zoo.contract.formats import Array, Capture, ExportFormat, Paths, Run
-from zoo.contract.precisions import PrecisionRules
+from zoo.contract.exporting.artifact import Array, Capture, Paths, Run
+from zoo.contract.exporting.precision_rules import PrecisionRules
+from zoo.contract.formats import ExportFormat
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
 from zoo_export.capture import quiet

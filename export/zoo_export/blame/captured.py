@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from zoo.contract.formats import Array, Capture, Stage
+from zoo.contract.exporting.artifact import Array, Capture, Stage
 from zoo_export.blame.intermediates import Recorder, first_wrong_call
 
 CAPTURED, FILE = "the captured graph", "the exported file"

@@ -14,7 +14,7 @@ from torch.export import ExportedProgram
 from torch.fx import Interpreter, Node
 from torch.fx.node import map_aggregate
 
-from zoo.contract.formats import Place
+from zoo.contract.exporting.artifact import Place
 from zoo_export.capture.user_code import user_line
 from zoo_export.truth.reference import EPS32, EVALUATIONS
 

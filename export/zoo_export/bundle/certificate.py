@@ -11,8 +11,9 @@ from zoo.contract.evidence import (
     Probe,
     Verdict,
 )
-from zoo.contract.formats import ExportFormat, Paths
-from zoo.contract.precisions import PrecisionRules
+from zoo.contract.exporting.artifact import Paths
+from zoo.contract.exporting.precision_rules import PrecisionRules
+from zoo.contract.formats import ExportFormat
 from zoo.models.load import Model
 from zoo.registry.registry import Entry, Registry
 from zoo_export.bundle.provenance import architecture_of, environment, plugin_of, sha256, weights_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import zoo_runtime
 from zoo.contract.evidence import Artifact, Certificate, FileRecord, Manifest, TensorSpec
-from zoo.contract.formats import Capture
+from zoo.contract.exporting.artifact import Capture
 from zoo.files.environment import PACKAGES, versions
 from zoo.registry.exports import MANIFEST
 from zoo_export.bundle.provenance import sha256

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from zoo.contract.evidence import OVERRIDDEN, UNVERIFIED, Comparison, Manifest
-from zoo.contract.precisions import PrecisionRules
+from zoo.contract.exporting.precision_rules import PrecisionRules
 from zoo_export.precisions.fp32 import FP32
 
 OVERRIDE = """> **OVERRIDDEN.** `--atol` and `--rtol` replaced the default tolerance: each logit may be off by

@@ -26,7 +26,7 @@ PROGRAM = "torch.export"  # its key in `memo`
 
 @dataclass
 class Capture:
-    """What an export format receives; see `zoo.contract.formats.Capture`.
+    """What an export format receives; see `zoo.contract.exporting.artifact.Capture`.
 
     Args:
         name: of the model, `ARCH.TAG` or the architecture's name.

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli.data_options import data_root_option
 from zoo.cli.options import (
     channels_option,
-    data_root_option,
     force_option,
     image_size_option,
     json_option,

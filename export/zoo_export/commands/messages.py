@@ -9,7 +9,7 @@ from zoo.contract.evidence import FAIL, OVERRIDDEN, UNVERIFIED
 if TYPE_CHECKING:
     from zoo.contract.errors import DifferenceError
     from zoo.contract.evidence import Comparison, Coverage, Verdict
-    from zoo.contract.precisions import PrecisionRules
+    from zoo.contract.exporting.precision_rules import PrecisionRules
 
 
 def coverage_line(coverage: "Coverage") -> str:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import data_root_option, json_option
+from zoo.cli.data_options import data_root_option
+from zoo.cli.options import json_option
 from zoo.cli.progress import progress
 from zoo_export.commands.formats import format_names
 from zoo_export.commands.messages import print_failure

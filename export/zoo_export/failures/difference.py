@@ -5,7 +5,7 @@ from pathlib import Path
 
 from zoo.contract.errors import DifferenceError
 from zoo.contract.evidence import FAIL, INCONCLUSIVE, Comparison, Coverage, Override
-from zoo.contract.precisions import PrecisionRules
+from zoo.contract.exporting.precision_rules import PrecisionRules
 from zoo_export.precisions.fp32 import FP32
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from zoo.contract.errors import OutputError
 from zoo.contract.evidence import Comparison, Override, Probe
-from zoo.contract.formats import Backend, ExportFormat, Paths, Snippet
+from zoo.contract.exporting.artifact import Backend, Paths, Snippet
+from zoo.contract.formats import ExportFormat
 from zoo.files.atomic import new_folder, refuse_existing, refuse_unwritable
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
@@ -144,7 +145,7 @@ def _through_runner(failure: Failure) -> Snippet:
     files = ", ".join(f'"{role}": here / "{path.name}"' for role, path in failure.paths.files.items())
     device, precision, tf32 = failure.backend.device, failure.backend.precision, failure.backend.tf32
     return Snippet(
-        imports=f"import {module}\nfrom zoo.contract.formats import Backend, Paths",
+        imports=f"import {module}\nfrom zoo.contract.exporting.artifact import Backend, Paths",
         run="run(images)",
         needs=failure.entry.plugin.distribution,
         setup=(

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from zoo.contract.errors import DeviceError
-from zoo.contract.formats import CPU, Array, Backend, Run
+from zoo.contract.exporting.artifact import CPU, Array, Backend, Run
 from zoo_export.capture import quiet
 from zoo_export.truth.backend import CUDA, tf32
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from zoo.contract.errors import ZooError
 from zoo.contract.evidence import Comparison, Override, Probe
-from zoo.contract.formats import Run
-from zoo.contract.precisions import PrecisionRules
+from zoo.contract.exporting.artifact import Run
+from zoo.contract.exporting.precision_rules import PrecisionRules
 from zoo_export.precisions.fp32 import FP32
 
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from zoo.contract import formats
 from zoo.contract.errors import ExportError
 from zoo.contract.evidence import TOLERANCE_FACTOR, Probe
+from zoo.contract.exporting import artifact
 from zoo_export.capture import Capture, first_line, quiet
 from zoo_export.precisions.fp32 import RoundingRules
 
@@ -40,7 +40,7 @@ class Half(nn.Module):
 class Fp16Rules(RoundingRules):
     """Judge by PyTorch's own float16 rounding error, once the same model is proven in fp32."""
 
-    def prepare(self, capture: formats.Capture) -> formats.Capture:
+    def prepare(self, capture: artifact.Capture) -> artifact.Capture:
         """The same model in float16.
 
         Raises:
@@ -60,7 +60,7 @@ class Fp16Rules(RoundingRules):
         return in_half
 
     def rounding_errors(
-        self, name: str, module: nn.Module, probes: Sequence[Probe], backend: formats.Backend
+        self, name: str, module: nn.Module, probes: Sequence[Probe], backend: artifact.Backend
     ) -> Sequence[float]:
         """Those of float16 evaluations on `backend`.
 

@@ -7,10 +7,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from zoo.contract import formats
 from zoo.contract.evidence import TOLERANCE_FACTOR, Probe
-from zoo.contract.formats import Array
-from zoo.contract.precisions import Measured, PrecisionRules
+from zoo.contract.exporting import artifact
+from zoo.contract.exporting.artifact import Array
+from zoo.contract.exporting.precision_rules import Measured, PrecisionRules
 from zoo_export.truth.backend import Backend
 from zoo_export.truth.reference import rounding_errors_at
 
@@ -25,7 +25,7 @@ class RoundingRules(PrecisionRules):
         self.definition = f"largest deviation from truth of {dtype} evaluations that differ in rounding alone"
 
     def rounding_errors(
-        self, name: str, module: nn.Module, probes: Sequence[Probe], backend: formats.Backend
+        self, name: str, module: nn.Module, probes: Sequence[Probe], backend: artifact.Backend
     ) -> Sequence[float]:
         """Those of PyTorch evaluations on `backend`; the probes hold those of float32 on the CPU.
 

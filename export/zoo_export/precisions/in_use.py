@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from zoo.contract.evidence import Probe
-from zoo.contract.precisions import Precision, PrecisionRules
+from zoo.contract.exporting.precision_rules import PrecisionRules
+from zoo.contract.precisions import Precision
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Registry
 from zoo_export.precisions.fp32 import FP32

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import torch
 
-from zoo.contract import formats
+from zoo.contract.exporting import artifact
 
 TF32_EPSILON = 2.0**-10  # its mantissa has 10 bits
 CUDA = "cuda"
 
 
 @dataclass(frozen=True)
-class Backend(formats.Backend):
+class Backend(artifact.Backend):
     """A backend, with the PyTorch evaluations whose rounding errors artifacts on it are judged by.
 
     Args:

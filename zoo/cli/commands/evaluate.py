@@ -4,15 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import (
-    cache_option,
-    data_root_option,
-    device_option,
-    download_option,
-    json_option,
-    memory_limit_option,
-    workers_option,
-)
+from zoo.cli.data_options import cache_option, data_root_option, download_option, memory_limit_option, workers_option
+from zoo.cli.options import device_option, json_option
 from zoo.cli.output import print_json, print_table
 from zoo.cli.progress import progress
 from zoo.evaluation import BATCH_SIZE

@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from zoo.cli.grouped_options import GroupedCommand
-from zoo.cli.options import (
+from zoo.cli.data_options import (
     Number,
     cache_option,
     data_root_option,
-    device_option,
     download_option,
-    force_option,
-    json_option,
     memory_limit_option,
     workers_option,
 )
+from zoo.cli.grouped_options import GroupedCommand
+from zoo.cli.options import device_option, force_option, json_option
 from zoo.cli.output import print_json
 from zoo.cli.progress import progress
 from zoo.cli.recipe_options import recipe_options, recipe_sections

@@ -2,7 +2,7 @@
 
 import json
 
-from zoo.contract.formats import Capture, Paths
+from zoo.contract.exporting.artifact import Capture, Paths
 from zoo_export.capture import quiet
 from zoo_export.formats.onnx.file import save
 from zoo_export.formats.onnx.lowering import lower

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from zoo.contract.errors import ExportError
-from zoo.contract.formats import Capture
+from zoo.contract.exporting.artifact import Capture
 from zoo_export.capture import INPUT, OUTPUT, first_line, quiet
 
 OPSET = 18

@@ -16,7 +16,7 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from zoo.contract.errors import DeviceError
-from zoo.contract.formats import Backend
+from zoo.contract.exporting.artifact import Backend
 
 CUDA = "cuda"
 SUFFIX = "ExecutionProvider"

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 
 from zoo.contract.errors import DeviceError, ExportError
-from zoo.contract.formats import CPU, Array, Backend, Paths, Run
+from zoo.contract.exporting.artifact import CPU, Array, Backend, Paths, Run
 from zoo_export.capture import first_line
 from zoo_export.formats.onnx.providers import full_name, left_to_cpu, open_session, provider_options
 

@@ -16,7 +16,7 @@ import torch
 from torch.fx import Node
 
 from zoo.contract.evidence import TOLERANCE_FACTOR
-from zoo.contract.formats import Array, Capture, Paths, Place, Stage
+from zoo.contract.exporting.artifact import Array, Capture, Paths, Place, Stage
 from zoo_export.blame.captured import FILE, captured_stage
 from zoo_export.blame.intermediates import evaluate, exceeds_tolerance, place
 from zoo_export.capture import OUTPUT

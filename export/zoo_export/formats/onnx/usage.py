@@ -1,6 +1,6 @@
 """How people run an ONNX artifact."""
 
-from zoo.contract.formats import Paths, Snippet
+from zoo.contract.exporting.artifact import Paths, Snippet
 from zoo_export.formats.onnx.runner import LEVELS
 
 README = """## Python, with numpy, onnxruntime and Pillow

@@ -7,7 +7,7 @@ import torch
 from torch.export.passes import move_to_device_pass
 
 from zoo.contract.errors import ExportError
-from zoo.contract.formats import CPU, Backend, Capture, Paths, Run
+from zoo.contract.exporting.artifact import CPU, Backend, Capture, Paths, Run
 from zoo_export.capture import first_line, quiet
 from zoo_export.formats.pt2.archive import refuse_unsafe
 from zoo_export.formats.torch_runner import torch_device, torch_runner

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from zoo.contract.evidence import TOLERANCE_FACTOR
-from zoo.contract.formats import Array, Capture, Paths, Place, Stage
+from zoo.contract.exporting.artifact import Array, Capture, Paths, Place, Stage
 from zoo_export.blame.captured import FILE, captured_stage
 from zoo_export.blame.intermediates import Recorder, evaluate, exceeds_tolerance, place
 from zoo_export.formats.pt2.archive import refuse_unsafe

@@ -1,6 +1,6 @@
 """How people run a PT2 artifact."""
 
-from zoo.contract.formats import Paths, Snippet
+from zoo.contract.exporting.artifact import Paths, Snippet
 
 README = """## Python, with PyTorch
 

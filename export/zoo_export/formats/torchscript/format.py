@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from zoo.contract.errors import ExportError
-from zoo.contract.formats import CPU, Backend, Capture, Paths, Run
+from zoo.contract.exporting.artifact import CPU, Backend, Capture, Paths, Run
 from zoo_export.capture import first_line, quiet
 from zoo_export.formats.torch_runner import torch_device, torch_runner
 

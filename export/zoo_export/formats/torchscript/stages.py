@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from zoo.contract.formats import Capture, Paths, Stage
+from zoo.contract.exporting.artifact import Capture, Paths, Stage
 from zoo_export.blame.captured import FILE
 from zoo_export.formats.torch_runner import torch_runner
 from zoo_export.formats.torchscript.format import runner, traced

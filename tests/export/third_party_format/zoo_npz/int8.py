@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zoo.contract.precisions import Measured, PrecisionRules
+from zoo.contract.exporting.precision_rules import Measured, PrecisionRules
 
 CLOSE = 0.05  # of the range of an image's logits: classes that are closer may change places
 

@@ -1,6 +1,6 @@
 """The way from the model to its files: the captured graph, quantised weights in int8, the files."""
 
-from zoo.contract.formats import Place, Stage
+from zoo.contract.exporting.artifact import Place, Stage
 from zoo_npz.running import load, unpacked, values
 from zoo_npz.writing import graph_of, packed
 

@@ -1,6 +1,6 @@
 """How people run the files."""
 
-from zoo.contract.formats import Snippet
+from zoo.contract.exporting.artifact import Snippet
 
 
 def readme(paths):
