@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from zoo_export.parity.judge import passed
 from zoo_export.precisions.in_use import find_precision
 from zoo_export.probes.probe_recipe import input_digest
 from zoo_export.probes.probes import make_probes
-from zoo_export.runners import judge_artifact
+from zoo_export.runners import judge_artifact, opened
 from zoo_export.truth.backend import Backend
 from zoo_export.truth.reference import make_references
 
@@ -42,6 +43,7 @@ def verify(
     devices: Sequence[str],
     data_root: Path,
     callback: Callback,
+    trust: bool = False,
 ) -> Verification:
     """Verify an export folder, or a file against a model; see `zoo.verify` for the arguments.
 
@@ -56,8 +58,8 @@ def verify(
                 "Use --against MODEL; --strict and --format are for folders.",
             )
         model = against if isinstance(against, Model) else open_model(registry, against)
-        return verify_file(registry, path, model, data_root, devices)
-    verification = verify_folder(registry, path, formats, strict=strict, against=against, devices=devices)
+        return verify_file(registry, path, model, data_root, devices, trust=trust)
+    verification = verify_folder(registry, path, formats, strict=strict, against=against, devices=devices, trust=trust)
     if verification.manifest is not None and not strict:
         for text in warnings_of(verification.manifest):
             callback.on_message(text, warning=True)
@@ -72,6 +74,7 @@ def verify_folder(
     strict: bool = False,
     against: Model | str | None = None,
     devices: Sequence[str] = ("cpu",),
+    trust: bool = False,
 ) -> Verification:
     """Check every file of an export folder, and run its artifacts on the golden vectors.
 
@@ -81,8 +84,10 @@ def verify_folder(
             and use the default tolerance, whatever override the export has.
         against: the model that was exported, or its name.
         devices: that the artifacts are run on.
+        trust: run them in this process, without limits, instead of each in one of its own.
 
     Raises:
+        ContainmentError: an artifact went over its limits of memory or time, or its process was ended.
         DeviceError: a device does not work here.
         DifferenceError: a file was changed, an artifact does not compute what the model computes, or the export was
             never verified and `strict` is not set.
@@ -112,13 +117,26 @@ def verify_folder(
         known = {each: golden.stored_at(stored, each) for each in backends}
     judged_on = [backend for backend in backends if backend.device in devices]
     comparisons: dict[str, list[Comparison]] = {}
-    for name, entry in entries.items():
-        path = folder / manifest.artifacts[name].file
-        comparisons[name] = judge_artifact(
-            entry, artifact_paths(entry, path), known.__getitem__, judged_on, OWN, override, rules=precision.rules
-        )
-        if not passed(comparisons[name]):
-            raise difference(manifest.name, str(path), comparisons[name], override=override, rules=precision.rules)
+    paths = {name: artifact_paths(entry, folder / manifest.artifacts[name].file) for name, entry in entries.items()}
+    with ExitStack() as stack:
+        loads = {
+            name: stack.enter_context(opened(entry, paths[name], devices, trust=trust))
+            for name, entry in entries.items()
+        }
+        for name, entry in entries.items():
+            comparisons[name] = judge_artifact(
+                entry,
+                paths[name],
+                known.__getitem__,
+                judged_on,
+                OWN,
+                override,
+                rules=precision.rules,
+                load=loads[name],
+            )
+            if not passed(comparisons[name]):
+                artifact = str(paths[name].main)
+                raise difference(manifest.name, artifact, comparisons[name], override=override, rules=precision.rules)
     if not comparisons:
         raise DifferenceError(f"{folder} holds no artifact, so nothing was checked.", "Export the model again.")
     return Verification(folder, manifest.name, verdict, comparisons, strict, manifest)

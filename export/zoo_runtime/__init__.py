@@ -1,7 +1,7 @@
 """Run an exported model with numpy and onnxruntime alone, and check that it is still the model that was exported.
 
-This one file is the package `zoo_runtime` and, copied, the `zoo_runtime.py` of every export folder. In Python
-`Model("exports/lenet5.digits").predict("seven.png")`; in the folder `python zoo_runtime.py IMAGE...` or `--verify`.
+This one file is the package `zoo_runtime` and, copied, the `zoo_runtime.py` of every export folder. It runs models in
+this process. `Model("exports/x").predict("seven.png")`; in the folder `python zoo_runtime.py IMAGE...` or `--verify`.
 Exit codes: 0 done; 1 an error that is explained; 2 wrong usage; 3 different, or never verified; 130 Ctrl-C.
 """
 
@@ -125,8 +125,7 @@ class Model:
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
 
     def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Logits, float32 `[N, K]`, of normalised images, float32 `[N, C, H, W]` with N at least 1. Raises `Error` for
-        another `x`, or where onnxruntime fails; `Difference` for another output."""
+        """Logits `[N, K]` of normalised float32 images `[N, C, H, W]`; `Error` if it fails, `Difference` for others."""
         shape, name = self.manifest["input"]["shape"], self.manifest["output"]["name"]
         if not isinstance(x, np.ndarray) or x.dtype != np.float32:
             raise Error(f"The input is {getattr(x, 'dtype', type(x))}, not float32.", "Pass a float32 numpy array.")
@@ -198,6 +197,7 @@ def _replay(model: Model, probe: Mapping[str, Any]) -> ProbeResult:
     name, n, rounding_error, tolerance = (probe[key] for key in ("name", "n", "rounding_error", "tolerance"))
     try:
         with np.load(model.folder / "golden.npz", allow_pickle=False) as golden:
+            _need(not any(m.compress_type or m.file_size > 2**31 for m in golden.zip.infolist()), "it is compressed")
             x, truth = golden[f"{name}.input"], golden[f"{name}.truth"]
         fit = x.dtype == np.float32 and len(x) == n and truth.dtype == np.float64
         _need(fit and truth.shape == (n, len(model.labels)) and bool(np.isfinite(truth).all()), "its arrays do not fit")
@@ -371,8 +371,8 @@ def _command(arguments: Sequence[str] | None) -> None:
         best = model.predict(path, options.top)
         results.append({"image": path, "predictions": [asdict(each) for each in best]})
         if not options.json:
-            lines = (f"\n{each.probability:8.2%}  {_plain(each.label)}" for each in best)
-            sys.stdout.write(f"{_plain(path)}{''.join(lines)}\n")
+            lines = [_plain(path), *(f"{each.probability:8.2%}  {_plain(each.label)}" for each in best), ""]
+            sys.stdout.write("\n".join(lines))
     sys.stdout.write(f"{json.dumps(results, indent=2)}\n" if options.json else "")
 
 

@@ -60,6 +60,7 @@ class VerifyCall(Protocol):
         devices: Sequence[str],
         data_root: Path,
         callback: Callback,
+        trust: bool,
     ) -> Verification:
         """Verify an export folder, or a file against a model."""
 
@@ -184,6 +185,7 @@ def verify(
     labels: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
     data_root: str | PathLike[str] | None = None,
+    trust: bool = False,
     progress: bool = False,
     callback: Callback | None = None,
     registry: Registry | None = None,
@@ -202,13 +204,15 @@ def verify(
         devices: where the artifacts are run.
         input_shape, labels, preprocess: of an `nn.Module`; see `zoo.export`.
         data_root: the folder of data sets, for real images; by default `$ZOO_DATA`, or a folder in your cache.
+        trust: run artifacts in this process; by default each is run in a process of its own, with limits.
         progress: show progress on standard error, or in a notebook.
         callback: receives messages and progress.
         registry: of plugins; the installed ones by default.
 
     Raises:
         DifferenceError: a file was changed, or an artifact does not compute what the model computes.
-        ExportError: `path` is neither an export folder nor a file of a known format.
+        ExportError: `path` is neither an export folder nor a file of a known format, or an artifact went over its
+            limits of memory or time.
         UsageError: arguments exclude each other, or `against` is missing.
 
     Example:
@@ -239,6 +243,7 @@ def verify(
             devices=devices,
             data_root=folders.data_root(None if data_root is None else Path(data_root)),
             callback=report,
+            trust=trust,
         )
 
 

@@ -9,6 +9,7 @@ from zoo.contract.errors import ZooError
 from zoo.contract.evidence import Comparison, Override, Probe
 from zoo.contract.exporting.artifact import Run
 from zoo.contract.exporting.precision_rules import PrecisionRules
+from zoo_export.containment.errors import ContainmentError
 from zoo_export.precisions.fp32 import FP32
 
 
@@ -28,6 +29,9 @@ def run_and_judge(
         override: tolerances that replace the default one.
         on_judged: is called with each comparison and the output that it is about, an array or an error.
         rules: of the artifact's precision.
+
+    Raises:
+        ContainmentError: the artifact could not be run to its end, so that there is nothing to judge.
     """
     comparisons: list[Comparison] = []
     for name, run in runner.items() if isinstance(runner, Mapping) else [("", runner)]:
@@ -93,5 +97,7 @@ def unit_of(probe: Probe, rules: PrecisionRules) -> float:
 def _run(runner: Run, probe: Probe) -> object:
     try:
         return runner(probe.images.copy())  # some runners write into their input
+    except ContainmentError:
+        raise
     except Exception as error:  # the artifact's fault, and so a result
         return error
