@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 import pluggy
 
 from zoo.contract import hooks
+from zoo.contract.machine import refuse_out_of_memory
 from zoo.contract.specs import Spec
 
 GROUP = "zoo"
@@ -47,6 +48,7 @@ def _load(point: EntryPoint) -> Plugin:
     try:
         specs = specs_of(point.load(), point.name)
     except (Exception, SystemExit) as error:
+        refuse_out_of_memory(error)
         if os.environ.get("ZOO_RAISE_ERRORS") == "1":
             raise
         text = " ".join(f"{type(error).__name__}: {error}".split())
