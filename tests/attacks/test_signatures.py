@@ -185,7 +185,9 @@ def with_payload(folder: Path, change: Callable[[dict[str, Any]], None]) -> None
 
 def test_a_rewritten_statement_is_refused(folder: Path, keys: tuple[Path, Path], run_zoo: RunZoo) -> None:
     (folder / "numpy.py").write_text("")
-    with_payload(folder, lambda statement: statement["resources"].append({**statement["resources"][0], "name": "numpy.py"}))
+    with_payload(
+        folder, lambda statement: statement["resources"].append({**statement["resources"][0], "name": "numpy.py"})
+    )
     refused(run_zoo("verify", str(folder), "--key", str(keys[1])), "signature")
 
 

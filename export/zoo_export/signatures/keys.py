@@ -10,6 +10,7 @@ from zoo.files.regular import read_regular
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
 
+PACKAGES = {"model-signing": "model_signing", "pyopenssl": "OpenSSL"}  # which model-signing 1.1.1 needs
 LARGEST_KEY = 1 << 16  # bytes
 CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 MAKE = "Make one with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out private.pem`."
@@ -17,11 +18,11 @@ DERIVE = "Write the public key with `openssl pkey -in private.pem -pubout -out p
 
 
 def require_package() -> None:
-    """Raise `MissingPackage` if `model-signing`, which makes and checks signatures, is not installed."""
-    if find_spec("model_signing") is None:
+    """Raise `MissingPackage` if a package that makes and checks signatures is not installed."""
+    missing = [package for package, module in PACKAGES.items() if find_spec(module) is None]
+    if missing:
         raise MissingPackage(
-            "Signatures need the package model-signing, which is not installed.",
-            "Run: pip install 'zoo-kit[signing]'",
+            f"Signatures need {' and '.join(missing)}, which is not installed.", "Run: pip install 'zoo-kit[signing]'"
         )
 
 
@@ -59,11 +60,14 @@ def read_private_key(path: Path, password: str | None) -> "EllipticCurvePrivateK
                 "Set ZOO_SIGNING_PASSWORD, or pass `password` to zoo.sign.",
             ) from None
         raise UsageError(
-            f"{path} is not encrypted, but there is a password.", "Leave out the password, or unset ZOO_SIGNING_PASSWORD."
+            f"{path} is not encrypted, but there is a password.",
+            "Leave out the password, or unset ZOO_SIGNING_PASSWORD.",
         ) from None
     except (ValueError, UnsupportedAlgorithm) as error:
         if password is not None:
-            raise UsageError(f"{path} cannot be read with this password.", "Correct the password or the path.") from None
+            raise UsageError(
+                f"{path} cannot be read with this password.", "Correct the password or the path."
+            ) from None
         raise UsageError(f"{path} holds no private key that can be read: {error}", MAKE) from None
     if not isinstance(key, EllipticCurvePrivateKey) or key.curve.name not in CURVES:
         raise _unsupported(path)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from zoo.contract.errors import DifferenceError
 from zoo.files.atomic import write_file
@@ -31,8 +32,8 @@ def make_signature(path: Path, key: Path, password: str | None = None, *, force:
     signed_names(path)
     model = path.resolve()  # model-signing refuses symbolic links
     config = signing.Config().set_hashing_config(hashing_config(model))
-    # It is annotated as str, and passed to a function that takes bytes.
-    config.use_elliptic_key_signer(private_key=key, password=None if password is None else password.encode())
+    secret: Any = None if password is None else password.encode()  # annotated as str, and used as bytes
+    config.use_elliptic_key_signer(private_key=key, password=secret)
     with TemporaryDirectory(prefix="zoo-") as folder:
         made = Path(folder, SIGNATURE)
         try:
