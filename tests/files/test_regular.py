@@ -99,7 +99,7 @@ def test_a_bad_name_is_an_os_error(monkeypatch, tmp_path: Path, name: str) -> No
     Path("loop").symlink_to("loop")
     Path("file").touch()
     for read in (open_regular, lambda path: read_regular(path, 10)):
-        with pytest.raises(OSError) as refused:  # noqa: PT011  (which one differs)
+        with pytest.raises(OSError) as refused:
             read(name)
         assert refused.value.strerror
     assert not is_regular(name)
