@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from zoo.contract.callback import Callback
 from zoo.contract.errors import DifferenceError, ExportError, UnknownName, UsageError
 from zoo.contract.evidence import PASS, UNVERIFIED, Comparison, Manifest, Override, Probe, Verdict, Verification
 from zoo.files.card import Card
-from zoo.files.folders import is_weights
+from zoo.files.folders import SUFFIX, is_weights
+from zoo.files.weights import load_weights
 from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.registry import Registry
 from zoo_export.against import verify_file
@@ -28,6 +30,7 @@ from zoo_export.precisions.in_use import find_precision
 from zoo_export.probes.probe_recipe import input_digest
 from zoo_export.probes.probes import make_probes
 from zoo_export.runners import judge_artifact
+from zoo_export.signatures.check import check_signature
 from zoo_export.truth.backend import Backend
 from zoo_export.truth.reference import make_references
 
@@ -42,14 +45,34 @@ def verify(
     devices: Sequence[str],
     data_root: Path,
     callback: Callback,
+    key: Path | None = None,
 ) -> Verification:
     """Verify an export folder, or a file against a model; see `zoo.verify` for the arguments.
 
     Raises:
         UsageError: options exclude each other.
-        ZooError: as `verify_folder` and `verify_file`.
+        ZooError: as `check_signature`, `verify_folder`, `verify_file` and `load_weights`.
     """
+    if key is not None:
+        signed_by = check_signature(path, key)
+        if path.name.endswith(SUFFIX):
+            return _signed_weights(path, signed_by, compared=against is not None or strict or bool(formats))
+        verification = verify(
+            registry,
+            path,
+            against=against,
+            formats=formats,
+            strict=strict,
+            devices=devices,
+            data_root=data_root,
+            callback=callback,
+        )
+        return replace(verification, signed_by=signed_by)
     if path.is_file():
+        if path.name.endswith(SUFFIX):
+            raise UsageError(
+                f"{path} is a weights file.", f"Use `zoo weights verify {path}`, or check its signature with --key."
+            )
         if against is None or strict or formats:
             raise UsageError(
                 f"{path} is a file, not an export folder.",
@@ -62,6 +85,16 @@ def verify(
         for text in warnings_of(verification.manifest):
             callback.on_message(text, warning=True)
     return verification
+
+
+def _signed_weights(path: Path, signed_by: str, *, compared: bool) -> Verification:
+    """Check a weights file as `zoo weights verify` does."""
+    if compared:
+        raise UsageError(
+            f"{path} is a weights file.", "--against, --strict and --format are for exports: leave them out."
+        )
+    load_weights(path)
+    return Verification(path, path.name.removesuffix(SUFFIX), PASS, {}, signed_by=signed_by)
 
 
 def verify_folder(

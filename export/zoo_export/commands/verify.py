@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     help="Compute truth again from the weights; use the default tolerance and ignore --atol/--rtol from export time.",
 )
 @click.option("--against", metavar="MODEL", help="Model to compare a file with; with --strict, the weights to use.")
+@click.option(
+    "--key",
+    metavar="PUBLIC.pem",
+    type=click.Path(path_type=Path),
+    help="Public key: first check the signature that `zoo sign` made.",
+)
 @provider_option
 @data_root_option
 @json_option
@@ -37,6 +43,7 @@ def command(
     formats: str,
     strict: bool,
     against: str | None,
+    key: Path | None,
     provider: str,
     as_json: bool,
     data_root: Path | None,
@@ -45,6 +52,10 @@ def command(
 
     EXPORT may also be a single file of any origin: `zoo verify FILE --against MODEL`. The exit code is 3 if a
     file was changed or an artifact does not compute what the model computes.
+
+    With --key, the signature is checked before anything else is read; EXPORT may then be a weights file, too. The
+    exit code is 3 if there is no signature, if it was made with another key, or if a file was changed, added or
+    removed since.
     """
     from zoo.api.exporting import verify
     from zoo.contract.errors import DifferenceError, UsageError
@@ -57,6 +68,7 @@ def command(
             verification = verify(
                 export,
                 against=against,
+                key=key,
                 formats=format_names(formats),
                 strict=strict,
                 devices=parse_devices(provider),

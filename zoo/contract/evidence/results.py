@@ -70,10 +70,11 @@ class Verification:
         path: the export folder, or the file.
         model: the name of the model.
         verdict: `pass` or `overridden`.
-        comparisons: by format.
+        comparisons: by format; none for a weights file.
         strict: truth was computed again, from the weights.
         manifest: of the export folder; `None` for a file.
         coverage: of the comparisons of a file; `None` for an export folder, whose certificate has it.
+        signed_by: the SHA-256 of the public key whose signature was checked; empty if none was.
     """
 
     path: Path
@@ -83,6 +84,7 @@ class Verification:
     strict: bool = False
     manifest: Manifest | None = None
     coverage: Coverage | None = None
+    signed_by: str = ""
 
     @property
     def artifacts(self) -> dict[str, Path]:
@@ -99,6 +101,7 @@ class Verification:
             "verdict": self.verdict,
             "passed": self.verdict == PASS,
             "strict": self.strict,
+            "signed_by": self.signed_by,
             "coverage": None if self.coverage is None else self.coverage.to_dict(),
             "artifacts": {
                 name: {
