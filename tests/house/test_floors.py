@@ -40,7 +40,7 @@ EXPORT_FLOORS = {
     "evidence": 6,
     "bundle": 7,
     "pipeline": 8,
-    "against": 8,
+    "verification": 8,
     "verify": 9,
     "commands": 10,
     "open_artifact": 10,

@@ -43,12 +43,17 @@ def print_verification(registry: "Registry", verification: "Verification", *, as
     manifest = verification.manifest
     if as_json:
         warnings = [] if manifest is None or verification.strict else warnings_of(manifest)
-        print_json({**verification.to_dict(), "warnings": warnings})
+        print_json({**verification.to_dict(), "warnings": [*warnings, *verification.warnings]})
         return
     rules = find_precision(registry, "fp32" if manifest is None else manifest.precision).rules
     for name, path in verification.artifacts.items():
-        click.echo(f"{path}: {result_line(verification.comparisons[name], verification.verdict, rules)}")
+        comparisons = [*verification.comparisons[name], *verification.further.get(name, ())]
+        click.echo(f"{path}: {result_line(comparisons, verification.verdict, rules)}")
+        if name in verification.graphs:
+            click.echo(f"{path.name}: {verification.graphs[name]}.")
     if verification.coverage is not None:
         click.echo(coverage_line(verification.coverage))
-    if verification.strict:
-        click.echo("Truth was computed again from the weights.")
+    if verification.extent is not None:
+        click.echo(f"Looked at {verification.extent}.")
+    if verification.truth_model is not None:
+        click.echo(f"Truth was computed with {verification.truth_model}.")
