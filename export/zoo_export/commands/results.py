@@ -55,5 +55,5 @@ def print_verification(registry: "Registry", verification: "Verification", *, as
         click.echo(coverage_line(verification.coverage))
     if verification.extent is not None:
         click.echo(f"Looked at {verification.extent}.")
-    if verification.truth_model is not None:
-        click.echo(f"Truth was computed with {verification.truth_model}.")
+    if verification.source is not None:
+        click.echo(f"Truth was computed with {verification.source}.")
