@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 import pluggy
 
 from zoo.contract import hooks
-from zoo.contract.machine import refuse_out_of_memory
+from zoo.contract.errors import refuse_out_of_memory
 from zoo.contract.specs import Spec
 
 GROUP = "zoo"
