@@ -20,6 +20,7 @@ from zoo.contract.errors import PluginError, UnknownName, UsageError, ZooError, 
 from zoo.contract.printable import plain
 from zoo.contract.specs import Command
 from zoo.registry.discovery import discover
+from zoo.registry.problems import problems
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Registry
 from zoo.version import __version__
@@ -52,7 +53,7 @@ class ZooGroup(click.Group):
 
 
 class Lazy:
-    """The registry of this process, created on first use. It warns of broken plugins once."""
+    """The registry of this process, created on first use. It warns once of broken plugins and of names without one."""
 
     def __init__(self) -> None:
         self._registry: Registry | None = None
@@ -61,9 +62,8 @@ class Lazy:
     def registry(self) -> Registry:
         if self._registry is None:
             self._registry = Registry(discover())
-            for plugin in self._registry.plugins:
-                if plugin.error:
-                    warn(f"ignoring the plugin {plugin.name} of {plugin.distribution}: {plugin.error}")
+            for text in problems(self._registry):
+                warn(text)
         return self._registry
 
 
