@@ -17,6 +17,7 @@ import click
 
 from zoo.cli.interrupts import Terminated, install, uninstall
 from zoo.contract.errors import PluginError, UnknownName, UsageError, ZooError
+from zoo.contract.machine import limit_error
 from zoo.contract.printable import plain
 from zoo.contract.specs import Command
 from zoo.registry.discovery import discover
@@ -123,7 +124,11 @@ def run(arguments: list[str]) -> int:
         if sys.stdout is output and not isinstance(error.__context__, BrokenPipeError):
             raise
         return _broken_pipe()  # click wraps the output and exits with 1
-    except OSError as error:
+    except Exception as error:
+        if limit := limit_error(error):
+            return _explain(limit.cause, limit.next_step, limit.exit_code)
+        if not isinstance(error, OSError):
+            raise
         if _no_folder():
             return _explain(
                 "The current folder was deleted.", "Change to another folder, and run the command again.", 1

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 import pluggy
 
 from zoo.contract import hooks
+from zoo.contract.machine import refuse_out_of_memory
 from zoo.contract.specs import Spec
 from zoo.registry.preferences import AllowList, allow_list
 
@@ -79,6 +80,7 @@ def _load(point: EntryPoint, allowed: AllowList | None) -> Plugin:
     try:
         specs = specs_of(point.load(), point.name)
     except (Exception, SystemExit) as error:
+        refuse_out_of_memory(error)
         if os.environ.get("ZOO_RAISE_ERRORS") == "1":
             raise
         text = " ".join(f"{type(error).__name__}: {error}".split())
