@@ -61,6 +61,7 @@ class VerifyCall(Protocol):
         data_root: Path,
         callback: Callback,
         key: Path | None,
+        seed: int | None,
     ) -> Verification:
         """Verify an export folder, or a file against a model."""
 
@@ -185,6 +186,7 @@ def verify(
     input_shape: tuple[int, int, int] | None = None,
     labels: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
+    seed: int | None = None,
     data_root: str | PathLike[str] | None = None,
     progress: bool = False,
     callback: Callback | None = None,
@@ -193,19 +195,22 @@ def verify(
     """Verify an export folder where it now is, or a single file against the model that it should compute.
 
     A folder's files are checked against their hashes, and its artifacts are run on the stored images and compared
-    with the stored truth. With `strict` or `against`, truth is computed afresh from the weights. With `key`, the
+    with the stored truth. With `strict` or `against`, truth is computed afresh from the weights, and artifacts are
+    run on fresh images too. What they claim of labels and preprocessing is compared with the model. With `key`, the
     signature is checked before anything else is read.
 
     Args:
         path: an export folder; one exported file, of whatever origin, and then `against` is required; or a weights
             file, and then `key` is required.
-        against: the model; see `zoo.export` for what it may be. For a folder, the weights must be those that were
-            exported.
+        against: the model; see `zoo.export` for what it may be; or `sha256:` and the digest of weights. For a folder,
+            the weights must be those that were exported.
         key: a PEM file with the public key that the signature of `path` must have been made for; see `zoo.sign`.
         formats: the formats of the folder to run; by default all.
-        strict: compute truth afresh, from the weights that the folder names, and use the default tolerance.
+        strict: compute truth afresh, from the weights that the folder names, and use the default tolerance; compare
+            the graphs with those of a new export, and refuse choices by values that these do not make.
         devices: where the artifacts are run.
         input_shape, labels, preprocess: of an `nn.Module`; see `zoo.export`.
+        seed: of the fresh images and of how images are put into batches; by default one that nobody can predict.
         data_root: the folder of data sets, for real images; by default `$ZOO_DATA`, or a folder in your cache.
         progress: show progress on standard error, or in a notebook.
         callback: receives messages and progress.
@@ -247,6 +252,7 @@ def verify(
             data_root=folders.data_root(None if data_root is None else Path(data_root)),
             callback=report,
             key=None if key is None else Path(key),
+            seed=seed,
         )
 
 
