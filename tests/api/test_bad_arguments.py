@@ -48,6 +48,8 @@ CALLS: list[tuple[Callable[[], Any], type[zoo.ZooError], str]] = [
     (lambda: export(net(), name="../x"), zoo.UsageError, "../x"),
     (lambda: export(net(), name=5), zoo.UsageError, "name=5"),
     (lambda: export(net(), name=""), zoo.UsageError, "name=''"),
+    (lambda: export(net(), callback=print), zoo.UsageError, "callback="),
+    (lambda: zoo.train("lenet5", data="digits", callback=print), zoo.UsageError, "callback="),  # type: ignore[arg-type]
     (lambda: export(nn.Sequential(nn.Flatten(), nn.Linear(64, 3, device="meta"))), zoo.ExportError, "meta"),
     (lambda: zoo.train("lenet5", data="digits", workers=-1), zoo.UsageError, "workers=-1"),
     (lambda: zoo.train("lenet5", data="digits", memory_limit=-1), zoo.UsageError, "memory_limit=-1"),

@@ -14,7 +14,7 @@ from zoo.contract.specs import Architecture
 from zoo.files.card import Card
 from zoo.files.folders import is_weights
 from zoo.files.weights import save_weights
-from zoo.models.identity import architecture_of
+from zoo.models.identity import architecture_of, stored_weights
 from zoo.models.load import open_model
 from zoo.registry.discovery import Plugin, discover
 from zoo.registry.registry import Registry
@@ -58,6 +58,16 @@ def test_stored_weights_of_both_claimants_load(tmp_path: Path, second: str) -> N
     wide = stored(tmp_path, Wide, replace(CARD, plugin=second, entry_point="two"))
     assert type(open_model(registry, narrow).module) is Narrow
     assert type(open_model(registry, wide).module) is Wide
+
+
+@pytest.mark.parametrize("second", ["kit", "other"])
+def test_each_claimant_lists_its_own_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: str) -> None:
+    monkeypatch.setenv("ZOO_WEIGHTS", str(tmp_path))
+    registry = Registry([plugin("kit", "one", Narrow), plugin(second, "two", Wide)], prefer=())
+    stored(tmp_path, Narrow, replace(CARD, entry_point="one"))
+    stored(tmp_path, Wide, replace(CARD, plugin=second, entry_point="two"))
+    for name, file in (("kit/one:net", "net.Narrow"), (f"{second}/two:net", "net.Wide")):
+        assert stored_weights(registry, registry.find(Architecture, name)) == [file]
 
 
 def test_a_fresh_model_records_its_entry_point() -> None:

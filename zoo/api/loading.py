@@ -10,17 +10,17 @@ from torch import nn
 from zoo.api.arguments import check_integer
 from zoo.api.command_call import call_of
 from zoo.api.installed import installed_registry
-from zoo.contract.errors import ExportError, UnknownName, UsageError, WeightsError
+from zoo.contract.errors import ExportError, UnknownName, UsageError
 from zoo.contract.specs import Architecture
 from zoo.data.fitting import InputOverrides, default_preprocess
 from zoo.files.card import read_card
-from zoo.files.folders import find_weights, is_weights, weights_files
+from zoo.files.folders import find_weights, is_weights
 from zoo.files.weights import Weights, load_into, load_weights
 from zoo.models.build import build_model
-from zoo.models.identity import architecture_of
+from zoo.models.identity import architecture_of, stored_weights
 from zoo.models.load import Model, open_model
 from zoo.registry.exports import is_export
-from zoo.registry.registry import Entry, Registry
+from zoo.registry.registry import Registry
 from zoo.training.optim.head import head_names
 
 
@@ -176,8 +176,7 @@ def _with_new_head(registry: Registry, path: Path, num_classes: int, seed: int) 
 def _only_weights(registry: Registry, architecture: str) -> str:
     """The one `ARCH.TAG` there is of an architecture."""
     entry = registry.find(Architecture, architecture)
-    names = [name for name in weights_files() if name.partition(".")[0] == entry.spec.name]
-    names = [name for name in names if _is_of(registry, name, entry)]
+    names = stored_weights(registry, entry)
     if not names:
         raise UnknownName(
             f"There are no weights of the architecture {architecture}.",
@@ -189,10 +188,3 @@ def _only_weights(registry: Registry, architecture: str) -> str:
             f"Name one of them instead, such as zoo.create_model({names[0]!r}).",
         )
     return names[0]
-
-
-def _is_of(registry: Registry, name: str, entry: Entry[Architecture]) -> bool:
-    try:
-        return architecture_of(registry, read_card(find_weights(name))[0]) == entry
-    except (UnknownName, WeightsError):
-        return False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.contract.callback import Callback, EpochResult, StepProgress, TrainingData
+from zoo.contract.errors import UsageError
 from zoo.contract.printable import plain
 
 if TYPE_CHECKING:
@@ -118,6 +119,11 @@ def display() -> Iterator[Lines]:
 @contextmanager
 def reporting(progress: bool, callback: Callback | None) -> Iterator[Callback]:
     """What long work calls: the display if `progress` is set, `callback` if there is one, both, or neither."""
+    if callback is not None and not isinstance(callback, Callback):
+        raise UsageError(
+            f"callback={callback!r:.80} is not a zoo.Callback.",
+            "Derive a class from zoo.Callback, override the methods that you need, and pass an instance of it.",
+        )
     if not progress:
         yield callback or Callback()
         return

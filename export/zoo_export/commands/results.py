@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.output import print_json
+from zoo.contract.printable import plain
 from zoo_export.commands.messages import coverage_line, result_line
 from zoo_export.failures.unverified import warnings_of
 
@@ -43,12 +44,21 @@ def print_verification(registry: "Registry", verification: "Verification", *, as
     manifest = verification.manifest
     if as_json:
         warnings = [] if manifest is None or verification.strict else warnings_of(manifest)
-        print_json({**verification.to_dict(), "warnings": warnings})
+        print_json({**verification.to_dict(), "warnings": [*warnings, *verification.warnings]})
         return
     rules = find_precision(registry, "fp32" if manifest is None else manifest.precision).rules
     for name, path in verification.artifacts.items():
-        click.echo(f"{path}: {result_line(verification.comparisons[name], verification.verdict, rules)}")
+        comparisons = [*verification.comparisons[name], *verification.further.get(name, ())]
+        click.echo(f"{path}: {result_line(comparisons, verification.verdict, rules)}")
+        if name in verification.graphs:
+            click.echo(f"{path.name}: {verification.graphs[name]}.")
+    if verification.manifest is None and not verification.comparisons:
+        click.echo(f"{plain(verification.path)}: the weights file is whole, and its digest is right.")
+    if verification.signed_by:
+        click.echo(f"{plain(verification.path)}: signed with the key of SHA-256 {verification.signed_by}.")
     if verification.coverage is not None:
         click.echo(coverage_line(verification.coverage))
-    if verification.strict:
-        click.echo("Truth was computed again from the weights.")
+    if verification.extent is not None:
+        click.echo(f"Looked at {verification.extent}.")
+    if verification.source is not None:
+        click.echo(f"Truth was computed with {verification.source}.")

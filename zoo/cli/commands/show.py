@@ -38,8 +38,8 @@ def command(lazy: "Lazy", name: str, as_json: bool) -> None:
 def _specs(lazy: "Lazy", name: str) -> list[dict[str, Any]]:
     from zoo.cli.commands.list import KINDS
     from zoo.contract.errors import UnknownName
-    from zoo.contract.names import bare_name
-    from zoo.files.folders import weights_files
+    from zoo.contract.specs import Architecture
+    from zoo.models.identity import stored_weights
 
     items, unknown = [], []
     for kind in KINDS.values():
@@ -50,9 +50,9 @@ def _specs(lazy: "Lazy", name: str) -> list[dict[str, Any]]:
     if not items:
         close = [error.next_step for error in unknown if error.next_step.startswith("Did you mean")]
         raise UnknownName(f"Nothing is named {name!r}.", close[0] if close else "`zoo list` shows all names.")
-    files = [file for file in weights_files() if file.partition(".")[0] == bare_name(name)]
-    if files and items[0]["kind"] == "architecture":
-        items[0]["weights"] = files
+    if items[0]["kind"] == "architecture":
+        files = stored_weights(lazy.registry, lazy.registry.look_up(Architecture, name))
+        items[0] |= {"weights": files} if files else {}
     return items
 
 
