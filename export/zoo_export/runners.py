@@ -1,6 +1,6 @@
 """Load what runs an artifact, in this process or in one of its own, and judge the artifact on every backend."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -11,7 +11,6 @@ from zoo.contract.exporting.precision_rules import PrecisionRules
 from zoo.contract.formats import ExportFormat
 from zoo.registry.registry import Entry
 from zoo_export.containment.artifact import ContainedArtifact
-from zoo_export.containment.forking import prepare
 from zoo_export.containment.loading import load_runner
 from zoo_export.devices import usable_devices
 from zoo_export.parity.judge import run_and_judge
@@ -22,9 +21,9 @@ Load = Callable[[artifact.Backend], Mapping[str, Run]]
 """Loads an artifact on a backend: its functions, by name."""
 
 
-def import_early(entries: Iterable[Entry[ExportFormat]]) -> None:
-    """Have what runs artifacts of these formats imported for children that are started later, while this goes on."""
-    prepare([entry.spec.runner.partition(":")[0] for entry in entries])
+def in_process(entry: Entry[ExportFormat], paths: Paths) -> Load:
+    """How an artifact is loaded that this very process has written: here, as its code is this process's own."""
+    return partial(load_runner, entry, paths)
 
 
 def in_child(
@@ -47,13 +46,13 @@ def in_child(
 def opened(
     entry: Entry[ExportFormat], paths: Paths, devices: Sequence[str] = (artifact.CPU.device,), *, trust: bool = False
 ) -> Iterator[Load]:
-    """How an artifact is loaded: in a child, unless this process has written it, or the user trusts it.
+    """How an artifact is loaded that this process did not write: in a child, unless the user trusts it.
 
     Raises:
         UsageError, ContainmentError: as `in_child`.
     """
     if trust:
-        yield partial(load_runner, entry, paths)
+        yield in_process(entry, paths)
         return
     child = in_child(entry, paths, devices)
     try:
@@ -71,7 +70,8 @@ def judge_artifact(
     override: Override | None = None,
     on_judged: Callable[[Comparison, object, Backend], None] = lambda comparison, output, backend: None,
     rules: PrecisionRules = FP32,
-    trust: bool = False,
+    load: Load | None = None,
+    dealt: Callable[[Probe], bool] = lambda probe: False,
 ) -> list[Comparison]:
     """Run the artifact on each backend whose device its format knows, or else on the CPU, and judge every result.
 
@@ -79,7 +79,8 @@ def judge_artifact(
         at: the probes with the rounding error on a backend.
         override, rules: as for `run_and_judge`.
         on_judged: called with each comparison, what was judged, an array or an error, and the backend.
-        trust: run it in this process, which has written it or whose user trusts it; by default in a child.
+        dealt: as for `run_and_judge`.
+        load: how the artifact is loaded, see `in_process` and `opened`; by default in a child of its own.
 
     Raises:
         DeviceError, ExportError: it does not load there.
@@ -88,19 +89,22 @@ def judge_artifact(
     devices = usable_devices(entry, [backend.device for backend in backends])
     usable = [backend for backend in backends if backend.device in devices]
     usable = usable or [Backend(precision=backends[0].precision, dtype=backends[0].dtype)]
-    with opened(entry, paths, [backend.device for backend in usable], trust=trust) as load:
-        return [
-            comparison
-            for backend in usable
-            for comparison in run_and_judge(
-                load(backend),
-                at(backend),
-                weights,
-                override,
-                partial(_judged_on, on_judged, backend),
-                rules,
-            )
-        ]
+    if load is None:
+        with opened(entry, paths, [backend.device for backend in usable]) as in_its_child:
+            return judge_artifact(entry, paths, at, usable, weights, override, on_judged, rules, in_its_child, dealt)
+    return [
+        comparison
+        for backend in usable
+        for comparison in run_and_judge(
+            load(backend),
+            at(backend),
+            weights,
+            override,
+            partial(_judged_on, on_judged, backend),
+            rules,
+            dealt,
+        )
+    ]
 
 
 def _judged_on(

@@ -116,6 +116,7 @@ def export(
         data_root: the folder of data sets, for real images in the check; by default `$ZOO_DATA`, or a folder in your
             cache. Nothing is downloaded.
         force: replace the export that is at `output`.
+        trust: run artifacts in this process; by default each is run in a process of its own, with limits.
         progress: show progress on standard error, or in a notebook.
         callback: receives messages and progress.
         registry: of plugins; the installed ones by default.
@@ -214,7 +215,6 @@ def verify(
         input_shape, labels, preprocess: of an `nn.Module`; see `zoo.export`.
         seed: of the fresh images and of how images are put into batches; by default one that nobody can predict.
         data_root: the folder of data sets, for real images; by default `$ZOO_DATA`, or a folder in your cache.
-        trust: run artifacts in this process; by default each is run in a process of its own, with limits.
         progress: show progress on standard error, or in a notebook.
         callback: receives messages and progress.
         registry: of plugins; the installed ones by default.

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,12 +46,6 @@ def fork_child(modules: Sequence[str], descriptors: Sequence[int]) -> None:
         except OSError:  # somebody ended it
             _servers.clear()
             _send(_current(), modules, descriptors)
-
-
-def prepare(modules: Sequence[str]) -> None:
-    """Have the server import `modules` while this process goes on, for children that it forks later."""
-    with _lock, suppress(OSError):  # `fork_child` says why
-        _send(_current(), modules, [])
 
 
 def _send(server: _Server, modules: Sequence[str], descriptors: Sequence[int]) -> None:

@@ -2,7 +2,7 @@
 
     python -c BOOT PATHS CONTROL       (see `forking.py`)
 
-CONTROL is a socket. A message on it is a frame with modules to import, and the five descriptors of a child or none.
+CONTROL is a socket. A message on it is the five descriptors of a child, and a frame with the modules to import first.
 The status of a child, when it has ended, is written to its own pipe, which no child has.
 """
 
@@ -43,14 +43,14 @@ def main() -> None:
             if key.fd == woken:
                 os.read(woken, 4096)
                 _report(statuses)
-            elif not _obey(control, statuses):
+            elif not _fork(control, statuses):
                 selector.unregister(control)
                 asked = False
     os._exit(0)  # nothing is left to be tidied up, which PyTorch takes its time for
 
 
-def _obey(control: socket.socket, statuses: dict[int, int]) -> bool:
-    """Import, and start a child, as the next message says; false where none will come."""
+def _fork(control: socket.socket, statuses: dict[int, int]) -> bool:
+    """Start a child for the next message; false where none will come."""
     mark, descriptors, _, _ = socket.recv_fds(control, 1, DESCRIPTORS)
     message = protocol.receive(control.fileno(), 0) if mark else None
     if message is None:
@@ -58,8 +58,6 @@ def _obey(control: socket.socket, statuses: dict[int, int]) -> bool:
     for name in message[0]["modules"]:
         with suppress(Exception):  # the child says why, when it needs it
             import_module(name)
-    if not descriptors:
-        return True
     *theirs, status = descriptors
     pid = os.fork()
     if pid == 0:

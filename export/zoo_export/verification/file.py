@@ -20,7 +20,7 @@ from zoo_export.parity.judge import passed
 from zoo_export.precisions.in_use import PrecisionInUse
 from zoo_export.probes.probes import make_probes
 from zoo_export.probes.real_images import real_images
-from zoo_export.runners import import_early, judge_artifact
+from zoo_export.runners import judge_artifact, opened
 from zoo_export.truth.reference import make_references
 from zoo_export.verification import graphs
 from zoo_export.verification.batches import Batches, draw, mixes_images, refuse_large
@@ -64,27 +64,27 @@ def verify_file(
     entry = format_of(registry, path)
     paths = artifact_paths(entry, path)
     check_devices([entry], devices)
-    if not trust:
-        import_early([entry])
     claims = read_claims(entry, paths)
     check_claims(claims, str(path), model)
     refuse_large(fixed_batch(claims), model.preprocess.input_shape, str(path))
     structure = graphs.read_structure(entry, paths)
     precision = PrecisionInUse()
     backends = precision.backends(dict.fromkeys(("cpu", *devices)))
-    seeded = make_probes(model.preprocess, real_images(registry, model.card, data_root).images)
-    drawn, real = draw(registry, model.card, data_root, seed)
-    probes = make_references(model.module, [*seeded, *drawn])
-    known = precision.probes(model.name, model.module, probes, backends)
-    batches = Batches(seed, len(seeded), fixed_batch(claims), real, mixes_images(model.module, probes, seed))
-    judged_on = [backend for backend in backends if backend.device in devices]
-    comparisons = judge_artifact(entry, paths, lambda backend: batches.all(known[backend]), judged_on, OWN, trust=trust)
+    with opened(entry, paths, devices, trust=trust) as load:
+        seeded = make_probes(model.preprocess, real_images(registry, model.card, data_root).images)
+        drawn, real = draw(registry, model.card, data_root, seed)
+        probes = make_references(model.module, [*seeded, *drawn])
+        known = precision.probes(model.name, model.module, probes, backends)
+        batches = Batches(seed, len(seeded), fixed_batch(claims), real, mixes_images(model.module, probes, seed))
+        judged_on = [backend for backend in backends if backend.device in devices]
+        comparisons = judge_artifact(
+            entry, paths, lambda backend: batches.all(known[backend]), judged_on, OWN, load=load, dealt=batches.is_dealt
+        )
     if not passed(comparisons):
         failed = next(probe for probe in batches.all(probes) if probe.name == worst(comparisons).probe)
         capture = Capture(model.name, model.module, model.card)
         blame = partial(blame_sentence, own=False) if trust else blame_in_child
-        blamed = blame(entry, capture, paths, failed)
-        raise difference(model.name, str(path), comparisons, blamed)
+        raise difference(model.name, str(path), comparisons, blame(entry, capture, paths, failed))
     compared: dict[str, GraphComparison] = {}
     warnings = not_compared(model)
     if strict or graphs.is_suspicious(structure):
