@@ -9,7 +9,9 @@ import numpy as np
 from zoo.contract.callback import Callback
 from zoo.contract.errors import DifferenceError, ExportError, UnknownName, UsageError
 from zoo.contract.evidence import PASS, UNVERIFIED, Comparison, Manifest, Override, Probe, Verdict, Verification
-from zoo.files.card import Card
+from zoo.contract.preprocess import MAX_PIXELS
+from zoo.files.card import COVERED, Card
+from zoo.files.expected_digest import check_digest
 from zoo.files.folders import is_weights
 from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.registry import Registry
@@ -17,7 +19,7 @@ from zoo_export.against import verify_file
 from zoo_export.artifacts import artifact_paths, recorded_format
 from zoo_export.bundle import golden
 from zoo_export.bundle.folder import read_folder
-from zoo_export.bundle.provenance import weights_of
+from zoo_export.bundle.provenance import sha256, weights_of
 from zoo_export.devices import check_devices
 from zoo_export.failures.difference import difference, inconclusive
 from zoo_export.failures.unverified import unverified, warnings_of
@@ -42,6 +44,7 @@ def verify(
     devices: Sequence[str],
     data_root: Path,
     callback: Callback,
+    expect_digest: str | None = None,
 ) -> Verification:
     """Verify an export folder, or a file against a model; see `zoo.verify` for the arguments.
 
@@ -55,12 +58,21 @@ def verify(
                 f"{path} is a file, not an export folder.",
                 "Use --against MODEL; --strict and --format are for folders.",
             )
+        check_digest(expect_digest, f"sha256:{sha256(path)}", str(path))
         model = against if isinstance(against, Model) else open_model(registry, against)
         return verify_file(registry, path, model, data_root, devices)
-    verification = verify_folder(registry, path, formats, strict=strict, against=against, devices=devices)
+    verification = verify_folder(
+        registry, path, formats, strict=strict, against=against, devices=devices, expect_digest=expect_digest
+    )
     if verification.manifest is not None and not strict:
         for text in warnings_of(verification.manifest):
             callback.on_message(text, warning=True)
+    if strict and verification.manifest is not None and Card.from_dict(verification.manifest.card).format < COVERED:
+        callback.on_message(
+            f"The card of {verification.model} is not covered by a digest (made by 0.1.0): the digest of the weights "
+            "is that of their tensors.",
+            warning=True,
+        )
     return verification
 
 
@@ -72,6 +84,7 @@ def verify_folder(
     strict: bool = False,
     against: Model | str | None = None,
     devices: Sequence[str] = ("cpu",),
+    expect_digest: str | None = None,
 ) -> Verification:
     """Check every file of an export folder, and run its artifacts on the golden vectors.
 
@@ -81,6 +94,7 @@ def verify_folder(
             and use the default tolerance, whatever override the export has.
         against: the model that was exported, or its name.
         devices: that the artifacts are run on.
+        expect_digest: the digest that the manifest must have.
 
     Raises:
         DeviceError: a device does not work here.
@@ -88,7 +102,7 @@ def verify_folder(
             never verified and `strict` is not set.
         ExportError: it is not an export folder, or it does not hold a format or a rounding error that is needed.
     """
-    manifest = read_folder(folder)
+    manifest = read_folder(folder, expect_digest)
     missing = [name for name in names if name not in manifest.artifacts]
     if missing:
         raise ExportError(f"{folder} holds no {missing[0]} artifact.", f"It holds {', '.join(manifest.artifacts)}.")
@@ -169,8 +183,11 @@ def _new_references(model: Model, folder: Path, manifest: Manifest) -> list[Prob
 
 def _first_references(model: Model, manifest: Manifest) -> list[Probe]:
     """Truth for an export that was never verified, on the seeded probes that its manifest describes."""
-    sizes = [re.fullmatch(r"size-(\d+)x(\d+)", probe.name) for probe in manifest.certificate.probes]
-    probes = make_probes(model.card.preprocess, sizes=[(int(size[1]), int(size[2])) for size in sizes if size])
+    named = [re.fullmatch(r"size-(\d{1,5})x(\d{1,5})", probe.name) for probe in manifest.certificate.probes]
+    sizes = [(int(size[1]), int(size[2])) for size in named if size]
+    if any(not 0 < height * width <= MAX_PIXELS for height, width in sizes):
+        raise ExportError(f"{manifest.name} has a probe of more than {MAX_PIXELS:,} pixels.", "Export it again.")
+    probes = make_probes(model.card.preprocess, sizes=sizes)
     _refuse_other_probes(manifest, probes)
     computed = make_references(model.module, probes)
     covered = coverage(model.module, computed)

@@ -13,8 +13,11 @@ from pathlib import Path
 
 from zoo.contract.errors import UsageError
 from zoo.contract.names import QUALIFIED
+from zoo.contract.reading import Malformed, fields, shown
+from zoo.files.regular import read_regular
 
 VARIABLE, KEY = "ZOO_PREFER", "prefer"
+MAX_CONFIG, MAX_NAMES, MAX_NAME = 1 << 20, 10_000, 1_000  # bytes; names; characters of a name
 
 
 def config_file() -> Path:
@@ -35,24 +38,26 @@ def preferred_names() -> tuple[str, ...]:
     return (*variable, *(_qualified(name, str(config_file())) for name in _from_file(config_file())))
 
 
-def _from_file(path: Path) -> list[object]:
+def _from_file(path: Path) -> list[str]:
     import tomllib
 
     try:
-        names = tomllib.loads(path.read_text(encoding="utf-8")).get(KEY, [])
+        names = fields(tomllib.loads(read_regular(path, MAX_CONFIG).decode())).get(KEY)
+        return [name.text(MAX_NAME) for name in names.items(0, MAX_NAMES)] if names else []
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read: {error}.", "Correct it, or remove it.") from None
-    if not isinstance(names, list):
-        raise UsageError(f"{KEY} in {path} is not a list.", f'Write for example: {KEY} = ["zoo-kit:resnet18"]')
-    return names
+    except Malformed as error:
+        raise UsageError(f"{path}: {error}.", f'Write for example: {KEY} = ["zoo-kit:resnet18"]') from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.", "Correct it, or remove it.") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not TOML: {error}.", "Correct it, or remove it.") from None
 
 
-def _qualified(name: object, source: str) -> str:
-    if isinstance(name, str) and QUALIFIED.fullmatch(name):
+def _qualified(name: str, source: str) -> str:
+    if QUALIFIED.fullmatch(name):
         return name
     raise UsageError(
-        f"{name!r} in {source} is not of the form DISTRIBUTION:NAME or DISTRIBUTION/ENTRY_POINT:NAME.",
+        f"{shown(name)} in {source} is not of the form DISTRIBUTION:NAME or DISTRIBUTION/ENTRY_POINT:NAME.",
         "Write for example: zoo-kit:resnet18",
     )

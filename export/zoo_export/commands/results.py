@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.output import print_json
+from zoo.cli.output import print_json, print_line
 from zoo_export.commands.messages import coverage_line, result_line
 from zoo_export.failures.unverified import warnings_of
 
@@ -27,13 +27,14 @@ def print_export(registry: "Registry", exported: "Export", *, fresh: bool, as_js
         return
     rules = find_precision(registry, exported.manifest.precision).rules
     for name, path in exported.artifacts.items():
-        click.echo(f"{path}: {result_line(exported.comparisons[name], exported.verdict, rules)}")
+        print_line(f"{path}: {result_line(exported.comparisons[name], exported.verdict, rules)}")
     if rules.statement and exported.certificate.prior_check is not None:
         click.echo(rules.statement)
     if exported.certificate.coverage is not None:
-        click.echo(coverage_line(exported.certificate.coverage))
+        print_line(coverage_line(exported.certificate.coverage))
+    print_line(f"Digest of the manifest: {exported.manifest.digest}")
     for text in warnings:
-        click.echo(f"warning: {text}")
+        print_line(f"warning: {text}")
 
 
 def print_verification(registry: "Registry", verification: "Verification", *, as_json: bool) -> None:
@@ -47,8 +48,10 @@ def print_verification(registry: "Registry", verification: "Verification", *, as
         return
     rules = find_precision(registry, "fp32" if manifest is None else manifest.precision).rules
     for name, path in verification.artifacts.items():
-        click.echo(f"{path}: {result_line(verification.comparisons[name], verification.verdict, rules)}")
+        print_line(f"{path}: {result_line(verification.comparisons[name], verification.verdict, rules)}")
     if verification.coverage is not None:
-        click.echo(coverage_line(verification.coverage))
+        print_line(coverage_line(verification.coverage))
     if verification.strict:
         click.echo("Truth was computed again from the weights.")
+    if manifest is not None:
+        print_line(f"Digest of the manifest: {manifest.digest}")

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     help="Compute truth again from the weights; use the default tolerance and ignore --atol/--rtol from export time.",
 )
 @click.option("--against", metavar="MODEL", help="Model to compare a file with; with --strict, the weights to use.")
+@click.option(
+    "--expect-digest",
+    metavar="SHA256",
+    help="Refuse EXPORT unless this is the digest of its manifest, as this command shows it; of a file: its SHA-256.",
+)
 @provider_option
 @data_root_option
 @json_option
@@ -37,6 +42,7 @@ def command(
     formats: str,
     strict: bool,
     against: str | None,
+    expect_digest: str | None,
     provider: str,
     as_json: bool,
     data_root: Path | None,
@@ -60,6 +66,7 @@ def command(
                 formats=format_names(formats),
                 strict=strict,
                 devices=parse_devices(provider),
+                expect_digest=expect_digest,
                 data_root=data_root,
                 callback=show,
                 registry=lazy.registry,
