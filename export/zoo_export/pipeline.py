@@ -14,6 +14,7 @@ from zoo.contract.exporting.artifact import Capture, Paths
 from zoo.contract.exporting.options import STANDARD, ExportOptions
 from zoo.contract.formats import ExportFormat
 from zoo.files.atomic import new_folder
+from zoo.files.claim import claimed
 from zoo.models.load import Model
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry, Registry
@@ -56,7 +57,8 @@ def export_model(
         DeviceError: a device does not work here, or no format knows it.
         DifferenceError: an artifact differs from the model, or its check would prove too little. Nothing is published.
         ExportError: the model cannot be exported in a format or precision.
-        OutputError: `output` or `options.save_failure` exists and may not be replaced, or cannot be written.
+        OutputError: `output` or `options.save_failure` exists and may not be replaced, or cannot be written; or
+            another process exports to `output`.
     """
     refuse_same_files(formats)
     refuse_precision(formats, options.precision)
@@ -66,7 +68,10 @@ def export_model(
         refuse_place(options.save_failure, options.force, output)
     if text := warning(PASS if options.verify else UNVERIFIED, options.override):
         callback.on_message(text, warning=True)
-    with new_folder(output, force=options.force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder:
+    with (
+        claimed(output),
+        new_folder(output, force=options.force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder,
+    ):
         capture = captures.Capture(model.name, model.module, model.card, dynamic_size=options.dynamic_size)
         smallest, sizes = _sizes(registry, model, capture, options)
         if options.verify:

@@ -212,8 +212,9 @@ def test_missing_format_lists_those_present(registry, lenet) -> None:
 def test_the_command_line_says_it_in_one_line_and_in_json(run_zoo, folder) -> None:
     ran = run_zoo("verify", str(folder))
     assert (ran.code, ran.err) == (0, "")
-    assert len(ran.out.splitlines()) == 3
-    assert all("computes what the model computes" in line for line in ran.out.splitlines())
+    *lines, extent = ran.out.splitlines()
+    assert len(lines) == 3 and all("computes what the model computes" in line for line in lines)
+    assert "4 images" in extent and "seed" in extent
     told = json.loads(run_zoo("verify", str(folder), "--json", "-f", "torchscript").out)
     assert told["artifacts"].keys() == {"torchscript"}
     assert [one["probe"] for one in told["artifacts"]["torchscript"]["comparisons"]] == [

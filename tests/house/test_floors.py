@@ -29,6 +29,7 @@ FLOORS = {
 EXPORT_FLOORS = {
     "capture": 1,
     "devices": 1,
+    "signatures": 1,
     "probes": 2,
     "truth": 2,
     "artifacts": 2,
@@ -40,7 +41,8 @@ EXPORT_FLOORS = {
     "evidence": 6,
     "bundle": 7,
     "pipeline": 8,
-    "against": 8,
+    "sign": 8,
+    "verification": 8,
     "verify": 9,
     "commands": 10,
     "open_artifact": 10,

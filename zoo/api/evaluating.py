@@ -20,7 +20,7 @@ from zoo.contract.errors import DataError, UsageError, WeightsError
 from zoo.contract.specs import Dataset, Loss
 from zoo.data.corrupt import corrupt_warning, refuse_corrupt
 from zoo.data.datasets import class_names, load_dataset, open_split
-from zoo.data.read_options import MEMORY_LIMIT, ReadOptions
+from zoo.data.read_options import MEMORY_LIMIT, MOST_WORKERS, ReadOptions
 from zoo.evaluation import BATCH_SIZE
 from zoo.evaluation.evaluate import Evaluation
 from zoo.evaluation.evaluate import evaluate as measure
@@ -97,7 +97,7 @@ def evaluate(
     """
     registry = registry or installed_registry()
     check_integer("batch_size", batch_size, 1)
-    check_integer("workers", workers, 0)
+    check_integer("workers", workers, 0, MOST_WORKERS + 1)
     check_number("memory_limit", memory_limit)
     target = pick_device(device)
     loaded = model if isinstance(model, Model) else load(model, expect_digest=expect_digest, registry=registry)

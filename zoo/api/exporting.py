@@ -62,6 +62,8 @@ class VerifyCall(Protocol):
         data_root: Path,
         callback: Callback,
         expect_digest: str | None,
+        key: Path | None,
+        seed: int | None,
     ) -> Verification:
         """Verify an export folder, or a file against a model."""
 
@@ -186,6 +188,7 @@ def verify(
     path: str | PathLike[str],
     *,
     against: ModelLike | None = None,
+    key: str | PathLike[str] | None = None,
     formats: Sequence[str] = (),
     strict: bool = False,
     devices: Sequence[str] = ("cpu",),
@@ -193,6 +196,7 @@ def verify(
     labels: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
     expect_digest: str | None = None,
+    seed: int | None = None,
     data_root: str | PathLike[str] | None = None,
     progress: bool = False,
     callback: Callback | None = None,
@@ -201,25 +205,33 @@ def verify(
     """Verify an export folder where it now is, or a single file against the model that it should compute.
 
     A folder's files are checked against their hashes, and its artifacts are run on the stored images and compared
-    with the stored truth. With `strict` or `against`, truth is computed afresh from the weights.
+    with the stored truth. With `strict` or `against`, truth is computed afresh from the weights, and artifacts are
+    run on fresh images too. What they claim of labels and preprocessing is compared with the model. With `key`, the
+    signature is checked before anything else is read.
 
     Args:
-        path: an export folder; or one exported file, of whatever origin, and then `against` is required.
-        against: the model; see `zoo.export` for what it may be. For a folder, the weights must be those that were
-            exported.
+        path: an export folder; one exported file, of whatever origin, and then `against` is required; or a weights
+            file, and then `key` is required.
+        against: the model; see `zoo.export` for what it may be; or `sha256:` and the digest of weights. For a folder,
+            the weights must be those that were exported.
+        key: a PEM file with the public key that the signature of `path` must have been made for; see `zoo.sign`.
         formats: the formats of the folder to run; by default all.
-        strict: compute truth afresh, from the weights that the folder names, and use the default tolerance.
+        strict: compute truth afresh, from the weights that the folder names, and use the default tolerance; compare
+            the graphs with those of a new export, and refuse choices by values that these do not make.
         devices: where the artifacts are run.
         input_shape, labels, preprocess: of an `nn.Module`; see `zoo.export`.
         expect_digest: the digest that the folder's manifest must have, as `zoo verify` shows it; for a file, its
             SHA-256.
+        seed: of the fresh images and of how images are put into batches; by default one that nobody can predict.
         data_root: the folder of data sets, for real images; by default `$ZOO_DATA`, or a folder in your cache.
         progress: show progress on standard error, or in a notebook.
         callback: receives messages and progress.
         registry: of plugins; the installed ones by default.
 
     Raises:
-        DifferenceError: a file was changed, or an artifact does not compute what the model computes.
+        DifferenceError: a file was changed, an artifact does not compute what the model computes, or there is no
+            signature of this key and these files.
+        MissingPackage: `key` needs `model-signing`, which is not installed.
         ExportError: `path` is neither an export folder nor a file of a known format.
         UsageError: arguments exclude each other, or `against` is missing.
 
@@ -252,6 +264,8 @@ def verify(
             data_root=folders.data_root(None if data_root is None else Path(data_root)),
             callback=report,
             expect_digest=expect_digest,
+            key=None if key is None else Path(key),
+            seed=seed,
         )
 
 

@@ -33,7 +33,7 @@ def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
     """
     refuse_existing(path, force)
     with _sibling(path) as temporary, explain_write_errors(path):
-        with _in_parent(path, lambda: temporary.open("xb")) as file:
+        with in_parent(path, lambda: temporary.open("xb")) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -75,7 +75,7 @@ def new_folder(
         raise OutputError(f"{path} exists and was not written by zoo.", "Use another folder with --output.")
     with _sibling(path) as temporary:
         with explain_write_errors(path):
-            _in_parent(path, temporary.mkdir)
+            in_parent(path, temporary.mkdir)
         try:
             yield temporary
         except OSError as error:
@@ -111,7 +111,7 @@ def refuse_unwritable(path: Path) -> None:
     with explain_write_errors(path):
         try:
             tried = (probe / path.parent.relative_to(there) if missing else there) / hidden
-            _in_parent(tried, lambda: tried.touch(exist_ok=False))
+            in_parent(tried, lambda: tried.touch(exist_ok=False))
             tried.unlink()
         finally:
             _remove(probe)
@@ -147,7 +147,7 @@ def _sibling(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with explain_write_errors(path):
-            _in_parent(path, lambda: _clear_stale(path))
+            in_parent(path, lambda: _clear_stale(path))
         yield temporary
     except BaseException:
         _remove(temporary)
@@ -157,7 +157,7 @@ def _sibling(path: Path) -> Iterator[Path]:
         raise
 
 
-def _in_parent(path: Path, make: Callable[[], T]) -> T:
+def in_parent(path: Path, make: Callable[[], T]) -> T:
     """Create the parent folder of `path` and call `make`; again if another process just removed the folder."""
     for _ in range(TRIES):
         try:

@@ -48,7 +48,7 @@ def weights_folders() -> list[Path]:
     package = Path(__file__).parents[1]
     installed, checkout = package / "shipped_weights", package.parent / "weights"
     folders = [*([variable] if variable else []), Path("weights"), installed if installed.is_dir() else checkout]
-    unique = {folder.resolve(): folder for folder in reversed(folders)}
+    unique = {os.path.realpath(folder): folder for folder in reversed(folders)}
     return list(reversed(unique.values()))
 
 

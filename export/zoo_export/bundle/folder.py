@@ -10,7 +10,7 @@ from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.evidence import Manifest
 from zoo.contract.evidence.format1 import upgraded
 from zoo.contract.reading import Malformed
-from zoo.files.card import Card
+from zoo.files.card import COVERED, Card
 from zoo.files.expected_digest import check_digest
 
 
@@ -50,6 +50,15 @@ def read_folder(folder: Path, expect_digest: str | None = None) -> Manifest:
         ) from None
     check_digest(expect_digest, manifest.digest, str(folder))
     return manifest
+
+
+def uncovered_card(manifest: Manifest) -> str:
+    """A warning if the digest of the weights covers the tensors alone, and not the card; empty otherwise."""
+    if Card.from_dict(manifest.card).format >= COVERED:
+        return ""
+    return (
+        f"The card of {manifest.name} is not covered by a digest (made by 0.1.0), which is of its tensors."
+    )
 
 
 def _check_card(manifest: Manifest) -> None:

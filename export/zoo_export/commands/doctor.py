@@ -32,7 +32,11 @@ def command(lazy: "Lazy", as_json: bool) -> None:
         "formats": {entry.qualified: _runs_on(lazy.registry, entry) for entry in formats},
         "folders": {"data": _folder(data_root()), "weights": [_folder(path) for path in weights_folders()]},
         "weights": list(weights_files()),
-        "plugins_left_out": {plugin.name: plugin.error for plugin in lazy.registry.plugins if plugin.error},
+        "plugins_left_out": {
+            plugin.name: plugin.error or "not allowed by your list of plugins"
+            for plugin in lazy.registry.plugins
+            if plugin.error or not plugin.allowed
+        },
     }
     if as_json:
         print_json(report)

@@ -1,75 +1,132 @@
 """Check a PT2 archive before PyTorch loads it: plain tensors and a graph of operators, nothing that could run code.
 
-PyTorch's loader unpickles whatever the archive marks as pickled, reads symbolic expressions with `eval`, and looks
-up any function that a node names. An archive that zoo wrote asks for none of this.
+What PyTorch's loader does with the records, and what is checked here:
+
+| record | what PyTorch does | here |
+|---|---|---|
+| `data/weights/*`, `data/constants/*` | unpickles what their configuration calls pickled | none may be |
+| `custom_obj_*`, `opaque_obj_*` in `data/constants` | unpickles them | refused |
+| `data/weights/model.pt`, `data/constants/model.pt` | unpickles them, of older releases | refused |
+| `data/sample_inputs/model.pt` | unpickles it | must be empty |
+| `data/aotinductor/*` | loads it as a library | refused |
+| `extra/*` | returns it as text | left out |
+| `models/model.json` | see `program` | see `program` |
+
+An archive of PyTorch before 2.8 has another layout, with pickles in it, and is refused.
 """
 
 import json
+import math
 import re
-import zipfile
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import torch
+from torch.export import ExportedProgram
 
 from zoo.contract.errors import ExportError
+from zoo_export.capture import first_line, quiet
+from zoo_export.formats.pt2.form import boolean, exactly, integer, many, mapping, one_of, parse, record
+from zoo_export.formats.pt2.program import DEVICE, attribute, checked_program
+from zoo_export.formats.pytorch_archive import Archive, Refused, repack, shown
 
 RECORDS = re.compile(
     r"models/model\.json|archive_format|archive_version|byteorder|version|\.data/\w+"
     r"|data/(weights/weight_\d+|weights/model_weights_config\.json)"
     r"|data/(constants/tensor_\d+|constants/model_constants_config\.json)|data/sample_inputs/model\.pt"
 )
-PAYLOAD = re.compile(r"(weight|tensor)_\d+")
-TARGET = re.compile(r"torch\.ops\.\w+\.\w+(\.\w+)?|_operator\.\w+|math\.\w+|torch\.sym_\w+")
-EXPRESSION = re.compile(  # of sympy's srepr, over batch and size symbols
-    r"(Symbol\('[su]\d+'|(positive|integer|nonnegative)=True|(Integer|Rational|Add|Mul|Pow|Min|Max|Mod|FloorDiv)\(|-?\d+|[(),\s])+"
+PAYLOAD = {"weights": re.compile(r"weight_\d+"), "constants": re.compile(r"tensor_\d+")}
+LARGEST_SHARED = 2**28  # bytes of a tensor that is larger than its record, as its elements share their memory
+ITEM_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 2, 7: 4, 8: 8, 9: 4, 10: 8, 11: 16, 12: 1, 13: 2, 28: 2, 29: 1, 30: 1}
+ITEM_SIZES |= {31: 1, 32: 1, 33: 1, 34: 4, 35: 8}  # bytes, by the number that PyTorch writes for a dtype
+
+
+def _payload(value: Any) -> Any:
+    if isinstance(value, dict) and value.get("use_pickle") is not False:
+        raise Refused("it holds a tensor that is pickled, which could run code")
+    return PAYLOAD_META(value)
+
+
+LENGTHS = many(one_of(as_int=integer(0)))
+TENSOR_META = record(
+    {
+        "dtype": exactly(*ITEM_SIZES),
+        "sizes": LENGTHS,
+        "requires_grad": boolean,
+        "device": DEVICE,
+        "strides": LENGTHS,
+        "storage_offset": one_of(as_int=integer(0)),
+        "layout": exactly(7),  # strided
+    }
 )
+PAYLOAD_META = record(
+    {
+        "path_name": lambda value: value,
+        "is_param": boolean,
+        "use_pickle": exactly(False),
+        "tensor_meta": TENSOR_META,
+    }
+)
+CONFIG = record({"config": mapping(attribute, _payload)})
 
 
-def refuse_unsafe(path: Path) -> None:
-    """Raise `ExportError` where `path` is not a PT2 archive of plain tensors and operators."""
+def load_program(path: Path) -> ExportedProgram:
+    """Load a PT2 file, checked.
+
+    Raises:
+        ExportError: it is not an archive of plain tensors and a graph of operators, or PyTorch does not load it.
+    """
+    archive = checked_archive(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            why = _why_unsafe(archive)
-    except (zipfile.BadZipFile, OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-        why = f"it is not a valid archive ({error})"
-    if why:
-        raise ExportError(f"PyTorch does not load {path.name}: {why}.", "Export it again.")
+        with quiet():
+            return torch.export.load(archive)
+    except Exception as error:
+        raise ExportError(f"PyTorch does not load {path.name}: {first_line(error)}", "Export it again.") from error
 
 
-def _why_unsafe(archive: zipfile.ZipFile) -> str:
-    names = [name.partition("/")[2] for name in archive.namelist()]
-    if len(set(archive.namelist())) != len(names) or len({name.partition("/")[0] for name in archive.namelist()}) != 1:
-        return "it holds a record twice, or more than one archive"
-    unknown = [name for name in names if not RECORDS.fullmatch(name)]
-    if unknown:
-        return f"it holds {unknown[0]!r:.80}, which could run code"
-    root = archive.namelist()[0].partition("/")[0]
+def checked_archive(path: Path) -> BinaryIO:
+    """The checked records of a PT2 file as a fresh archive in memory.
+
+    Raises:
+        ExportError: as `load_program`, before anything is loaded.
+    """
+    return repack(path, _records)
+
+
+def _records(archive: Archive) -> Iterator[tuple[str, bytes]]:
+    """The checked records."""
+    for name in archive.names:
+        if not RECORDS.fullmatch(name) and not name.startswith("extra/"):
+            raise Refused(f"it holds {shown(name)}, which could run code")
+    if archive.sizes.get("data/sample_inputs/model.pt"):
+        raise Refused("its sample inputs are pickled, which could run code")
+    yield "data/sample_inputs/model.pt", b""
     for kind in ("weights", "constants"):
-        config = json.loads(archive.read(f"{root}/data/{kind}/model_{kind}_config.json"))["config"]
-        for name, payload in config.items():
-            if payload["use_pickle"] is not False or not PAYLOAD.fullmatch(payload["path_name"]):
-                return f"{name!r:.80} is pickled, which could run code"
-    if archive.getinfo(f"{root}/data/sample_inputs/model.pt").file_size:
-        return "its sample inputs are pickled, which could run code"
-    model = json.loads(archive.read(f"{root}/models/model.json"))
-    if model["guards_code"]:
-        return "it holds guards, which are code"
-    for key, value in _strings(model):
-        if key == "target" and not TARGET.fullmatch(value):
-            return f"its graph calls {value!r:.80}, which is not an operator"
-        if key == "expr_str" and not EXPRESSION.fullmatch(value):
-            return f"it holds the expression {value!r:.80}, which could run code"
-    return ""
+        name = f"data/{kind}/model_{kind}_config.json"
+        config = CONFIG(parse(archive.text(name)))
+        for path_name in {payload["path_name"]: payload for payload in config["config"].values()}:
+            if not isinstance(path_name, str) or not PAYLOAD[kind].fullmatch(path_name):
+                raise Refused(f"it keeps a tensor in {shown(path_name)}, which could run code")
+        for entry, payload in config["config"].items():
+            _check_size(archive, entry, f"data/{kind}/{payload['path_name']}", payload["tensor_meta"])
+        yield name, json.dumps(config).encode()
+        for record_name in sorted({f"data/{kind}/{payload['path_name']}" for payload in config["config"].values()}):
+            yield record_name, archive.read(record_name)
+    yield "models/model.json", json.dumps(checked_program(archive.text("models/model.json"))).encode()
+    if archive.text("byteorder") != sys.byteorder.encode():  # the archive's writer adds its own
+        raise Refused("its tensors have another byte order")
+    for name, pattern in (("archive_format", rb"pt2"), ("archive_version", rb"\d{1,3}")):
+        if not re.fullmatch(pattern, archive.text(name)):
+            raise Refused(f"its record {name} is malformed")
+        yield name, archive.text(name)
 
 
-def _strings(data: Any) -> Iterator[tuple[str, str]]:
-    """Every text in `data`, with the key that it stands under."""
-    stack = [("", data)]
-    while stack:
-        key, value = stack.pop()
-        if isinstance(value, dict):
-            stack.extend((str(name), item) for name, item in value.items())
-        elif isinstance(value, list):
-            stack.extend((key, item) for item in value)
-        elif isinstance(value, str):
-            yield key, value
+def _check_size(archive: Archive, entry: str, name: str, meta: Any) -> None:
+    """Raise `Refused` where a tensor would take more memory than its record and a limit."""
+    if name not in archive.sizes:
+        raise Refused(f"it has no record {shown(name)}")
+    size = math.prod(length["as_int"] for length in meta["sizes"]) * ITEM_SIZES[meta["dtype"]]
+    if size > max(archive.sizes[name], LARGEST_SHARED if archive.sizes[name] else 0):
+        raise Refused(f"its tensor {shown(entry)} has {size:,} bytes, and its record {archive.sizes[name]:,}")

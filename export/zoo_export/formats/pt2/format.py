@@ -9,7 +9,7 @@ from torch.export.passes import move_to_device_pass
 from zoo.contract.errors import ExportError
 from zoo.contract.exporting.artifact import CPU, Backend, Capture, Paths, Run
 from zoo_export.capture import first_line, quiet
-from zoo_export.formats.pt2.archive import refuse_unsafe
+from zoo_export.formats.pt2.archive import load_program
 from zoo_export.formats.torch_runner import torch_device, torch_runner
 
 PRIVATE = ("stack_trace", "from_node", "source_fn_stack")  # of a node; the first holds paths
@@ -49,10 +49,9 @@ def runner(paths: Paths, backend: Backend = CPU) -> Run:
         ExportError: PyTorch does not load it, or it asks for more than tensors and operators.
     """
     device = torch_device(backend)
-    refuse_unsafe(paths.main)
+    program = load_program(paths.main)
     try:
         with quiet():
-            program = torch.export.load(paths.main)
             if device.type != "cpu":
                 program = move_to_device_pass(program, device)  # devices are written into the graph too
             module = program.module()

@@ -8,7 +8,7 @@ from zoo.contract.evidence import TOLERANCE_FACTOR
 from zoo.contract.exporting.artifact import Array, Capture, Paths, Place, Stage
 from zoo_export.blame.captured import FILE, captured_stage
 from zoo_export.blame.intermediates import Recorder, evaluate, exceeds_tolerance, place
-from zoo_export.formats.pt2.archive import refuse_unsafe
+from zoo_export.formats.pt2.archive import load_program
 from zoo_export.formats.pt2.format import runner
 
 
@@ -24,8 +24,7 @@ def stages(capture: Capture, paths: Paths, own: bool) -> Iterator[Stage]:
 def _first_wrong(capture: Capture, paths: Paths, images: Array) -> Place | None:
     """The first value of the archive that exceeds its tolerance, of those that have the names and modules of captured
     ones."""
-    refuse_unsafe(paths.main)
-    stored, inputs = torch.export.load(paths.main), torch.from_numpy(images)
+    stored, inputs = load_program(paths.main), torch.from_numpy(images)
     truths, rounding_errors = evaluate(capture.program, capture.module.state_dict(), inputs)
     ours = {node.name: place(node) for node in capture.program.graph.nodes}
     theirs = {node.name: place(node) for node in stored.graph.nodes}
