@@ -1,9 +1,10 @@
 """Read an export folder: its manifest, and whether its files are those that were written. Needs no torch."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import zoo_runtime
 from zoo.contract.errors import DifferenceError, ExportError
@@ -39,15 +40,17 @@ def read_folder(folder: Path, expect_digest: str | None = None) -> Manifest:
         raise ExportError(
             f"There is no file or folder {folder}.", "Check the path, or write a folder with `zoo export`."
         )
+    manifests = []
+
+    def read(data: dict[str, Any]) -> dict[str, Any]:
+        data = upgraded(data)
+        if data["format"] == Manifest.FORMAT:  # zoo_runtime refuses others
+            manifests.append(parse_manifest(data))
+        return data
+
     with explain_runtime_errors(folder):
-        data = zoo_runtime.check_files(folder, upgraded)
-    try:
-        manifest = Manifest.from_dict(data)
-        _check_card(manifest)
-    except ValueError as error:
-        raise DifferenceError(
-            f"{folder}: manifest.json is not what was written: {error}.", zoo_runtime.RESTORE
-        ) from None
+        zoo_runtime.check_files(folder, read)
+    (manifest,) = manifests
     check_digest(expect_digest, manifest.digest, str(folder))
     return manifest
 
@@ -56,13 +59,17 @@ def uncovered_card(manifest: Manifest) -> str:
     """A warning if the digest of the weights covers the tensors alone, and not the card; empty otherwise."""
     if Card.from_dict(manifest.card).format >= COVERED:
         return ""
-    return (
-        f"The card of {manifest.name} is not covered by a digest (made by 0.1.0), which is of its tensors."
-    )
+    return f"The card of {manifest.name} is not covered by a digest (made by 0.1.0), which is of its tensors."
 
 
-def _check_card(manifest: Manifest) -> None:
-    """Raise `ValueError` unless the card is one, and of a model with the labels and preprocessing of the manifest."""
+def parse_manifest(data: Mapping[str, Any]) -> Manifest:
+    """The manifest of format 2 that `data` is, its card checked too.
+
+    Raises:
+        Malformed: a `ValueError`: as `Manifest.from_dict` and `Card.from_dict`, or the card is of another model.
+    """
+    manifest = Manifest.from_dict(data)
     card = Card.from_dict(manifest.card)
     if (card.classes, card.preprocess) != (manifest.labels, manifest.preprocess):
         raise Malformed("labels or preprocess are not those of the card")
+    return manifest
