@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 from zoo.contract import hooks
-from zoo.contract.machine import refuse_out_of_memory
+from zoo.contract.errors import refuse_out_of_memory
 from zoo.contract.specs import Spec
 from zoo.registry.preferences import allow_list
 
