@@ -31,6 +31,7 @@ def verify(
     callback: Callback,
     seed: int | None = None,
     key: Path | None = None,
+    trust: bool = False,
 ) -> Verification:
     """Verify an export folder, or a file against a model; see `zoo.verify` for the arguments.
 
@@ -52,6 +53,7 @@ def verify(
             data_root=data_root,
             callback=callback,
             seed=seed,
+            trust=trust,
         )
         return replace(verification, signed_by=signed_by)
     if seed is not None and not 0 <= seed < 2**32:
@@ -67,7 +69,7 @@ def verify(
                 f"{path} is a file, not an export folder.", "Use --against MODEL; --format is for folders."
             )
         model = against if isinstance(against, Model) else open_against(registry, against)
-        verification = verify_file(registry, path, model, data_root, devices, seed=chosen, strict=strict)
+        verification = verify_file(registry, path, model, data_root, devices, seed=chosen, strict=strict, trust=trust)
     else:
         verification = verify_folder(
             registry,
@@ -78,6 +80,7 @@ def verify(
             devices=devices,
             data_root=data_root,
             seed=chosen,
+            trust=trust,
         )
         if verification.manifest is not None and not verification.strict:
             for text in warnings_of(verification.manifest):

@@ -24,7 +24,7 @@ from zoo.registry.registry import Registry
 from zoo.training.optim.head import head_names
 
 
-def load(model: str | PathLike[str], *, registry: Registry | None = None) -> Model:
+def load(model: str | PathLike[str], *, trust: bool = False, registry: Registry | None = None) -> Model:
     """Load stored weights: the module on the CPU in evaluation mode, with its card, labels and preprocessing.
 
     Nothing is unpickled. The file's structure, card, digest, and every tensor's name, shape and dtype are checked.
@@ -33,6 +33,7 @@ def load(model: str | PathLike[str], *, registry: Registry | None = None) -> Mod
     Args:
         model: `ARCH.TAG`, such as `lenet5.digits`, or the path of a weights file; or the path of an export folder or
             of an artifact in one.
+        trust: run an artifact in this process; by default it is run in a process of its own, with limits.
         registry: of plugins; the installed ones by default.
 
     Raises:
@@ -53,7 +54,7 @@ def load(model: str | PathLike[str], *, registry: Registry | None = None) -> Mod
         )
     registry, name, path = registry or installed_registry(), fspath(model), Path(model)
     if is_export(registry, path):
-        opened: Model = call_of(registry, "predict")(registry, path)
+        opened: Model = call_of(registry, "predict")(registry, path, trust=trust)
         return opened
     if not is_weights(name):
         if name and path.is_dir():

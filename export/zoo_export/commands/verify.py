@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.data_options import data_root_option
-from zoo.cli.options import json_option
+from zoo.cli.options import json_option, trust_option
 from zoo.cli.progress import progress
 from zoo_export.commands.formats import format_names
 from zoo_export.commands.messages import print_failure
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 )
 @provider_option
 @data_root_option
+@trust_option
 @json_option
 @click.pass_obj
 def command(
@@ -53,6 +54,7 @@ def command(
     provider: str,
     as_json: bool,
     data_root: Path | None,
+    trust: bool,
 ) -> None:
     """Check every file of the folder EXPORT, and run its artifacts on the golden vectors.
 
@@ -81,6 +83,7 @@ def command(
                 seed=seed,
                 devices=parse_devices(provider),
                 data_root=data_root,
+                trust=trust,
                 callback=show,
                 registry=lazy.registry,
             )
