@@ -1,6 +1,6 @@
 """Run an exported model with numpy and onnxruntime alone, and check that it is still the model that was exported.
 
-This file is the package `zoo_runtime`, and is copied into every export folder: `python zoo_runtime.py --help`.
+This file is the package `zoo_runtime` and, copied, part of every export folder. It runs the model in this process.
 Exit codes: 0 done; 1 an error that is explained; 2 wrong usage; 3 different, or never verified; 130 Ctrl-C."""
 
 import sys

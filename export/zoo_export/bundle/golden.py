@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.evidence import Probe
+from zoo.files.regular import open_regular
 from zoo_export.truth.backend import Backend
 
 NAME = "golden.npz"
@@ -32,7 +33,7 @@ def read_golden(path: Path, probes: Sequence[Probe]) -> list[Probe]:
             never does, so that they could have any size.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
             _refuse_large(arrays.zip.infolist())
             return [_with_arrays(probe, arrays) for probe in probes]
     except Exception as error:  # a damaged archive raises many kinds
