@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -119,6 +120,7 @@ def _serve(inputs: Sequence[Make], sandbox: Sandbox, log: Path, writer: int, pac
         faulthandler.register(signal.SIGUSR1, stack)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.environ.update(sandbox.environment)
+        tempfile.tempdir = None  # which was found out before TMPDIR was set
         for name in ("ZOO_WEIGHTS", "ZOO_PREFER", "ZOO_PLUGINS", "ZOO_RAISE_ERRORS"):
             os.environ.pop(name, None)
         sandbox.clear()

@@ -75,14 +75,15 @@ def make_seeds(sandbox: Sandbox, folder: Path, formats: tuple[str, ...] = FORMAT
         _picture("x.png")
         _zoo("predict", "out", "x.png")
         _keep(sandbox, folder / name)
+    _sign("out")
+    _keep(sandbox, folder / "signed")
     _start(sandbox)
     _copy(OLD, "out")
     _picture("x.png")
     _zoo("verify", "out")
     _keep(sandbox, folder / "old")
     _start(sandbox)
-    _copy(ROOT / "weights", "weights", f"{MODEL}.safetensors")
-    Path(f"weights/{MODEL}.safetensors").rename("weights/lenet5.made.safetensors")
+    _saved_again("weights/lenet5.made.safetensors")
     _picture("x.png")
     for command in (["show", "lenet5.made"], ["verify", "lenet5.made"], ["list"], ["page", "weights"]):
         _zoo("weights", *command)
@@ -100,7 +101,9 @@ def make_seeds(sandbox: Sandbox, folder: Path, formats: tuple[str, ...] = FORMAT
     _train("--resume", "runs/r")
     _start(sandbox)
     Path("config/zoo").mkdir(parents=True)
-    Path("config/zoo/config.toml").write_text('prefer = ["zoo-kit/classic:resnet18", "zoo-losses:focal"]\n')
+    Path("config/zoo/config.toml").write_text(
+        'prefer = ["zoo-kit/classic:resnet18", "zoo-losses:focal"]\nplugins = ["zoo-tiny", "zoo-server/serve"]\n'
+    )
     _zoo("list")
     _zoo("plugins")
     _zoo("doctor")
@@ -180,6 +183,27 @@ def _weights(name: str, classes: tuple[str, ...], dataset: str) -> None:
     model = open_model(Registry(discover()), "lenet5", BuildArgs(num_classes=len(classes)))
     card = replace(model.card, classes=classes, dataset=dataset)
     save_weights(Path(f"weights/{name}.safetensors"), model.module.state_dict(), card)
+
+
+def _saved_again(target: str) -> None:
+    """The weights that come with zoo, with a card of the newest format."""
+    from zoo.files.weights import load_weights, save_weights
+
+    weights = load_weights(ROOT / f"weights/{MODEL}.safetensors")
+    save_weights(Path(target), weights.tensors, weights.card)
+
+
+def _sign(folder: str) -> None:
+    """Sign a folder with a new key, which stays beside it."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, pem = ec.generate_private_key(ec.SECP256R1()), serialization.Encoding.PEM
+    private, public = serialization.PrivateFormat.PKCS8, serialization.PublicFormat.SubjectPublicKeyInfo
+    Path("private.pem").write_bytes(key.private_bytes(pem, private, serialization.NoEncryption()))
+    Path("public.pem").write_bytes(key.public_key().public_bytes(pem, public))
+    _zoo("sign", folder, "--key", "private.pem")
+    _zoo("verify", folder, "--key", "public.pem")
 
 
 def _picture(name: str, mode: str = "L", size: tuple[int, int] = (28, 28), **options: Any) -> None:
