@@ -24,9 +24,9 @@ FORMATS = ("onnx", "torchscript", "pt2")
 DONE = "modules.json"
 RECIPE = {
     "architecture": "lenet5",
-    "data": "digits",
+    "data": "folder",
     "epochs": 2,
-    "batch_size": 256,
+    "batch_size": 4,
     "opt": "sgd",
     "lr": 0.05,
     "weight_decay": 0.001,
@@ -91,12 +91,14 @@ def make_seeds(sandbox: Sandbox, folder: Path, formats: tuple[str, ...] = FORMAT
     _zoo("summary", "lenet5.made")
     _keep(sandbox, folder / "weights")
     _start(sandbox)
+    _pictures_of_classes()
     Path("recipe.toml").write_text("".join(f"{name} = {_toml(value)}\n" for name, value in RECIPE.items()))
     _train("--recipe", "recipe.toml")
     _remove_all("runs", "weights", "cache")
     _keep(sandbox, folder / "recipe")
     _start(sandbox)
-    _train("lenet5", "--data", "digits", "-b", "240", "--epochs", "1", "--name", "r", "--checkpoint-every", "0")
+    _pictures_of_classes()
+    _train("lenet5", "--data", "folder", "-b", "2", "--epochs", "1", "--name", "r", "--checkpoint-every", "0")
     _keep(sandbox, folder / "run")
     _train("--resume", "runs/r")
     _start(sandbox)
@@ -225,7 +227,7 @@ def _encoded(mode: str, size: tuple[int, int], form: str, **options: Any) -> byt
 def _pictures_of_classes() -> None:
     for split in ("train", "test"):
         for name in ("a", "b"):
-            for index in range(2):
+            for index in range(5 if split == "train" else 2):
                 _picture(f"data/{split}/{name}/{index}.png", size=(16 + index, 16))
 
 
