@@ -21,6 +21,7 @@ from zoo.files.regular import open_regular
 
 MOST_RECORDS = 200_000
 TEXT_LIMIT = 2**26  # bytes of a record that is parsed; the largest that zoo met has 4 MB
+ROOM = 1_000  # bytes around a record: headers, and padding
 OWN_LIMIT = 1_000  # bytes of a record that PyTorch reads as soon as it opens an archive
 READ_ON_OPENING = ("/version", "/byteorder", "/serialization_id", "/.format_version", "/.storage_alignment")
 # The end of a zip archive, its form past 4 GB, and what points to that. The last two numbers, before
@@ -55,6 +56,9 @@ class Archive:
         total = sum(entry.file_size for entry in entries)
         if total > size + unpacked:
             raise Refused(f"its records have {total:,} bytes, where the file has {size:,}")
+        used = sum(entry.compress_size + 2 * len(entry.filename) + ROOM for entry in entries)
+        if size > used + ROOM:
+            raise Refused(f"it has {size:,} bytes, of which at most {used:,} belong to its records")
         for entry in entries:
             if entry.file_size > OWN_LIMIT and entry.filename.endswith(READ_ON_OPENING):
                 raise Refused(f"its record {shown(entry.filename)} has {entry.file_size:,} bytes")
@@ -119,14 +123,14 @@ def pack(records: Iterable[tuple[str, bytes]]) -> io.BytesIO:
     return packed
 
 
-def repack(path: Path, checked: Callable[[Archive], Iterable[tuple[str, bytes]]], unpacked: int = 0) -> io.BytesIO:
-    """The archive at `path` with the records that `checked` gives, in memory; `unpacked` is as for `Archive`.
+def repack(path: Path, checked: Callable[[Archive], Iterable[tuple[str, bytes]]]) -> io.BytesIO:
+    """The archive at `path` with the records that `checked` gives, in memory.
 
     Raises:
         ExportError: it is not an archive, or `checked` raises `Refused`.
     """
     with refusing(path.name), open_regular(path) as file:
-        return pack(checked(Archive(file, unpacked)))
+        return pack(checked(Archive(file)))
 
 
 @contextmanager
