@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from zoo.api.exporting import export, verify
     from zoo.api.listing import list_models
     from zoo.api.loading import create_model, load
+    from zoo.api.signing import sign
     from zoo.api.training import TrainResult, train
     from zoo.contract.evidence import Certificate, Comparison, Export, Manifest, Verification
     from zoo.contract.prediction import Prediction
@@ -59,6 +60,7 @@ _LAZY = {
     "export": "zoo.api.exporting",
     "list_models": "zoo.api.listing",
     "load": "zoo.api.loading",
+    "sign": "zoo.api.signing",
     "train": "zoo.api.training",
     "verify": "zoo.api.exporting",
 }  # name to the module that is imported when the name is first used (PEP 562)
@@ -105,6 +107,7 @@ __all__ = [
     "hookimpl",
     "list_models",
     "load",
+    "sign",
     "train",
     "verify",
 ]

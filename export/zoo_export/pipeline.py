@@ -14,6 +14,7 @@ from zoo.contract.exporting.artifact import Capture, Paths
 from zoo.contract.exporting.options import STANDARD, ExportOptions
 from zoo.contract.formats import ExportFormat
 from zoo.files.atomic import new_folder
+from zoo.files.claim import claimed
 from zoo.models.load import Model
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry, Registry
@@ -32,7 +33,7 @@ from zoo_export.parity.check import Check
 from zoo_export.parity.judge import passed
 from zoo_export.precisions.in_use import PrecisionInUse, find_precision
 from zoo_export.probes.sizes import all_sizes, captured_from, smallest_size
-from zoo_export.runners import judge_artifact
+from zoo_export.runners import in_process, judge_artifact
 from zoo_export.truth.backend import Backend
 
 
@@ -56,7 +57,8 @@ def export_model(
         DeviceError: a device does not work here, or no format knows it.
         DifferenceError: an artifact differs from the model, or its check would prove too little. Nothing is published.
         ExportError: the model cannot be exported in a format or precision.
-        OutputError: `output` or `options.save_failure` exists and may not be replaced, or cannot be written.
+        OutputError: `output` or `options.save_failure` exists and may not be replaced, or cannot be written; or
+            another process exports to `output`.
     """
     refuse_same_files(formats)
     refuse_precision(formats, options.precision)
@@ -66,7 +68,10 @@ def export_model(
         refuse_place(options.save_failure, options.force, output)
     if text := warning(PASS if options.verify else UNVERIFIED, options.override):
         callback.on_message(text, warning=True)
-    with new_folder(output, force=options.force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder:
+    with (
+        claimed(output),
+        new_folder(output, force=options.force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder,
+    ):
         capture = captures.Capture(model.name, model.module, model.card, dynamic_size=options.dynamic_size)
         smallest, sizes = _sizes(registry, model, capture, options)
         if options.verify:
@@ -160,6 +165,7 @@ def _check(
                 options.override,
                 lambda *row: outputs.append(row),
                 precision.rules,
+                in_process(entry, artifact),
             )
             if not passed(comparisons):  # while the artifact is still there
                 raise _failed(entry, capture, check, artifact, outputs, precision, options)

@@ -9,6 +9,7 @@ from zoo_export.precisions import PRECISIONS
 COMMANDS = {
     "export": "Export a model and check that the artifacts compute what it computes",
     "verify": "Check an export folder, or a file against a model",
+    "sign": "Sign a weights file, an exported file or an export folder with a local key",
     "predict": "Classify images with an export folder, a weights file or an architecture",
     "doctor": "Show versions, the devices that formats really run on, and folders",
 }
@@ -16,6 +17,7 @@ COMMANDS = {
 CALLS = {
     "export": "zoo_export.pipeline:export_model",
     "verify": "zoo_export.verify:verify",
+    "sign": "zoo_export.sign:sign",
     "predict": "zoo_export.open_artifact:open_artifact",
 }
 

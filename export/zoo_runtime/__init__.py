@@ -1,16 +1,16 @@
 """Run an exported model with numpy and onnxruntime alone, and check that it is still the model that was exported.
 
-This one file is the package `zoo_runtime` and, copied, the `zoo_runtime.py` of every export folder. In Python
-`Model("exports/lenet5.digits").predict("seven.png")`; in the folder `python zoo_runtime.py IMAGE...` or `--verify`.
-Exit codes: 0 done; 1 an error that is explained; 2 wrong usage; 3 different, or never verified; 130 Ctrl-C.
-"""
+This file is the package `zoo_runtime` and, copied, part of every export folder. It runs the model in this process.
+Exit codes: 0 done; 1 an error that is explained; 2 wrong usage; 3 different, or never verified; 130 Ctrl-C."""
 
+import sys
+
+del sys.path[: __name__ == "__main__" and not sys.flags.safe_path]  # the folder's own json.py or numpy.py stays out
 import argparse
 import hashlib
 import importlib
 import json
 import os
-import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -27,8 +27,8 @@ except ModuleNotFoundError as absent:
     sys.exit("error: numpy is not installed.\n  next: pip install numpy onnxruntime pillow")
 
 CPU, FORMAT, BY_ROUNDING = ("CPUExecutionProvider",), "onnx", ("fp32", "fp16")  # the last: precisions it can check
-OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}  # float32 means float32
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+MAX_JSON, MAX_PIXELS, MAX_IMAGES = 1 << 24, 1 << 22, 1 << 16  # bytes of a manifest; of an image; in a probe
 UNVERIFIED = "UNVERIFIED: it was exported with --no-verify, so nothing was compared and its outputs may be wrong"
 RESTORE = "Copy the folder again from where it came, or export again with `zoo export`."
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]  # from a manifest of an older format to one of this format
@@ -108,8 +108,7 @@ class Report:
 
 
 class Model:
-    """The model in an export folder: `name`, `labels`, `manifest`, and the `providers` (onnxruntime's names) it has.
-    Raises what `read_manifest` raises, and `Error` for no such provider or no ONNX. Warns if it is not proven."""
+    """The model in an export folder. Raises as `read_manifest`; `Error` for no provider or ONNX. Warns if unproven."""
 
     def __init__(self, folder: str | os.PathLike[str], providers: Sequence[str] = CPU, upgrade: Upgrade = dict) -> None:
         self.folder, self.manifest = Path(folder), read_manifest(folder, upgrade)
@@ -125,8 +124,7 @@ class Model:
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
 
     def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Logits, float32 `[N, K]`, of normalised images, float32 `[N, C, H, W]` with N at least 1. Raises `Error` for
-        another `x`, or where onnxruntime fails; `Difference` for another output."""
+        """Logits, float32 `[N, K]`, of normalised images, float32 `[N, C, H, W]`; `Difference` for another output."""
         shape, name = self.manifest["input"]["shape"], self.manifest["output"]["name"]
         if not isinstance(x, np.ndarray) or x.dtype != np.float32:
             raise Error(f"The input is {getattr(x, 'dtype', type(x))}, not float32.", "Pass a float32 numpy array.")
@@ -136,8 +134,7 @@ class Model:
             (y,) = self._session.run([name], {self.manifest["input"]["name"]: np.ascontiguousarray(x)})
         except Exception as error:  # onnxruntime's errors share no other base
             raise Error(f"onnxruntime could not run {self.artifact}: {_why(error)}.", "Verify the folder.") from None
-        form, right = (str(getattr(y, "dtype", "no array")), np.shape(y)), ("float32", (len(x), len(self.labels)))
-        if form != right:
+        if (form := (str(getattr(y, "dtype", y)), np.shape(y))) != (right := ("float32", (len(x), len(self.labels)))):
             raise Difference(f"The output {name} is {form}, not {right}.", RESTORE)
         return np.asarray(y)
 
@@ -155,24 +152,26 @@ class Model:
 
 
 def verify(folder: str | os.PathLike[str], providers: Sequence[str] = CPU, model: Model | None = None) -> Report:
-    """Check the manifest's digest, every file's sha256, and the outputs on every probe, in the session of `model` if
-    passed. Raises as `check_files` and `Model` do; `Difference` for an unverified folder."""
-    manifest = check_files(folder)
-    if manifest["verdict"] == "unverified":
+    """Check every file, and the outputs on every probe, in the session of `model` if passed. Raises as `Model` does."""
+    if (manifest := check_files(folder))["verdict"] == "unverified":
         raise Difference(f"{folder} is {UNVERIFIED}.", f"Run `zoo verify {folder} --strict`.")
     if (precision := manifest.get("precision", "fp32")) not in BY_ROUNDING:
         raise Error(f"{folder} is in {precision}, which has rules of its own.", f"Run `zoo verify {folder}`.")
     if (model := model or Model(folder, providers)).manifest["digest"] != manifest["digest"]:
         raise Difference("manifest.json has changed since the model was loaded.", "Load the model again.")
     probes, factor = manifest["certificate"]["probes"], manifest["certificate"]["tolerance_factor"]
-    results = tuple(_replay(model, probe) for probe in probes)
+    results = tuple(_replay(model, probe, factor) for probe in probes)
     return Report(model.name, model.artifact, model.providers, factor, results, manifest["verdict"])
 
 
 def check_files(folder: str | os.PathLike[str], upgrade: Upgrade = dict) -> dict[str, Any]:
     """`read_manifest`, and `Difference` if a file that it names is missing or was changed."""
-    manifest = read_manifest(folder, upgrade)
-    changed = [name for name, entry in sorted(manifest["files"].items()) if not _same(Path(folder) / name, entry)]
+    manifest, changed = read_manifest(folder, upgrade), []
+    for name, entry in sorted(manifest["files"].items()):
+        with suppress(OSError), _open(Path(folder) / name, entry["bytes"]) as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"]:
+                continue
+        changed.append(name)
     if changed:
         raise Difference(f"{', '.join(changed)} in {folder}: missing, or not the bytes that were written.", RESTORE)
     return manifest
@@ -186,24 +185,23 @@ def rank(logits: npt.NDArray[Any], labels: Sequence[str], top: int) -> list[Pred
     return [Prediction(labels[i], int(i), float(odds[i] / odds.sum())) for i in np.argsort(-odds, kind="stable")[:top]]
 
 
-def _same(path: Path, entry: Mapping[str, Any]) -> bool:
-    with suppress(OSError):
-        if path.is_file() and path.stat().st_size == entry["bytes"]:
-            with path.open("rb") as file:
-                return bool(hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"])
-    return False
+def _open(path: Path, limit: int = 1 << 62) -> Any:
+    if path.exists() and not (path.is_file() and path.stat().st_size <= limit):  # a FIFO would be waited for
+        raise OSError(f"it is not a regular file of at most {limit} bytes")
+    return os.fdopen(os.open(path, getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb")
 
 
-def _replay(model: Model, probe: Mapping[str, Any]) -> ProbeResult:
-    name, n, rounding_error, tolerance = (probe[key] for key in ("name", "n", "rounding_error", "tolerance"))
+def _replay(model: Model, probe: Mapping[str, Any], factor: float) -> ProbeResult:
+    name, n, rounding_error = (probe[key] for key in ("name", "n", "rounding_error"))
     try:
-        with np.load(model.folder / "golden.npz", allow_pickle=False) as golden:
+        with _open(model.folder / "golden.npz") as file, np.load(file, allow_pickle=False) as golden:
+            _need(not any(m.compress_type or m.file_size > 2**31 for m in golden.zip.infolist()), "it is compressed")
             x, truth = golden[f"{name}.input"], golden[f"{name}.truth"]
         fit = x.dtype == np.float32 and len(x) == n and truth.dtype == np.float64
         _need(fit and truth.shape == (n, len(model.labels)) and bool(np.isfinite(truth).all()), "its arrays do not fit")
     except Exception as why:  # zipfile, zlib and numpy raise errors of many kinds on what is no sound archive
         raise Difference(f"golden.npz does not hold the probe {name}: {_why(why)}.", RESTORE) from None
-    error, ratio, reason, passed = None, None, "some outputs are not finite", False
+    error, ratio, passed, tolerance, reason = None, None, False, factor * rounding_error, "some outputs are not finite"
     try:
         if np.isfinite(y := model.run(x)).all():
             how = model.manifest["certificate"]["override"] or {"atol": tolerance, "rtol": 0}
@@ -226,11 +224,12 @@ def manifest_digest(data: Mapping[str, Any]) -> str:
 def read_manifest(folder: str | os.PathLike[str], upgrade: Upgrade = dict) -> dict[str, Any]:
     """`manifest.json`, digest and form checked; `Error` for none or another format, `Difference` for a changed one."""
     try:
-        text = (Path(folder) / "manifest.json").read_bytes()
+        with _open(Path(folder) / "manifest.json", MAX_JSON) as file:
+            text = file.read()
     except (OSError, ValueError) as error:
         raise Error(f"{folder} is not an export folder ({_why(error)}).", "Name one that `zoo export` wrote.") from None
     try:
-        data: dict[str, Any] = json.loads(text.decode("utf-8"))
+        data: dict[str, Any] = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
         _need(data["digest"] == manifest_digest(data), "its digest is not that of its content")
         data = upgrade(data)
         if type(format := data["format"]) is int and format != 2:
@@ -241,8 +240,12 @@ def read_manifest(folder: str | os.PathLike[str], upgrade: Upgrade = dict) -> di
     return data
 
 
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    _need(len(data := dict(pairs)) == len(pairs), "an object has a key twice")  # readers differ in which they take
+    return data
+
+
 def _check_manifest(data: dict[str, Any]) -> None:
-    """Raise one of `MALFORMED` if the form is wrong."""
     kinds = {"format": int, "name": str, "card": dict, "versions": dict, "labels": list, "artifacts": dict}
     _need(all(isinstance(data[key], kind) for key, kind in kinds.items()), f"one of {', '.join(kinds)} is malformed")
     for tensor, rank in ((data["input"], 4), (data["output"], 2)):
@@ -250,38 +253,36 @@ def _check_manifest(data: dict[str, Any]) -> None:
         _need(fit and isinstance(tensor["name"], str) and tensor["dtype"] == "float32", "input or output is malformed")
     how, certificate, labels = data["preprocess"], data["certificate"], data["labels"]
     _need(len(labels) == data["output"]["shape"][1] and all(type(x) is str for x in labels), "labels do not fit")
-    sides, side = how["size"], how["shorter_side"]
-    fit = len(sides) == 2 and all(type(s) is int and 0 < s <= 65536 for s in sides)
-    fit = fit and (side is None or (type(side) is int and max(sides) <= side <= 65536))
-    stats = list(zip(how["mean"], how["std"], strict=True))
+    (height, width), side, stats = how["size"], how["shorter_side"], list(zip(how["mean"], how["std"], strict=True))
+    fit = all(type(s) is int and s > 0 for s in (height, width)) and height * width <= MAX_PIXELS
+    fit = fit and (side is None or (type(side) is int and max(height, width) <= side <= 4096))
     fit = fit and len(stats) in (1, 3) and all(abs(mean) < 1e6 and 0 < std < 1e6 for mean, std in stats)
     _need(fit and how["interpolation"] in ("nearest", "bilinear", "bicubic"), "preprocess is malformed")
     for name, entry in data["files"].items():
         fit = name.isprintable() and name not in ("", ".", "..") and not set(name) & set("/\\:")
-        _need(fit, f"{name!r} is not a plain file name")
-        _need(type(entry["bytes"]) is int and isinstance(entry["sha256"], str), f"the entry of {name} is malformed")
+        fit = fit and type(entry["bytes"]) is int and isinstance(entry["sha256"], str)
+        _need(fit, f"{name!r} is not a plain file name, or its entry is malformed")
     verdict, over = data["verdict"], certificate["override"]
-    fit = verdict == certificate["verdict"] and verdict in ("unverified", "overridden" if over else "pass")
-    _need(fit and (not over or all(0 <= over[key] <= 1e39 for key in ("atol", "rtol"))), "verdict is malformed")
+    fit = verdict == certificate["verdict"] and verdict in ("unverified", "pass" if over is None else "overridden")
+    _need(fit and (over is None or all(0 <= over[key] <= 1e39 for key in ("atol", "rtol"))), "verdict is malformed")
     names = [name for artifact in data["artifacts"].values() for name in artifact["files"].values()]
     for name in names if verdict == "unverified" else [*names, "golden.npz"]:
         _need(name in data["files"], f"{name!r} is not among its files")
     _need(FORMAT not in data["artifacts"] or "model" in data["artifacts"][FORMAT]["files"], "artifacts are malformed")
     _need(0 < certificate["tolerance_factor"] < 1e300, "certificate is malformed")
     _need(len(certificate["probes"]) > 0, "its certificate names no probe, so nothing would be compared")
-    for probe in certificate["probes"] if verdict != "unverified" else []:
-        _need(isinstance(probe["name"], str) and type(probe["n"]) is int and probe["n"] > 0, "a probe is malformed")
-        _need(all(0 <= probe[key] < 1e300 for key in ("rounding_error", "tolerance", "peak")), "a probe is malformed")
+    for p in certificate["probes"] if verdict != "unverified" else []:
+        fit = 0 < p["n"] <= MAX_IMAGES and all(0 <= p[key] < 1e300 for key in ("rounding_error", "tolerance", "peak"))
+        _need(fit and isinstance(p["name"], str) and type(p["n"]) is int, "a probe is malformed")
 
 
 def prepare_image(image: Any, preprocess: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-    """Float32 `[C, H, W]` of a path, a PIL image, or a uint8 array `[H, W]`, `[H, W, 1]` or `[H, W, 3]`: converted to
-    grey or RGB, resized with antialiasing in uint8, cropped, `(x / 255 - mean) / std`. Raises `Error` for others."""
+    """The model's input `[C, H, W]`, float32, of a path, a PIL image, or a uint8 array `[H, W]` or `[H, W, 1 or 3]`."""
     pil = _package("PIL.Image", "pillow")
     name, picture = os.fspath(image) if isinstance(image, str | os.PathLike) else "The image", image
     try:
         if isinstance(image, str | os.PathLike):
-            with pil.open(image) as picture:
+            with _open(Path(image)) as file, pil.open(file) as picture:
                 picture.load()
         elif isinstance(image, np.ndarray):
             fits = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3))
@@ -310,16 +311,17 @@ def _open_session(path: Path, providers: Sequence[str]) -> Any:
     names = [providers] if isinstance(providers, str) else list(providers)
     absent = sorted(set(names) - set(onnxruntime.get_available_providers()))
     if names and not absent:
-        options, pairs = onnxruntime.SessionOptions(), [(name, OPTIONS.get(name, {})) for name in names]
+        options, pairs = onnxruntime.SessionOptions(), [(n, {"use_tf32": "0"} if "CUDA" in n else {}) for n in names]
         options.log_severity_level = 4  # its errors are raised, and need not be printed too
         try:
+            _open(path).close()  # or a FIFO in its place would be waited for
             session = onnxruntime.InferenceSession(str(path), options, providers=pairs)
         except Exception as error:  # onnxruntime's errors share no other base
             raise Error(f"onnxruntime cannot load {path}: {_why(error)}.", "Verify the folder.") from None
         session.disable_fallback()
         if not (absent := sorted(set(names) - set(session.get_providers()))):
             return session
-    hint = "Install the onnxruntime and the libraries that it needs, or use CPUExecutionProvider."
+    hint = "Install the libraries that it needs, or use CPUExecutionProvider."
     raise Error(f"onnxruntime has no {', '.join(absent) or 'provider'} here, and would fall back silently.", hint)
 
 
@@ -360,9 +362,8 @@ def _command(arguments: Sequence[str] | None) -> None:
     if options.verify == bool(options.images) or options.top < 1:
         parser.error("--top is below 1" if options.top < 1 else "name either images or --verify")
     if options.verify:
-        report = verify(options.folder)
-        if options.json or report.passed:
-            sys.stdout.write(f"{json.dumps(report.to_dict(), indent=2) if options.json else report.summary}\n")
+        if (report := verify(options.folder)).passed or options.json:
+            sys.stdout.write(f"{json.dumps(report.to_dict(), indent=2) if options.json else _plain(report.summary)}\n")
         if not report.passed:
             raise Difference(f"{report.summary}.", RESTORE)
         return
@@ -371,8 +372,7 @@ def _command(arguments: Sequence[str] | None) -> None:
         best = model.predict(path, options.top)
         results.append({"image": path, "predictions": [asdict(each) for each in best]})
         if not options.json:
-            lines = (f"\n{each.probability:8.2%}  {_plain(each.label)}" for each in best)
-            sys.stdout.write(f"{_plain(path)}{''.join(lines)}\n")
+            sys.stdout.write("\n".join([_plain(path), *(f"{p.probability:8.2%}  {_plain(p.label)}" for p in best), ""]))
     sys.stdout.write(f"{json.dumps(results, indent=2)}\n" if options.json else "")
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from PIL.Image import Image
 
 from zoo.contract.errors import DataError
+from zoo.contract.names import names_alike, unusable
 from zoo.data.images import open_image
 from zoo_datasets.arrays import check_split
 from zoo_datasets.paths import CompactPaths
@@ -107,7 +108,8 @@ def load(root: Path, split: str, download: bool) -> ImageFolder:
         most = max(most, count)
     if most < 2:
         raise DataError(f"No class in {train} has two images, so there are no test images.", "Add images.")
-    return ImageFolder(files, tuple(targets), tuple(classes), (*notes, *_note_of_other_files(others, root)))
+    alike = [f"classes whose names are almost the same: {pair}" for pair in names_alike(tuple(classes))]
+    return ImageFolder(files, tuple(targets), tuple(classes), (*notes, *_note_of_other_files(others, root), *alike))
 
 
 def _note_of_other_files(others: "Counter[str]", root: Path) -> list[str]:
@@ -148,6 +150,11 @@ def _class_folders(parent: Path) -> Mapping[str, Path]:
     """Return the folder of each class, in the order of the class indices."""
     folders: dict[str, Path] = {}
     for path in (path for path in _listing(parent) if path.is_dir()):
+        if reason := unusable(path.name):
+            raise DataError(
+                f"The class folder {os.fsencode(path.name)!r} in {parent} has {reason} in its name.",
+                "Rename it: the name of the class is stored with the weights.",
+            )
         if _nfc(path.name) in folders:
             raise DataError(
                 f"Two folders in {parent} have the name {_nfc(path.name)}, in two Unicode forms.",

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.contract.errors import DataError
+from zoo.files.regular import open_regular
 
 STEMS = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -57,14 +58,14 @@ def read(path: Path, axes: int) -> NDArray[np.uint8]:
         DataError: the file is empty, damaged, too short, too long, or not an IDX file of this kind.
     """
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with open_regular(path) as raw, gzip.open(raw) if path.suffix == ".gz" else raw as file:
             header = file.read(4 + 4 * axes)
             shape = _shape(path, header, axes)
             data = file.read(math.prod(shape) + 1)
     except (EOFError, zlib.error) as error:
         raise DataError(f"The file {path} is truncated or damaged ({error}).", DOWNLOAD_AGAIN) from error
     except OSError as error:  # includes gzip.BadGzipFile
-        raise DataError(f"The file {path} cannot be read ({error}).", DOWNLOAD_AGAIN) from error
+        raise DataError(f"The file {path} cannot be read ({error.strerror or error}).", DOWNLOAD_AGAIN) from error
     if len(data) != math.prod(shape):
         amount = "fewer" if len(data) < math.prod(shape) else "more"
         raise DataError(f"The file {path} has {amount} bytes than its header states.", DOWNLOAD_AGAIN)
@@ -91,4 +92,4 @@ def _shape(path: Path, header: bytes, axes: int) -> tuple[int, ...]:
 
 
 def _locate(folder: Path, stem: str) -> Path | None:
-    return next((path for path in (folder / stem, folder / f"{stem}.gz") if path.is_file()), None)
+    return next((path for path in (folder / stem, folder / f"{stem}.gz") if path.exists()), None)

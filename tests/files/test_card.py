@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from zoo.contract.errors import WeightsError
 from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card, Metric, read_card
+from zoo.files.expected_digest import digest_of
+from zoo.files.metadata import canonical_digest
 
 CARD = Card(
     architecture="tiny",
@@ -59,9 +61,38 @@ def test_a_file_without_a_card_says_so(tmp_path: Path) -> None:
         read_card(store(tmp_path / "a", {"format": "pt"}))
 
 
-def test_a_card_of_a_newer_format_says_which_this_zoo_reads(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="format 2, and this zoo reads format 1"):
-        read_card(sealed(tmp_path / "a", {**CARD.to_dict(), "format": 2}))
+def test_a_card_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="format 3"):
+        read_card(sealed(tmp_path / "a", {**CARD.to_dict(), "format": 3}))
+
+
+def test_a_card_of_release_0_1_0_has_no_digest_of_itself(tmp_path: Path) -> None:
+    old = {key: value for key, value in CARD.to_dict().items() if key not in ("card_digest", "storage_dtype")}
+    card, _ = read_card(sealed(tmp_path / "a", {**old, "format": 1, "stored_as": "bfloat16"}))
+    assert card == replace(CARD, format=1, storage_dtype="bfloat16")
+    assert (card.card_digest, digest_of(card)) == ("", CARD.digest)
+    assert Card.from_dict(card.to_dict()) == card
+    assert digest_of(card.with_digest("sha256:1")).startswith("sha256:")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("classes", ["dog", "dög"]),
+        ("preprocess", {"size": [8, 8], "mean": [0.5], "std": [0.5], "shorter_side": None, "interpolation": "nearest"}),
+        ("metrics", []),
+        ("licence", "MIT"),
+        ("digest", "sha256:1"),
+        ("recipe", {"epochs": 4}),
+    ],
+)
+def test_the_digest_covers_the_whole_card(tmp_path: Path, field: str, value: Any) -> None:
+    changed = {**CARD.to_dict(), field: value}
+    with pytest.raises(WeightsError, match="its own digest"):
+        read_card(sealed(tmp_path / "a", changed))
+    changed["card_digest"] = canonical_digest({key: each for key, each in changed.items() if key != "card_digest"})
+    card, _ = read_card(sealed(tmp_path / "a", changed))
+    assert card.card_digest == changed["card_digest"] != CARD.card_digest
 
 
 @pytest.mark.parametrize("old, new", [("cat", "dog"), ("0.25", "0.35"), ("tiny", "tint")])
@@ -80,28 +111,36 @@ PREPROCESS = {"size": [8, 8], "mean": [0.5], "std": [0.25], "shorter_side": None
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("architecture", 7, "architecture is not text"),
-        ("digest", None, "digest is not text"),
-        ("classes", [], "names no classes"),
-        ("classes", "cat", "classes is not a list"),
-        ("classes", [1, 2], "class is not text"),
-        ("classes", ["\ud800"], "surrogates"),
-        ("params", [], "params is not an object"),
-        ("metrics", {}, "metrics is not a list"),
-        ("metrics", [{"name": "top1"}], "missing"),
-        ("metrics", [{**METRIC, "value": "high"}], "top1 is not a number"),
-        ("metrics", [{**METRIC, "value": float("nan")}], "JSON compliant"),
-        ("metrics", [{**METRIC, "value": 10**400}], "too large"),
-        ("metrics", [{**METRIC, "n": "many"}], "what it was measured on"),
-        ("metrics", [{**METRIC, "split": None}], "what it was measured on"),
+        ("architecture", 7, "card.architecture"),
+        ("digest", None, "card.digest"),
+        ("classes", [], "card.classes"),
+        ("classes", "cat", "card.classes is 'cat'"),
+        ("classes", [1, 2], r"card.classes\[0\] is 1"),
+        ("classes", ["\ud800"], r"card.classes\[0\]"),
+        ("classes", ["n" * 1001], r"card.classes\[0\]"),
+        ("params", [], "card.params"),
+        ("params", {"a": {"b": 2**64}}, r"card.params\['a'\]\['b'\]"),
+        ("metrics", {}, "card.metrics"),
+        ("metrics", [{"name": "top1"}], "has no dataset"),
+        ("metrics", [{**METRIC, "value": "high"}], "value is 'high'"),
+        ("metrics", [{**METRIC, "value": float("nan")}], "NaN"),
+        ("metrics", [{**METRIC, "value": 10**400}], "value"),
+        ("metrics", [{**METRIC, "n": "many"}], "n is 'many'"),
+        ("metrics", [{**METRIC, "n": -1}], "n is -1"),
+        ("metrics", [{**METRIC, "split": None}], "split"),
         ("metrics", [{**METRIC, "more": 1}], "more"),
-        ("preprocess", None, "malformed"),
-        ("preprocess", {**PREPROCESS, "size": [8, 8, 8]}, "too many values"),
+        ("preprocess", None, "card.preprocess"),
+        ("preprocess", {**PREPROCESS, "size": [8, 8, 8]}, "size"),
         ("preprocess", {**PREPROCESS, "size": [8, 0]}, "size"),
-        ("preprocess", {**PREPROCESS, "mean": [10**400]}, "too large"),
+        ("preprocess", {**PREPROCESS, "size": [65536, 65536]}, "size"),
+        ("preprocess", {**PREPROCESS, "size": [2048, 2049]}, "size"),
+        ("preprocess", {**PREPROCESS, "mean": [10**400]}, "mean"),
+        ("preprocess", {**PREPROCESS, "mean": [0.5] * 10**5}, "mean"),
         ("preprocess", {**PREPROCESS, "std": [0]}, "std positive"),
         ("preprocess", {**PREPROCESS, "shorter_side": 4}, "shorter_side"),
+        ("preprocess", {**PREPROCESS, "shorter_side": 5000}, "shorter_side"),
         ("preprocess", {**PREPROCESS, "interpolation": "lanczos"}, "interpolation"),
+        ("more", 1, "more"),
     ],
 )
 def test_a_malformed_card_is_refused_with_the_field(tmp_path: Path, field: str, value: Any, message: str) -> None:

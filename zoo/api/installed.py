@@ -5,6 +5,7 @@ from functools import cache
 
 from zoo.contract.printable import plain
 from zoo.registry.discovery import discover
+from zoo.registry.problems import problems
 from zoo.registry.registry import Registry
 
 
@@ -12,8 +13,6 @@ from zoo.registry.registry import Registry
 def installed_registry() -> Registry:
     """What the installed plugins provide, discovered once. A broken plugin is left out with a Python warning."""
     registry = Registry(discover())
-    for plugin in registry.plugins:
-        if plugin.error:
-            text = f"zoo leaves out the plugin {plugin.name} of {plugin.distribution} ({plugin.error})"
-            warnings.warn(plain(text), stacklevel=3)
+    for text in problems(registry):
+        warnings.warn(f"zoo: {plain(text)}", stacklevel=3)
     return registry

@@ -12,9 +12,10 @@ from zoo.api.installed import installed_registry
 from zoo.api.progress import reporting
 from zoo.contract.callback import Callback
 from zoo.contract.errors import UsageError
+from zoo.contract.names import is_file_name
 from zoo.contract.params import check_params
 from zoo.contract.specs import NAME, Architecture, Dataset, Loss
-from zoo.data.read_options import MEMORY_LIMIT
+from zoo.data.read_options import MEMORY_LIMIT, MOST_WORKERS
 from zoo.evaluation.evaluate import Evaluation
 from zoo.files import folders
 from zoo.files.card import read_card
@@ -163,7 +164,7 @@ def train(
         >>> run.metrics["top1"], run.model.predict("seven.png", top=1)  # doctest: +SKIP
     """
     registry = registry or installed_registry()
-    check_integer("workers", workers, 0)
+    check_integer("workers", workers, 0, MOST_WORKERS + 1)
     check_number("memory_limit", memory_limit)
     check_number("checkpoint_every", checkpoint_every)
     with init_process_group(device) as group:
@@ -268,6 +269,9 @@ def _tag(registry: Registry, recipe: Recipe, tag: str | None) -> str:
 
 
 def _run_name(name: str | None) -> str | None:
-    if name is not None and (not name or Path(name).name != name or name == ".."):
-        raise UsageError(f"The run name {name!r} is not a plain name.", "Use `--runs` for another folder.")
+    if name is not None and not is_file_name(name):
+        raise UsageError(
+            f"The run name {name[:60]!r} is not a name that a folder can have on every system.",
+            "Use letters, digits, dots, dashes and underscores; `--runs` sets the folder it is in.",
+        )
     return name

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from zoo.data.read_options import MEMORY_LIMIT
+from zoo.data.read_options import MEMORY_LIMIT, MOST_WORKERS
 
 
 class Number(click.FloatRange):
@@ -24,7 +24,10 @@ data_root_option = click.option(
 )
 download_option = click.option("--download", is_flag=True, help="Download the data set if it is missing.")
 workers_option = click.option(
-    "--workers", "-j", type=click.IntRange(0), help="Number of processes that read images.  [default: cores, at most 8]"
+    "--workers",
+    "-j",
+    type=click.IntRange(0, MOST_WORKERS),
+    help="Number of processes that read images.  [default: cores, at most 8]",
 )
 memory_limit_option = click.option(
     "--memory-limit",

@@ -11,15 +11,17 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import click
 
 from zoo.cli.interrupts import Terminated, install, uninstall
-from zoo.contract.errors import PluginError, UnknownName, UsageError, ZooError
-from zoo.contract.printable import plain
+from zoo.contract.errors import PluginError, UnknownName, UsageError, ZooError, limit_error
+from zoo.contract.printable import plain, plain_lines
 from zoo.contract.specs import Command
 from zoo.registry.discovery import discover
+from zoo.registry.problems import problems
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Registry
 from zoo.version import __version__
@@ -52,7 +54,7 @@ class ZooGroup(click.Group):
 
 
 class Lazy:
-    """The registry of this process, created on first use. It warns of broken plugins once."""
+    """The registry of this process, created on first use. It warns once of broken plugins and of names without one."""
 
     def __init__(self) -> None:
         self._registry: Registry | None = None
@@ -61,9 +63,8 @@ class Lazy:
     def registry(self) -> Registry:
         if self._registry is None:
             self._registry = Registry(discover())
-            for plugin in self._registry.plugins:
-                if plugin.error:
-                    warn(f"ignoring the plugin {plugin.name} of {plugin.distribution}: {plugin.error}")
+            for text in problems(self._registry):
+                warn(text)
         return self._registry
 
 
@@ -83,6 +84,7 @@ def warn(text: str) -> None:
 def main() -> None:
     """Run the command line, and exit with its exit code."""
     _open_standard_streams()
+    _escape_warnings()
     install()
     try:
         code = run(sys.argv[1:])
@@ -123,7 +125,11 @@ def run(arguments: list[str]) -> int:
         if sys.stdout is output and not isinstance(error.__context__, BrokenPipeError):
             raise
         return _broken_pipe()  # click wraps the output and exits with 1
-    except OSError as error:
+    except Exception as error:
+        if limit := limit_error(error):
+            return _explain(limit.cause, limit.next_step, limit.exit_code)
+        if not isinstance(error, OSError):
+            raise
         if _no_folder():
             return _explain(
                 "The current folder was deleted.", "Change to another folder, and run the command again.", 1
@@ -141,6 +147,21 @@ def _explain(cause: str, next_step: str, code: int) -> int:
         lines = [plain(" ".join(text.split())) for text in (cause, next_step)]
         click.echo(f"error: {lines[0]}\n  next: {lines[1]}", err=True)
     return code
+
+
+def _escape_warnings() -> None:
+    """Escape Python's warnings and tracebacks as other text: they quote names and messages from files."""
+    import warnings
+
+    format_warning = warnings.formatwarning
+    warnings.formatwarning = lambda *warning, **options: plain_lines(format_warning(*warning, **options))
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        import traceback
+
+        sys.stderr.write(plain_lines("".join(traceback.format_exception(kind, error, trace))))
+
+    sys.excepthook = show
 
 
 def _broken_pipe() -> int:

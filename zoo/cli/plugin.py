@@ -12,7 +12,7 @@ COMMANDS = {
     "train": "Train an architecture on a data set",
     "evaluate": "Evaluate a weights file on a data set",
     "weights": "List, show and verify weights files",
-    "plugins": "List plugins, and the errors of those that could not be loaded",
+    "plugins": "List plugins: what each provides, where it lies, and which were not loaded",
 }
 
 

@@ -19,10 +19,15 @@ class TrainOutput(Callback):
         recipe: of the run.
         device: what it trains on, in words.
         launcher: the command to resume it with, up to `train`.
+        weights: the folder of --output; `None` for the default.
+        force: whether the run may replace a weights file.
     """
 
-    def __init__(self, show: Lines, recipe: "Recipe", device: str, launcher: str) -> None:
+    def __init__(
+        self, show: Lines, recipe: "Recipe", device: str, launcher: str, *, weights: Path | None, force: bool
+    ) -> None:
         self._show, self._device, self._launcher = show, device, launcher
+        self._weights, self._force = weights, force
         self._architecture, self._epochs = recipe.architecture, recipe.epochs
 
     def on_message(self, text: str, *, warning: bool = False) -> None:
@@ -57,4 +62,7 @@ class TrainOutput(Callback):
         )
 
     def on_interrupt(self, run: Path) -> None:
-        self._show.line(f"interrupted; resume with: {self._launcher} train --resume {run}")
+        from zoo.training.run.destination import resume_command
+
+        command = resume_command(self._launcher, run, self._weights, force=self._force)
+        self._show.line(f"interrupted; resume with: {command}")

@@ -1,4 +1,4 @@
-"""Export formats: what they declare. What their functions receive and return is in `zoo.contract.exporting.artifact`.
+"""Export formats: what they declare. What their functions receive and return is in `zoo.contract.exporting`.
 
 A format of one file in one precision needs four fields besides its name: `summary`, `suffix`, `export` and `runner`.
 Everything else has a default. `zoo.testing.check_format` checks a format against this page.
@@ -47,6 +47,11 @@ class ExportFormat(Spec):
             run the artifact. Use the files' names alone.
         snippet: ref to `snippet(paths: Paths, runner: str) -> Snippet | None`: how a script runs the artifact without
             zoo; `runner` is the name of the function of several that failed. `None`, or no ref: through `runner`.
+        claims: ref to `claims(paths: Paths) -> Claims`: what the files say of themselves: labels, preprocessing, inputs
+            and outputs. `zoo verify` compares it with the model's card. It raises `ValueError` where it is malformed.
+        structure: ref to `structure(paths: Paths) -> Structure`: how the graph is built. `zoo verify` refuses operators
+            that draw random numbers, and compares the graph with zoo's own export. Like `claims`, it must read the
+            files and run nothing of them.
         default: whether `zoo export` writes it where no format is named.
         requires: the manifest of an export records the versions of these distributions.
     """
@@ -65,6 +70,8 @@ class ExportFormat(Spec):
     stages: str = ""
     readme: str = ""
     snippet: str = ""
+    claims: str = ""
+    structure: str = ""
     default: bool = False
 
     def __post_init__(self) -> None:
@@ -79,7 +86,7 @@ class ExportFormat(Spec):
             raise ValueError(f"format {self.name}: each file needs a role and a suffix of its own")
         if not isinstance(self.precisions, tuple) or "fp32" not in self.precisions:
             raise ValueError(f"format {self.name}: precisions must be a tuple of names, fp32 among them")
-        for attribute in ("devices", "stages", "readme", "snippet"):
+        for attribute in ("devices", "stages", "readme", "snippet", "claims", "structure"):
             ref = getattr(self, attribute)
             if ref and not REF.fullmatch(ref):
                 raise ValueError(f"format {self.name}: {attribute}={ref!r} is not 'package.module:attribute'")

@@ -1,4 +1,6 @@
-"""Names as people type them: `resnet18`, or with its owner where several plugins provide one of that name.
+"""Names of specs, classes and files.
+
+People type the name of a spec alone, or with its owner where several plugins provide one of that name:
 
 NAME                            resnet18
 DISTRIBUTION:NAME               zoo-kit:resnet18
@@ -7,9 +9,26 @@ DISTRIBUTION/ENTRY_POINT:NAME   zoo-kit/classic:resnet18, which is always unambi
 """
 
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from zoo.contract.errors import DataError
 
 QUALIFIED = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?:[a-z0-9][a-z0-9_]*")
+UNUSABLE = {"Cc": "a control character", "Cs": "bytes that are not UTF-8", "Zl": "a line break", "Zp": "a line break"}
+MAX_FILE_NAME = 200  # bytes; file systems take 255, and temporary files have longer names than the file
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a file or folder can have this name on every system, and a message and a command can show it."""
+    return (
+        name.isprintable()  # no control characters, line breaks or bytes that are not UTF-8
+        and len(name.encode(errors="replace")) <= MAX_FILE_NAME
+        and not set(name) & set('/\\:*?"<>|')
+        and name.strip(" ") == name
+        and not name.endswith(".")
+        and bool(name)
+    )
 
 
 def bare_name(name: str) -> str:
@@ -38,3 +57,36 @@ def close_names(name: str, names: Iterable[str], n: int = 3, cutoff: float = 0.6
     from difflib import get_close_matches  # takes time that listings need not spend
 
     return get_close_matches(name, list(names), n=n, cutoff=cutoff)
+
+
+def unusable(name: str) -> str:
+    """What keeps a name from being recorded, such as `a control character`; empty if nothing does."""
+    if not name.strip():
+        return "nothing but spaces"
+    return next((UNUSABLE[kind] for kind in map(unicodedata.category, name) if kind in UNUSABLE), "")
+
+
+def check_class_names(names: Sequence[str], dataset: str) -> None:
+    """Check that every name can be recorded, before anything is trained for it.
+
+    Raises:
+        DataError: a name is empty, not UTF-8, or has a line break or a control character.
+    """
+    for index, name in enumerate(names):
+        if reason := unusable(name):
+            raise DataError(
+                f"The name of class {index} of the data set {dataset}, {name!a}, has {reason}.",
+                "Rename the class.",
+            )
+
+
+def names_alike(names: Sequence[str]) -> list[str]:
+    """Pairs of names that differ in case, in Unicode form or in outer spaces alone, each as `Cat and cat`."""
+    first: dict[str, str] = {}
+    pairs = []
+    for name in names:
+        folded = unicodedata.normalize("NFKC", name).casefold().strip()
+        if folded in first:
+            pairs.append(f"{first[folded]} and {name}")
+        first.setdefault(folded, name)
+    return pairs

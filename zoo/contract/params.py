@@ -1,6 +1,7 @@
 """Convert `-p NAME=VALUE` to the keyword arguments that a spec declares."""
 
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import Any
 
 from zoo.contract.errors import UnknownName, UsageError
@@ -61,6 +62,11 @@ def _convert(spec: Architecture | Loss, name: str, value: Any) -> Any:
             f"{name}={value!r} of the {spec.kind} {spec.name} is not a {kind}.",
             f"Its default is {param.default!r}.",
         ) from None
+    if not all(isfinite(part) for part in _floats(converted)):
+        raise UsageError(
+            f"{name}={value!r} of the {spec.kind} {spec.name} is not a finite number.",
+            f"Its default is {param.default!r}.",
+        )
     if param.choices and converted not in param.choices:
         raise UsageError(
             f"{name}={value!r} is not a valid choice for the {spec.kind} {spec.name}.",
@@ -81,3 +87,8 @@ def _to_type_of_default(param: Param, value: Any) -> Any:
     if isinstance(value, bool | list | tuple) or (type(default) is int and isinstance(value, float) and value % 1):
         raise ValueError
     return type(default)(value)
+
+
+def _floats(value: Any) -> tuple[float, ...]:
+    parts = value if isinstance(value, tuple) else (value,)
+    return tuple(part for part in parts if isinstance(part, float))

@@ -8,6 +8,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from zoo.contract.reading import Field, Malformed, fields
+
+MAX_SIDE = 65_536  # pixels
+MAX_PIXELS = 1 << 22  # of an image: 2048 × 2048. A check holds some forty of them as float32 and float64
+MAX_SHORTER_SIDE = 4096  # pixels; an image is resized to this before it is cropped
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 
@@ -37,14 +42,18 @@ class Preprocess:
     interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
-        if len(self.size) != 2 or any(type(side) is not int or not 1 <= side <= 65536 for side in self.size):
-            raise ValueError(f"preprocess size must be two integers from 1 to 65536, not {self.size!r}")
+        if len(self.size) != 2 or any(type(side) is not int or not 1 <= side <= MAX_SIDE for side in self.size):
+            raise ValueError(f"preprocess size must be two integers from 1 to {MAX_SIDE}, not {self.size!r}")
+        if self.size[0] * self.size[1] > MAX_PIXELS:
+            raise ValueError(f"preprocess size must be at most {MAX_PIXELS:,} pixels, not {self.size!r}")
         if len(self.mean) not in (1, 3) or len(self.std) != len(self.mean):
             raise ValueError("preprocess mean and std must both have 1 or both have 3 numbers")
         if not all(abs(value) < 1e6 for value in self.mean) or not all(0 < value < 1e6 for value in self.std):
             raise ValueError("preprocess mean must be finite and std positive")
-        if self.shorter_side is not None and not max(self.size) <= self.shorter_side <= 65536:
-            raise ValueError("preprocess shorter_side must be at least as large as size")
+        if self.shorter_side is not None and not max(self.size) <= self.shorter_side <= MAX_SHORTER_SIDE:
+            raise ValueError(
+                f"preprocess shorter_side must be at least as large as size, and at most {MAX_SHORTER_SIDE}"
+            )
         if self.interpolation not in get_args(Interpolation):
             raise ValueError(f"preprocess interpolation must be one of {', '.join(get_args(Interpolation))}")
 
@@ -63,21 +72,23 @@ class Preprocess:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Preprocess":
+    def from_dict(cls, data: Mapping[str, Any] | Field) -> "Preprocess":
         """Create a `Preprocess` from the result of `to_dict`.
 
         Raises:
-            ValueError: a field is missing, unknown, of the wrong type or out of range.
+            Malformed: a `ValueError`: a field is missing, unknown, of the wrong type or out of range.
         """
+        how = fields(data, "preprocess").only("size", "mean", "std", "shorter_side", "interpolation")
+        height, width = how["size"].items(2, 2)
         try:
-            side = data["shorter_side"]
-            height, width = data["size"]
             return cls(
-                size=(height, width),
-                mean=tuple(float(value) for value in data["mean"]),
-                std=tuple(float(value) for value in data["std"]),
-                shorter_side=None if side is None else int(side),
-                interpolation=data["interpolation"],
+                size=(height.integer(1, MAX_SIDE), width.integer(1, MAX_SIDE)),
+                mean=tuple(each.number() for each in how["mean"].items(1, 3)),
+                std=tuple(each.number() for each in how["std"].items(1, 3)),
+                shorter_side=how["shorter_side"].optional(lambda side: side.integer(1, MAX_SHORTER_SIDE)),
+                interpolation=how["interpolation"].choice(get_args(Interpolation)),
             )
-        except (KeyError, TypeError, OverflowError) as error:
-            raise ValueError(f"preprocess is incomplete or malformed ({error})") from None
+        except Malformed:
+            raise
+        except ValueError as error:
+            raise Malformed(str(error)) from None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.contract.callback import LabelledSplit
-from zoo.contract.errors import DataError, ZooError
+from zoo.contract.errors import DataError, ZooError, refuse_out_of_memory
 
 Batch = tuple[Tensor, Tensor]  # images uint8 [B, C, H, W], class indices int64 [B]
 
@@ -75,6 +75,7 @@ def read_item(dataset: MapDataset, index: int) -> tuple[Any, int]:
     except ZooError:
         raise
     except (Exception, SystemExit) as error:
+        refuse_out_of_memory(error)
         raise DataError(
             f"The data set raised {type(error).__name__} for image {index}: {error}",
             "Check the files in --data-root, or the plugin that provides the data set.",

@@ -24,6 +24,7 @@ from zoo.files.atomic import replacing_file
 from zoo.files.folders import decoded_folder
 from zoo.files.header import TensorInfo, read_header
 from zoo.files.metadata import from_metadata, to_metadata
+from zoo.files.regular import open_regular
 from zoo.files.weights import tensors_digest
 
 FORMAT = 3
@@ -70,7 +71,7 @@ class Cache:
             stored = from_metadata(KEY, header.metadata)
             if stored["format"] != FORMAT or stored["fingerprint"] != self.fingerprint:
                 return None
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 tensors = {name: _read(file, info) for name, info in header.tensors.items()}
             if tensors_digest(tensors) != stored["digest"]:
                 return None

@@ -1,7 +1,6 @@
 """Load a data set by name: its two splits, with the preprocessing that an architecture needs."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from zoo.contract.errors import DataError, ZooError
+from zoo.contract.errors import DataError, DeviceError, ZooError, refuse_out_of_memory
+from zoo.contract.names import check_class_names
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Architecture, Dataset
 from zoo.data.batches import Batches, MapDataset, read_item
@@ -130,6 +130,7 @@ def load_dataset(entry: Entry[Dataset], root: Path, split: str, download: bool =
     except ZooError:
         raise
     except (Exception, SystemExit) as error:
+        refuse_out_of_memory(error)
         raise DataError(
             f"The data set {entry.spec.name} of {entry.plugin.distribution} could not be loaded: "
             f"{type(error).__name__}: {error}",
@@ -142,11 +143,12 @@ def class_names(entry: Entry[Dataset], dataset: MapDataset) -> tuple[str, ...]:
     """Return the class names of a data set, from its spec or else from the loaded split.
 
     Raises:
-        DataError: neither has class names.
+        DataError: neither has class names, or a name cannot be recorded; see `check_class_names`.
     """
     names = entry.spec.classes or tuple(str(name) for name in getattr(dataset, "classes", ()))
     if not names:
         raise DataError(f"The data set {entry.spec.name} has no class names.", "Declare `classes` in its spec.")
+    check_class_names(names, entry.spec.name)
     return names
 
 
@@ -168,8 +170,12 @@ def _image_stats(spec: Dataset, train: MapDataset) -> ImageStats:
 
 def _sample_shapes(dataset: MapDataset) -> Iterator[tuple[int, int, int]]:
     for index in range(0, len(dataset), -(-len(dataset) // SAMPLED) or 1):  # over all: images may be sorted by class
-        with suppress(ZooError):  # the scan reports all corrupt images
+        try:
             yield _shape(read_item(dataset, index)[0])
+        except DeviceError:
+            raise
+        except ZooError:  # the scan reports all corrupt images
+            continue
 
 
 def _shape(item: Any) -> tuple[int, int, int]:

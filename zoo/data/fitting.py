@@ -1,12 +1,13 @@
 """Choose the preprocessing for an architecture and a data set."""
 
 from dataclasses import dataclass, replace
+from math import isqrt
 
 from zoo.contract.errors import UsageError
-from zoo.contract.preprocess import Preprocess
+from zoo.contract.preprocess import MAX_PIXELS, Preprocess
 from zoo.contract.specs import Architecture
 
-LARGEST = 65536  # pixels a side; the limit of Preprocess
+LARGEST = isqrt(MAX_PIXELS)  # pixels a side, of a square image
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from zoo.contract.errors import DataError
+from zoo.contract.errors import DataError, refuse_out_of_memory
 from zoo.contract.preprocess import Preprocess
 
 _RESAMPLING = {
@@ -36,6 +36,7 @@ def open_image(path: Path) -> Image.Image:
     except IsADirectoryError:
         raise DataError(f"{path} is a folder, not an image.", "Pass the images in it.") from None
     except Exception as error:  # decoders raise many types on damaged files
+        refuse_out_of_memory(error, f"reading {path}")
         unknown = isinstance(error, UnidentifiedImageError)
         reason = "it is not an image in a supported format" if unknown else _reason(error)
         raise DataError(f"{path} cannot be read: {reason}.", "Use a complete PNG, JPEG or similar image.") from None

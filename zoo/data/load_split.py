@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.contract.errors import DataError
+from zoo.contract.errors import DataError, refuse_out_of_memory
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches, InMemorySplit, MapDataset, check_labels
 from zoo.data.cache import Cache
@@ -155,6 +155,7 @@ def _items_match(dataset: Any, images: "np.ndarray[Any, Any]", labels: "np.ndarr
             image, label = dataset[index]
             if int(label) != int(labels[index]) or not np.array_equal(np.atleast_3d(image), images[index]):
                 return False
-    except Exception:  # the scan reads the same item and reports the error
+    except Exception as error:  # the scan reads the same item and reports the error
+        refuse_out_of_memory(error)
         return False
     return True

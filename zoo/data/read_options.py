@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MEMORY_LIMIT = 4.0  # GiB of uint8 images, per split
+MOST_WORKERS = 1024  # processes that may be asked for
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import gc
 import math
+import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
 
-from zoo.contract.errors import DataError, ZooError
+from zoo.contract.errors import (
+    SHARED_MEMORY_STEP,
+    DataError,
+    DeviceError,
+    ZooError,
+    is_out_of_memory,
+    refuse_lost_worker,
+    refuse_out_of_memory,
+)
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import MapDataset, read_item
 from zoo.data.images import fit_image
@@ -25,8 +34,6 @@ PREFETCH_FACTOR = 2  # batches that each worker reads in advance
 # Images uint8 [G, C, H, W] and labels int64 [G] of the G images that could be read, then position in the batch and
 # error of each of the others.
 ReadBatch = tuple[Tensor, Tensor, tuple[tuple[int, ZooError], ...]]
-
-SHARED_MEMORY_STEP = "Free space in shared memory (/dev/shm), or use --workers 0."
 
 
 def usable_cores() -> int:
@@ -74,11 +81,16 @@ class Reader:
                 generator=torch.Generator(),  # the default draws a number from the global generator in each epoch
             )
         try:
+            if self._workers:
+                multiprocessing.Lock()  # fails where iter() would, which leaves an object that Python cannot delete
             items: Iterator[ReadBatch | ZooError] = iter(self._loader)
-        except OSError as error:
+        except (OSError, MemoryError, RuntimeError) as error:  # `fork`, pipes, semaphores, threads
             self.close()
+            if not isinstance(error, OSError) and not is_out_of_memory(error):
+                raise
             raise DataError(
-                f"The worker processes that read images could not start: {error.strerror or error}.", SHARED_MEMORY_STEP
+                f"The worker processes that read images could not start: {getattr(error, 'strerror', None) or error}.",
+                SHARED_MEMORY_STEP,
             ) from error
         while True:
             if iteration != self._iteration:
@@ -89,8 +101,10 @@ class Reader:
                 return
             except RuntimeError as error:  # DataLoader raises it when a worker dies
                 self.close()
+                refuse_out_of_memory(error)
+                refuse_lost_worker(error)
                 raise DataError(
-                    f"A worker process that reads images exited: {error}",
+                    f"A worker process that reads images failed: {error}",
                     "If memory ran out, use fewer --workers, or --workers 0.",
                 ) from error
             if isinstance(item, ZooError):
@@ -102,6 +116,8 @@ class Reader:
         """Return whether an image can be read and resized. It is read in this process."""
         try:
             _BatchDataset(self.dataset, self.preprocess).read(index)
+        except DeviceError:
+            raise
         except ZooError:
             return False
         return True
@@ -155,6 +171,8 @@ class _BatchDataset:
             images = _empty((len(indices), self.preprocess.channels, *self.preprocess.size), torch.uint8)
             labels = _empty((len(indices),), torch.int64)
         except RuntimeError as error:
+            if get_worker_info() is None:
+                raise
             return DataError(
                 f"A worker process could not allocate shared memory for a batch: {str(error).splitlines()[0]}.",
                 SHARED_MEMORY_STEP,
@@ -164,6 +182,8 @@ class _BatchDataset:
         for position, index in enumerate(indices):
             try:
                 pixels[good], labels[good] = self.read(index)
+            except DeviceError as error:  # out of memory, which is not the fault of the image
+                return error
             except ZooError as error:  # returned, because the main process decides whether to skip the image
                 failed.append((position, error))
             else:
@@ -179,8 +199,9 @@ class _BatchDataset:
         image, label = read_item(self.dataset, index)
         try:
             return fit_image(image, self.preprocess), label
-        except Exception as error:  # Pillow raises many types, MemoryError among them
+        except Exception as error:  # Pillow raises many types
             file = getattr(image, "filename", "")
+            refuse_out_of_memory(error, f"resizing {file or f'image {index}'}")
             if isinstance(error, ZooError):
                 if file:
                     raise

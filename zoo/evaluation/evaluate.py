@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from zoo.contract.errors import refuse_lost_worker
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches
 from zoo.data.images import normalise
@@ -89,6 +90,9 @@ def evaluate(
             calibration.add(logits, predicted == labels)
             top5_count += (logits.topk(min(5, num_classes)).indices == labels[:, None]).any(1).sum()
             loss_sum += loss(logits, labels).to(loss_sum.dtype) * len(labels)
+    except RuntimeError as error:  # raised by a signal, at any of these lines
+        refuse_lost_worker(error)
+        raise
     finally:
         module.train(training)
     return Evaluation(

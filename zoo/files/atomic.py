@@ -33,7 +33,7 @@ def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
     """
     refuse_existing(path, force)
     with _sibling(path) as temporary, explain_write_errors(path):
-        with _in_parent(path, lambda: temporary.open("xb")) as file:
+        with in_parent(path, lambda: temporary.open("xb")) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -68,6 +68,7 @@ def new_folder(
     Raises:
         OutputError: `path` exists and may not be replaced, or it cannot be written.
     """
+    refuse_other_encoding(path)
     with explain_write_errors(path):
         _restore(path)
     refuse_existing(path, force)
@@ -75,7 +76,7 @@ def new_folder(
         raise OutputError(f"{path} exists and was not written by zoo.", "Use another folder with --output.")
     with _sibling(path) as temporary:
         with explain_write_errors(path):
-            _in_parent(path, temporary.mkdir)
+            in_parent(path, temporary.mkdir)
         try:
             yield temporary
         except OSError as error:
@@ -103,6 +104,7 @@ def refuse_unwritable(path: Path) -> None:
         raise OutputError(f"{path} is a folder, not a file.", "Use another name.")
     if not path.name:
         raise OutputError(f"{path} does not name a file or folder.", "Add a name.")
+    refuse_other_encoding(path)
     # Missing folders are tried under another name: another process may need them, and must not see them vanish.
     missing = [parent for parent in path.parents if not os.path.lexists(parent)]
     there = missing[-1].parent if missing else path.parent
@@ -111,10 +113,20 @@ def refuse_unwritable(path: Path) -> None:
     with explain_write_errors(path):
         try:
             tried = (probe / path.parent.relative_to(there) if missing else there) / hidden
-            _in_parent(tried, lambda: tried.touch(exist_ok=False))
+            in_parent(tried, lambda: tried.touch(exist_ok=False))
             tried.unlink()
         finally:
             _remove(probe)
+
+
+def refuse_other_encoding(path: Path) -> None:
+    """Raise `OutputError` where a path is not UTF-8: safetensors and other libraries could not open the file again."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise OutputError(
+            f"The path {os.fsencode(path)!r} has bytes that are not UTF-8.", "Write to a folder whose name is UTF-8."
+        ) from None
 
 
 @contextmanager
@@ -147,7 +159,7 @@ def _sibling(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with explain_write_errors(path):
-            _in_parent(path, lambda: _clear_stale(path))
+            in_parent(path, lambda: _clear_stale(path))
         yield temporary
     except BaseException:
         _remove(temporary)
@@ -157,7 +169,7 @@ def _sibling(path: Path) -> Iterator[Path]:
         raise
 
 
-def _in_parent(path: Path, make: Callable[[], T]) -> T:
+def in_parent(path: Path, make: Callable[[], T]) -> T:
     """Create the parent folder of `path` and call `make`; again if another process just removed the folder."""
     for _ in range(TRIES):
         try:

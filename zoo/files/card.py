@@ -1,6 +1,5 @@
 """The model card: what a weights file says of itself, as JSON in its header; readable without torch."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -9,11 +8,14 @@ from typing import Any
 from zoo.contract.errors import WeightsError
 from zoo.contract.names import bare_name
 from zoo.contract.preprocess import Preprocess
+from zoo.contract.reading import DIGEST, MAX_CLASSES, MAX_LABEL, Field, Malformed, fields
 from zoo.files.header import Header, read_header, refused
-from zoo.files.metadata import from_metadata, to_metadata
+from zoo.files.metadata import canonical_digest, from_metadata, to_metadata
 
 KEY = "zoo"  # of the card in the header's __metadata__
-FORMAT = 1
+FORMAT = 2
+COVERED = 2  # the first format whose cards hold a digest of themselves
+CARD_DIGEST = "card_digest"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,7 @@ class Card:
         versions: of Python and the packages that took part.
         licence: of the weights.
         digest: of the tensors, by `zoo.files.header.digest`.
+        format: of the card as it was read; 1 is that of release 0.1.0, whose digest covers the tensors alone.
         storage_dtype: the dtype in which the file stores float32 tensors of two dimensions or more, `bfloat16`; empty
             if as they are. zoo reads them as float32 again.
     """
@@ -69,6 +72,7 @@ class Card:
     digest: str = ""
     storage_dtype: str = ""
     entry_point: str = ""
+    format: int = FORMAT
 
     @property
     def architecture_name(self) -> str:
@@ -81,37 +85,55 @@ class Card:
         name = self.recipe.get("data")
         return name if isinstance(name, str) and bare_name(name) == self.dataset else self.dataset
 
+    @property
+    def card_digest(self) -> str:
+        """The digest of the whole card, and so of the tensors whose digest it holds; what `--expect-digest` compares.
+
+        Cards of format 1 store none, and have only the digest of the tensors.
+        """
+        return canonical_digest(self._content()) if self.format >= COVERED else ""
+
+    def _content(self) -> dict[str, Any]:
+        return asdict(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` reads it back."""
-        return {"format": FORMAT, **asdict(self)}
+        content = self._content()
+        return {**content, CARD_DIGEST: canonical_digest(content)} if self.format >= COVERED else content
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Card":
-        """Read what `to_dict` wrote.
+    def from_dict(cls, data: Mapping[str, Any] | Field) -> "Card":
+        """Read what `to_dict` wrote, or what release 0.1.0 wrote.
 
         Raises:
-            ValueError: a field is missing or malformed, or the card is of a newer format.
+            Malformed: a `ValueError`: a field is missing, malformed or out of range, the card is not the one that its
+                digest is of, or it is of a newer format.
         """
-        try:
-            if data["format"] != FORMAT:
-                raise ValueError(
-                    f"its card has format {data['format']!r}, and this zoo reads format {FORMAT}; another release of "
-                    "zoo-kit reads it"
-                )
-            fields: dict[str, Any] = {name: _text(data, name) for name in _TEXTS}
-            fields |= {_LATER_TEXTS[name]: _text(data, name) for name in _LATER_TEXTS if name in data}
-            fields |= {name: _mapping(data, name) for name in ("params", "recipe", "versions")}
-            card = cls(
-                **fields,
-                classes=tuple(_text({"class": name}, "class") for name in _list(data, "classes")),
-                preprocess=Preprocess.from_dict(data["preprocess"]),
-                metrics=tuple(_metric(metric) for metric in _list(data, "metrics")),
+        card = fields(data, "card")
+        number = card["format"].integer(1)
+        if number > FORMAT:
+            raise Malformed(
+                f"its card has format {number}, and this zoo reads formats 1 to {FORMAT}; a newer release of zoo-kit "
+                "reads it"
             )
-        except (KeyError, TypeError, OverflowError) as error:
-            raise ValueError(f"the card is incomplete or malformed ({error})") from None
-        if not card.classes:
-            raise ValueError("the card names no classes")
-        return card
+        later = {name: each for key, name in _LATER_TEXTS.items() if (each := card.get(key)) is not None}
+        covered = number >= COVERED
+        card.only("format", *_TEXTS, *_OTHERS, *_LATER_TEXTS, *([CARD_DIGEST] if covered else []))
+        texts: dict[str, Any] = {name: card[name].text() for name in _TEXTS}
+        texts |= {name: field.text() for name, field in later.items()}
+        result = cls(
+            **texts,
+            format=number,
+            params={key: each.plain() for key, each in card["params"].entries().items()},
+            recipe={key: each.plain() for key, each in card["recipe"].entries().items()},
+            versions={name: each.text(1_000) for name, each in card["versions"].entries().items()},
+            classes=tuple(name.text(MAX_LABEL) for name in card["classes"].items(1, MAX_CLASSES)),
+            preprocess=Preprocess.from_dict(card["preprocess"]),
+            metrics=tuple(_metric(metric) for metric in card["metrics"].items(0, 1_000)),
+        )
+        if covered and card[CARD_DIGEST].text(71, DIGEST) != _digest_of(card.value):
+            raise Malformed("its card is not the one that was written: it does not match its own digest")
+        return result
 
     def to_metadata(self) -> dict[str, str]:
         """What goes into the header's `__metadata__`; `read_card` reads it back.
@@ -122,11 +144,12 @@ class Card:
         return to_metadata(KEY, self.to_dict(), sort_keys=True)
 
     def with_digest(self, digest: str) -> "Card":
-        """The same card for tensors of that digest."""
-        return replace(self, digest=digest)
+        """The same card in the newest format, for tensors of that digest."""
+        return replace(self, digest=digest, format=FORMAT)
 
 
 _TEXTS = ("architecture", "plugin", "plugin_version", "dataset", "command", "licence", "digest")
+_OTHERS = ("params", "recipe", "versions", "classes", "preprocess", "metrics")
 _LATER_TEXTS = {  # key to field, of what not every card has
     "stored_as": "storage_dtype",  # the key of release 0.1.0
     "storage_dtype": "storage_dtype",
@@ -147,40 +170,16 @@ def read_card(path: Path) -> tuple[Card, Header]:
             "Use a file that `zoo train` wrote.",
         )
     try:
-        return Card.from_dict(_json(header.metadata)), header
-    except (ValueError, AttributeError, RecursionError) as error:
+        return Card.from_dict(from_metadata(KEY, header.metadata)), header
+    except ValueError as error:
         raise refused(path, str(error)) from None
 
 
-def _json(metadata: Mapping[str, str]) -> Any:
-    data = from_metadata(KEY, metadata)
-    json.dumps(data, ensure_ascii=False, allow_nan=False).encode()  # NaN or half a surrogate pair cannot be shown
-    return data
+def _digest_of(data: Mapping[str, Any]) -> str:
+    return canonical_digest({key: value for key, value in data.items() if key != CARD_DIGEST})
 
 
-def _metric(data: Any) -> Metric:
-    metric = Metric(**data)
-    texts = (metric.name, metric.dataset, metric.split)
-    if not all(isinstance(text, str) for text in texts) or type(metric.n) is not int:
-        raise TypeError("a metric does not say what it was measured on")
-    if type(metric.value) not in (int, float):
-        raise TypeError(f"the value of {metric.name} is not a number")
-    return replace(metric, value=float(metric.value))
-
-
-def _list(data: Mapping[str, Any], name: str) -> list[Any]:
-    if not isinstance(data[name], list | tuple):
-        raise TypeError(f"{name} is not a list")
-    return list(data[name])
-
-
-def _text(data: Mapping[str, Any], name: str) -> str:
-    if not isinstance(data[name], str):
-        raise TypeError(f"{name} is not text")
-    return str(data[name])
-
-
-def _mapping(data: Mapping[str, Any], name: str) -> dict[str, Any]:
-    if not isinstance(data[name], dict):
-        raise TypeError(f"{name} is not an object")
-    return dict(data[name])
+def _metric(data: Field) -> Metric:
+    metric = data.only("name", "value", "dataset", "split", "n")
+    texts = {name: metric[name].text(1_000) for name in ("name", "dataset", "split")}
+    return Metric(**texts, value=metric["value"].number(), n=metric["n"].integer())

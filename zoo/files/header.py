@@ -7,14 +7,17 @@ Source of the format: the safetensors specification, https://github.com/huggingf
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from zoo.contract.errors import WeightsError
+from zoo.contract.reading import MAX_JSON, Field, Malformed, fields, parse_json, shown
+from zoo.files.regular import open_regular
 
-MAX_HEADER = 100_000_000  # bytes; the format's own limit
+MAX_HEADER = MAX_JSON  # bytes; the format's own limit is 100 MB
+MAX_TENSORS, MAX_NAME, MAX_RANK = 100_000, 10_000, 64
 ITEM_SIZE = {"BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2}
 ITEM_SIZE |= {"I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8}
 PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -46,8 +49,8 @@ def read_header(path: Path) -> Header:
             does not match its size.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
             start = file.read(8)
             length = int.from_bytes(start, "little")
             text = file.read(length) if len(start) == 8 and length <= min(size - 8, MAX_HEADER) else b""
@@ -63,8 +66,8 @@ def read_header(path: Path) -> Header:
     if not text:
         raise refused(path, "it is empty" if size == 0 else "it is truncated, or the length of its header is wrong")
     try:
-        return _checked(json.loads(text.decode()), start=8 + length, size=size)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return _checked(fields(parse_json(text), "header"), start=8 + length, size=size)
+    except ValueError as error:
         raise refused(path, f"its header is malformed ({error})") from None
 
 
@@ -86,7 +89,7 @@ def digest(tensors: Iterable[tuple[str, str, tuple[int, ...], bytes | memoryview
 
 def file_digest(path: Path, header: Header) -> str:
     """The digest of the tensors in `path`, read one at a time."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
 
         def tensors() -> Iterable[tuple[str, str, tuple[int, ...], bytes]]:
             for name, info in sorted(header.tensors.items()):
@@ -111,30 +114,25 @@ def refused(path: Path, why: str) -> WeightsError:
     return WeightsError(f"{path} is refused: {why}.", "Download the file again, or train again.")
 
 
-def _checked(data: Any, *, start: int, size: int) -> Header:
-    if not isinstance(data, dict):
-        raise ValueError("it is not an object")
-    json.dumps(data, ensure_ascii=False).encode()  # fails for half a surrogate pair, which cannot be printed
-    metadata = data.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise ValueError("its metadata is not text")
-    tensors = {name: _tensor(name, entry, start) for name, entry in data.items()}
+def _checked(data: Field, *, start: int, size: int) -> Header:
+    entries = data.entries(0, MAX_TENSORS, MAX_NAME)
+    metadata = entries.pop("__metadata__", None)
+    tensors = {name: _tensor(entry, start) for name, entry in entries.items()}
     end = start
     for name, info in sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end)):
         if info.begin != end:
-            raise ValueError(f"{name} overlaps another tensor or leaves a gap")
+            raise Malformed(f"{shown(name)} overlaps another tensor or leaves a gap")
         end = info.end
     if end != size:
-        raise ValueError(f"it describes {end} bytes and the file has {size}")
-    return Header(tensors, metadata)
+        raise Malformed(f"it describes {end} bytes and the file has {size}")
+    return Header(tensors, {key: each.text(MAX_HEADER) for key, each in metadata.entries().items()} if metadata else {})
 
 
-def _tensor(name: str, entry: Any, start: int) -> TensorInfo:
-    dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if dtype not in ITEM_SIZE:
-        raise ValueError(f"{name} has the unknown dtype {dtype!r}")
-    if any(type(number) is not int or number < 0 for number in [*shape, begin, end]):
-        raise ValueError(f"{name} has a shape or offset that is not a natural number")
+def _tensor(entry: Field, start: int) -> TensorInfo:
+    entry.only("dtype", "shape", "data_offsets")
+    dtype = entry["dtype"].choice(list(ITEM_SIZE))
+    shape = tuple(side.integer() for side in entry["shape"].items(0, MAX_RANK))
+    begin, end = (offset.integer() for offset in entry["data_offsets"].items(2, 2))
     if end - begin != math.prod(shape) * ITEM_SIZE[dtype]:
-        raise ValueError(f"{name} has {end - begin} bytes, which does not match its shape {shape} of {dtype}")
-    return TensorInfo(dtype, tuple(shape), start + begin, start + end)
+        raise Malformed(f"{entry.path} has {end - begin} bytes, which does not match its shape {shape} of {dtype}")
+    return TensorInfo(dtype, shape, start + begin, start + end)

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.contract.reading import Malformed, parse_json
+
 CHECKSUM_KEY = "zoo_sha256"
 
 
@@ -23,11 +25,21 @@ def from_metadata(key: str, metadata: Mapping[str, str]) -> Any:
 
     Raises:
         KeyError: there is nothing under `key`.
-        ValueError: it is not what was written, or is not JSON.
+        Malformed: a `ValueError`: it is not what was written, or is not JSON.
     """
     if metadata.get(CHECKSUM_KEY) != _sha256(metadata[key]):
-        raise ValueError("its description is not the one that was written")
-    return json.loads(metadata[key])
+        raise Malformed("its description is not the one that was written")
+    return parse_json(metadata[key].encode())
+
+
+def canonical_digest(data: Mapping[str, Any]) -> str:
+    """`sha256:` and 64 hex digits over the canonical JSON of `data`: keys sorted, no spaces, UTF-8.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return f"sha256:{_sha256(text)}"
 
 
 def _sha256(text: str) -> str:

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from zoo.contract.errors import WeightsError
 from zoo.files.atomic import write_file
-from zoo.files.card import Card, read_card
-from zoo.files.header import digest, file_digest, refused, with_sorted_metadata
+from zoo.files.card import KEY, Card, read_card
+from zoo.files.expected_digest import check_digest, digest_of
+from zoo.files.header import digest, refused, with_sorted_metadata
+from zoo.files.metadata import from_metadata
 
 _NAMES = {
     torch.bool: "BOOL",
@@ -46,12 +48,7 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], card: Card, *, force
         OutputError: `path` exists and `force` is not set, or it cannot be written.
         WeightsError: a value of a tensor or of the card is not finite, or a tensor has an unsupported dtype.
     """
-    for name, tensor in tensors.items():
-        if tensor.dtype not in _NAMES:
-            raise WeightsError(
-                f"{path}: the tensor {name} has the dtype {tensor.dtype}, which weights files do not support.",
-                "Convert it to float16, bfloat16, float32, float64, bool or an integer type.",
-            )
+    _refuse_dtypes(path, tensors)
     plain = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
     _refuse_not_finite(path, plain)
     card = card.with_digest(tensors_digest(plain))
@@ -62,23 +59,47 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], card: Card, *, force
             f"{path}: a value of the card, such as the loss, is not finite.",
             "Training diverged. Try a lower learning rate.",
         ) from None
+    try:
+        Card.from_dict(from_metadata(KEY, metadata))
+    except ValueError as error:
+        raise WeightsError(f"{path} was not written, as it could not be read again: {error}.", "Correct it.") from None
     write_file(path, with_sorted_metadata(safetensors.torch.save(plain, metadata)), force=force)
     return card
 
 
-def load_weights(path: Path) -> Weights:
-    """Read a weights file, and check its structure, card, digest, and that all values are finite.
+def upgrade_card(path: Path) -> Card:
+    """Write the card of a weights file anew, in the newest format; its tensors and all else that it says stay.
+
+    Returns:
+        The new card, which has a digest of the whole card.
 
     Raises:
+        OutputError: the file cannot be written.
+        WeightsError: it is unsound.
+    """
+    weights = load_weights(path)
+    return save_weights(path, weights.tensors, weights.card, force=True)
+
+
+def load_weights(path: Path, expect_digest: str | None = None) -> Weights:
+    """Read a weights file, and check its structure, card, digest, and that all values are finite.
+
+    Args:
+        expect_digest: what `digest_of` the card must be; checked before any tensor is read.
+
+    Raises:
+        DifferenceError: it is another.
         WeightsError: a check failed.
     """
-    card, header = read_card(path)
-    if file_digest(path, header) != card.digest:
-        raise refused(path, "its tensors do not match the digest in its card")
+    card, _ = read_card(path)
+    check_digest(expect_digest, digest_of(card), str(path))
     try:
         tensors = safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, OSError) as error:
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise refused(path, f"safetensors cannot read it ({error})") from None
+    _refuse_dtypes(path, tensors)
+    if tensors_digest(tensors) != card.digest:  # of what was loaded, and not of what another reader makes of the file
+        raise refused(path, "its tensors do not match the digest in its card")
     _refuse_not_finite(path, tensors)
     return Weights(card, tensors)
 
@@ -150,6 +171,15 @@ def _count(difference: str, names: list[str]) -> list[str]:
     names = [name for name in names if name]
     more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
     return [f"{names[0]} {difference}{more}"] if names else []
+
+
+def _refuse_dtypes(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _NAMES:
+            raise WeightsError(
+                f"{path}: the tensor {name} has the dtype {tensor.dtype}, which weights files do not support.",
+                "Convert it to float16, bfloat16, float32, float64, bool or an integer type.",
+            )
 
 
 def _refuse_not_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:

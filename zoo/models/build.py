@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from zoo.contract.errors import PluginError, UsageError
+from zoo.contract.errors import PluginError, UsageError, refuse_out_of_memory
 from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture
 from zoo.registry.refs import resolve
@@ -46,6 +46,7 @@ def build_model(
             torch.manual_seed(seed)
             module = build(num_classes=num_classes, in_channels=in_channels, **arguments)
     except (Exception, SystemExit) as error:
+        refuse_out_of_memory(error)
         raise PluginError(
             f"The architecture {spec.name} of {entry.plugin.distribution} could not be built: "
             f"{type(error).__name__}: {error}",

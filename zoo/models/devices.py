@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from zoo.contract.errors import DeviceError, UsageError
+from zoo.contract.errors import DeviceError, UsageError, refuse_out_of_memory
 
 
 def available() -> list[str]:
@@ -48,13 +48,14 @@ def explain_out_of_memory(device: torch.device) -> Iterator[None]:
     """Convert an out-of-memory error of this block to a `DeviceError`. Other errors are unchanged.
 
     Raises:
-        DeviceError: `device` is out of memory.
+        DeviceError: `device` or this process is out of memory.
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error):
+    except (MemoryError, RuntimeError, OSError, ImportError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
             raise DeviceError(
                 f"The device {device} is out of memory.", "Use a smaller --batch-size, --img-size or --memory-limit."
             ) from error
+        refuse_out_of_memory(error)
         raise

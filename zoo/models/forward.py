@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from zoo.contract.errors import PluginError, ZooError
+from zoo.contract.errors import PluginError, ZooError, refuse_lost_worker
 from zoo.models.devices import explain_out_of_memory
 
 
@@ -27,6 +27,7 @@ def explain_model_errors(device: torch.device, what: str = "The model") -> Itera
     except ZooError:
         raise
     except (Exception, SystemExit) as error:
+        refuse_lost_worker(error)
         raise PluginError(
             f"{what} raised {type(error).__name__}: {error}",
             "Check that the model takes images of this size, or correct its code.",

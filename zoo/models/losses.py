@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from zoo.contract.errors import DataError, PluginError
+from zoo.contract.errors import DataError, PluginError, refuse_lost_worker, refuse_out_of_memory
 from zoo.contract.params import check_params
 from zoo.contract.specs import Loss
 from zoo.registry.refs import resolve
@@ -34,6 +34,7 @@ def build_loss(
         if isinstance(function, nn.Module) and device is not None:
             function.to(device)
     except Exception as error:
+        refuse_out_of_memory(error)
         raise PluginError(
             f"{label} could not be built: {type(error).__name__}: {error}", "Check the values of --loss-param."
         ) from error
@@ -43,6 +44,8 @@ def build_loss(
         try:
             value = function(logits, converted)
         except Exception as error:
+            refuse_out_of_memory(error)
+            refuse_lost_worker(error)
             raise PluginError(f"{label} raised {type(error).__name__}: {error}", "Check its parameters.") from error
         if not isinstance(value, Tensor) or value.ndim != 0:
             raise PluginError(f"{label} did not return a scalar tensor.", f"Correct {entry.spec.build}.")

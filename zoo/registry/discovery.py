@@ -1,23 +1,36 @@
-"""Find plugins by the entry-point group `zoo`, and keep a broken one from taking the rest down."""
+"""Find plugins by the entry-point group `zoo`, and keep a broken one from taking the rest down.
+
+Importing a plugin runs its module. One that the user's list of plugins does not allow is listed and not imported.
+"""
 
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 
 import pluggy
 
 from zoo.contract import hooks
+from zoo.contract.errors import refuse_out_of_memory
 from zoo.contract.specs import Spec
+from zoo.registry.preferences import AllowList, allow_list
 
 GROUP = "zoo"
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point, loaded.
+    """One entry point.
 
-    `specs` is empty if `error` is set: a plugin that fails is left out as a whole.
+    Args:
+        name: of the entry point.
+        distribution, version: of the package that declares it; `unknown` if its metadata is missing.
+        specs: what it provides; empty if `error` is set or it is not allowed: it is left out as a whole.
+        error: why it could not be loaded.
+        module: what its entry point names, and what is imported.
+        allowed: whether the user's list of plugins allows it. If not, its module is not imported.
     """
 
     name: str
@@ -25,33 +38,54 @@ class Plugin:
     version: str
     specs: tuple[Spec, ...] = ()
     error: str = ""
+    module: str = ""
+    allowed: bool = True
 
 
 def discover(points: Iterable[EntryPoint] | None = None) -> list[Plugin]:
-    """Load every plugin, sorted by distribution and name.
+    """Load every plugin that the user allows, sorted by distribution and name.
 
     Args:
         points: the entry points to load; those of the group `zoo` that are installed, by default.
 
     Returns:
-        One `Plugin` for each entry point, broken ones included. With `ZOO_RAISE_ERRORS=1` in the environment a
-        broken plugin raises its own error instead.
+        One `Plugin` for each entry point, those that are broken or not allowed included. With `ZOO_RAISE_ERRORS=1` in
+        the environment a broken plugin raises its own error instead.
+
+    Raises:
+        UsageError: the user's list of plugins is malformed. Nothing was imported.
     """
+    allowed = allow_list()
     points = entry_points(group=GROUP) if points is None else points
     unique = {(*_distribution(point), point.name, point.value): point for point in points}
-    return [_load(unique[key]) for key in sorted(unique)]
+    return [_load(unique[key], allowed) for key in sorted(unique)]
 
 
-def _load(point: EntryPoint) -> Plugin:
+def location(plugin: Plugin) -> str:
+    """The file of a plugin's module; of its top-level package if the module was not imported; empty if unknown."""
+    module = plugin.module.partition(":")[0]
+    if module in sys.modules:
+        return getattr(sys.modules[module], "__file__", None) or ""
+    try:
+        spec = find_spec(module.partition(".")[0])  # imports nothing, as it has no dots
+    except (ImportError, ValueError):
+        return ""
+    return (spec.origin if spec is not None and spec.has_location else "") or ""
+
+
+def _load(point: EntryPoint, allowed: AllowList | None) -> Plugin:
     distribution, version = _distribution(point)
+    if allowed is not None and not allowed.allows(distribution, point.name):
+        return Plugin(point.name, distribution, version, module=point.value, allowed=False)
     try:
         specs = specs_of(point.load(), point.name)
     except (Exception, SystemExit) as error:
+        refuse_out_of_memory(error)
         if os.environ.get("ZOO_RAISE_ERRORS") == "1":
             raise
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        return Plugin(point.name, distribution, version, error=text)
-    return Plugin(point.name, distribution, version, specs)
+        return Plugin(point.name, distribution, version, error=text, module=point.value)
+    return Plugin(point.name, distribution, version, specs, module=point.value)
 
 
 def _distribution(point: EntryPoint) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from zoo.contract.errors import MissingPackage, PluginError
+from zoo.contract.errors import MissingPackage, PluginError, refuse_out_of_memory
 from zoo.contract.names import close_names
 from zoo.contract.specs import Spec
 from zoo.registry.registry import Entry
@@ -51,6 +51,7 @@ def _import(name: str, who: str) -> ModuleType:
             f"{who} needs {missing}, which is not installed.", f"Run: pip install {missing.partition('.')[0]}"
         ) from None
     except (Exception, SystemExit) as error:
+        refuse_out_of_memory(error)
         if os.environ.get("ZOO_RAISE_ERRORS") == "1":
             raise
         raise PluginError(

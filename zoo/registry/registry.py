@@ -11,7 +11,7 @@ from zoo.contract.errors import MissingPackage, NameConflict, UnknownName
 from zoo.contract.names import bare_name, close_names, is_owner, owner_name
 from zoo.contract.specs import Spec
 from zoo.registry.discovery import Plugin
-from zoo.registry.preferences import VARIABLE, config_file, preferred_names
+from zoo.registry.preferences import PREFER, config_file, preferred_names
 
 S = TypeVar("S", bound=Spec)
 
@@ -105,6 +105,20 @@ class Registry:
         """The names that several plugins provide, each with all of its entries."""
         return [entries for _, entries in sorted(self._entries.items()) if len(entries) > 1]
 
+    def unmatched_preferences(self) -> list[str]:
+        """The preferred names that no plugin provides.
+
+        Raises:
+            UsageError: the user's preferences are malformed.
+        """
+        return [name for name in self._preferences() if not any(self._matches(kind, name) for kind in self._kinds())]
+
+    def _preferences(self) -> Sequence[str]:
+        return preferred_names() if self._prefer is None else self._prefer
+
+    def _kinds(self) -> set[type[Spec]]:
+        return {type(entry.spec) for entries in self._entries.values() for entry in entries}
+
     def _of(self, kind: type[S], name: str) -> list[Entry[S]]:
         entries = self._entries.get((kind.kind, name), [])
         return [Entry(entry.spec, entry.plugin) for entry in entries if isinstance(entry.spec, kind)]
@@ -118,7 +132,7 @@ class Registry:
 
     def _preferred(self, entries: Sequence[Entry[S]]) -> list[Entry[S]]:
         """The one of `entries` that the user prefers; empty if there is none."""
-        for name in preferred_names() if self._prefer is None else self._prefer:
+        for name in self._preferences():
             if bare_name(name) == entries[0].spec.name:
                 matches = [entry for entry in self._matches(type(entries[0].spec), name) if entry in entries]
                 if len(matches) == 1:
@@ -138,7 +152,7 @@ class Registry:
         names = " or ".join(self.short_name(entry) for entry in entries)
         return NameConflict(
             f"Several plugins provide the {spec.kind} {spec.name}: {' and '.join(owners)}.",
-            f"Use {names}, or set one of them as your preference in {VARIABLE} or under `prefer` in {config_file()}.",
+            f"Use {names}, or set one of them as your preference in {PREFER} or under `prefer` in {config_file()}.",
         )
 
 

@@ -1,5 +1,6 @@
 """A whole training job: from a recipe to a stored weights file with its card."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,18 +10,19 @@ import torch
 from torch import Tensor
 
 from zoo.contract.callback import SILENT, Callback
-from zoo.contract.errors import TrainingError, WeightsError
+from zoo.contract.errors import TrainingError, WeightsError, lost_worker
 from zoo.contract.specs import Architecture
 from zoo.data.batches import label_counts
 from zoo.evaluation.evaluate import Evaluation
-from zoo.files.atomic import refuse_existing, refuse_unwritable
+from zoo.files.atomic import refuse_existing, refuse_other_encoding, refuse_unwritable
 from zoo.files.card import Card, read_card
+from zoo.files.claim import claimed
 from zoo.files.weights import put_tensors, save_weights, tensors_digest
 from zoo.models.devices import explain_out_of_memory
 from zoo.registry.registry import Registry
 from zoo.report.events import open_events, require_tensorboard
 from zoo.report.write import write_report
-from zoo.training.checkpoint.file import read_checkpoint
+from zoo.training.checkpoint.file import read_checkpoint, refuse_position
 from zoo.training.checkpoint.saver import Saver
 from zoo.training.checkpoint.state import State
 from zoo.training.checkpoint.storage_dtype import as_stored
@@ -31,9 +33,11 @@ from zoo.training.prepare import Job, RunPaths, prepare_on_all_ranks
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.recipe.table import recipe_rows
 from zoo.training.run.concurrent_runs import refuse_concurrent_run
+from zoo.training.run.destination import resume_command
 from zoo.training.run.folder import Run, refuse_taken
 from zoo.training.run.record import Record, describe_dataset
 from zoo.training.signals import Signals
+from zoo.training.step_rng import StepRNG
 from zoo.training.trainer import Diverged, Epoch, Trainer
 
 
@@ -72,27 +76,37 @@ def run_job(
             that holds a checkpoint, and the weights where only the report failed.
     """
     callback = callback if group.is_main else SILENT
-    with explain_out_of_memory(paths.device):
-        _check_paths(registry, recipe, paths, group)
+    with explain_out_of_memory(paths.device), _claimed_weights_file(registry, recipe, paths, group):
         job = prepare_on_all_ranks(registry, recipe, paths, callback, group)
         with _new_run(job, group) as run, open_trainer(job, run, callback, group) as trainer:
             trainer.train()
             return store_result(job, run, trainer.state, group)
 
 
-def _check_paths(registry: Registry, recipe: Recipe, paths: RunPaths, group: ProcessGroup) -> None:
-    """Fail before any work where the results could not be written."""
+@contextmanager
+def _claimed_weights_file(registry: Registry, recipe: Recipe, paths: RunPaths, group: ProcessGroup) -> Iterator[None]:
+    """Fail before any work where the results could not be written, and keep other processes from writing them too.
+
+    With `force`, the run that ends last replaces the file, so nobody is kept out.
+    """
     if paths.tensorboard:
         require_tensorboard()
     if not group.is_main:
+        yield
         return
     weights_file = paths.weights_file(registry.find(Architecture, recipe.architecture).spec.name)
     refuse_existing(weights_file, paths.force)
     refuse_unwritable(weights_file)
+    refuse_other_encoding(paths.runs)
     if paths.run_name is not None:
         refuse_taken(paths.runs / paths.run_name)
-    if not paths.force:
-        refuse_concurrent_run(paths.runs, weights_file)
+    if paths.force:
+        yield
+        return
+    refuse_concurrent_run(paths.runs, weights_file)
+    with claimed(weights_file):
+        refuse_existing(weights_file, force=False)  # another process may have stored it meanwhile
+        yield
 
 
 @contextmanager
@@ -138,17 +152,18 @@ def open_trainer(job: Job, run: Run | None, callback: Callback, group: ProcessGr
     checkpoint = broadcast_checkpoint(checkpoint, group)
     if checkpoint is not None:
         state.restore(*checkpoint)
+        refuse_position(folder / "checkpoint.safetensors", state.step, len(state.history), job.plan.steps)
         if run is not None and state.history:
             run.write_history(state.history)
         callback.on_message(f"resumes after step {state.step:,} of {job.plan.epochs * job.plan.steps:,}")
-    next_step = f"See the error of that rank, then resume: {group.launcher} train --resume {folder}"
+    resume = resume_command(group.launcher, folder, paths.weights, force=paths.force)
     with (
-        explain_lost_rank(next_step),
+        explain_lost_rank(f"See the error of that rank, then resume: {resume}"),
         Signals(group.all_reduce_max if group.world_size > 1 else None) as signals,
         open_events(folder, paths.tensorboard and group.is_main) as events,
     ):
         saved_step = state.step if checkpoint is not None and run is not None else None
-        saver = Saver(run, state, signals, paths.checkpoint_every, saved_step, group.launcher)
+        saver = Saver(run, state, signals, paths.checkpoint_every, saved_step, resume)
 
         def on_epoch_end(epoch: Epoch) -> None:
             if run is not None:
@@ -177,9 +192,12 @@ def open_trainer(job: Job, run: Run | None, callback: Callback, group: ProcessGr
         except Diverged as error:
             raise _diverged(error, job, run, saver) from None
         except BaseException as error:
-            saver.save_at_end(error)
+            lost = lost_worker(error)  # a signal raises it, at any line
+            saver.save_at_end(lost or error)
             if saver.saved is not None:
                 callback.on_interrupt(folder)
+            if lost is not None:
+                raise lost from error
             raise
         events.image(folder / "confusion.png", len(state.history))
 
@@ -189,6 +207,7 @@ def store_result(job: Job, run: Run | None, state: State, group: ProcessGroup) -
     tensors, storage_dtype = as_stored(state.eval_module.state_dict() if state.best is None else state.best.tensors)
     module = job.model()
     put_tensors(module, tensors)
+    StepRNG(job.recipe.seed, job.paths.device, group.rank).seed(state.step, "evaluation")
     evaluation = evaluate_distributed(
         module.to(job.paths.device), job.data.test, job.data, job.loss, job.paths.device, group
     )
@@ -206,7 +225,7 @@ def store_result(job: Job, run: Run | None, state: State, group: ProcessGroup) -
 
 def _run_path(run: Run | None, group: ProcessGroup) -> Path:
     """The path of the run folder, on every rank."""
-    return Path(group.broadcast_bytes(str(run.path).encode() if run is not None else b"").decode())
+    return Path(os.fsdecode(group.broadcast_bytes(os.fsencode(run.path) if run is not None else b"")))
 
 
 def _has_tensors(path: Path, tensors: Mapping[str, Tensor]) -> bool:

@@ -1,7 +1,8 @@
 """From the names in a recipe to what a run works with: the data, the loss, a fresh model and its card."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from zoo.contract.specs import Architecture, Dataset, Loss
 from zoo.data.datasets import LoadedDataset, open_dataset
 from zoo.data.fitting import InputOverrides
 from zoo.data.read_options import MEMORY_LIMIT, ReadOptions
-from zoo.files.card import Card
+from zoo.files.card import Card, Metric
 from zoo.files.environment import versions
 from zoo.files.folders import weights_name
 from zoo.models.build import build_model
@@ -204,6 +205,7 @@ def prepare(
         card=_card(architecture, dataset, data, recipe, paths.tag, environment),
         initial=initial,
     ).with_head()
+    _refuse_unreadable_card(job.card)
     check_batch_size(plan.batch_size, group)
     if initial is not None:
         job.initial_model()  # weights that do not fit are refused before a run folder is made
@@ -274,6 +276,27 @@ def _card(
         versions=environment,
         licence=dataset.spec.licence,
     )
+
+
+def _refuse_unreadable_card(card: Card) -> None:
+    """Raise `UsageError` where weights with this card could not be read back, before they are trained."""
+    for name, value in asdict(card).items():
+        try:
+            json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        except ValueError:
+            raise UsageError(
+                f"The {name} of this run cannot be recorded: {ascii(value)[:200]} has bytes that are not UTF-8, or a "
+                "number that is not finite.",
+                "Rename the file or folder, or correct the value.",
+            ) from None
+    metric = Metric(name="loss", value=0.0, dataset=card.dataset, split="test", n=1)
+    complete = replace(card, metrics=(metric,), digest=f"sha256:{0:064}")
+    try:
+        Card.from_dict(json.loads(json.dumps(complete.to_dict())))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"Weights of this run could not be read back: {error}.", "Correct the recipe or the names in the data set."
+        ) from error
 
 
 def _versions(plugins: Mapping[str, str]) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """Resume an interrupted run. Everything that decides its result comes from the run folder."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from zoo.contract.specs import Architecture
 from zoo.data.read_options import MEMORY_LIMIT
 from zoo.files.atomic import refuse_existing, refuse_unwritable
 from zoo.files.card import read_card
+from zoo.files.claim import claimed
 from zoo.models.devices import explain_out_of_memory, pick_device
 from zoo.registry.registry import Registry
 from zoo.report.events import require_tensorboard
@@ -17,6 +20,7 @@ from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup,
 from zoo.training.job import Result, open_trainer, store_result
 from zoo.training.prepare import RunPaths, prepare_on_all_ranks
 from zoo.training.run.concurrent_runs import refuse_concurrent_run
+from zoo.training.run.destination import resume_command, weights_folder
 from zoo.training.run.folder import Run
 from zoo.training.run.record import Record, plugins_of, read_record, refuse_other_dataset
 
@@ -25,7 +29,8 @@ from zoo.training.run.record import Record, plugins_of, read_record, refuse_othe
 class ResumeOverrides:
     """What may differ from how the run was started: none of it changes the result.
 
-    `data_root` and `weights` are those of the run where they are `None`. All else is as in `RunPaths`.
+    `data_root` and `weights` are those of the run where they are `None`; see `zoo.training.run.destination` for which
+    folders of a record are accepted. `force` is not taken from the record. All else is as in `RunPaths`.
     """
 
     data_root: Path | None = None
@@ -79,19 +84,18 @@ def resume_job(
     run = Run.reopen(path) if group.is_main else None
     try:
         _check_world_size(path, record, group)
-        paths = _run_paths(record, overrides, group)
+        paths = _run_paths(path, record, overrides, group)
         _check_plugins(registry, path, record)
-        if group.is_main:
-            _check_weights_file(
-                paths.weights_file(registry.find(Architecture, record.recipe.architecture).spec.name),
-                path,
-                record,
-                paths,
-            )
+        weights_file = paths.weights_file(registry.find(Architecture, record.recipe.architecture).spec.name)
+        callback.on_message(f"resumes {path} with the data in {paths.data_root}; stores the weights in {weights_file}")
         if run is not None and not run.checkpoint.exists():
             callback.on_message("there is no checkpoint; starts from the first step")
-        next_step = f"See the error of that rank, then resume: {group.launcher} train --resume {path}"
-        with explain_lost_rank(next_step), explain_out_of_memory(paths.device):
+        command = resume_command(group.launcher, path, paths.weights, force=paths.force)
+        with (
+            _claimed(weights_file, path, record, paths) if group.is_main else nullcontext(),
+            explain_lost_rank(f"See the error of that rank, then resume: {command}"),
+            explain_out_of_memory(paths.device),
+        ):
             job = prepare_on_all_ranks(registry, record.recipe, paths, callback, group)
             refuse_other_dataset(record, job.data)
             with open_trainer(job, run, callback, group) as trainer:
@@ -111,14 +115,20 @@ def _check_plugins(registry: Registry, path: Path, record: Record) -> None:
             )
 
 
-def _check_weights_file(weights_file: Path, path: Path, record: Record, paths: RunPaths) -> None:
+@contextmanager
+def _claimed(weights_file: Path, path: Path, record: Record, paths: RunPaths) -> Iterator[None]:
+    """Fail before any work where the weights could not be stored, and keep other processes from storing theirs."""
     try:
         refuse_existing(weights_file, paths.force or _may_be_from_run(weights_file, record))
     except OutputError as error:  # another name is no option for a run that is resumed
         raise OutputError(error.cause, "Move it away, or use --force to replace it.") from None
     refuse_unwritable(weights_file)
-    if not paths.force:
-        refuse_concurrent_run(path.parent, weights_file, path)
+    if paths.force:
+        yield
+        return
+    refuse_concurrent_run(path.parent, weights_file, path)
+    with claimed(weights_file):
+        yield
 
 
 def _check_world_size(path: Path, record: Record, group: ProcessGroup) -> None:
@@ -132,7 +142,7 @@ def _check_world_size(path: Path, record: Record, group: ProcessGroup) -> None:
         )
 
 
-def _run_paths(record: Record, overrides: ResumeOverrides, group: ProcessGroup) -> RunPaths:
+def _run_paths(path: Path, record: Record, overrides: ResumeOverrides, group: ProcessGroup) -> RunPaths:
     if group.device is not None and group.device.type != record.device:
         raise UsageError(
             f"The run was started on {record.device}; its weights would differ on {group.device.type}.",
@@ -150,9 +160,10 @@ def _run_paths(record: Record, overrides: ResumeOverrides, group: ProcessGroup) 
             f"{error.cause} The run was started on it, and its weights would differ on another device.",
             "Resume it on a machine that has one, or train again.",
         ) from None
+    weights = weights_folder(path, record, overrides.weights) if group.is_main else Path(record.weights)
     return RunPaths(
         data_root=overrides.data_root or Path(record.data_root),
-        weights=_relative_to_cwd(overrides.weights or Path(record.weights)),
+        weights=weights,
         tag=record.tag,
         device=device,
         initial_weights=Path(record.initial_weights) if record.initial_weights else None,
@@ -160,14 +171,10 @@ def _run_paths(record: Record, overrides: ResumeOverrides, group: ProcessGroup) 
         memory_limit=overrides.memory_limit,
         cache=overrides.cache,
         download=overrides.download,
-        force=overrides.force or record.force,
+        force=overrides.force,
         checkpoint_every=overrides.checkpoint_every,
         tensorboard=overrides.tensorboard,
     )
-
-
-def _relative_to_cwd(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _may_be_from_run(path: Path, record: Record) -> bool:

@@ -38,9 +38,9 @@ class StepRNG:
             return balanced_sampler(labels, self._generator.manual_seed(self._seed_of("balance", epoch)))
         return torch.randperm(n, generator=self._generator.manual_seed(self._seed_of("order", epoch)))
 
-    def seed(self, step: int) -> None:
+    def seed(self, step: int, purpose: str = "step") -> None:
         """Seed the global generators that a model may use: PyTorch's on the CPU and the device, NumPy's, Python's."""
-        seed = self._seed_of(f"step{self._rank}", step)
+        seed = self._seed_of(f"{purpose}{self._rank}", step)
         random.seed(seed)
         np.random.seed(seed % 2**32)
         torch.default_generator.manual_seed(seed)

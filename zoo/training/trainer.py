@@ -21,6 +21,7 @@ from zoo.data.batches import Batch
 from zoo.data.datasets import LoadedDataset
 from zoo.evaluation.evaluate import Evaluation
 from zoo.models.forward import check_logits, explain_model_errors
+from zoo.models.generators import drawn_from, generator_states
 from zoo.models.losses import LossFunction
 from zoo.training.augment.mix import MixedBatch
 from zoo.training.augment.pipeline import Augmenter
@@ -143,6 +144,7 @@ class Trainer:
             state.module, group, grad_accum_steps=recipe.grad_accum_steps, compiled=recipe.torchcompile
         )
         self._amp = device.type == "cuda" if recipe.amp is None else recipe.amp
+        self._warned = False  # of random numbers in evaluation
         self._trained = [parameter for parameter in state.module.parameters() if parameter.requires_grad]
 
     def train(self) -> None:
@@ -180,9 +182,7 @@ class Trainer:
                 report_due = signals.sync(time.perf_counter() - reported > REPORT_EVERY)
 
             images_per_second = self._images_per_second(plan.steps)
-            evaluation = evaluate_distributed(
-                state.eval_module, plan.eval_split, self.data, self.eval_loss, self.device, self.group
-            )
+            evaluation = self._evaluate()
             if not math.isfinite(evaluation.loss):
                 raise Diverged(state.step - 1)
             with signals.deferred():
@@ -235,6 +235,23 @@ class Trainer:
         assert step_loss is not None
         state.loss_sum += self.group.all_reduce_mean(step_loss)
         state.finite_steps += torch.isfinite(state.loss_sum)  # once one loss is not finite, no later sum is
+
+    def _evaluate(self) -> Evaluation:
+        """Evaluate the model. A model that draws random numbers then draws the same ones in a resumed run."""
+        self.rng.seed(self.state.step, "evaluation")
+        before = generator_states(self.device)
+        evaluation = evaluate_distributed(
+            self.state.eval_module, self.plan.eval_split, self.data, self.eval_loss, self.device, self.group
+        )
+        drawn = drawn_from(before, generator_states(self.device))
+        if drawn and not self._warned:
+            self._warned = True
+            self.callback.on_message(
+                f"the model or the data set draws random numbers ({drawn}) in evaluation: its results depend on them, "
+                "and an export of such a model is refused",
+                warning=True,
+            )
+        return evaluation
 
     def _augmented_steps(self, epoch: int) -> Iterator[list[MixedBatch]]:
         """The augmented batches of each step of the epoch that is left, on this rank."""

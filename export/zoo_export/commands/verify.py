@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.data_options import data_root_option
-from zoo.cli.options import json_option
+from zoo.cli.options import json_option, trust_option
 from zoo.cli.progress import progress
 from zoo_export.commands.formats import format_names
 from zoo_export.commands.messages import print_failure
@@ -23,11 +23,28 @@ if TYPE_CHECKING:
 @click.option(
     "--strict",
     is_flag=True,
-    help="Compute truth again from the weights; use the default tolerance and ignore --atol/--rtol from export time.",
+    help="Compute truth again from the weights, use the default tolerance, and compare the graphs with a new export.",
 )
-@click.option("--against", metavar="MODEL", help="Model to compare a file with; with --strict, the weights to use.")
+@click.option(
+    "--against",
+    metavar="MODEL",
+    help="Model to compare with: ARCH.TAG, a path, or sha256:DIGEST of weights. Implies --strict for a folder.",
+)
+@click.option("--seed", type=int, metavar="N", help="Seed of the fresh images and batches.  [default: a random one]")
+@click.option(
+    "--key",
+    metavar="PUBLIC.pem",
+    type=click.Path(path_type=Path),
+    help="Public key: first check the signature that `zoo sign` made.",
+)
+@click.option(
+    "--expect-digest",
+    metavar="SHA256",
+    help="Refuse EXPORT unless this is the digest of its manifest, as this command shows it; of a file: its SHA-256.",
+)
 @provider_option
 @data_root_option
+@trust_option
 @json_option
 @click.pass_obj
 def command(
@@ -37,30 +54,43 @@ def command(
     formats: str,
     strict: bool,
     against: str | None,
+    expect_digest: str | None,
+    key: Path | None,
+    seed: int | None,
     provider: str,
     as_json: bool,
     data_root: Path | None,
+    trust: bool,
 ) -> None:
     """Check every file of the folder EXPORT, and run its artifacts on the golden vectors.
 
     EXPORT may also be a single file of any origin: `zoo verify FILE --against MODEL`. The exit code is 3 if a
-    file was changed or an artifact does not compute what the model computes.
+    file was changed or is not listed, or an artifact does not compute what the model computes.
+
+    With --strict or --against, artifacts are run on fresh images as well, and what they claim of labels and
+    preprocessing is compared with the model. The seed that is printed repeats the check.
+
+    With --key, the signature is checked before anything else is read; EXPORT may then be a weights file, too. The
+    exit code is 3 if there is no signature, if it was made with another key, or if a file was changed, added or
+    removed since.
     """
     from zoo.api.exporting import verify
-    from zoo.contract.errors import DifferenceError, UsageError
+    from zoo.contract.errors import DifferenceError
     from zoo_export.devices import parse_devices
 
-    if against is not None and not strict and export.is_dir():
-        raise UsageError("--against requires --strict or a single file.", "Add --strict.")
     try:
         with progress() as show:
             verification = verify(
                 export,
                 against=against,
+                key=key,
                 formats=format_names(formats),
                 strict=strict,
+                seed=seed,
                 devices=parse_devices(provider),
+                expect_digest=expect_digest,
                 data_root=data_root,
+                trust=trust,
                 callback=show,
                 registry=lazy.registry,
             )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from zoo.contract.evidence import Coverage, Images, Probe
 from zoo.contract.evidence.coverage import CHANGE
+from zoo_export.probes.fresh import FRESH
 
 DRAWS = 2
 HOPELESS = 0.5  # of the tensors; with fewer covered by the first draw, the exact fraction decides nothing
@@ -24,7 +25,8 @@ def coverage(module: nn.Module, probes: Sequence[Probe]) -> Coverage:
     variance `|dy|²`. So `|v · dy| / sqrt(K)`, as a root mean square over draws of v, estimates that of the change of
     the logits, which the largest change is never below.
     """
-    probe = max((probe for probe in probes if probe.name.startswith(("noise", "real"))), key=lambda probe: probe.n)
+    measured = [probe for probe in probes if probe.name.removeprefix(FRESH).startswith(("noise", "real"))]
+    probe = max(measured, key=lambda probe: probe.n)
     named = {name: value for name, value in module.named_parameters() if value.is_floating_point()}
     fine = {name for name, value in named.items() if _rounding(value).any()}
     squares, rounded = dict.fromkeys(named, 0.0), dict.fromkeys(named, 0.0)

@@ -24,6 +24,12 @@ class RoundingRules(PrecisionRules):
         self.dtype, self.statement, self.proven_first = dtype, statement, proven_first
         self.definition = f"largest deviation from truth of {dtype} evaluations that differ in rounding alone"
 
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The dtype of the evaluations."""
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        return dtype
+
     def rounding_errors(
         self, name: str, module: nn.Module, probes: Sequence[Probe], backend: artifact.Backend
     ) -> Sequence[float]:
@@ -32,7 +38,7 @@ class RoundingRules(PrecisionRules):
         Raises:
             ExportError: the model does not run there, or gives logits that are not finite.
         """
-        there = Backend(backend.device, backend.precision, backend.tf32, getattr(torch, self.dtype))
+        there = Backend(backend.device, backend.precision, backend.tf32, self.torch_dtype)
         if there.device == "cpu" and there.dtype == torch.float32:
             return [probe.rounding_error for probe in probes]
         return rounding_errors_at(module, probes, there)

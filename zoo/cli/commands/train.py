@@ -16,7 +16,7 @@ from zoo.cli.data_options import (
 )
 from zoo.cli.grouped_options import GroupedCommand
 from zoo.cli.options import device_option, force_option, json_option
-from zoo.cli.output import print_json
+from zoo.cli.output import print_json, print_line
 from zoo.cli.progress import progress
 from zoo.cli.recipe_options import recipe_options, recipe_sections
 from zoo.training.checkpoint import CHECKPOINT_EVERY
@@ -86,6 +86,7 @@ def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
 
     registry, group = context.obj.registry, from_environment()
     arguments = {name: options.pop(name) for name in ("resume", "device", *READ, *WRITE, *NAMED)}
+    stored = {"weights": arguments["output"], "force": arguments["force"]}
     with progress(group.is_main) as show:
         recipe: Recipe | None = None
         if arguments["resume"] is None:
@@ -94,13 +95,14 @@ def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
             device = str(pick_device(arguments["device"]))
             if changes := _changes_since(like, device, group):
                 show.on_message(f"the weights may differ from {like}: {'; '.join(changes)}", warning=True)
-            output = TrainOutput(show, recipe, _devices(device, group), group.launcher)
+            output = TrainOutput(show, recipe, _devices(device, group), group.launcher, **stored)
         else:
             _refuse_with_resume(context)
             output = None
             if group.is_main:
                 _, record = find_run(arguments["resume"])
-                output = TrainOutput(show, record.recipe, _devices(record.device, group), group.launcher)
+                devices = _devices(record.device, group)
+                output = TrainOutput(show, record.recipe, devices, group.launcher, **stored)
         result = train(recipe, **arguments, callback=output, registry=registry)
         if result.stored_epoch != result.epochs:
             show.line(f"stored the weights of epoch {result.stored_epoch} of {result.epochs}, the best on the hold-out")
@@ -163,4 +165,4 @@ def _print_result(result: "TrainResult", as_json: bool) -> None:
             }
         )
         return
-    click.echo(f"{result.weights}: top-1 {100 * evaluation.top1:.2f} % on {card.dataset} test, n={evaluation.n:,}")
+    print_line(f"{result.weights}: top-1 {100 * evaluation.top1:.2f} % on {card.dataset} test, n={evaluation.n:,}")

@@ -16,6 +16,7 @@ from zoo.contract.evidence.certificate import (
 )
 from zoo.contract.evidence.comparison import Comparison, Override
 from zoo.contract.evidence.coverage import Coverage
+from zoo.contract.evidence.extent import Extent, GraphComparison, TruthSource
 from zoo.contract.evidence.manifest import Artifact, FileRecord, Manifest, TensorSpec
 from zoo.contract.evidence.probe import TOLERANCE_FACTOR, Images, Probe, Truth
 from zoo.contract.evidence.results import Export, Verification
@@ -33,7 +34,9 @@ __all__ = [
     "Comparison",
     "Coverage",
     "Export",
+    "Extent",
     "FileRecord",
+    "GraphComparison",
     "Images",
     "Manifest",
     "Override",
@@ -41,6 +44,7 @@ __all__ = [
     "Probe",
     "TensorSpec",
     "Truth",
+    "TruthSource",
     "Verdict",
     "Verification",
 ]

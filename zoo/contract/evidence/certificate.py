@@ -1,5 +1,6 @@
 """The certificate: what was exported from what, what it was compared with and how, and the verdict."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -7,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from zoo.contract.evidence.comparison import Comparison, Override
 from zoo.contract.evidence.coverage import Coverage
 from zoo.contract.evidence.probe import TOLERANCE_FACTOR, Probe
+from zoo.contract.reading import DIGEST, MAX_NUMBER, SHA256, Field, Malformed, fields
 
 Verdict = Literal["pass", "overridden", "unverified", "fail", "inconclusive"]
 PASS: Verdict = "pass"  # within the default tolerance on every probe
@@ -17,16 +19,8 @@ INCONCLUSIVE: Verdict = "inconclusive"  # the check covers too little of the mod
 PUBLISHED: tuple[Verdict, ...] = (PASS, OVERRIDDEN, UNVERIFIED)
 
 
-def published(verdict: object) -> Verdict:
-    """The verdict of an export folder.
-
-    Raises:
-        ValueError: it is none that an export folder can have.
-    """
-    for known in PUBLISHED:
-        if verdict == known:
-            return known
-    raise ValueError(f"the verdict {verdict!r} is not one of {', '.join(PUBLISHED)}")
+MAX_PROBES, MAX_COMPARISONS = 10_000, 100_000
+SMALLEST = 1e-300  # of what is greater than 0
 
 
 @dataclass(frozen=True)
@@ -54,13 +48,18 @@ class ArtifactRecord:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "ArtifactRecord":
-        """Read what `to_dict` wrote."""
+    def from_dict(cls, data: Mapping[str, Any] | Field) -> "ArtifactRecord":
+        """Read what `to_dict` wrote.
+
+        Raises:
+            Malformed: a field is missing, malformed or out of range.
+        """
+        record = fields(data).only("verdict", "sha256", "format", "comparisons")
         return cls(
-            published(data["verdict"]),
-            dict(data["sha256"]),
-            dict(data["format"]),
-            tuple(Comparison.from_dict(each) for each in data["comparisons"]),
+            record["verdict"].choice(PUBLISHED),
+            {name: each.text(64, SHA256) for name, each in record["sha256"].entries(1).items()},
+            _provider(record["format"]),
+            tuple(Comparison.from_dict(each) for each in record["comparisons"].items(0, MAX_COMPARISONS)),
         )
 
 
@@ -90,15 +89,20 @@ class PriorCheck:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "PriorCheck":
-        """Read what `to_dict` wrote."""
+    def from_dict(cls, data: Mapping[str, Any] | Field) -> "PriorCheck":
+        """Read what `to_dict` wrote.
+
+        Raises:
+            Malformed: a field is missing, malformed or out of range.
+        """
+        check = fields(data).only("precision", "note", "rounding_errors", "comparisons")
         return cls(
-            str(data["precision"]),
-            str(data["note"]),
-            {str(name): float(value) for name, value in data["rounding_errors"].items()},
+            check["precision"].text(100),
+            check["note"].text(),
+            {name: each.number(0) for name, each in check["rounding_errors"].entries(0, MAX_PROBES).items()},
             {
-                str(name): tuple(Comparison.from_dict(each) for each in rows)
-                for name, rows in data["comparisons"].items()
+                name: tuple(Comparison.from_dict(each) for each in rows.items(0, MAX_COMPARISONS))
+                for name, rows in check["comparisons"].entries().items()
             },
         )
 
@@ -162,29 +166,56 @@ class Certificate:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Certificate":
+    def from_dict(cls, data: Mapping[str, Any] | Field) -> "Certificate":
         """Read what `to_dict` wrote.
 
         Raises:
-            KeyError, TypeError, ValueError: a field is missing or malformed, or the version is another one.
-            UsageError: the override is out of range.
+            Malformed: a field is missing, malformed or out of range, or the version is another one.
         """
-        if data["version"] != cls.VERSION:
-            raise ValueError(f"the certificate has version {data['version']}, not {cls.VERSION}")
-        override, coverage, prior = data["override"], data["coverage"], data["prior_check"]
-        return cls(
-            verdict=published(data["verdict"]),
-            definitions=dict(data["definitions"]),
-            tolerance_factor=float(data["tolerance_factor"]),
-            override=None if override is None else Override.from_dict(override),
-            weights=dict(data["weights"]),
-            architecture=dict(data["architecture"]),
-            environment=dict(data["environment"]),
-            real_images=str(data["real_images"]),
-            seed=int(data["seed"]),
-            probe_recipe=str(data["probe_recipe"]),
-            probes=tuple(Probe.from_dict(probe, float(data["tolerance_factor"])) for probe in data["probes"]),
-            coverage=None if coverage is None else Coverage.from_dict(coverage),
-            artifacts={str(name): ArtifactRecord.from_dict(record) for name, record in data["artifacts"].items()},
-            prior_check=None if prior is None else PriorCheck.from_dict(prior),
+        certificate = fields(data, "certificate").only(
+            *("version", "verdict", "definitions", "tolerance_factor", "override", "weights", "architecture"),
+            *("environment", "real_images", "seed", "probe_recipe", "probes", "coverage", "artifacts", "prior_check"),
         )
+        certificate["version"].choice((cls.VERSION,))
+        factor = certificate["tolerance_factor"].number(SMALLEST, MAX_NUMBER)
+        weights = certificate["weights"].only("digest", "file_sha256")
+        verdict = certificate["verdict"].choice(PUBLISHED)
+        override = certificate["override"].optional(Override.from_dict)
+        if verdict != UNVERIFIED and (verdict == OVERRIDDEN) != (override is not None):
+            raise Malformed(f"{certificate['verdict'].path} is {verdict!r}, which does not fit the override")
+        probes = tuple(Probe.from_dict(probe, factor) for probe in certificate["probes"].items(1, MAX_PROBES))
+        for probe in probes:
+            if verdict != UNVERIFIED and math.isnan(probe.rounding_error):
+                raise Malformed(f"the probe {probe.name} has no rounding_error, and the verdict is {verdict!r}")
+        return cls(
+            verdict=verdict,
+            definitions=_definitions(certificate["definitions"]),
+            tolerance_factor=factor,
+            override=override,
+            weights={
+                "digest": weights["digest"].optional(lambda field: field.text(71, DIGEST)),
+                "file_sha256": weights["file_sha256"].optional(lambda field: field.text(64, SHA256)),
+            },
+            architecture=_provider(certificate["architecture"]),
+            environment={name: each.plain(0) for name, each in certificate["environment"].entries().items()},
+            real_images=certificate["real_images"].text(),
+            seed=certificate["seed"].integer(),
+            probe_recipe=certificate["probe_recipe"].text(),
+            probes=probes,
+            coverage=certificate["coverage"].optional(Coverage.from_dict),
+            artifacts={
+                name: ArtifactRecord.from_dict(record) for name, record in certificate["artifacts"].entries(1).items()
+            },
+            prior_check=certificate["prior_check"].optional(PriorCheck.from_dict),
+        )
+
+
+def _definitions(data: Field) -> dict[str, str]:
+    texts = {name: each.text() for name, each in data.entries().items()}
+    return {"truth": data["truth"].text(), "rounding_error": data["rounding_error"].text(), **texts}
+
+
+def _provider(data: Field) -> dict[str, str]:
+    """The distribution, its version and the name of a spec."""
+    data.only("distribution", "version", "name")
+    return {key: data[key].text(1_000) for key in ("distribution", "version", "name")}

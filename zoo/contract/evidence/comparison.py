@@ -1,13 +1,16 @@
 """What one comparison of an artifact with truth found, and the tolerances that may replace the default one."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
 from zoo.contract.errors import UsageError
-from zoo.contract.evidence.probe import Truth
+from zoo.contract.evidence.probe import MAX_IMAGES, Truth
+from zoo.contract.reading import Field, Malformed, fields
 
+WEIGHTS = re.compile(r"(own_weights|probe_weights(_[0-9]{1,9})?|)")
 CEILING = 1e39  # no two float32 values are further apart, and nothing overflows
 
 
@@ -42,9 +45,14 @@ class Override:
         return {"atol": self.atol, "rtol": self.rtol}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Override":
-        """Read what `to_dict` wrote."""
-        return cls(float(data["atol"]), float(data["rtol"]))
+    def from_dict(cls, data: Mapping[str, Any] | Field) -> "Override":
+        """Read what `to_dict` wrote.
+
+        Raises:
+            Malformed: a field is missing, malformed or out of range.
+        """
+        override = fields(data).only("atol", "rtol")
+        return cls(override["atol"].number(0, CEILING), override["rtol"].number(0, CEILING))
 
 
 @dataclass(frozen=True)
@@ -97,22 +105,35 @@ class Comparison:
         return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in data.items()}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Comparison":
+    def from_dict(cls, data: Mapping[str, Any] | Field) -> "Comparison":
         """Read what `to_dict` wrote.
 
         Raises:
-            KeyError, TypeError, ValueError: a field is missing or malformed.
+            Malformed: a field is missing, malformed or out of range.
         """
-        where = data["where"]
-        return cls(
-            probe=str(data["probe"]),
-            n=int(data["n"]),
-            error=float("inf") if data["error"] is None else float(data["error"]),
-            rounding_error=float(data["rounding_error"]),
-            tolerance=float(data["tolerance"]),
-            where=None if where is None else (int(where[0]), int(where[1])),
-            reason=str(data["reason"]),
-            runner=str(data["runner"]),
-            weights=str(data["weights"]),
-            excess=None if data["excess"] is None else float(data["excess"]),
+        row = fields(data).only(
+            *("probe", "n", "error", "rounding_error", "tolerance", "where", "reason", "runner", "weights", "excess"),
+            *("ratio", "passed"),  # which follow from the others
         )
+        error = row["error"].optional(lambda field: field.number(0))
+        row["ratio"].optional(lambda field: field.number(0))
+        comparison = cls(
+            probe=row["probe"].text(1_000),
+            n=row["n"].integer(1, MAX_IMAGES),
+            error=float("inf") if error is None else error,
+            rounding_error=row["rounding_error"].number(0),
+            tolerance=row["tolerance"].number(0),
+            where=row["where"].optional(_where),
+            reason=row["reason"].text(),
+            runner=row["runner"].text(1_000),
+            weights=row["weights"].text(100, WEIGHTS),
+            excess=row["excess"].optional(Field.number),
+        )
+        if row["passed"].boolean() != comparison.passed:
+            raise Malformed(f"{row['passed'].path} does not follow from the error and the tolerance")
+        return comparison
+
+
+def _where(data: Field) -> tuple[int, int]:
+    image, index = data.items(2, 2)
+    return image.integer(), index.integer()

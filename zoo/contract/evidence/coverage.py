@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zoo.contract.reading import Field, Malformed, fields
+
 CHANGE = 0.01  # the error in a parameter tensor that a check has to notice, as a fraction
+MAX_NAME = 10_000  # characters of a tensor's name
 ENOUGH = 0.9  # of the parameter tensors; with fewer covered, a check is inconclusive
 
 
@@ -47,16 +50,21 @@ class Coverage:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Coverage":
+    def from_dict(cls, data: Mapping[str, Any] | Field) -> "Coverage":
         """Read what `to_dict` wrote.
 
         Raises:
-            KeyError, TypeError, ValueError: a field is missing or malformed.
+            Malformed: a field is missing, malformed or out of range.
         """
-        tensors, seed = data["tensors"], data["probe_weights_seed"]
+        coverage = fields(data).only("fraction", "tensors", "uncovered", "by_weights", "probe_weights_seed")
+        coverage["fraction"].number(0, 1)  # which follows from the others
+        tensors = coverage["tensors"].optional(Field.integer)
+        uncovered = tuple(name.text(MAX_NAME) for name in coverage["uncovered"].items())
+        if tensors is not None and len(uncovered) > tensors:
+            raise Malformed(f"{coverage['uncovered'].path} has more names than there are tensors")
         return cls(
-            tensors=None if tensors is None else int(tensors),
-            uncovered=tuple(str(name) for name in data["uncovered"]),
-            by_weights={str(name): float(value) for name, value in data["by_weights"].items()},
-            probe_weights_seed=None if seed is None else int(seed),
+            tensors=tensors,
+            uncovered=uncovered,
+            by_weights={name: each.number(0, 1) for name, each in coverage["by_weights"].entries().items()},
+            probe_weights_seed=coverage["probe_weights_seed"].optional(Field.integer),
         )

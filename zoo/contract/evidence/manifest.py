@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from zoo.contract.evidence.certificate import Certificate, Verdict, published
-from zoo.contract.preprocess import Preprocess
+from zoo.contract.evidence.certificate import PUBLISHED, UNVERIFIED, Certificate, Verdict
+from zoo.contract.preprocess import MAX_SIDE, Preprocess
+from zoo.contract.reading import DIGEST, MAX_CLASSES, MAX_LABEL, SHA256, Field, Malformed, fields, shown
+
+GOLDEN = "golden.npz"
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,20 @@ class TensorSpec:
         return data if self.min_size is None else {**data, "min_size": self.min_size}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "TensorSpec":
-        """Read what `to_dict` wrote."""
-        size = data.get("min_size")
-        return cls(str(data["name"]), str(data["dtype"]), tuple(data["shape"]), None if size is None else int(size))
+    def from_dict(cls, data: Mapping[str, Any] | Field) -> "TensorSpec":
+        """Read what `to_dict` wrote.
+
+        Raises:
+            Malformed: a field is missing, malformed or out of range.
+        """
+        tensor = fields(data).only("name", "dtype", "shape", "min_size")
+        size = tensor.get("min_size")
+        return cls(
+            tensor["name"].text(1_000),
+            tensor["dtype"].choice(("float32",)),
+            tuple(_dimension(each) for each in tensor["shape"].items(2, 4)),
+            None if size is None else size.integer(1, MAX_SIDE),
+        )
 
 
 @dataclass(frozen=True)
@@ -57,15 +70,15 @@ class Artifact:
         return {"files": dict(self.files), "format": self.format}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Artifact":
+    def from_dict(cls, data: Mapping[str, Any] | Field) -> "Artifact":
         """Read what `to_dict` wrote.
 
         Raises:
-            ValueError: it names no file.
+            Malformed: a field is missing, malformed or out of range, or it names no file.
         """
-        if not data["files"]:
-            raise ValueError("an artifact names no file")
-        return cls({str(role): str(name) for role, name in data["files"].items()}, str(data["format"]))
+        artifact = fields(data).only("files", "format")
+        files = {role: name.text(255) for role, name in artifact["files"].entries(1).items()}
+        return cls(files, artifact["format"].text(1_000))
 
 
 @dataclass(frozen=True)
@@ -80,9 +93,14 @@ class FileRecord:
         return {"sha256": self.sha256, "bytes": self.bytes}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "FileRecord":
-        """Read what `to_dict` wrote."""
-        return cls(str(data["sha256"]), int(data["bytes"]))
+    def from_dict(cls, data: Mapping[str, Any] | Field) -> "FileRecord":
+        """Read what `to_dict` wrote.
+
+        Raises:
+            Malformed: a field is missing, malformed or out of range.
+        """
+        record = fields(data).only("sha256", "bytes")
+        return cls(record["sha256"].text(64, SHA256), record["bytes"].integer())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,27 +154,63 @@ class Manifest:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Manifest":
+    def from_dict(cls, data: Mapping[str, Any] | Field) -> "Manifest":
         """Read what `to_dict` wrote. Whether digest and files are right is for the reader of the folder to check.
 
         Raises:
-            KeyError, TypeError, ValueError: a field is missing or malformed, or the format is another one.
-            UsageError: the override is out of range.
+            Malformed: a field is missing, malformed or out of range, two of them contradict each other, or the format
+                is another one.
         """
-        if data["format"] != cls.FORMAT:
-            raise ValueError(f"the manifest has format {data['format']}, not {cls.FORMAT}")
-        return cls(
-            name=str(data["name"]),
-            verdict=published(data["verdict"]),
-            card=dict(data["card"]),
-            input=TensorSpec.from_dict(data["input"]),
-            output=TensorSpec.from_dict(data["output"]),
-            preprocess=Preprocess.from_dict(data["preprocess"]),
-            labels=tuple(str(label) for label in data["labels"]),
-            precision=str(data["precision"]),
-            artifacts={str(name): Artifact.from_dict(artifact) for name, artifact in data["artifacts"].items()},
-            versions={str(name): str(version) for name, version in data["versions"].items()},
-            certificate=Certificate.from_dict(data["certificate"]),
-            files={str(name): FileRecord.from_dict(record) for name, record in data["files"].items()},
-            digest=str(data["digest"]),
+        whole = fields(data).only(
+            *("format", "name", "verdict", "card", "input", "output", "preprocess", "labels", "precision"),
+            *("artifacts", "versions", "certificate", "files", "digest"),
         )
+        whole["format"].choice((cls.FORMAT,))
+        manifest = cls(
+            name=whole["name"].text(1_000),
+            verdict=whole["verdict"].choice(PUBLISHED),
+            card={key: each.plain() for key, each in whole["card"].entries().items()},
+            input=TensorSpec.from_dict(whole["input"]),
+            output=TensorSpec.from_dict(whole["output"]),
+            preprocess=Preprocess.from_dict(whole["preprocess"]),
+            labels=tuple(label.text(MAX_LABEL) for label in whole["labels"].items(1, MAX_CLASSES)),
+            precision=whole["precision"].text(100),
+            artifacts={name: Artifact.from_dict(each) for name, each in whole["artifacts"].entries(1).items()},
+            versions={name: version.text(1_000) for name, version in whole["versions"].entries().items()},
+            certificate=Certificate.from_dict(whole["certificate"]),
+            files={_file_name(name): FileRecord.from_dict(each) for name, each in whole["files"].entries().items()},
+            digest=whole["digest"].text(71, DIGEST),
+        )
+        manifest._refuse_contradictions()
+        return manifest
+
+    def _refuse_contradictions(self) -> None:
+        certificate = self.certificate
+        if self.verdict != certificate.verdict:
+            raise Malformed(f"verdict is {self.verdict!r}, and that of the certificate {certificate.verdict!r}")
+        channels, *size = self.preprocess.input_shape
+        shape = self.input.shape
+        dynamic = [isinstance(each, str) for each in shape[2:]]
+        if len(shape) != 4 or shape[1] != channels or (shape[2:] != tuple(size) and not all(dynamic)):
+            raise Malformed(f"input.shape is {list(shape)}, and the preprocessing gives {[channels, *size]}")
+        if self.output.shape[1:] != (len(self.labels),):
+            raise Malformed(f"output.shape is {list(self.output.shape)}, and there are {len(self.labels)} labels")
+        if list(self.artifacts) != list(certificate.artifacts):
+            raise Malformed("artifacts are not those of the certificate")
+        for name, artifact in self.artifacts.items():
+            hashes = {file: self.files[file].sha256 for file in artifact.files.values() if file in self.files}
+            if hashes != certificate.artifacts[name].sha256:
+                raise Malformed(f"the files of artifacts[{name!r}] are not those of the certificate")
+        if self.verdict != UNVERIFIED and GOLDEN not in self.files:
+            raise Malformed(f"{GOLDEN} is not among the files")
+
+
+def _dimension(data: Field) -> int | str:
+    return data.text(100) if isinstance(data.value, str) else data.integer(1)
+
+
+def _file_name(name: str) -> str:
+    """A name of a file in the folder itself, on every system."""
+    if not 0 < len(name) <= 255 or name in (".", "..") or not name.isprintable() or set(name) & set("/\\:"):
+        raise Malformed(f"{shown(name)} in files is not a plain file name")
+    return name

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from zoo.contract.reading import SHA256, Field, Malformed, fields
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 else:
     Images = Truth = Any
 
+MAX_IMAGES = 65_536  # in a probe
 TOLERANCE_FACTOR = 20.0  # rounding errors that an artifact may be off by
 
 
@@ -108,19 +111,31 @@ class Probe:
         return {**data, "rounding_errors": dict(self.rounding_errors)} if self.rounding_errors else data
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], tolerance_factor: float = TOLERANCE_FACTOR) -> "Probe":
+    def from_dict(cls, data: Mapping[str, Any] | Field, tolerance_factor: float = TOLERANCE_FACTOR) -> "Probe":
         """Read what `to_dict` wrote.
 
         Raises:
-            KeyError, TypeError, ValueError: a field is missing or malformed.
+            Malformed: a field is missing, malformed or out of range, or the tolerance is not `tolerance_factor`
+                rounding errors.
         """
+        probe = fields(data).only(
+            *("name", "n", "image_names", "sha256", "peak", "rounding_error", "tolerance", "rounding_errors")
+        )
+        measured = math.nan, math.nan
+        if any(probe.get(key) for key in ("peak", "rounding_error", "tolerance")):
+            measured = probe["rounding_error"].number(0), probe["peak"].number(0)
+            tolerance, default = probe["tolerance"].number(0), tolerance_factor * measured[0]
+            if not math.isclose(tolerance, default, rel_tol=1e-6):
+                raise Malformed(f"{probe['tolerance'].path} is {tolerance:g}, not {default:g}")
+        elsewhere = probe.get("rounding_errors")
+        n = probe["n"].integer(1, MAX_IMAGES)
         return cls(
-            name=str(data["name"]),
-            rounding_error=float(data.get("rounding_error", math.nan)),
-            rounding_errors={str(name): float(value) for name, value in data.get("rounding_errors", {}).items()},
-            image_names=tuple(str(name) for name in data["image_names"]),
-            sha256=str(data["sha256"]),
-            n=int(data["n"]),
-            peak=float(data.get("peak", math.nan)),
+            name=probe["name"].text(1_000),
+            rounding_error=measured[0],
+            rounding_errors={name: each.number(0) for name, each in elsewhere.entries().items()} if elsewhere else {},
+            image_names=tuple(name.text(1_000) for name in probe["image_names"].items(0, n)),
+            sha256=probe["sha256"].text(64, SHA256),
+            n=n,
+            peak=measured[1],
             tolerance_factor=tolerance_factor,
         )

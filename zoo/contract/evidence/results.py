@@ -1,13 +1,14 @@
 """What exporting and verifying return."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from zoo.contract.evidence.certificate import PASS, Certificate, Verdict
 from zoo.contract.evidence.comparison import Comparison
 from zoo.contract.evidence.coverage import Coverage
+from zoo.contract.evidence.extent import Extent, GraphComparison, TruthSource
 from zoo.contract.evidence.manifest import Manifest
 
 
@@ -45,6 +46,7 @@ class Export:
         certificate = self.certificate
         return {
             "export": str(self.path),
+            "digest": self.manifest.digest,
             "model": self.manifest.name,
             "verdict": self.verdict,
             "precision": self.manifest.precision,
@@ -70,10 +72,16 @@ class Verification:
         path: the export folder, or the file.
         model: the name of the model.
         verdict: `pass` or `overridden`.
-        comparisons: by format.
-        strict: truth was computed again, from the weights.
+        comparisons: on the stored or seeded probes, by format; none for a weights file.
+        strict: truth was computed again, from the weights, and the graphs were compared with zoo's own export.
         manifest: of the export folder; `None` for a file.
-        coverage: of the comparisons of a file; `None` for an export folder, whose certificate has it.
+        coverage: of the comparisons with a model; `None` for an export folder without one, whose certificate has it.
+        further: comparisons on the same and on fresh images in other batches, by format.
+        extent: the images and batches of all comparisons.
+        source: of the weights that truth was computed with; `None` if it was read from the folder.
+        graphs: how each graph compares with zoo's own export, by format; empty where that was not done.
+        warnings: what a person should know of a verification that found no difference.
+        signed_by: the SHA-256 of the public key whose signature was checked; empty if none was.
     """
 
     path: Path
@@ -83,6 +91,12 @@ class Verification:
     strict: bool = False
     manifest: Manifest | None = None
     coverage: Coverage | None = None
+    further: Mapping[str, Sequence[Comparison]] = field(default_factory=dict)
+    extent: Extent | None = None
+    source: TruthSource | None = None
+    graphs: Mapping[str, GraphComparison] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    signed_by: str = ""
 
     @property
     def artifacts(self) -> dict[str, Path]:
@@ -95,17 +109,23 @@ class Verification:
         """Plain data for JSON: what `zoo verify --json` prints."""
         return {
             "path": str(self.path),
+            "digest": "" if self.manifest is None else self.manifest.digest,
             "model": self.model,
             "verdict": self.verdict,
             "passed": self.verdict == PASS,
             "strict": self.strict,
+            "signed_by": self.signed_by,
             "coverage": None if self.coverage is None else self.coverage.to_dict(),
+            "extent": None if self.extent is None else self.extent.to_dict(),
+            "source": None if self.source is None else self.source.to_dict(),
             "artifacts": {
                 name: {
                     "file": str(self.artifacts[name]),
                     "verdict": self.verdict,
                     "passed": self.verdict == PASS,
                     "comparisons": [comparison.to_dict() for comparison in rows],
+                    "further_comparisons": [each.to_dict() for each in self.further.get(name, ())],
+                    "graph": self.graphs[name].to_dict() if name in self.graphs else None,
                 }
                 for name, rows in self.comparisons.items()
             },

@@ -18,7 +18,7 @@ class Saver:
         run: the run folder; `None` on a rank that writes nothing.
         every: seconds between two checkpoints within an epoch.
         saved: the step of the checkpoint in the folder; `None` where there is none.
-        launcher: the command that starts zoo with the same world size.
+        resume_command: the command that resumes the run.
     """
 
     def __init__(
@@ -28,12 +28,12 @@ class Saver:
         signals: Signals,
         every: float,
         saved: int | None,
-        launcher: str = "zoo",
+        resume_command: str,
     ) -> None:
         self.saved = saved
         self._run, self._state, self._signals, self._every = run, state, signals, every
         self._due = time.monotonic() + every
-        self._launcher = launcher
+        self._resume_command = resume_command
 
     def save_if_due(self) -> None:
         """Write a checkpoint if the last one is old enough."""
@@ -59,7 +59,7 @@ class Saver:
                     raise OutputError(error.cause, "Free disk space, then run again.") from error
                 raise OutputError(
                     f"{error.cause} The checkpoint of step {self.saved:,} is unchanged.",
-                    f"Free disk space, then resume: {self._launcher} train --resume {self._run.path}",
+                    f"Free disk space, then resume: {self._resume_command}",
                 ) from error
             self.saved = self._state.step
             self._due = time.monotonic() + self._every

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from zoo.contract.errors import TrainingError
 from zoo.files.weights import put_tensors
+from zoo.training.checkpoint.optimizer_state import load_optimizer
 from zoo.training.optim.ema import ModelEma
 from zoo.training.optim.freeze import freeze
 from zoo.training.optim.layer_decay import lr_scales
@@ -125,9 +126,13 @@ class State:
             if self.ema is not None:
                 self._load(self.ema.module, tensors, "ema.")
             for number, optimizer in enumerate(self.optimizers):
-                _load_optimizer(optimizer, f"optimizer.{number}.", {**metadata["optimizer"], **tensors})
+                load_optimizer(optimizer, f"optimizer.{number}.", {**metadata["optimizer"], **tensors})
             if metadata["best"] is not None:
-                self.best = Best(**metadata["best"], tensors=_part(tensors, "best."))
+                best = _part(tensors, "best.")
+                _check_tensors(best, self.eval_module.state_dict())
+                self.best = Best(**metadata["best"], tensors=best)
+            if (tensors["loss_sum"].shape, tensors["loss_sum"].dtype) != (self.loss_sum.shape, self.loss_sum.dtype):
+                raise ValueError("loss_sum is not a number")
             self.loss_sum = tensors["loss_sum"].to(self.loss_sum.device)
             self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])
             self.history = list(metadata["history"])
@@ -148,10 +153,8 @@ class State:
 
     @staticmethod
     def _load(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
-        stored, own = _part(tensors, prefix), module.state_dict()
-        for name in sorted({*stored, *own}):
-            if name not in stored or name not in own or stored[name].shape != own[name].shape:
-                raise ValueError(f"{name} is missing, unexpected, or has another shape")
+        stored = _part(tensors, prefix)
+        _check_tensors(stored, module.state_dict())
         put_tensors(module, stored)
 
 
@@ -159,18 +162,11 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _load_optimizer(optimizer: Optimizer, prefix: str, values: Mapping[str, Any]) -> None:
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    entries: dict[int, dict[str, Any]] = {}
-    for name, value in values.items():
-        if name.startswith(prefix):
-            index, _, key = name.removeprefix(prefix).partition(".")
-            entries.setdefault(int(index), {})[key] = _in_layout_of(parameters[int(index)], value)
-    optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
+def _check_tensors(stored: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    for name in sorted({*stored, *own}):
+        if name not in stored or name not in own or not _is_like(stored[name], own[name]):
+            raise ValueError(f"{name} is missing, unexpected, or has another shape or dtype")
 
 
-def _in_layout_of(parameter: Tensor, value: Any) -> Any:
-    """`value` in the memory layout of `parameter`, as the optimizer itself would have created it."""
-    if not isinstance(value, Tensor) or value.ndim == 0:
-        return value
-    return torch.empty_like(parameter.detach(), dtype=value.dtype).copy_(value)
+def _is_like(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and one.dtype == other.dtype

@@ -14,6 +14,7 @@ from zoo.models.devices import available, pick_device
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup, explain_lost_rank
 
 TIMEOUT = timedelta(minutes=30)  # for a rank that is alive and downloads or reads its data
+MAX_RANKS = 1_000_000
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what the rendezvous `env://` reads
 
 
@@ -43,7 +44,7 @@ def init_process_group(device: str) -> Iterator[ProcessGroup]:
         if cuda:
             group = replace(group, cpu_group=dist.new_group(backend="gloo", timeout=TIMEOUT))
         group.all_reduce_max(0)  # a barrier
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, TypeError, OverflowError) as error:
         address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise TrainingError(
             f"Rank {group.rank} of {group.world_size} cannot reach the other ranks at {address}: {_first_line(error)}",
@@ -66,9 +67,12 @@ def from_environment() -> ProcessGroup:
         rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         local_rank = int(os.environ.get("LOCAL_RANK", rank))
         local_world_size = int(os.environ.get("LOCAL_WORLD_SIZE", world_size))
+        port = int(os.environ["MASTER_PORT"])
     except ValueError as error:
         raise UsageError(f"The environment of this rank is invalid: {error}.", "Start zoo with torchrun.") from None
-    if not 0 <= rank < world_size or not 0 <= local_rank < local_world_size <= world_size:
+    if not 0 <= port < 2**16:
+        raise UsageError(f"MASTER_PORT={port} is not a port.", "Start zoo with torchrun.")
+    if not 0 <= rank < world_size <= MAX_RANKS or not 0 <= local_rank < local_world_size <= world_size:
         raise UsageError(
             f"The environment of this rank is invalid: RANK={rank}, WORLD_SIZE={world_size}, LOCAL_RANK={local_rank}, "
             f"LOCAL_WORLD_SIZE={local_world_size}.",

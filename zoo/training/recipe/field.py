@@ -113,13 +113,19 @@ class Field:
             return all(self._holds(item) for item in value) and all(x < y for x, y in pairwise(value))
         return self.type not in (int, float) or self._holds(value)
 
+    def as_declared(self, value: Any) -> Any:
+        """A value of an allowed type as the declared type: an integer becomes a float, and a list a tuple."""
+        if self.type is tuple and value is not None:
+            return tuple(float(item) for item in value)
+        return float(value) if self.type is float and value is not None else value
+
     def is_on(self, value: Any) -> bool:
         """Whether the value does anything."""
         return value is not None and (self.off is None or value != self.off)
 
     def _holds(self, number: float) -> bool:
         return (
-            math.isfinite(number)
+            _is_finite(number)
             and (self.ge is None or number >= self.ge)
             and (self.gt is None or number > self.gt)
             and (self.le is None or number <= self.le)
@@ -150,6 +156,13 @@ def _default(entry: DataclassField[Any]) -> Any:
     if entry.default_factory is not MISSING:
         return entry.default_factory()
     return None if entry.default is MISSING else entry.default
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an integer beyond the range of float
+        return False
 
 
 def _is_number(value: Any) -> bool:

@@ -8,9 +8,11 @@ from typing import Any
 
 from zoo.contract.errors import UsageError, WeightsError
 from zoo.files.card import Card
+from zoo.files.regular import read_regular
 from zoo.training.recipe.field import TYPES
 from zoo.training.recipe.recipe import FIELDS, VERSION, Recipe
 
+MAX_SIZE = 2**20  # bytes of a recipe file
 NEW_NAMES = {declaration.old: name for name, declaration in FIELDS.items() if declaration.old}
 
 
@@ -21,7 +23,7 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
         UsageError: it cannot be read, is not TOML, or has a name or value that a recipe does not have.
     """
     try:
-        content = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        content = tomllib.loads(read_regular(path, MAX_SIZE).decode("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"The recipe {path} could not be read: {error.strerror}.", "Check the path.") from None
     except (ValueError, RecursionError) as error:

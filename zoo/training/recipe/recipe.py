@@ -10,6 +10,8 @@ from zoo.training.optim.schedules import SCHEDULES
 from zoo.training.recipe.command import recipe_command
 from zoo.training.recipe.field import TYPES, Field, declared
 
+MAX_COUNT = 2**31  # of epochs, images of a batch and the like
+MAX_SIDE = 16384  # pixels
 VERSION = 3  # 1 and 2 had other names of fields (`Field.old`); in 1, `amp` was recorded for CUDA only
 
 
@@ -47,6 +49,7 @@ class Recipe:
             "Data",
             "Height and width of the images in pixels.",
             ge=1,
+            le=MAX_SIDE,
             unset="chosen to fit the data set and the architecture",
             in_report=False,
             old="image_size",
@@ -58,6 +61,7 @@ class Recipe:
             "Data",
             "Number of image channels: 1 for greyscale, 3 for RGB.",
             ge=1,
+            le=1024,
             unset="chosen to fit the data set and the architecture",
             in_report=False,
         ),
@@ -98,7 +102,7 @@ class Recipe:
             off=False,
         ),
     ] = False
-    epochs: Annotated[int, Field("Schedule", "Number of epochs.", ge=1, in_report=False)] = 10
+    epochs: Annotated[int, Field("Schedule", "Number of epochs.", ge=1, lt=MAX_COUNT, in_report=False)] = 10
     batch_size: Annotated[
         int,
         Field(
@@ -106,6 +110,7 @@ class Recipe:
             "Global batch size.",
             note="The ranks of a distributed run divide it among them.",
             ge=1,
+            lt=MAX_COUNT,
             short="-b",
         ),
     ] = 128
@@ -143,6 +148,7 @@ class Recipe:
             "Gradient-accumulation steps.",
             note="An optimizer step averages the gradients of this many batches.",
             ge=1,
+            lt=MAX_COUNT,
             off=1,
             old="accumulate",
         ),
@@ -197,6 +203,7 @@ class Recipe:
             "Schedule",
             "Epochs of linear warm-up of the learning rate; one_cycle has its own.",
             ge=0,
+            lt=MAX_COUNT,
             goes_with="sched",
         ),
     ] = 1.0
@@ -228,6 +235,7 @@ class Recipe:
             "Schedule",
             "Stop after this many epochs without a better one; requires --hold-out (0: off).",
             ge=0,
+            lt=MAX_COUNT,
             requires="hold_out",
             off=0,
         ),
@@ -238,6 +246,7 @@ class Recipe:
             "Augmentation",
             "Shift images at random by up to this many pixels: pad and crop (0: off).",
             ge=0,
+            lt=MAX_SIDE,
             unset="an eighth of the image size",
         ),
     ] = None
@@ -323,8 +332,7 @@ class Recipe:
                     f"{name} = {value!r} is out of range: it must be {declaration.range}.",
                     f"Correct it; `zoo train --help` explains {declaration.flag}.",
                 )
-            if isinstance(value, list):
-                object.__setattr__(self, name, tuple(value))
+            object.__setattr__(self, name, declaration.as_declared(value))
         for name in OPTIMIZER_FIELDS:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default_of(FIELDS[name], self.opt))

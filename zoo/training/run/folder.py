@@ -4,14 +4,18 @@ import csv
 import io
 import json
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from zoo.contract.errors import OutputError, TrainingError
 from zoo.files.atomic import explain_write_errors, new_folder, write_file
+from zoo.files.regular import read_regular
 from zoo.training.run.lock import Lock
 from zoo.training.run.record import NAME, Record
+
+MAX_RESULT = 2**20  # bytes
 
 
 class Run:
@@ -119,10 +123,14 @@ class Run:
         self._lock.release()
 
     def discard(self) -> None:
-        """Remove the folder of a run that stored nothing."""
-        for path in self.path.iterdir():
-            path.unlink()
-        self.path.rmdir()
+        """Remove the folder of a run that stored nothing.
+
+        It gets a hidden name first: another run that starts under this name must not find it half removed.
+        """
+        hidden = self.path.with_name(f".{self.path.name}.discarded.{os.getpid()}.partial")
+        with suppress(OSError):  # somebody moved or removed it; what ended the run matters more
+            self.path.rename(hidden)
+            shutil.rmtree(hidden, ignore_errors=True)
         with suppress(OSError):  # other runs are in it
             self.path.parent.rmdir()
 
@@ -135,6 +143,6 @@ def refuse_taken(path: Path) -> None:
 
 def _result(result: Path) -> str:
     try:
-        return f"its weights are in {json.loads(result.read_bytes())['weights']}."
-    except (OSError, ValueError, KeyError, TypeError):
+        return f"its weights are in {json.loads(read_regular(result, MAX_RESULT))['weights']}."
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "the path of its weights is not known."

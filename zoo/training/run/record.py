@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from zoo.contract.errors import TrainingError, ZooError
+from zoo.contract.specs import NAME as NAMES
 from zoo.contract.specs import Architecture, Dataset, Loss
 from zoo.data.datasets import LoadedDataset
 from zoo.files.folders import weights_name
+from zoo.files.regular import read_regular
 from zoo.registry.registry import Registry
+from zoo.training.distributed.rendezvous import MAX_RANKS
 from zoo.training.recipe.file import to_recipe
 from zoo.training.recipe.recipe import Recipe
 from zoo.version import __version__
@@ -19,6 +22,10 @@ from zoo.version import __version__
 NAME, FORMAT = "run.json", 3
 MAPPINGS = ("plugins", "dataset", "environment")
 TEXTS = ("tag", "weights", "data_root", "device", "initial_weights")
+FOLDERS = ("weights", "data_root")
+MAX_SIZE = 2**25  # bytes of the file
+LONGEST_PATH = 4096  # characters
+LONGEST_REASON = 300  # characters of an error that may quote the file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +36,8 @@ class Record:
         plugins: distribution and version that provide the `architecture`, the `dataset` and the `loss`.
         dataset: the result of `describe_dataset`.
         environment: versions, device and number of threads.
-        weights, data_root: folders, absolute.
+        weights, data_root: folders, absolute. See `zoo.training.run.destination` for where a resumed run writes.
+        force: whether the run was started with `--force`. A resumed run replaces a file only if that is repeated.
         initial_weights: path of the initial weights, absolute; empty for fresh ones.
         zoo: the release that started the run.
     """
@@ -65,10 +73,14 @@ def read_record(folder: Path) -> Record:
     """
     path = folder / NAME
     try:
-        content = path.read_bytes()
-    except OSError:
+        content = read_regular(path, MAX_SIZE)
+    except FileNotFoundError:
         raise TrainingError(
             f"{folder} is not a run folder: it has no {NAME}.", "Name a folder in runs/ that `zoo train` made."
+        ) from None
+    except OSError as error:
+        raise TrainingError(
+            f"{path} cannot be read: {error.strerror}.", "Name a folder in runs/ that `zoo train` made."
         ) from None
     return parse_record(content, path)
 
@@ -86,21 +98,51 @@ def parse_record(content: bytes, path: Path) -> Record:
     try:
         data = json.loads(content)
         release = data["zoo"]
+        if not isinstance(release, str):
+            raise TypeError(f"zoo is {release!r}")
         if data.pop("format") != FORMAT or release != __version__:
             raise TrainingError(
                 f"The run {folder} was started with zoo {release}, and this is zoo {__version__}: its weights would "
                 "differ.",
                 f"Install zoo-kit=={release} to resume it, or train again.",
             )
-        wrong = [name for name in MAPPINGS if not isinstance(data[name], dict)]
-        wrong += [name for name in TEXTS if not isinstance(data[name], str)]
-        if wrong:
-            raise TypeError(f"{wrong[0]} is {data[wrong[0]]!r}")
+        if not isinstance(data["recipe"], dict):
+            raise TypeError(f"recipe is {data['recipe']!r}")
+        _check_fields(data)
         return Record(**{**data, "recipe": to_recipe(data["recipe"], str(path))})
     except TrainingError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, ZooError) as error:
-        raise TrainingError(f"{path} is damaged ({error}).", "Train again, with another --name.") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ZooError) as error:
+        text = str(error)
+        reason = text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
+        raise TrainingError(f"{path} is damaged ({reason}).", "Train again, with another --name.") from None
+
+
+def _check_fields(data: Mapping[str, Any]) -> None:
+    """Check the types and ranges of everything in `run.json` but the recipe.
+
+    Raises:
+        TypeError, ValueError, KeyError: a field is missing, or has another type, or is out of range.
+    """
+    for name in MAPPINGS:
+        if not isinstance(data[name], dict):
+            raise TypeError(f"{name} is {data[name]!r}")
+    for name in ("plugins", "environment"):
+        if not all(isinstance(value, str) for value in data[name].values()):
+            raise TypeError(f"{name} is {data[name]!r}")
+    for name in TEXTS:
+        if not isinstance(data[name], str) or "\0" in data[name] or len(data[name]) > LONGEST_PATH:
+            raise TypeError(f"{name} is {data[name]!r}")
+    for name in FOLDERS:
+        if not Path(data[name]).is_absolute():
+            raise ValueError(f"{name} is {data[name]!r}, which is not an absolute path")
+    if not NAMES.fullmatch(data["tag"]):
+        raise ValueError(f"tag is {data['tag']!r}, which is not a name")
+    if not isinstance(data["force"], bool):
+        raise TypeError(f"force is {data['force']!r}")
+    ranks = data["environment"].get("ranks", "1")
+    if not (ranks.isascii() and ranks.isdecimal() and 0 < int(ranks) <= MAX_RANKS):
+        raise ValueError(f"ranks is {ranks!r}, which is not a number of ranks")
 
 
 def describe_dataset(data: LoadedDataset) -> dict[str, Any]:

@@ -14,6 +14,8 @@ ONNX = ExportFormat(
     stages="zoo_export.formats.onnx.stages:stages",
     readme="zoo_export.formats.onnx.usage:readme",
     snippet="zoo_export.formats.onnx.usage:snippet",
+    claims="zoo_export.formats.onnx.claims:claims",
+    structure="zoo_export.formats.onnx.structure:structure",
     requires=("onnx", "onnxscript", "onnxruntime"),
     default=True,
 )

@@ -5,6 +5,7 @@ import json
 from zoo.contract.exporting.artifact import Capture, Paths
 from zoo_export.capture import quiet
 from zoo_export.formats.onnx.file import save
+from zoo_export.formats.onnx.keys import LABELS, NAME, PREPROCESS
 from zoo_export.formats.onnx.lowering import lower
 
 
@@ -23,7 +24,7 @@ def export(capture: Capture, paths: Paths) -> None:
 
 def _metadata(capture: Capture) -> dict[str, str]:
     return {
-        "zoo.name": capture.name,
-        "zoo.labels": json.dumps(capture.labels, ensure_ascii=False),
-        "zoo.preprocess": json.dumps(capture.preprocess.to_dict(), sort_keys=True),
+        NAME: capture.name,
+        LABELS: json.dumps(capture.labels, ensure_ascii=False),
+        PREPROCESS: json.dumps(capture.preprocess.to_dict(), sort_keys=True),
     }

@@ -13,5 +13,6 @@ PT2 = ExportFormat(
     stages="zoo_export.formats.pt2.stages:stages",
     readme="zoo_export.formats.pt2.usage:readme",
     snippet="zoo_export.formats.pt2.usage:snippet",
+    structure="zoo_export.formats.pt2.structure:structure",
     requires=("torch",),
 )

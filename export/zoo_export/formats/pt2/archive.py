@@ -21,7 +21,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch.export import ExportedProgram
@@ -78,12 +78,21 @@ def load_program(path: Path) -> ExportedProgram:
     Raises:
         ExportError: it is not an archive of plain tensors and a graph of operators, or PyTorch does not load it.
     """
-    archive = repack(path, _records)
+    archive = checked_archive(path)
     try:
         with quiet():
             return torch.export.load(archive)
     except Exception as error:
         raise ExportError(f"PyTorch does not load {path.name}: {first_line(error)}", "Export it again.") from error
+
+
+def checked_archive(path: Path) -> BinaryIO:
+    """The checked records of a PT2 file as a fresh archive in memory.
+
+    Raises:
+        ExportError: as `load_program`, before anything is loaded.
+    """
+    return repack(path, _records)
 
 
 def _records(archive: Archive) -> Iterator[tuple[str, bytes]]:

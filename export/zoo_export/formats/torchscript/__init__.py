@@ -13,6 +13,7 @@ TORCHSCRIPT = ExportFormat(
     stages="zoo_export.formats.torchscript.stages:stages",
     readme="zoo_export.formats.torchscript.usage:readme",
     snippet="zoo_export.formats.torchscript.usage:snippet",
+    structure="zoo_export.formats.torchscript.structure:structure",
     requires=("torch",),
     default=True,
 )

@@ -1,0 +1,1 @@
+"""Verification: what is looked at where an artifact may come from somebody who wants it to pass."""
