@@ -1,6 +1,6 @@
 """Run an exported model with numpy and onnxruntime alone, and check that it is still the model that was exported.
 
-This file is the package `zoo_runtime`, and is copied into every export folder: `python zoo_runtime.py --help`.
+This file is the package `zoo_runtime` and, copied, part of every export folder. It runs the model in this process.
 Exit codes: 0 done; 1 an error that is explained; 2 wrong usage; 3 different, or never verified; 130 Ctrl-C."""
 
 import sys
@@ -363,7 +363,7 @@ def _command(arguments: Sequence[str] | None) -> None:
         parser.error("--top is below 1" if options.top < 1 else "name either images or --verify")
     if options.verify:
         if (report := verify(options.folder)).passed or options.json:
-            sys.stdout.write(f"{json.dumps(report.to_dict(), indent=2) if options.json else report.summary}\n")
+            sys.stdout.write(f"{json.dumps(report.to_dict(), indent=2) if options.json else _plain(report.summary)}\n")
         if not report.passed:
             raise Difference(f"{report.summary}.", RESTORE)
         return

@@ -298,7 +298,11 @@ def folder_with(place: Path, name: str, content: bytes, source: Path = OLD) -> P
     shutil.copytree(source, place)
     (place / name).write_bytes(content)
     manifest = json.loads((place / "manifest.json").read_text("utf-8"))
-    manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    digest = hashlib.sha256(content).hexdigest()
+    manifest["files"][name] = {"sha256": digest, "bytes": len(content)}
+    for artifact in manifest["certificate"]["artifacts"].values():
+        if name in artifact["sha256"]:
+            artifact["sha256"][name] = digest
     manifest["digest"] = zoo_runtime.manifest_digest(manifest)
     (place / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     return place

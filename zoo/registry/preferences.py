@@ -17,10 +17,13 @@ from pathlib import Path
 
 from zoo.contract.errors import UsageError
 from zoo.contract.names import QUALIFIED, is_owner, normalized
+from zoo.contract.reading import shown
+from zoo.files.regular import read_regular
 
 PREFER, PLUGINS = "ZOO_PREFER", "ZOO_PLUGINS"
 PREFER_KEY, PLUGINS_KEY = "prefer", "plugins"
 OWN_DISTRIBUTION = "zoo-kit"
+MAX_BYTES = 1 << 20  # of the configuration file
 PLUGIN = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -98,9 +101,7 @@ def _from_file(path: Path, key: str, example: str) -> list[object] | None:
     import tomllib  # commands of a user without the file need not spend the time
 
     try:
-        if not path.is_file():
-            raise OSError("it is not a regular file")  # a FIFO would block
-        names = tomllib.loads(path.read_text(encoding="utf-8")).get(key)
+        names = tomllib.loads(read_regular(path, MAX_BYTES).decode()).get(key)
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}.", "Correct it, or remove it.") from None
     if names is not None and not isinstance(names, list):
@@ -120,4 +121,4 @@ def _qualified(name: object, source: str) -> str:
 def _matching(name: object, source: str, matches: Callable[[str], object], form: str, example: str) -> str:
     if isinstance(name, str) and matches(name):
         return name
-    raise UsageError(f"{name!r} in {source} is not of the form {form}.", f"Write for example: {example}")
+    raise UsageError(f"{shown(name)} in {source} is not of the form {form}.", f"Write for example: {example}")

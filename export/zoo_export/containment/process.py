@@ -57,7 +57,8 @@ class ChildProcess:
         self._failure: ContainmentError | None = None
         self._output = bytearray()
         ours, theirs = _pipes()
-        modules = [ref.partition(":")[0] for ref in (service, setup.get("runner", "")) if ref]
+        refs = (service, setup.get("runner", ""), setup.get("stages", ""))
+        modules = [ref.partition(":")[0] for ref in refs if ref]
         try:
             fork_child(modules, theirs)
         except OSError as error:
