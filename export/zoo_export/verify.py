@@ -34,6 +34,7 @@ def verify(
     callback: Callback,
     seed: int | None = None,
     key: Path | None = None,
+    trust: bool = False,
     expect_digest: str | None = None,
 ) -> Verification:
     """Verify an export folder, or a file against a model; see `zoo.verify` for the arguments.
@@ -57,6 +58,7 @@ def verify(
             data_root=data_root,
             callback=callback,
             seed=seed,
+            trust=trust,
             expect_digest=expect_digest,
         )
         return replace(verification, signed_by=signed_by)
@@ -74,7 +76,7 @@ def verify(
             )
         check_digest(expect_digest, f"sha256:{sha256(path)}", str(path))
         model = against if isinstance(against, Model) else open_against(registry, against)
-        verification = verify_file(registry, path, model, data_root, devices, seed=chosen, strict=strict)
+        verification = verify_file(registry, path, model, data_root, devices, seed=chosen, strict=strict, trust=trust)
     else:
         verification = verify_folder(
             registry,
@@ -85,6 +87,7 @@ def verify(
             devices=devices,
             data_root=data_root,
             seed=chosen,
+            trust=trust,
             expect_digest=expect_digest,
         )
         if verification.manifest is not None and not verification.strict:

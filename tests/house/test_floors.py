@@ -29,6 +29,8 @@ FLOORS = {
 EXPORT_FLOORS = {
     "capture": 1,
     "devices": 1,
+    "reasons": 0,
+    "containment": 1,
     "signatures": 1,
     "probes": 2,
     "truth": 2,

@@ -65,6 +65,7 @@ class VerifyCall(Protocol):
         expect_digest: str | None,
         key: Path | None,
         seed: int | None,
+        trust: bool,
     ) -> Verification:
         """Verify an export folder, or a file against a model."""
 
@@ -120,6 +121,7 @@ def export(
         data_root: the folder of data sets, for real images in the check; by default `$ZOO_DATA`, or a folder in your
             cache. Nothing is downloaded.
         force: replace the export that is at `output`.
+        trust: run artifacts in this process; by default each is run in a process of its own, with limits.
         progress: show progress on standard error, or in a notebook.
         callback: receives messages and progress.
         registry: of plugins; the installed ones by default.
@@ -199,6 +201,7 @@ def verify(
     expect_digest: str | None = None,
     seed: int | None = None,
     data_root: str | PathLike[str] | None = None,
+    trust: bool = False,
     progress: bool = False,
     callback: Callback | None = None,
     registry: Registry | None = None,
@@ -233,7 +236,8 @@ def verify(
         DifferenceError: a file was changed, an artifact does not compute what the model computes, or there is no
             signature of this key and these files.
         MissingPackage: `key` needs `model-signing`, which is not installed.
-        ExportError: `path` is neither an export folder nor a file of a known format.
+        ExportError: `path` is neither an export folder nor a file of a known format, or an artifact went over its
+            limits of memory or time.
         UsageError: arguments exclude each other, or `against` is missing.
 
     Example:
@@ -267,6 +271,7 @@ def verify(
             expect_digest=expect_digest,
             key=None if key is None else Path(key),
             seed=seed,
+            trust=trust,
         )
 
 

@@ -25,7 +25,13 @@ from zoo.registry.registry import Registry
 from zoo.training.optim.head import head_names
 
 
-def load(model: str | PathLike[str], *, expect_digest: str | None = None, registry: Registry | None = None) -> Model:
+def load(
+    model: str | PathLike[str],
+    *,
+    expect_digest: str | None = None,
+    trust: bool = False,
+    registry: Registry | None = None,
+) -> Model:
     """Load stored weights: the module on the CPU in evaluation mode, with its card, labels and preprocessing.
 
     Nothing is unpickled. The file's structure, card, digest, and every tensor's name, shape and dtype are checked.
@@ -34,6 +40,7 @@ def load(model: str | PathLike[str], *, expect_digest: str | None = None, regist
     Args:
         model: `ARCH.TAG`, such as `lenet5.digits`, or the path of a weights file; or the path of an export folder or
             of an artifact in one.
+        trust: run an artifact in this process; by default it is run in a process of its own, with limits.
         expect_digest: the digest that the weights file has (`zoo weights verify` shows it) or the export folder
             (`zoo verify` shows it); by default any.
         registry: of plugins; the installed ones by default.
@@ -57,7 +64,7 @@ def load(model: str | PathLike[str], *, expect_digest: str | None = None, regist
         )
     registry, name, path = registry or installed_registry(), fspath(model), Path(model)
     if is_export(registry, path):
-        opened: Model = call_of(registry, "predict")(registry, path, expect_digest)
+        opened: Model = call_of(registry, "predict")(registry, path, expect_digest=expect_digest, trust=trust)
         return opened
     if not is_weights(name):
         if name and is_folder(path):

@@ -14,6 +14,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Write the re
 device_option = click.option(
     "--device", default="auto", show_default=True, help="Device: auto, cpu, cuda, cuda:N or mps."
 )
+trust_option = click.option(
+    "--trust", is_flag=True, help="Run exported files in this process, without limits on memory and time."
+)
 expect_digest_option = click.option(
     "--expect-digest",
     metavar="SHA256",

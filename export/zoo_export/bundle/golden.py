@@ -15,6 +15,7 @@ from zoo_export.probes.probe_recipe import input_digest
 from zoo_export.truth.backend import Backend
 
 NAME = "golden.npz"
+MAX_BYTES = 2**31  # of one array; those of a check on images of 1024² have a twentieth of that
 
 
 def write_golden(path: Path, probes: Sequence[Probe]) -> None:
@@ -32,7 +33,8 @@ def read_golden(path: Path, probes: Sequence[Probe]) -> list[Probe]:
     Nothing is allocated that the file does not hold: no array is compressed, and each is as large as its header says.
 
     Raises:
-        DifferenceError: the arrays of a probe are missing or malformed.
+        DifferenceError: the arrays of a probe are missing or malformed; or they are compressed, which `write_golden`
+            never does, so that they could have any size.
     """
     try:
         with open_regular(path) as file, ZipFile(file) as archive:

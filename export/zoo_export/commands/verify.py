@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.data_options import data_root_option
-from zoo.cli.options import json_option
+from zoo.cli.options import json_option, trust_option
 from zoo.cli.progress import progress
 from zoo_export.commands.formats import format_names
 from zoo_export.commands.messages import print_failure
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 )
 @provider_option
 @data_root_option
+@trust_option
 @json_option
 @click.pass_obj
 def command(
@@ -59,6 +60,7 @@ def command(
     provider: str,
     as_json: bool,
     data_root: Path | None,
+    trust: bool,
 ) -> None:
     """Check every file of the folder EXPORT, and run its artifacts on the golden vectors.
 
@@ -88,6 +90,7 @@ def command(
                 devices=parse_devices(provider),
                 expect_digest=expect_digest,
                 data_root=data_root,
+                trust=trust,
                 callback=show,
                 registry=lazy.registry,
             )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,7 @@ from zoo_export.precisions.in_use import PrecisionInUse, find_precision
 from zoo_export.probes.fresh import new_seed
 from zoo_export.probes.probe_recipe import input_digest
 from zoo_export.probes.probes import make_probes
-from zoo_export.runners import judge_artifact
+from zoo_export.runners import judge_artifact, opened
 from zoo_export.truth.backend import Backend
 from zoo_export.truth.reference import make_references
 from zoo_export.verification import graphs
@@ -84,6 +85,7 @@ def verify_folder(
     devices: Sequence[str] = ("cpu",),
     data_root: Path | None = None,
     seed: int | None = None,
+    trust: bool = False,
     expect_digest: str | None = None,
 ) -> Verification:
     """Check every file of an export folder, and run its artifacts on the golden vectors and in other batches.
@@ -97,9 +99,11 @@ def verify_folder(
         devices: that the artifacts are run on.
         data_root: where the data set that the card names may lie; by default, where zoo looks.
         seed: of the fresh images and of how images are put into batches; by default one that nobody can predict.
+        trust: run artifacts in this process, without limits, instead of each in one of its own.
         expect_digest: the digest that the manifest must have.
 
     Raises:
+        ContainmentError: an artifact went over its limits of memory or time, or its process was ended.
         DeviceError: a device does not work here.
         DifferenceError: a file was changed or is not listed, an artifact does not compute what the model computes or
             claims something else, or the export was never verified and `strict` is not set.
@@ -121,32 +125,39 @@ def verify_folder(
     structures = {name: graphs.read_structure(entry, paths[name]) for name, entry in entries.items()}
     precision = find_precision(registry, manifest.precision)
     backends = precision.backends(dict.fromkeys(("cpu", *devices)))
-    if strict:
-        model = exported_model(registry, manifest, against)
-        stored = _seeded(model, manifest) if manifest.verdict == UNVERIFIED else _golden(folder, manifest)
-        drawn = _drawn(registry, model, precision, folders.data_root(data_root), seed)
-        truth = _computed(manifest, model, stored, drawn, precision, backends, seed)
-        for name, entry in entries.items():
-            check_claims(read_claims(entry, paths[name]), paths[name].main.name, model)
-    elif manifest.verdict == UNVERIFIED:
-        raise unverified(folder, manifest.name)
-    else:
-        truth = _stored(folder, manifest, precision, backends, seed)
     judged_on = [backend for backend in backends if backend.device in devices]
     comparisons: dict[str, list[Comparison]] = {}
-    for name, entry in entries.items():
-        comparisons[name] = judge_artifact(
-            entry,
-            paths[name],
-            lambda backend: truth.batches.all(truth.known[backend]),
-            judged_on,
-            OWN,
-            truth.override,
-            rules=precision.rules,
-        )
-        if not passed(comparisons[name]):
-            artifact = str(folder / manifest.artifacts[name].file)
-            raise difference(manifest.name, artifact, comparisons[name], override=truth.override, rules=precision.rules)
+    with ExitStack() as stack:
+        loads = {  # children begin to import while truth is computed
+            name: stack.enter_context(opened(entry, paths[name], devices, trust=trust))
+            for name, entry in entries.items()
+        }
+        if strict:
+            model = exported_model(registry, manifest, against)
+            for name, entry in entries.items():
+                check_claims(read_claims(entry, paths[name]), paths[name].main.name, model)
+            stored = _seeded(model, manifest) if manifest.verdict == UNVERIFIED else _golden(folder, manifest)
+            drawn = _drawn(registry, model, precision, folders.data_root(data_root), seed)
+            truth = _computed(manifest, model, stored, drawn, precision, backends, seed)
+        elif manifest.verdict == UNVERIFIED:
+            raise unverified(folder, manifest.name)
+        else:
+            truth = _stored(folder, manifest, precision, backends, seed)
+        for name, load in loads.items():
+            comparisons[name] = judge_artifact(
+                entries[name],
+                paths[name],
+                lambda backend: truth.batches.all(truth.known[backend]),
+                judged_on,
+                OWN,
+                truth.override,
+                rules=precision.rules,
+                load=load,
+                dealt=truth.batches.is_dealt,
+            )
+            if not passed(comparisons[name]):
+                artifact, rules = str(paths[name].main), precision.rules
+                raise difference(manifest.name, artifact, comparisons[name], override=truth.override, rules=rules)
     if not comparisons:
         raise DifferenceError(f"{folder} holds no artifact, so nothing was checked.", "Export the model again.")
     compared: dict[str, GraphComparison] = {}

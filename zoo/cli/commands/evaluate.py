@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.data_options import cache_option, data_root_option, download_option, memory_limit_option, workers_option
-from zoo.cli.options import device_option, expect_digest_option, json_option
+from zoo.cli.options import device_option, expect_digest_option, json_option, trust_option
 from zoo.cli.output import print_json, print_line, print_table
 from zoo.cli.progress import progress
 from zoo.evaluation import BATCH_SIZE
@@ -33,6 +33,7 @@ SHOWN, IN_JSON = 5, 20  # worst confusions; the matrix in the JSON has all of th
 @memory_limit_option
 @cache_option
 @click.option("--skip-corrupt", is_flag=True, help="Leave out images that cannot be read.")
+@trust_option
 @expect_digest_option
 @json_option
 @click.pass_obj
