@@ -227,9 +227,7 @@ def read_manifest(folder: str | os.PathLike[str], upgrade: Upgrade = dict) -> di
         with _open(Path(folder) / "manifest.json", MAX_JSON) as file:
             text = file.read()
     except (OSError, ValueError) as error:
-        raise Error(
-            f"{folder} is not an export folder: manifest.json: {_why(error)}.", "Name one that `zoo export` wrote."
-        ) from None
+        raise Error(f"{folder} is not an export folder (manifest.json: {_why(error)}).", "Check its path.") from None
     try:
         data: dict[str, Any] = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
         _need(data["digest"] == manifest_digest(data), "its digest is not that of its content")
