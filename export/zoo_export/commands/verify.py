@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.data_options import data_root_option
-from zoo.cli.options import json_option
+from zoo.cli.options import json_option, trust_option
 from zoo.cli.progress import progress
 from zoo_export.commands.formats import format_names
 from zoo_export.commands.messages import print_failure
@@ -37,8 +37,14 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Public key: first check the signature that `zoo sign` made.",
 )
+@click.option(
+    "--expect-digest",
+    metavar="SHA256",
+    help="Refuse EXPORT unless this is the digest of its manifest, as this command shows it; of a file: its SHA-256.",
+)
 @provider_option
 @data_root_option
+@trust_option
 @json_option
 @click.pass_obj
 def command(
@@ -48,11 +54,13 @@ def command(
     formats: str,
     strict: bool,
     against: str | None,
+    expect_digest: str | None,
     key: Path | None,
     seed: int | None,
     provider: str,
     as_json: bool,
     data_root: Path | None,
+    trust: bool,
 ) -> None:
     """Check every file of the folder EXPORT, and run its artifacts on the golden vectors.
 
@@ -80,7 +88,9 @@ def command(
                 strict=strict,
                 seed=seed,
                 devices=parse_devices(provider),
+                expect_digest=expect_digest,
                 data_root=data_root,
+                trust=trust,
                 callback=show,
                 registry=lazy.registry,
             )
