@@ -363,7 +363,7 @@ def _command(arguments: Sequence[str] | None) -> None:
         parser.error("--top is below 1" if options.top < 1 else "name either images or --verify")
     if options.verify:
         if (report := verify(options.folder)).passed or options.json:
-            sys.stdout.write(f"{json.dumps(report.to_dict(), indent=2) if options.json else report.summary}\n")
+            sys.stdout.write(f"{json.dumps(report.to_dict(), indent=2) if options.json else _plain(report.summary)}\n")
         if not report.passed:
             raise Difference(f"{report.summary}.", RESTORE)
         return

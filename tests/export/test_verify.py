@@ -33,6 +33,8 @@ def resealed(folder: Path, change) -> None:
     for name in manifest["files"]:
         if (folder / name).is_file():
             manifest["files"][name] = {"sha256": sha256(folder / name), "bytes": (folder / name).stat().st_size}
+    for record in manifest["certificate"]["artifacts"].values():
+        record["sha256"] = {name: manifest["files"][name]["sha256"] for name in record["sha256"]}
     manifest["digest"] = zoo_runtime.manifest_digest(manifest)
     path.write_text(json.dumps(manifest), encoding="utf-8")
 

@@ -77,13 +77,11 @@ def _from_file(path: Path, key: str, example: str) -> Sequence[object] | None:
     """The list under `key`; `None` if there is no file, or the key is not in it."""
     if not os.path.lexists(path):
         return None
-    import tomllib  # commands of a user without the file need not spend the time
+    from zoo.files.toml import read_toml  # commands of a user without the file need not spend the time
 
     try:
-        if not path.is_file():
-            raise OSError("it is not a regular file")  # a FIFO would block
-        names = tomllib.loads(path.read_text(encoding="utf-8")).get(key)
-    except (OSError, ValueError, RecursionError) as error:
+        names = read_toml(path).get(key)
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}.", "Correct it, or remove it.") from None
     if names is not None and not isinstance(names, list):
         raise UsageError(f"{key} in {path} is not a list.", f'Write for example: {key} = ["{example}"]')
@@ -97,4 +95,6 @@ def _qualified(name: object, source: str) -> str:
 def _matching(name: object, source: str, pattern: "re.Pattern[str] | str", form: str, example: str) -> str:
     if isinstance(name, str) and re.fullmatch(pattern, name):
         return name
-    raise UsageError(f"{name!r} in {source} is not of the form {form}.", f"Write for example: {example}")
+    from zoo.contract.reading import shown
+
+    raise UsageError(f"{shown(name)} in {source} is not of the form {form}.", f"Write for example: {example}")
