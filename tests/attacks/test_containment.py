@@ -161,6 +161,12 @@ def test_a_child_has_no_secrets_of_the_environment(contained, monkeypatch) -> No
     assert run_once(contained("environment"))[0, 0] == 0
 
 
+def test_doctor_says_which_limits_are_in_force(run_zoo) -> None:
+    limits = json.loads(run_zoo("doctor", "--json").out)["limits_on_artifacts"]
+    assert limits.keys() == {"memory", "processor time", "no writing of files", "no network", "no other programs"}
+    assert all(limits.values())
+
+
 def test_what_a_runner_returns_is_judged_not_believed(contained) -> None:
     assert run_once(contained("double")).dtype == np.float64
     with pytest.raises(ExportError, match="str"):

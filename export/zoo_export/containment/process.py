@@ -58,7 +58,8 @@ class ChildProcess:
         self._output = bytearray()
         ours, theirs = _pipes()
         refs = (service, setup.get("runner", ""), setup.get("stages", ""))
-        modules = [ref.partition(":")[0] for ref in refs if ref]
+        modules = ["torch"] if accelerator else []  # it brings the libraries of CUDA, for onnxruntime too
+        modules += [ref.partition(":")[0] for ref in refs if ref]
         try:
             fork_child(modules, theirs)
         except OSError as error:
