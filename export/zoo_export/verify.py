@@ -7,10 +7,13 @@ from pathlib import Path
 from zoo.contract.callback import Callback
 from zoo.contract.errors import UsageError
 from zoo.contract.evidence import PASS, Verification
+from zoo.files.expected_digest import check_digest
 from zoo.files.folders import SUFFIX
+from zoo.files.regular import is_regular
 from zoo.files.weights import load_weights
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
+from zoo_export.bundle.provenance import sha256
 from zoo_export.failures.unverified import warnings_of
 from zoo_export.probes.fresh import new_seed
 from zoo_export.signatures.check import check_signature
@@ -32,6 +35,7 @@ def verify(
     seed: int | None = None,
     key: Path | None = None,
     trust: bool = False,
+    expect_digest: str | None = None,
 ) -> Verification:
     """Verify an export folder, or a file against a model; see `zoo.verify` for the arguments.
 
@@ -42,7 +46,8 @@ def verify(
     if key is not None:
         signed_by = check_signature(path, key)
         if path.name.endswith(SUFFIX):
-            return _signed_weights(path, signed_by, compared=against is not None or strict or bool(formats))
+            compared = against is not None or strict or bool(formats)
+            return _signed_weights(path, signed_by, expect_digest, compared=compared)
         verification = verify(
             registry,
             path,
@@ -54,12 +59,13 @@ def verify(
             callback=callback,
             seed=seed,
             trust=trust,
+            expect_digest=expect_digest,
         )
         return replace(verification, signed_by=signed_by)
     if seed is not None and not 0 <= seed < 2**32:
         raise UsageError(f"--seed {seed} is not a seed.", "Use an integer from 0 to 4294967295.")
     chosen = new_seed() if seed is None else seed
-    if path.is_file():
+    if is_regular(path):
         if path.name.endswith(SUFFIX):
             raise UsageError(
                 f"{path} is a weights file.", f"Use `zoo weights verify {path}`, or check its signature with --key."
@@ -68,6 +74,7 @@ def verify(
             raise UsageError(
                 f"{path} is a file, not an export folder.", "Use --against MODEL; --format is for folders."
             )
+        check_digest(expect_digest, f"sha256:{sha256(path)}", str(path))
         model = against if isinstance(against, Model) else open_against(registry, against)
         verification = verify_file(registry, path, model, data_root, devices, seed=chosen, strict=strict, trust=trust)
     else:
@@ -81,6 +88,7 @@ def verify(
             data_root=data_root,
             seed=chosen,
             trust=trust,
+            expect_digest=expect_digest,
         )
         if verification.manifest is not None and not verification.strict:
             for text in warnings_of(verification.manifest):
@@ -90,11 +98,11 @@ def verify(
     return verification
 
 
-def _signed_weights(path: Path, signed_by: str, *, compared: bool) -> Verification:
+def _signed_weights(path: Path, signed_by: str, expect_digest: str | None, *, compared: bool) -> Verification:
     """Check a weights file as `zoo weights verify` does."""
     if compared:
         raise UsageError(
             f"{path} is a weights file.", "--against, --strict and --format are for exports: leave them out."
         )
-    load_weights(path)
+    load_weights(path, expect_digest)
     return Verification(path, path.name.removesuffix(SUFFIX), PASS, {}, signed_by=signed_by)

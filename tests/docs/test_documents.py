@@ -44,6 +44,8 @@ OTHERS = {
     "--rdzv-endpoint",
     "--verify",
     "--check",
+    "--exports",
+    "--at-once",
     "--data-root",
     "--report",
 }

@@ -12,6 +12,7 @@ import pytest
 
 import zoo_runtime
 from zoo.contract.errors import DifferenceError, ExportError
+from zoo_export.bundle.folder import read_folder
 from zoo_export.parity.check import OWN
 from zoo_export.verify import verify_folder
 
@@ -33,6 +34,8 @@ def resealed(folder: Path, change) -> None:
     for name in manifest["files"]:
         if (folder / name).is_file():
             manifest["files"][name] = {"sha256": sha256(folder / name), "bytes": (folder / name).stat().st_size}
+    for record in manifest["certificate"]["artifacts"].values():
+        record["sha256"] = {name: manifest["files"][name]["sha256"] for name in record["sha256"]}
     manifest["digest"] = zoo_runtime.manifest_digest(manifest)
     path.write_text(json.dumps(manifest), encoding="utf-8")
 
@@ -210,9 +213,10 @@ def test_missing_format_lists_those_present(registry, lenet) -> None:
 def test_the_command_line_says_it_in_one_line_and_in_json(run_zoo, folder) -> None:
     ran = run_zoo("verify", str(folder))
     assert (ran.code, ran.err) == (0, "")
-    *lines, extent = ran.out.splitlines()
+    *lines, extent, digest = ran.out.splitlines()
     assert len(lines) == 3 and all("computes what the model computes" in line for line in lines)
     assert "4 images" in extent and "seed" in extent
+    assert read_folder(folder).digest in digest
     told = json.loads(run_zoo("verify", str(folder), "--json", "-f", "torchscript").out)
     assert told["artifacts"].keys() == {"torchscript"}
     assert [one["probe"] for one in told["artifacts"]["torchscript"]["comparisons"]] == [

@@ -22,6 +22,8 @@ from zoo.contract.precisions import Precision
 from zoo.contract.preprocess import Preprocess
 from zoo.files import folders
 from zoo.files.atomic import refuse_existing
+from zoo.files.expected_digest import check_digest, digest_of
+from zoo.files.regular import is_folder
 from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.exports import is_export
 from zoo.registry.registry import Entry, Registry
@@ -60,6 +62,7 @@ class VerifyCall(Protocol):
         devices: Sequence[str],
         data_root: Path,
         callback: Callback,
+        expect_digest: str | None,
         key: Path | None,
         seed: int | None,
         trust: bool,
@@ -87,6 +90,7 @@ def export(
     labels: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
     name: str | None = None,
+    expect_digest: str | None = None,
     data_root: str | PathLike[str] | None = None,
     force: bool = False,
     progress: bool = False,
@@ -113,6 +117,7 @@ def export(
         input_shape, labels, preprocess: of an `nn.Module`: `(C, H, W)`, one name for each logit, and how images
             become its input. `preprocess` includes the shape; without it images are divided by 255.
         name: of the model in the manifest; by default its own.
+        expect_digest: the digest that the weights file must have, as `zoo weights verify` shows it.
         data_root: the folder of data sets, for real images in the check; by default `$ZOO_DATA`, or a folder in your
             cache. Nothing is downloaded.
         force: replace the export that is at `output`.
@@ -152,7 +157,12 @@ def export(
     )
     build = BuildArgs(num_classes=num_classes, channels=in_channels, image_size=img_size, params=params or None)
     opened = model_from(
-        registry, model, build, input_shape=input_shape, labels=labels, preprocess=preprocess, name=name
+        *(registry, model, build),
+        input_shape=input_shape,
+        labels=labels,
+        preprocess=preprocess,
+        name=name,
+        expect_digest=expect_digest,
     )
     target = Path("exports", opened.name) if output is None else Path(output)
     refuse_existing(target, force)
@@ -188,6 +198,7 @@ def verify(
     input_shape: tuple[int, int, int] | None = None,
     labels: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
+    expect_digest: str | None = None,
     seed: int | None = None,
     data_root: str | PathLike[str] | None = None,
     trust: bool = False,
@@ -213,6 +224,8 @@ def verify(
             the graphs with those of a new export, and refuse choices by values that these do not make.
         devices: where the artifacts are run.
         input_shape, labels, preprocess: of an `nn.Module`; see `zoo.export`.
+        expect_digest: the digest that the folder's manifest must have, as `zoo verify` shows it; for a file, its
+            SHA-256.
         seed: of the fresh images and of how images are put into batches; by default one that nobody can predict.
         data_root: the folder of data sets, for real images; by default `$ZOO_DATA`, or a folder in your cache.
         progress: show progress on standard error, or in a notebook.
@@ -251,10 +264,11 @@ def verify(
             Path(path),
             against=opened,
             formats=formats,
-            strict=strict or (opened is not None and Path(path).is_dir()),
+            strict=strict or (opened is not None and is_folder(path)),
             devices=devices,
             data_root=folders.data_root(None if data_root is None else Path(data_root)),
             callback=report,
+            expect_digest=expect_digest,
             key=None if key is None else Path(key),
             seed=seed,
             trust=trust,
@@ -270,10 +284,12 @@ def model_from(
     labels: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
     name: str | None = None,
+    expect_digest: str | None = None,
 ) -> Model:
     """The model that an argument of the API stands for.
 
     Raises:
+        DifferenceError: the digest of the weights is another one than `expect_digest`.
         UsageError: arguments for an `nn.Module` with another kind of model, or for an architecture with weights.
     """
     if name is not None and not (isinstance(name, str) and re.fullmatch(r"\w[\w.+-]*", name)):
@@ -284,6 +300,8 @@ def model_from(
                 "num_classes, in_channels, img_size and params build an architecture, not an nn.Module.",
                 "Leave them out.",
             )
+        if expect_digest is not None:
+            raise UsageError("An nn.Module has no digest to compare.", "Leave expect_digest out.")
         return model_of(model, input_shape=input_shape, labels=labels, preprocess=preprocess, name=name)
     if not isinstance(model, Model | str | PathLike):
         kind = f"the class {model.__name__}" if isinstance(model, type) else f"of type {type(model).__name__}"
@@ -300,9 +318,10 @@ def model_from(
         _refuse_export(registry, opened.path)
         if build not in (None, BuildArgs()):
             raise UsageError("num_classes, in_channels, img_size and params need a name.", "Leave them out.")
+        check_digest(expect_digest, digest_of(opened.card), opened.name)
     else:
         _refuse_export(registry, Path(model))
-        opened = open_model(registry, fspath(model), build)
+        opened = open_model(registry, fspath(model), build, expect_digest)
     return opened if name is None else replace(opened, name=name)
 
 

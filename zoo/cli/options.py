@@ -17,6 +17,11 @@ device_option = click.option(
 trust_option = click.option(
     "--trust", is_flag=True, help="Run exported files in this process, without limits on memory and time."
 )
+expect_digest_option = click.option(
+    "--expect-digest",
+    metavar="SHA256",
+    help="Refuse MODEL unless this is its digest, as `zoo weights verify` or, for an export, `zoo verify` shows it.",
+)
 force_option = click.option("--force", is_flag=True, help="Overwrite existing files.")
 param_option = click.option(
     "--param",

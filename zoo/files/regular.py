@@ -7,8 +7,8 @@ is looked at before it is opened, and the open file is looked at again.
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 CHUNK = 1 << 20  # bytes
 # What exists on this system. O_NONBLOCK: do not wait for the writer of a FIFO that replaced the file meanwhile.
@@ -29,7 +29,7 @@ class UnreadableFile(OSError):
         super().__init__(errno.EINVAL, reason, os.fspath(path))
 
 
-def open_regular(path: str | os.PathLike[str], limit: int | None = None) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str], limit: int | None = None) -> BufferedReader:
     """Open the regular file at `path` for reading, or the one that a symbolic link there leads to.
 
     Args:
@@ -72,6 +72,14 @@ def is_regular(path: str | os.PathLike[str]) -> bool:
     """Whether `path` is a regular file or leads to one. Never raises: no path is too long or malformed for it."""
     try:
         return stat.S_ISREG(Path(path).stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is a folder or leads to one. Never raises."""
+    try:
+        return stat.S_ISDIR(Path(path).stat().st_mode)
     except (OSError, ValueError):
         return False
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from zoo.contract.formats import ExportFormat
+from zoo.files.regular import is_regular
 from zoo.registry.registry import Registry
 
 MANIFEST = "manifest.json"
@@ -10,6 +11,6 @@ MANIFEST = "manifest.json"
 
 def is_export(registry: Registry, path: Path) -> bool:
     """Whether `path` is an export folder, or a file that a format writes."""
-    if path.is_file():
+    if is_regular(path):
         return any(entry.spec.paths_of(path) is not None for entry in registry.entries(ExportFormat))
-    return (path / MANIFEST).is_file()
+    return is_regular(path / MANIFEST)

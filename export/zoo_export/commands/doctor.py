@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.options import json_option
-from zoo.cli.output import print_fields, print_json
+from zoo.cli.output import print_fields, print_json, print_line
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
@@ -85,7 +85,7 @@ def _print_report(report: dict[str, Any]) -> None:
         if isinstance(content, dict):
             print_fields({f"  {name}": value for name, value in content.items()})
         else:
-            click.echo(f"  {' '.join(content)}")
+            print_line(f"  {' '.join(content)}")
 
 
 def _folder_text(folder: dict[str, Any]) -> str:

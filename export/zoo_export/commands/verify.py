@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Public key: first check the signature that `zoo sign` made.",
 )
+@click.option(
+    "--expect-digest",
+    metavar="SHA256",
+    help="Refuse EXPORT unless this is the digest of its manifest, as this command shows it; of a file: its SHA-256.",
+)
 @provider_option
 @data_root_option
 @trust_option
@@ -49,6 +54,7 @@ def command(
     formats: str,
     strict: bool,
     against: str | None,
+    expect_digest: str | None,
     key: Path | None,
     seed: int | None,
     provider: str,
@@ -82,6 +88,7 @@ def command(
                 strict=strict,
                 seed=seed,
                 devices=parse_devices(provider),
+                expect_digest=expect_digest,
                 data_root=data_root,
                 trust=trust,
                 callback=show,

@@ -25,6 +25,7 @@ from zoo.contract.evidence import (
 from zoo.contract.exporting.artifact import Capture, Paths
 from zoo.contract.exporting.inspection import Structure
 from zoo.contract.formats import ExportFormat
+from zoo.contract.preprocess import MAX_PIXELS
 from zoo.files import folders
 from zoo.models.load import Model
 from zoo.registry.registry import Entry, Registry
@@ -32,7 +33,7 @@ from zoo_export import capture as captures
 from zoo_export.artifacts import artifact_paths, recorded_format
 from zoo_export.bundle import golden
 from zoo_export.bundle.files_of_folder import other_runtime, refuse_unlisted
-from zoo_export.bundle.folder import read_folder
+from zoo_export.bundle.folder import read_folder, uncovered_card
 from zoo_export.devices import check_devices
 from zoo_export.failures.difference import difference, inconclusive
 from zoo_export.failures.unverified import unverified
@@ -85,6 +86,7 @@ def verify_folder(
     data_root: Path | None = None,
     seed: int | None = None,
     trust: bool = False,
+    expect_digest: str | None = None,
 ) -> Verification:
     """Check every file of an export folder, and run its artifacts on the golden vectors and in other batches.
 
@@ -98,6 +100,7 @@ def verify_folder(
         data_root: where the data set that the card names may lie; by default, where zoo looks.
         seed: of the fresh images and of how images are put into batches; by default one that nobody can predict.
         trust: run artifacts in this process, without limits, instead of each in one of its own.
+        expect_digest: the digest that the manifest must have.
 
     Raises:
         ContainmentError: an artifact went over its limits of memory or time, or its process was ended.
@@ -107,9 +110,9 @@ def verify_folder(
         ExportError: it is not an export folder, or it does not hold a format or a rounding error that is needed.
     """
     seed = new_seed() if seed is None else seed
-    manifest = read_folder(folder)
+    manifest = read_folder(folder, expect_digest)
     refuse_unlisted(folder, manifest)
-    warnings = [text for text in (other_runtime(folder, manifest),) if text]
+    warnings = [text for text in (other_runtime(folder, manifest), uncovered_card(manifest) if strict else "") if text]
     missing = [name for name in names if name not in manifest.artifacts]
     if missing:
         raise ExportError(f"{folder} holds no {missing[0]} artifact.", f"It holds {', '.join(manifest.artifacts)}.")
@@ -252,8 +255,11 @@ def _seeded(model: Model, manifest: Manifest) -> list[Probe]:
     Raises:
         ExportError: this zoo makes other ones.
     """
-    sizes = [re.fullmatch(r"size-(\d+)x(\d+)", probe.name) for probe in manifest.certificate.probes]
-    probes = make_probes(model.card.preprocess, sizes=[(int(size[1]), int(size[2])) for size in sizes if size])
+    named = [re.fullmatch(r"size-(\d{1,5})x(\d{1,5})", probe.name) for probe in manifest.certificate.probes]
+    sizes = [(int(size[1]), int(size[2])) for size in named if size]
+    if any(not 0 < height * width <= MAX_PIXELS for height, width in sizes):
+        raise ExportError(f"{manifest.name} has a probe of more than {MAX_PIXELS:,} pixels.", "Export it again.")
+    probes = make_probes(model.card.preprocess, sizes=sizes)
     made = [(probe.name, probe.n, input_digest(probe)) for probe in probes]
     if made != [(probe.name, probe.n, probe.sha256) for probe in manifest.certificate.probes]:
         raise ExportError(
