@@ -46,8 +46,6 @@ def open_image(path: Path) -> Image.Image:
     Raises:
         DataError: the file is missing, not an image, truncated, or has too many pixels.
     """
-    if path.is_dir():
-        raise DataError(f"{path} is a folder, not an image.", "Pass the images in it.")
     try:
         with open_regular(path) as file, Image.open(file, formats=_formats()) as image:
             image.load()
@@ -60,6 +58,8 @@ def open_image(path: Path) -> Image.Image:
         raise DataError(f"{path} has more than {limit:,} pixels.", "Scale the image down.") from None
     except Exception as error:  # decoders raise many types on damaged files
         refuse_out_of_memory(error, f"reading {path}")
+        if path.is_dir():
+            raise DataError(f"{path} is a folder, not an image.", "Pass the images in it.") from None
         reason = _reason(error)
         if isinstance(error, UnidentifiedImageError):
             reason = f"it is not an image in a supported format ({', '.join(_formats())})"
