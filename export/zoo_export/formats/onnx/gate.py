@@ -22,7 +22,7 @@ SHOWN = 80  # characters of a file's own text in a message
 DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview", "com.microsoft"))
 LOADS_FILES = frozenset(("EPContext", "PyOp", "PythonOp", "TritonOp", "ATen"))  # and other programs
 SETTINGS = "ort_config"  # a key of the metadata, which onnxruntime can read its settings from
-DEEPEST, MOST_CALLS = 60, 1_000_000  # of graphs in each other; of nodes once functions are unfolded
+DEEPEST, MOST_CALLS = 20, 1_000_000  # of graphs in each other; of nodes once functions are unfolded
 DENSE_LIMIT = 2**28  # items of a sparse tensor
 
 
