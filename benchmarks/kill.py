@@ -100,7 +100,7 @@ def kill_exports(folder: Path, kills: int, draw: random.Random) -> int:
             "finishing": (folder / partial / "manifest.json").exists,
         }[moment]
         while process.process.poll() is None and not seen():
-            pass
+            time.sleep(0.001)
         time.sleep(draw.random() * (0.02 if moment == "finishing" else 0.5 * spent if moment == "writing" else 0))
         if process.process.poll() is None:
             process.process.send_signal(signal.SIGKILL)
@@ -113,6 +113,7 @@ def kill_exports(folder: Path, kills: int, draw: random.Random) -> int:
         whole = content(folder / "out") if (folder / "out").exists() else None
         lost += whole not in wholes
         refused += start(folder, ["verify", "out"]).code() != 0
+        print(f"kill {killed}: {lost} lost and {refused} refused so far", file=sys.stderr, flush=True)
     start(folder, [*words[0], "out", "--force"]).end()
     left = sorted(path.name for path in folder.iterdir() if path.name.startswith(".out"))
     print(f"{killed} kills of exports, {in_write} of them while the new folder was being filled")
@@ -131,6 +132,7 @@ def start_at_once(folder: Path, rounds: int) -> int:
         lost += start(here, ["verify", "out"]).code() != 0
         lost += start(here, ["weights", "verify", str(WEIGHTS)]).code() != 0
         lost += sorted(path.name for path in here.iterdir()) != ["out", "runs", "weights"]
+        print(f"round {number}: {lost} failures so far", file=sys.stderr, flush=True)
     print(f"{rounds} rounds of {TOGETHER} trainings and {TOGETHER} exports at once: {lost} failures", flush=True)
     return lost
 
