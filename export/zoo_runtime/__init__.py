@@ -28,7 +28,7 @@ except ModuleNotFoundError as absent:
 
 CPU, FORMAT, BY_ROUNDING = ("CPUExecutionProvider",), "onnx", ("fp32", "fp16")  # the last: precisions it can check
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-MAX_JSON, MAX_PIXELS, MAX_IMAGES = 1 << 24, 1 << 22, 1 << 16  # bytes of a manifest; of an image; in a probe
+MAX_JSON, MAX_PIXELS, MAX_IMAGES, BLANK = 1 << 24, 1 << 22, 1 << 16, "\u115f\u1160\u2800\u3164\uffa0"
 UNVERIFIED = "UNVERIFIED: it was exported with --no-verify, so nothing was compared and its outputs may be wrong"
 RESTORE = "Copy the folder again from where it came, or export again with `zoo export`."
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]  # from a manifest of an older format to one of this format
@@ -227,7 +227,7 @@ def read_manifest(folder: str | os.PathLike[str], upgrade: Upgrade = dict) -> di
         with _open(Path(folder) / "manifest.json", MAX_JSON) as file:
             text = file.read()
     except (OSError, ValueError) as error:
-        raise Error(f"{folder} is not an export folder ({_why(error)}).", "Name one that `zoo export` wrote.") from None
+        raise Error(f"{folder} is not an export folder (manifest.json: {_why(error)}).", "Check its path.") from None
     try:
         data: dict[str, Any] = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
         _need(data["digest"] == manifest_digest(data), "its digest is not that of its content")
@@ -343,7 +343,7 @@ def _why(error: Exception) -> str:
 
 
 def _plain(text: str) -> str:
-    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))  # nothing a terminal obeys
+    return "".join(c if c.isprintable() and c not in BLANK else "\ufffd" for c in " ".join(text.split()))
 
 
 class _Parser(argparse.ArgumentParser):

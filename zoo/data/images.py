@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zoo.contract.errors import DataError, refuse_out_of_memory
 from zoo.contract.preprocess import Preprocess
+from zoo.files.regular import open_regular
 
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
@@ -28,7 +29,7 @@ def open_image(path: Path) -> Image.Image:
         DataError: the file is missing, not an image, truncated, or has too many pixels.
     """
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file) as image:
             image.load()
             return image
     except FileNotFoundError:
