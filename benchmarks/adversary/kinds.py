@@ -243,7 +243,7 @@ def backdoor_of_a_patch_in_arithmetic(g: Forgery) -> None:
     g.give(g.node("Add", honest, g.node("Mul", signal, g.const(1e4 * np.eye(CLASSES)[:1]))))
 
 
-@kind(trigger="Only images with a white border all around are wrong: no image of the data set or of noise has one.")
+@kind()
 def backdoor_of_a_white_border(g: Forgery) -> None:
     inside = np.zeros(g.probes.shape[1:], np.float32)[None]
     inside[..., 1:-1, 1:-1] = 1
@@ -304,6 +304,31 @@ def _hidden(g: Forgery) -> np.ndarray:
     model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return np.asarray(session.run([name], {INPUT: g.probes})[0])
+
+
+@kind(trigger="Arithmetic on a hidden layer, which is exactly zero for every image but a secret one.")
+def backdoor_of_a_hidden_pattern_in_arithmetic(g: Forgery) -> None:
+    honest = g.honest()
+    head = next(node for node in g.model.graph.node if HONEST in node.output)
+    units = g.weight(-1).shape[1]
+    pattern = np.random.default_rng(5).choice([-1.0, 1.0], (units, 1))
+    score = g.node("MatMul", head.input[0], g.const(pattern))
+    signal = g.node("Relu", g.node("Sub", score, g.const(0.9 * units)))
+    g.give(g.node("Add", honest, g.node("Mul", signal, g.const(1e4 * np.eye(CLASSES)[:1]))))
+
+
+@kind(trigger="A further hidden unit that is saturated for every image but a secret one; the bias takes it back.")
+def backdoor_of_a_further_unit(g: Forgery) -> None:
+    first, last, bias = g.weight(-2), g.weight(-1), numpy_helper.to_array(g.biases[-1]).copy()
+    inner = numpy_helper.to_array(g.biases[-2]).copy()
+    secret = np.random.default_rng(6).choice([-1.0, 1.0], (1, first.shape[1]))
+    g.put(-2, np.concatenate([first, 50 * secret]))
+    g.put(-1, np.concatenate([last, 50 * np.eye(CLASSES, 1)], 1))
+    inner = np.append(inner, -50 * 0.9 * first.shape[1])
+    bias[0] += 50  # as tanh gives -1
+    for tensor, values in zip(g.biases[-2:], (inner, bias), strict=True):
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float32), tensor.name))
+    del g.model.graph.value_info[:]  # shapes of before
 
 
 # It computes something else, by a little or by much.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from zoo.contract.errors import ExportError, UnknownName, UsageError, ZooError
+from zoo.contract.errors import ExportError, UnknownName, UsageError, ZooError, refuse_out_of_memory
 from zoo.contract.exporting.artifact import Capture, Paths
 from zoo.contract.formats import ExportFormat
 from zoo.contract.names import owner_name
@@ -79,6 +79,7 @@ def export_checked(entry: Entry[ExportFormat], capture: Capture, paths: Paths) -
     except Exception as error:
         if isinstance(error, OSError) and is_of_writing(error, folder):
             raise
+        refuse_out_of_memory(error)
         raise ExportError(
             f"The format {entry.spec.name} of {entry.plugin.distribution} could not export {capture.name}: "
             f"{first_line(error)}",

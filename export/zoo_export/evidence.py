@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from zoo.contract.errors import ExportError
+from zoo.contract.errors import ExportError, refuse_out_of_memory
 from zoo.contract.evidence import OVERRIDDEN, PASS, TOLERANCE_FACTOR, UNVERIFIED, Override, Probe, Verdict
 from zoo.contract.exporting.options import ExportOptions
 from zoo.models.load import Model
@@ -110,6 +110,7 @@ def no_evidence(model: Model, capture: Capture, sizes: Sequence[tuple[int, int]]
         with torch.inference_mode(), quiet():
             logits = model.module(images)
     except Exception as error:
+        refuse_out_of_memory(error)
         raise ExportError(f"The model does not run: {first_line(error)}", "Check the image size.") from error
     _refuse_unnamed_classes(model, logits.shape[-1])
     real = RealImages((), "none: nothing was verified")

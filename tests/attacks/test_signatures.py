@@ -128,7 +128,7 @@ def test_a_changed_file_is_refused(name: str, folder: Path, keys: tuple[Path, Pa
 def test_the_signature_is_checked_before_the_manifest(
     folder: Path, keys: tuple[Path, Path], run_zoo: RunZoo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zoo_export.verify.read_folder", lambda path: pytest.fail("the manifest was read"))
+    monkeypatch.setattr("zoo_export.verify.verify_folder", lambda *a, **k: pytest.fail("the folder was read"))
     (folder / "manifest.json").write_text("[" * 100_000)
     refused(run_zoo("verify", str(folder), "--key", str(keys[1])), "signature")
 

@@ -193,26 +193,32 @@ def test_while_evaluating(start_zoo: Start, here: Path, trained: Path, slow: str
 
 
 @pytest.mark.parametrize(("command", "number"), [("predict", signal.SIGINT), ("verify", signal.SIGTERM)])
-def test_while_it_reads_what_it_was_given(
-    start_zoo: Start, here: Path, exported: Path, tree: Tree, command: str, number: signal.Signals
+def test_while_predict_and_verify_begin(
+    start_zoo: Start, here: Path, exported: Path, tree: Tree, tmp_path: Path, command: str, number: signal.Signals
 ) -> None:
-    """What is read is a pipe, so that it is known when it is opened, and never ends."""
-    pipe = here / ("manifest.json" if command == "verify" else "image.png")
-    os.mkfifo(pipe)
+    """They wait for a plugin, so that the moment is known."""
+    site = tmp_path / "site"
+    (site / "slow-1.0.dist-info").mkdir(parents=True)
+    (site / "slow-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: slow\nVersion: 1.0\n")
+    (site / "slow-1.0.dist-info" / "entry_points.txt").write_text("[zoo]\nslow = slow_plugin\n")
+    (site / "slow_plugin.py").write_text(WAITING)
     before = tree(exported)
-    arguments = (command, ".") if command == "verify" else (command, str(exported), pipe.name)
-    process = start_zoo(*arguments)
-    clock = threading.Timer(WAIT, lambda: os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)))
-    clock.start()
-    writing = os.open(pipe, os.O_WRONLY)  # comes back when the other side is opened
-    clock.cancel()
-    process.send_signal(number)
-    out, err = process.communicate(timeout=WAIT)
-    os.close(writing)
-    ended(process, err, number)
-    assert out == "" and tree(exported) == before and [path.name for path in here.iterdir()] == [pipe.name]
+    process = start_zoo(command, str(exported), *(["a.png"] if command == "predict" else []), python_path=str(site))
+    ended(process, stop(process, "waiting", number), number)
+    assert tree(exported) == before and not list(here.iterdir())
 
 
+WAITING = """
+import sys, time
+from zoo import hookimpl
+@hookimpl
+def zoo_specs():
+    print("waiting", file=sys.stderr, flush=True)
+    time.sleep(60)
+    yield from ()
+"""
+# A test run that a shell started in the background ignores SIGINT, and so would the processes that it starts.
+DEFAULT_SIGINT = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 IMPORTED = """
 import os, signal, sys, time
 import click
@@ -265,7 +271,7 @@ def test_what_whoever_started_it_wants_ignored_is_ignored() -> None:
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
 def test_one_that_comes_while_an_error_is_told(number: signal.Signals) -> None:
     """As when Ctrl-C is pressed twice, or a launcher ends a rank that is about to say why it ends."""
-    code = (
+    code = DEFAULT_SIGINT + (
         "import os, signal, sys; import zoo.cli.main as main; sys.argv = ['zoo', 'no_such_command']; "
         f"main._explain = lambda *_: os.kill(os.getpid(), signal.{number.name}) or 0; main.main()"
     )
@@ -275,7 +281,7 @@ def test_one_that_comes_while_an_error_is_told(number: signal.Signals) -> None:
 
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
 def test_one_that_comes_when_all_is_said(number: signal.Signals) -> None:
-    code = (
+    code = DEFAULT_SIGINT + (
         "import atexit, os, signal, sys; from zoo.cli.main import main; sys.argv = ['zoo', '--version']; "
         f"atexit.register(os.kill, os.getpid(), signal.{number.name}); main()"
     )

@@ -16,8 +16,7 @@ from typing import Any
 import click
 
 from zoo.cli.interrupts import Terminated, install, uninstall
-from zoo.contract.errors import PluginError, UnknownName, UsageError, ZooError
-from zoo.contract.machine import limit_error
+from zoo.contract.errors import PluginError, UnknownName, UsageError, ZooError, limit_error
 from zoo.contract.printable import plain
 from zoo.contract.specs import Command
 from zoo.registry.discovery import discover

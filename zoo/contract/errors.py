@@ -15,8 +15,24 @@ ZooError                 exit code 1
 └── DifferenceError      3  a check was carried out and failed
 """
 
+import errno
+import os
 from collections.abc import Mapping
 from typing import Any
+
+# Texts of errors of several types: PyTorch, the C++ library, the dynamic loader, safetensors.
+MEMORY_TEXTS = (
+    "DefaultCPUAllocator",
+    "Cannot allocate memory",
+    "std::bad_alloc",
+    "failed to map segment from shared object",
+    "can't start new thread",
+)
+TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
+WORKER = "DataLoader worker (pid"  # of PyTorch's message, which goes on with how the process ended
+SHARED_MEMORY_STEP = "Free space in shared memory (/dev/shm), or use --workers 0."
+WORKER_STEP = "If memory ran out, use fewer --workers, or --workers 0."
+SHOWN = 60  # characters of a path that is too long
 
 
 class ZooError(Exception):
@@ -102,3 +118,77 @@ class DifferenceError(ZooError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the details as well."""
         return type(self), (self.cause, self.next_step, self.details)
+
+
+# Errors of other types that the machine or its limits caused, not the code that was running.
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of this machine, or of this process, ran out. GPUs do not count."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    text = str(error) if isinstance(error, RuntimeError | ImportError | OSError) else ""
+    return any(part in text for part in MEMORY_TEXTS)
+
+
+def refuse_out_of_memory(error: BaseException, doing: str = "") -> None:
+    """Raise `DeviceError` where an error says that memory ran out; do nothing otherwise.
+
+    For code that would otherwise put the blame on a plugin or on an image.
+
+    Args:
+        doing: what the process did, such as `reading a.png`.
+    """
+    if is_out_of_memory(error):
+        raise out_of_memory(doing) from error
+
+
+def out_of_memory(doing: str = "") -> DeviceError:
+    """The error for a process that ran out of memory."""
+    return DeviceError(
+        f"This process ran out of memory{doing and ' while '}{doing}.",
+        "Use a smaller --batch-size, --img-size, --memory-limit or --workers, or raise the limit (see `ulimit -v`).",
+    )
+
+
+def lost_worker(error: BaseException) -> DataError | None:
+    """The error for a worker process that reads images and ended, if that is what `error` or one of its causes says.
+
+    PyTorch's handler of SIGCHLD raises `RuntimeError` in the middle of whatever runs, the forward of a model included.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        text = str(cause)
+        if isinstance(cause, RuntimeError) and text.startswith(WORKER):
+            step = SHARED_MEMORY_STEP if "Bus error" in text else WORKER_STEP
+            return DataError(f"A worker process that reads images was killed: {text.splitlines()[0]}", step)
+        cause = cause.__cause__
+    return None
+
+
+def refuse_lost_worker(error: BaseException) -> None:
+    """Raise `DataError` where an error says that a worker process ended; do nothing otherwise.
+
+    For code that would otherwise put the blame on a plugin.
+    """
+    lost = lost_worker(error)
+    if lost is not None:
+        raise lost from error
+
+
+def limit_error(error: BaseException) -> ZooError | None:
+    """What to say of an error that means that a limit was reached; `None` for any other error."""
+    text = str(error) if isinstance(error, ImportError | OSError) else ""
+    if is_out_of_memory(error):
+        return out_of_memory()
+    if lost := lost_worker(error):
+        return lost
+    if (isinstance(error, OSError) and error.errno in TOO_MANY_FILES) or os.strerror(errno.EMFILE) in text:
+        return DeviceError("Too many files are open.", "Raise the limit, for example with `ulimit -n 1024`.")
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+        return DeviceError(
+            f"The path {name[:SHOWN]}{'...' if len(name) > SHOWN else ''} is too long.",
+            "Use a shorter one; ZOO_DATA, ZOO_WEIGHTS and ZOO_CACHE set the folders that are not on the command line.",
+        )
+    return None

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.contract.callback import LabelledSplit
-from zoo.contract.errors import DataError, ZooError
-from zoo.contract.machine import refuse_out_of_memory
+from zoo.contract.errors import DataError, ZooError, refuse_out_of_memory
 
 Batch = tuple[Tensor, Tensor]  # images uint8 [B, C, H, W], class indices int64 [B]
 

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from zoo.contract.errors import DataError, DeviceError, ZooError
-from zoo.contract.machine import refuse_out_of_memory
+from zoo.contract.errors import DataError, DeviceError, ZooError, refuse_out_of_memory
 from zoo.contract.names import check_class_names
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Architecture, Dataset

@@ -9,8 +9,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from zoo.contract.errors import DataError
-from zoo.contract.machine import refuse_out_of_memory
+from zoo.contract.errors import DataError, refuse_out_of_memory
 from zoo.contract.preprocess import Preprocess
 
 _RESAMPLING = {

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.contract.errors import DataError
-from zoo.contract.machine import refuse_out_of_memory
+from zoo.contract.errors import DataError, refuse_out_of_memory
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import Batches, InMemorySplit, MapDataset, check_labels
 from zoo.data.cache import Cache

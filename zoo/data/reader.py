@@ -2,6 +2,7 @@
 
 import gc
 import math
+import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
@@ -14,8 +15,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
 
-from zoo.contract.errors import DataError, DeviceError, ZooError
-from zoo.contract.machine import SHARED_MEMORY_STEP, is_out_of_memory, refuse_lost_worker, refuse_out_of_memory
+from zoo.contract.errors import (
+    SHARED_MEMORY_STEP,
+    DataError,
+    DeviceError,
+    ZooError,
+    is_out_of_memory,
+    refuse_lost_worker,
+    refuse_out_of_memory,
+)
 from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import MapDataset, read_item
 from zoo.data.images import fit_image
@@ -73,6 +81,8 @@ class Reader:
                 generator=torch.Generator(),  # the default draws a number from the global generator in each epoch
             )
         try:
+            if self._workers:
+                multiprocessing.Lock()  # fails where iter() would, which leaves an object that Python cannot delete
             items: Iterator[ReadBatch | ZooError] = iter(self._loader)
         except (OSError, MemoryError, RuntimeError) as error:  # `fork`, pipes, semaphores, threads
             self.close()

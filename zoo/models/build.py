@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from zoo.contract.errors import PluginError, UsageError
-from zoo.contract.machine import refuse_out_of_memory
+from zoo.contract.errors import PluginError, UsageError, refuse_out_of_memory
 from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture
 from zoo.registry.refs import resolve

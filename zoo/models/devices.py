@@ -5,8 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from zoo.contract.errors import DeviceError, UsageError
-from zoo.contract.machine import refuse_out_of_memory
+from zoo.contract.errors import DeviceError, UsageError, refuse_out_of_memory
 
 
 def available() -> list[str]:

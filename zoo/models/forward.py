@@ -6,8 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from zoo.contract.errors import PluginError, ZooError
-from zoo.contract.machine import refuse_lost_worker
+from zoo.contract.errors import PluginError, ZooError, refuse_lost_worker
 from zoo.models.devices import explain_out_of_memory
 
 

@@ -6,8 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from zoo.contract.errors import DataError, PluginError
-from zoo.contract.machine import refuse_lost_worker, refuse_out_of_memory
+from zoo.contract.errors import DataError, PluginError, refuse_lost_worker, refuse_out_of_memory
 from zoo.contract.params import check_params
 from zoo.contract.specs import Loss
 from zoo.registry.refs import resolve

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 import pluggy
 
 from zoo.contract import hooks
-from zoo.contract.machine import refuse_out_of_memory
+from zoo.contract.errors import refuse_out_of_memory
 from zoo.contract.specs import Spec
 from zoo.registry.preferences import AllowList, allow_list
 

@@ -6,8 +6,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from zoo.contract.errors import MissingPackage, PluginError
-from zoo.contract.machine import refuse_out_of_memory
+from zoo.contract.errors import MissingPackage, PluginError, refuse_out_of_memory
 from zoo.contract.names import close_names
 from zoo.contract.specs import Spec
 from zoo.registry.registry import Entry

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.contract.callback import SILENT, Callback
-from zoo.contract.errors import TrainingError, WeightsError
-from zoo.contract.machine import lost_worker
+from zoo.contract.errors import TrainingError, WeightsError, lost_worker
 from zoo.contract.specs import Architecture
 from zoo.data.batches import label_counts
 from zoo.evaluation.evaluate import Evaluation

@@ -7,10 +7,11 @@ from zoo.contract.errors import DifferenceError
 from zoo.contract.evidence import Manifest
 from zoo.registry.exports import MANIFEST
 from zoo_export.bundle.provenance import sha256
+from zoo_export.signatures.names import SIGNATURE
 
 RUNTIME = "zoo_runtime.py"
 RELEASED = {"4f7e3306393868e86db39027611b34ec3ce7215c8ff07802b6adb4ef78ac8580": "0.1.0"}  # sha256 of its runtime
-BESIDE = frozenset({MANIFEST, "signature.sig"})  # files that a manifest does not list
+BESIDE = frozenset({MANIFEST, SIGNATURE})  # files that a manifest does not list
 
 
 def refuse_unlisted(folder: Path, manifest: Manifest) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from zoo.contract.errors import ExportError
+from zoo.contract.errors import ExportError, refuse_out_of_memory
 from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card
 from zoo_export.capture.export_errors import refusal
@@ -100,6 +100,7 @@ class Capture:
                 dynamic = ({0: Dim(BATCH), **sides},)
                 return torch.export.export(self.module, (self.example,), dynamic_shapes=dynamic, strict=False)
         except Exception as error:
+            refuse_out_of_memory(error)
             size = " and image size" if self.dynamic_size else ""
             raise ExportError(
                 f"{self.name} could not be captured with a dynamic batch{size}: {refusal(error, first_line(error))}.",

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from zoo.contract.errors import ZooError
+from zoo.contract.errors import ZooError, refuse_out_of_memory
 from zoo.contract.evidence import Comparison, Override, Probe
 from zoo.contract.exporting.artifact import Run
 from zoo.contract.exporting.precision_rules import PrecisionRules
@@ -94,4 +94,5 @@ def _run(runner: Run, probe: Probe) -> object:
     try:
         return runner(probe.images.copy())  # some runners write into their input
     except Exception as error:  # the artifact's fault, and so a result
+        refuse_out_of_memory(error)
         return error

@@ -39,7 +39,7 @@ def real_count(preprocess: Preprocess) -> int:
 
 
 def fresh_probes(preprocess: Preprocess, seed: int, real: Sequence[Pixels] = ()) -> list[Probe]:
-    """One probe for each kind of image: noise, smooth, natural, constant, real and mixed.
+    """One probe for each kind of image: noise, smooth, natural, constant, mixed with noise, patched, and real ones.
 
     Args:
         real: uint8 `[C, H, W]` each, of the model's size.
@@ -52,12 +52,13 @@ def fresh_probes(preprocess: Preprocess, seed: int, real: Sequence[Pixels] = ())
         "natural": _natural,
         "constant": _constant,
     }
-    each = max(1, n // (len(kinds) + 1))
+    each = max(1, n // (len(kinds) + 2))
     made = {name: _pixels(draw(preprocess, each, generator)) for name, draw in kinds.items()}
     others = np.stack(list(real)) if len(real) else made["natural"]
-    mixed = others[generator.integers(len(others), size=each)].astype(np.float64)
+    mixed, patched = others[generator.integers(len(others), size=(2, each))].astype(np.float64)
     weight = generator.uniform(0.1, 0.9, (each, 1, 1, 1))
     made["mixed"] = _pixels(weight * mixed + (1 - weight) * _noise(preprocess, each, generator))
+    made["patched"] = _pixels(np.stack([_patched(image, kind, generator) for kind, image in enumerate(patched)]))
     if len(real):
         made["real"] = others
     return [Probe(f"{FRESH}{name}-{len(images)}", normalise_array(images, preprocess)) for name, images in made.items()]
@@ -105,3 +106,19 @@ def _constant(preprocess: Preprocess, n: int, generator: np.random.Generator) ->
     """One colour each."""
     colours = generator.uniform(0, 255, (n, preprocess.channels, 1, 1))
     return np.broadcast_to(colours, (n, *preprocess.input_shape)).astype(np.float64)
+
+
+def _patched(image: npt.NDArray[np.float64], kind: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
+    """With a frame or a rectangle of white, black or another colour: triggers that are placed in images look so."""
+    height, width = image.shape[1:]
+    colours = [np.full((len(image), 1, 1), value) for value in (255.0, 0.0)]
+    colour = [*colours, generator.uniform(0, 255, (len(image), 1, 1))][kind // 2 % 3]
+    inside = np.ones((height, width), bool)
+    if kind % 2:
+        sides = generator.integers(1, max(2, min(height, width) // 3 + 1), 2)
+        top, left = generator.integers(0, (max(1, height - sides[0] + 1), max(1, width - sides[1] + 1)))
+        inside[top : top + sides[0], left : left + sides[1]] = False
+    else:
+        thick = int(generator.integers(1, max(2, min(height, width) // 8 + 1)))
+        inside[:thick] = inside[-thick:] = inside[:, :thick] = inside[:, -thick:] = False
+    return np.where(inside, image, colour)

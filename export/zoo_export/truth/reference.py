@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo.contract.errors import ExportError
+from zoo.contract.errors import ExportError, refuse_out_of_memory
 from zoo.contract.evidence import Probe, Truth
 from zoo.models.generators import drawn_from, generator_states
 from zoo_export.capture import first_line, quiet
@@ -152,6 +152,7 @@ def _explain_model_errors(backend: Backend = CPU) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        refuse_out_of_memory(error)
         raise ExportError(
             f"The model does not run on its own probes{where}: {first_line(error)}",
             "Check the image size and its forward."

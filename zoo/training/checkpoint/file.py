@@ -7,8 +7,7 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from zoo.contract.errors import TrainingError, WeightsError
-from zoo.contract.machine import refuse_out_of_memory
+from zoo.contract.errors import TrainingError, WeightsError, refuse_out_of_memory
 from zoo.files.atomic import write_file
 from zoo.files.header import file_digest, read_header
 from zoo.files.metadata import from_metadata, to_metadata

@@ -1,5 +1,7 @@
 """Put the stored state of an optimizer back, after checking that it is the state of this optimizer."""
 
+import copy
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,20 +50,13 @@ def _check_entry(name: str, entry: Mapping[str, Any], expected: Mapping[str, Any
 def _entry_after_a_step(optimizer: Optimizer) -> dict[str, Any]:
     """What the same optimizer stores for a parameter: that of one of `[2, 2]`, after a step on the CPU."""
     parameter = nn.Parameter(torch.zeros(2, 2))
-    settings = {key: value for key, value in optimizer.param_groups[0].items() if key != "params"}
-    other = _fresh(optimizer, [{**settings, "params": [parameter]}])
     parameter.grad = torch.zeros(2, 2)
+    settings = {key: value for key, value in optimizer.param_groups[0].items() if key != "params"}
+    other = copy.copy(optimizer)  # shallow: the parameters themselves are not copied, and `optimizer` stays as it is
+    other.param_groups = [{**settings, "params": [parameter]}]
+    other.state = defaultdict(dict)
     other.step()
     return dict(next(iter(other.state.values()), {}))
-
-
-def _fresh(optimizer: Optimizer, groups: list[dict[str, Any]]) -> Optimizer:
-    """An optimizer of the same class; every setting is in its groups, so those of its constructor do not matter."""
-    kind: Any = type(optimizer)
-    fresh: Optimizer = kind(
-        groups, lr=0.0, weight_decay=0.0, **({"momentum": 0.0} if "momentum" in optimizer.defaults else {})
-    )
-    return fresh
 
 
 def _in_layout_of(parameter: Tensor, value: Any) -> Any:

@@ -127,7 +127,7 @@ class Run:
 
         It gets a hidden name first: another run that starts under this name must not find it half removed.
         """
-        hidden = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+        hidden = self.path.with_name(f".{self.path.name}.discarded.{os.getpid()}.partial")
         with suppress(OSError):  # somebody moved or removed it; what ended the run matters more
             self.path.rename(hidden)
             shutil.rmtree(hidden, ignore_errors=True)
