@@ -12,6 +12,7 @@ from zoo.files.weights import load_weights
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
 from zoo_export.failures.unverified import warnings_of
+from zoo_export.precisions.in_use import find_precision
 from zoo_export.probes.fresh import new_seed
 from zoo_export.signatures.check import check_signature
 from zoo_export.verification.file import verify_file
@@ -31,6 +32,7 @@ def verify(
     callback: Callback,
     seed: int | None = None,
     key: Path | None = None,
+    precision: str | None = None,
 ) -> Verification:
     """Verify an export folder, or a file against a model; see `zoo.verify` for the arguments.
 
@@ -41,7 +43,7 @@ def verify(
     if key is not None:
         signed_by = check_signature(path, key)
         if path.name.endswith(SUFFIX):
-            return _signed_weights(path, signed_by, compared=against is not None or strict or bool(formats))
+            return _signed_weights(path, signed_by, compared=bool(against or strict or formats or precision))
         verification = verify(
             registry,
             path,
@@ -52,6 +54,7 @@ def verify(
             data_root=data_root,
             callback=callback,
             seed=seed,
+            precision=precision,
         )
         return replace(verification, signed_by=signed_by)
     if seed is not None and not 0 <= seed < 2**32:
@@ -67,8 +70,16 @@ def verify(
                 f"{path} is a file, not an export folder.", "Use --against MODEL; --format is for folders."
             )
         model = against if isinstance(against, Model) else open_against(registry, against)
-        verification = verify_file(registry, path, model, data_root, devices, seed=chosen, strict=strict)
+        chosen_precision = None if precision is None else find_precision(registry, precision)
+        verification = verify_file(
+            registry, path, model, data_root, devices, seed=chosen, strict=strict, precision=chosen_precision
+        )
     else:
+        if precision is not None:
+            raise UsageError(
+                f"{path} is no single file, and `--precision` is for single files.",
+                "Leave out --precision: the manifest of an export folder records it.",
+            )
         verification = verify_folder(
             registry,
             path,
@@ -91,7 +102,8 @@ def _signed_weights(path: Path, signed_by: str, *, compared: bool) -> Verificati
     """Check a weights file as `zoo weights verify` does."""
     if compared:
         raise UsageError(
-            f"{path} is a weights file.", "--against, --strict and --format are for exports: leave them out."
+            f"{path} is a weights file.",
+            "--against, --strict, --format and --precision are for exports: leave them out.",
         )
     load_weights(path)
     return Verification(path, path.name.removesuffix(SUFFIX), PASS, {}, signed_by=signed_by)

@@ -51,6 +51,10 @@ CALLS: list[tuple[Callable[[], Any], type[zoo.ZooError], str]] = [
     (lambda: export(net(), callback=print), zoo.UsageError, "callback="),
     (lambda: zoo.train("lenet5", data="digits", callback=print), zoo.UsageError, "callback="),  # type: ignore[arg-type]
     (lambda: export(nn.Sequential(nn.Flatten(), nn.Linear(64, 3, device="meta"))), zoo.ExportError, "meta"),
+    (lambda: zoo.verify("x", input_shape=(3, 9, 9)), zoo.UsageError, "input_shape"),
+    (lambda: zoo.verify("x", labels=["q"]), zoo.UsageError, "labels"),
+    (lambda: zoo.verify("x", against="lenet5.digits", input_shape=(3, 9, 9)), zoo.UsageError, "input_shape"),
+    (lambda: zoo.verify("x", against=5), zoo.UsageError, "int"),  # type: ignore[arg-type]
     (lambda: zoo.train("lenet5", data="digits", workers=-1), zoo.UsageError, "workers=-1"),
     (lambda: zoo.train("lenet5", data="digits", memory_limit=-1), zoo.UsageError, "memory_limit=-1"),
     (lambda: zoo.train("lenet5", data="digits", checkpoint_every="9"), zoo.UsageError, "'9'"),  # type: ignore[arg-type]

@@ -62,6 +62,7 @@ class VerifyCall(Protocol):
         callback: Callback,
         key: Path | None,
         seed: int | None,
+        precision: str | None,
     ) -> Verification:
         """Verify an export folder, or a file against a model."""
 
@@ -187,6 +188,7 @@ def verify(
     labels: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
     seed: int | None = None,
+    precision: str | None = None,
     data_root: str | PathLike[str] | None = None,
     progress: bool = False,
     callback: Callback | None = None,
@@ -211,6 +213,7 @@ def verify(
         devices: where the artifacts are run.
         input_shape, labels, preprocess: of an `nn.Module`; see `zoo.export`.
         seed: of the fresh images and of how images are put into batches; by default one that nobody can predict.
+        precision: of a single file; by default the one that `manifest.json` beside it records for it, or else `fp32`.
         data_root: the folder of data sets, for real images; by default `$ZOO_DATA`, or a folder in your cache.
         progress: show progress on standard error, or in a notebook.
         callback: receives messages and progress.
@@ -239,8 +242,14 @@ def verify(
     opened: Model | str | None = None
     if isinstance(against, Model | nn.Module):
         opened = model_from(registry, against, input_shape=input_shape, labels=labels, preprocess=preprocess)
-    elif against is not None:
-        opened = fspath(against)
+    else:
+        if against is not None and not isinstance(against, str | PathLike):
+            raise UsageError(
+                f"against is an object of type {type(against).__name__}, not a model.",
+                "Pass an nn.Module, a model of zoo.load, an ARCH.TAG, a path or an architecture.",
+            )
+        _refuse_module_arguments(input_shape, labels, preprocess)
+        opened = None if against is None else fspath(against)
     with reporting(progress, callback) as report:
         return call(
             registry,
@@ -253,6 +262,7 @@ def verify(
             callback=report,
             key=None if key is None else Path(key),
             seed=seed,
+            precision=precision,
         )
 
 
@@ -286,10 +296,7 @@ def model_from(
             f"The model is {kind}, which cannot be exported.",
             "Pass an nn.Module, a model of zoo.load, an ARCH.TAG, a path or an architecture.",
         )
-    if input_shape is not None or labels is not None or preprocess is not None:
-        raise UsageError(
-            "input_shape, labels and preprocess describe an nn.Module; a stored model has its own.", "Leave them out."
-        )
+    _refuse_module_arguments(input_shape, labels, preprocess)
     if isinstance(model, Model):
         opened = model
         _refuse_export(registry, opened.path)
@@ -299,6 +306,17 @@ def model_from(
         _refuse_export(registry, Path(model))
         opened = open_model(registry, fspath(model), build)
     return opened if name is None else replace(opened, name=name)
+
+
+def _refuse_module_arguments(
+    input_shape: Sequence[int] | None, labels: Sequence[str] | None, preprocess: Preprocess | None
+) -> None:
+    """Refuse the description of an `nn.Module` where there is none."""
+    if input_shape is not None or labels is not None or preprocess is not None:
+        raise UsageError(
+            "input_shape, labels and preprocess describe an nn.Module; a stored model has its own.",
+            "Leave them out, or pass an nn.Module.",
+        )
 
 
 def _refuse_export(registry: Registry, path: Path | None) -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Public key: first check the signature that `zoo sign` made.",
 )
+@click.option("--precision", help="Precision of a single file.  [default: that of the manifest beside it, or fp32]")
 @provider_option
 @data_root_option
 @json_option
@@ -50,6 +51,7 @@ def command(
     against: str | None,
     key: Path | None,
     seed: int | None,
+    precision: str | None,
     provider: str,
     as_json: bool,
     data_root: Path | None,
@@ -79,6 +81,7 @@ def command(
                 formats=format_names(formats),
                 strict=strict,
                 seed=seed,
+                precision=precision,
                 devices=parse_devices(provider),
                 data_root=data_root,
                 callback=show,

@@ -15,14 +15,16 @@ from zoo_export.failures.difference import difference, inconclusive, worst
 from zoo_export.parity.check import OWN
 from zoo_export.parity.coverage import coverage
 from zoo_export.parity.judge import passed
-from zoo_export.precisions.in_use import PrecisionInUse
+from zoo_export.precisions.fp32 import RoundingRules
+from zoo_export.precisions.in_use import PrecisionInUse, find_precision
 from zoo_export.probes.probes import make_probes
 from zoo_export.probes.real_images import real_images
 from zoo_export.runners import judge_artifact
 from zoo_export.truth.reference import make_references
 from zoo_export.verification import graphs
-from zoo_export.verification.batches import Batches, draw, mixes_images, refuse_large
+from zoo_export.verification.batches import Batches, draw_for, mixes_images, refuse_large
 from zoo_export.verification.claims import check_claims, dynamic_size, fixed_batch, not_compared, read_claims
+from zoo_export.verification.recorded import DEFAULT, recorded_precision
 from zoo_export.verification.truth_model import truth_source
 
 
@@ -35,6 +37,7 @@ def verify_file(
     *,
     seed: int,
     strict: bool = False,
+    precision: PrecisionInUse | None = None,
 ) -> Verification:
     """Check an artifact, whether zoo made it or not, against the model that it should compute.
 
@@ -44,6 +47,8 @@ def verify_file(
         devices: that it is run on.
         seed: of the fresh images and of their batches.
         strict: compare the graph with zoo's own export too, and refuse choices that this one does not make.
+        precision: of the file; by default the one of the manifest beside it, or else `fp32`. In another precision than
+            `fp32`, the graph is always compared, because rounding may hide an error in a parameter.
 
     Returns:
         What was compared, and the coverage of that: probe weights cannot be put into a finished file.
@@ -63,30 +68,36 @@ def verify_file(
     check_claims(claims, str(path), model)
     refuse_large(fixed_batch(claims), model.preprocess.input_shape, str(path))
     structure = graphs.read_structure(entry, paths)
-    precision = PrecisionInUse()
+    precision = precision or find_precision(registry, recorded_precision(path))
     backends = precision.backends(dict.fromkeys(("cpu", *devices)))
     seeded = make_probes(model.preprocess, real_images(registry, model.card, data_root).images)
-    drawn, real = draw(registry, model.card, data_root, seed)
+    drawn, real = draw_for(registry, model.card, precision, data_root, seed)
     probes = make_references(model.module, [*seeded, *drawn])
     known = precision.probes(model.name, model.module, probes, backends)
-    batches = Batches(seed, len(seeded), fixed_batch(claims), real, mixes_images(model.module, probes, seed))
+    batches = Batches(
+        seed, len(seeded), fixed_batch(claims), real, not drawn or mixes_images(model.module, probes, seed)
+    )
     judged_on = [backend for backend in backends if backend.device in devices]
-    comparisons = judge_artifact(entry, paths, lambda backend: batches.all(known[backend]), judged_on, OWN)
+    comparisons = judge_artifact(
+        entry, paths, lambda backend: batches.all(known[backend]), judged_on, OWN, rules=precision.rules
+    )
     if not passed(comparisons):
         failed = next(probe for probe in batches.all(probes) if probe.name == worst(comparisons).probe)
         capture = Capture(model.name, model.module, model.card)
-        blamed = blame_sentence(entry, capture, paths, failed, own=False)
-        raise difference(model.name, str(path), comparisons, blamed)
+        blamed = blame_sentence(entry, capture, paths, failed, own=False) if precision.name == DEFAULT else ""
+        raise difference(model.name, str(path), comparisons, blamed, rules=precision.rules)
     compared: dict[str, GraphComparison] = {}
     warnings = not_compared(model)
-    if strict or graphs.is_suspicious(structure):
+    if strict or precision.name != DEFAULT or graphs.is_suspicious(structure):
         capture = Capture(model.name, model.module, model.card, dynamic_size=dynamic_size(claims))
+        capture = precision.rules.prepare(capture.in_precision(precision.name))
         graph = compared[entry.spec.name] = graphs.compare_graph(entry, paths, structure, capture)
         if strict:
             graphs.refuse_unexplained(graph, str(path), model.name)
         warnings += graphs.graph_warnings(graph, path.name)
     covered = coverage(model.module, known[judged_on[0]][: len(seeded)])
-    if not covered.enough:
+    proven = precision.name != DEFAULT and compared[entry.spec.name].proven
+    if not proven and not (covered.enough and isinstance(precision.rules, RoundingRules)):
         raise inconclusive(
             f"{path} agrees with {model.name}, but the check",
             model.name,
@@ -100,10 +111,11 @@ def verify_file(
         PASS,
         {entry.spec.name: first},
         strict,
-        coverage=covered,
+        coverage=None if proven else covered,
         further={entry.spec.name: further},
         extent=batches.extent(probes),
         source=truth_source(model),
         graphs=compared,
         warnings=tuple(warnings),
+        precision=precision.name,
     )

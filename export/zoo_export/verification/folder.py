@@ -47,7 +47,7 @@ from zoo_export.runners import judge_artifact
 from zoo_export.truth.backend import Backend
 from zoo_export.truth.reference import make_references
 from zoo_export.verification import graphs
-from zoo_export.verification.batches import Batches, draw, mixes_images
+from zoo_export.verification.batches import Batches, draw_for, mixes_images
 from zoo_export.verification.certificate_bounds import refuse_loose_numbers, refuse_other_errors
 from zoo_export.verification.claims import check_claims, check_manifest, check_names, not_compared, read_claims
 from zoo_export.verification.truth_model import exported_model, truth_source
@@ -121,7 +121,7 @@ def verify_folder(
     if strict:
         model = exported_model(registry, manifest, against)
         stored = _seeded(model, manifest) if manifest.verdict == UNVERIFIED else _golden(folder, manifest)
-        drawn = _drawn(registry, model, precision, folders.data_root(data_root), seed)
+        drawn = draw_for(registry, model.card, precision, folders.data_root(data_root), seed)
         truth = _computed(manifest, model, stored, drawn, precision, backends, seed)
         for name, entry in entries.items():
             check_claims(read_claims(entry, paths[name]), paths[name].main.name, model)
@@ -166,6 +166,7 @@ def verify_folder(
         truth.source,
         compared,
         (*truth.warnings, *warnings),
+        precision=manifest.precision,
     )
 
 
@@ -178,15 +179,6 @@ def _stored(
     known = {each: golden.stored_at(stored, each) for each in backends}
     batches = Batches(seed, len(stored), apart=not isinstance(precision.rules, RoundingRules))
     return Truth(known, batches, manifest.verdict, manifest.certificate.override)
-
-
-def _drawn(
-    registry: Registry, model: Model, precision: PrecisionInUse, data_root: Path, seed: int
-) -> tuple[list[Probe], str]:
-    """Fresh probes, where the precision is judged image by image."""
-    if not isinstance(precision.rules, RoundingRules):
-        return [], f"none: {precision.name} is judged on its stored probes alone"
-    return draw(registry, model.card, data_root, seed)
 
 
 def _computed(
