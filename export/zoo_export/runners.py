@@ -1,8 +1,9 @@
 """Load what runs an artifact, and judge the artifact on every backend."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
 
+from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import ExportError, ZooError
 from zoo.contract.evidence import Comparison, Override, Probe
 from zoo.contract.exporting import artifact
@@ -51,6 +52,7 @@ def judge_artifact(
     override: Override | None = None,
     on_judged: Callable[[Comparison, object, Backend], None] = lambda comparison, output, backend: None,
     rules: PrecisionRules = FP32,
+    callback: Callback = SILENT,
 ) -> list[Comparison]:
     """Run the artifact on each backend whose device its format knows, or else on the CPU, and judge every result.
 
@@ -58,6 +60,7 @@ def judge_artifact(
         at: the probes with the rounding error on a backend.
         override, rules: as for `run_and_judge`.
         on_judged: called with each comparison, what was judged, an array or an error, and the backend.
+        callback: receives the progress on each backend, comparison by comparison.
 
     Raises:
         DeviceError, ExportError: it does not load there.
@@ -65,21 +68,26 @@ def judge_artifact(
     devices = usable_devices(entry, [backend.device for backend in backends])
     usable = [backend for backend in backends if backend.device in devices]
     usable = usable or [Backend(precision=backends[0].precision, dtype=backends[0].dtype)]
-    return [
-        comparison
-        for backend in usable
-        for comparison in run_and_judge(
-            load_runner(entry, paths, backend),
-            at(backend),
-            weights,
-            override,
-            partial(_judged_on, on_judged, backend),
-            rules,
-        )
-    ]
+    comparisons: list[Comparison] = []
+    for backend in usable:
+        runners, probes = load_runner(entry, paths, backend), at(backend)
+        judged = _Judged(on_judged, callback, f"checking {paths.main.name}", backend, len(runners) * len(probes))
+        comparisons += run_and_judge(runners, probes, weights, override, judged, rules)
+    return comparisons
 
 
-def _judged_on(
-    on_judged: Callable[[Comparison, object, Backend], None], backend: Backend, comparison: Comparison, output: object
-) -> None:
-    on_judged(comparison, output, backend)
+@dataclass
+class _Judged:
+    """Passes on each comparison with its backend, and reports how many of `total` are done."""
+
+    on_judged: Callable[[Comparison, object, Backend], None]
+    callback: Callback
+    stage: str
+    backend: Backend
+    total: int
+    done: int = 0
+
+    def __call__(self, comparison: Comparison, output: object) -> None:
+        self.done += 1
+        self.on_judged(comparison, output, self.backend)
+        self.callback.on_progress(self.stage, self.done, self.total)

@@ -72,7 +72,15 @@ def verify(
         model = against if isinstance(against, Model) else open_against(registry, against)
         chosen_precision = None if precision is None else find_precision(registry, precision)
         verification = verify_file(
-            registry, path, model, data_root, devices, seed=chosen, strict=strict, precision=chosen_precision
+            registry,
+            path,
+            model,
+            data_root,
+            devices,
+            seed=chosen,
+            strict=strict,
+            precision=chosen_precision,
+            callback=callback,
         )
     else:
         if precision is not None:
@@ -89,6 +97,7 @@ def verify(
             devices=devices,
             data_root=data_root,
             seed=chosen,
+            callback=callback,
         )
         if verification.manifest is not None and not verification.strict:
             for text in warnings_of(verification.manifest):

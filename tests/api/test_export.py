@@ -179,3 +179,35 @@ def test_a_plugin_without_an_export_command_says_so(registry: zoo.Registry) -> N
 
 def _without_call(spec: zoo.Spec) -> zoo.Spec:
     return replace(spec, call="") if isinstance(spec, zoo.Command) else spec
+
+
+class Progress(zoo.Callback):
+    """Keeps how far each stage came."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, list[tuple[int, int]]] = {}
+
+    def on_progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        self.stages.setdefault(stage, []).append((done, total))
+
+
+def test_checks_report_every_comparison(
+    net: Net, exported: zoo.Export, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[Any] = [
+        lambda callback: zoo.export(
+            net, tmp_path / "again", formats=["torchscript"], input_shape=SHAPE, callback=callback
+        ),
+        lambda callback: zoo.verify(exported.path, formats=["torchscript"], callback=callback),
+        lambda callback: zoo.verify(
+            exported.artifacts["torchscript"], against=net, input_shape=SHAPE, callback=callback
+        ),
+    ]
+    for call in calls:
+        progress = Progress()
+        call(progress)
+        (steps,) = progress.stages.values()
+        assert list(progress.stages) == ["checking model.torchscript"]
+        assert steps[-1][0] == steps[-1][1] and {total for done, total in steps if done == total}
+        assert [done for done, _ in steps][:3] == [1, 2, 3]
+    assert capfd.readouterr() == ("", "")

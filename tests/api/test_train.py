@@ -111,6 +111,17 @@ def test_evaluate_takes_a_model_a_path_and_a_name(run: zoo.TrainResult, here: Pa
     assert zoo.evaluate(run.model, data="digits", split="train", device="cpu").n > results[0].n
 
 
+def test_evaluate_reports_every_batch(run: zoo.TrainResult) -> None:
+    class Progress(zoo.Callback):
+        def on_progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
+            steps.append((stage, done, total))
+
+    steps: list[tuple[str, int, int]] = []
+    measured = zoo.evaluate(run.model, device="cpu", batch_size=100, callback=Progress())
+    done = [done for stage, done, total in steps if "evaluating" in stage and total == measured.n]
+    assert done == [*range(100, measured.n, 100), measured.n]
+
+
 def test_evaluate_refuses_what_it_cannot_measure(run: zoo.TrainResult) -> None:
     with pytest.raises(zoo.UsageError, match="lenet5"):
         zoo.evaluate("lenet5")

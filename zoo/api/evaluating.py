@@ -126,16 +126,17 @@ def evaluate(
         refuse_corrupt([held], skip=skip_corrupt)
         for note in (*held.notes, *corrupt_warning([held])):
             report.on_message(note.removeprefix("warning: "), warning=note.startswith("warning: "))
-    with _moved(loaded.module, target) as module:
-        measured = measure(
-            module,
-            held.batches,
-            loaded.preprocess,
-            loss,
-            num_classes=len(classes),
-            device=target,
-            batch_size=batch_size,
-        )
+        with _moved(loaded.module, target) as module:
+            measured = measure(
+                module,
+                held.batches,
+                loaded.preprocess,
+                loss,
+                num_classes=len(classes),
+                device=target,
+                batch_size=batch_size,
+                on_progress=lambda done, n: report.on_progress(f"evaluating {loaded.name}", done, n),
+            )
     if not math.isfinite(measured.loss):
         raise WeightsError(
             f"{loaded.name} gives logits that are not finite on {entry.spec.name}.",

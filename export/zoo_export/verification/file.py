@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import ExportError
 from zoo.contract.evidence import PASS, GraphComparison, Verification
 from zoo.models.load import Model
@@ -38,6 +39,7 @@ def verify_file(
     seed: int,
     strict: bool = False,
     precision: PrecisionInUse | None = None,
+    callback: Callback = SILENT,
 ) -> Verification:
     """Check an artifact, whether zoo made it or not, against the model that it should compute.
 
@@ -49,6 +51,7 @@ def verify_file(
         strict: compare the graph with zoo's own export too, and refuse choices that this one does not make.
         precision: of the file; by default the one of the manifest beside it, or else `fp32`. In another precision than
             `fp32`, the graph is always compared, because rounding may hide an error in a parameter.
+        callback: receives the progress of the comparisons.
 
     Returns:
         What was compared, and the coverage of that: probe weights cannot be put into a finished file.
@@ -79,7 +82,13 @@ def verify_file(
     )
     judged_on = [backend for backend in backends if backend.device in devices]
     comparisons = judge_artifact(
-        entry, paths, lambda backend: batches.all(known[backend]), judged_on, OWN, rules=precision.rules
+        entry,
+        paths,
+        lambda backend: batches.all(known[backend]),
+        judged_on,
+        OWN,
+        rules=precision.rules,
+        callback=callback,
     )
     if not passed(comparisons):
         failed = next(probe for probe in batches.all(probes) if probe.name == worst(comparisons).probe)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.evidence import (
     PASS,
@@ -83,6 +84,7 @@ def verify_folder(
     devices: Sequence[str] = ("cpu",),
     data_root: Path | None = None,
     seed: int | None = None,
+    callback: Callback = SILENT,
 ) -> Verification:
     """Check every file of an export folder, and run its artifacts on the golden vectors and in other batches.
 
@@ -95,6 +97,7 @@ def verify_folder(
         devices: that the artifacts are run on.
         data_root: where the data set that the card names may lie; by default, where zoo looks.
         seed: of the fresh images and of how images are put into batches; by default one that nobody can predict.
+        callback: receives the progress of the comparisons.
 
     Raises:
         DeviceError: a device does not work here.
@@ -140,6 +143,7 @@ def verify_folder(
             OWN,
             truth.override,
             rules=precision.rules,
+            callback=callback,
         )
         if not passed(comparisons[name]):
             artifact = str(folder / manifest.artifacts[name].file)
