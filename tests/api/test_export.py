@@ -211,3 +211,26 @@ def test_checks_report_every_comparison(
         assert steps[-1][0] == steps[-1][1] and {total for done, total in steps if done == total}
         assert [done for done, _ in steps][:3] == [1, 2, 3]
     assert capfd.readouterr() == ("", "")
+
+
+def test_results_have_a_short_repr(exported: zoo.Export) -> None:
+    verification = zoo.verify(exported.path, formats=["torchscript"])
+    assert len(repr(exported)) < 300 and len(repr(verification)) < 300
+    assert "pass" in repr(exported) and "torchscript" in repr(verification)
+
+
+def test_what_is_assumed_of_a_module_is_a_warning(net: Net, tmp_path: Path) -> None:
+    class Warnings(zoo.Callback):
+        def on_message(self, text: str, *, warning: bool = False) -> None:
+            texts.extend([text] if warning else [])
+
+    texts: list[str] = []
+    zoo.export(net, tmp_path / "x", formats=["torchscript"], input_shape=SHAPE, verify=False, callback=Warnings())
+    assert ["preprocess" in text for text in texts].count(True) == 1 and any("labels" in text for text in texts)
+
+
+def test_a_renamed_export_verifies_strictly(registry: zoo.Registry, tmp_path: Path) -> None:
+    for model in ("lenet5.digits", "lenet5"):
+        out = zoo.export(model, tmp_path / model, formats=["torchscript"], name="prod-1.0")
+        assert out.manifest.name == "prod-1.0" and out.certificate.weights["name"] == model
+        assert zoo.verify(out.path, strict=True).verdict == "pass"

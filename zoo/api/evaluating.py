@@ -11,8 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from zoo.api.arguments import check_integer, check_number
-from zoo.api.installed import installed_registry
+from zoo.api.installed import registry_of
 from zoo.api.loading import load
 from zoo.api.progress import reporting
 from zoo.contract.callback import Callback
@@ -25,6 +24,7 @@ from zoo.evaluation import BATCH_SIZE
 from zoo.evaluation.evaluate import Evaluation
 from zoo.evaluation.evaluate import evaluate as measure
 from zoo.files import folders
+from zoo.models.arguments import check_integer, check_number, check_path
 from zoo.models.devices import explain_out_of_memory, pick_device
 from zoo.models.load import Model
 from zoo.models.losses import build_loss
@@ -93,10 +93,16 @@ def evaluate(
         >>> zoo.evaluate("lenet5.digits", data="digits").top1  # doctest: +SKIP
         0.98...
     """
-    registry = registry or installed_registry()
+    registry = registry_of(registry)
     check_integer("batch_size", batch_size, 1)
     check_integer("workers", workers, 0, MOST_WORKERS + 1)
     check_number("memory_limit", memory_limit)
+    check_path("data_root", data_root)
+    if isinstance(model, nn.Module):
+        raise UsageError(
+            f"The model is a {type(model).__name__} without labels and preprocessing, so it cannot be evaluated.",
+            "Pass what zoo.load returns, an ARCH.TAG or a path.",
+        )
     target = pick_device(device)
     loaded = model if isinstance(model, Model) else load(model, registry=registry)
     name = data or loaded.card.dataset_name

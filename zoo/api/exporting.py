@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from zoo.api.command_call import call_of
-from zoo.api.installed import installed_registry
+from zoo.api.installed import registry_of
 from zoo.api.live_module import model_of
 from zoo.api.progress import reporting
 from zoo.contract.callback import Callback
@@ -22,6 +22,7 @@ from zoo.contract.precisions import Precision
 from zoo.contract.preprocess import Preprocess
 from zoo.files import folders
 from zoo.files.atomic import refuse_existing
+from zoo.models.arguments import check_integer, check_path, check_tolerance
 from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.exports import is_export
 from zoo.registry.registry import Entry, Registry
@@ -133,9 +134,17 @@ def export(
         'pass'
         >>> out = zoo.export(my_module, "exports/y", input_shape=(3, 224, 224))  # doctest: +SKIP
     """
-    registry = registry or installed_registry()
+    registry = registry_of(registry)
     call: ExportCall = call_of(registry, "export")
     _check_names(formats=formats, devices=devices)
+    for argument, path in (("output", output), ("save_failure", save_failure), ("data_root", data_root)):
+        check_path(argument, path)
+    for argument, number in (("num_classes", num_classes), ("in_channels", in_channels), ("img_size", img_size)):
+        check_integer(argument, number, 1)
+    check_tolerance("atol", atol)
+    check_tolerance("rtol", rtol)
+    if params is not None and not isinstance(params, Mapping):
+        raise UsageError(f"params={params!r:.80} is no mapping.", "Pass a dict, such as {'depth': 3}.")
     if output is not None:
         refuse_existing(Path(output), force)
     chosen = [registry.find(ExportFormat, each) for each in formats] or default_formats(registry)
@@ -157,9 +166,24 @@ def export(
     refuse_existing(target, force)
     images = folders.data_root(None if data_root is None else Path(data_root))
     with reporting(progress, callback) as report:
+        if isinstance(model, nn.Module):
+            for text in _assumed(labels, preprocess):
+                report.on_message(text, warning=True)
         if opened.fresh:
             report.on_message(f"{opened.name} has fresh, untrained weights (seed 0).")
         return call(registry, opened, chosen, target, images, options, report)
+
+
+def _assumed(labels: Sequence[str] | None, preprocess: Preprocess | None) -> list[str]:
+    """What is assumed of an `nn.Module`, which knows neither its labels nor how its images are prepared."""
+    return [
+        *(
+            ["images are divided by 255 and not normalised; pass preprocess if that is wrong"]
+            if preprocess is None
+            else []
+        ),
+        *(["labels are the numbers of the logits; pass labels to name them"] if labels is None else []),
+    ]
 
 
 def default_formats(registry: Registry) -> list[Entry[ExportFormat]]:
@@ -232,13 +256,16 @@ def verify(
         'pass'
         >>> zoo.verify("exports/y/model.bin", against=my_module, input_shape=(3, 224, 224))  # doctest: +SKIP
     """
-    registry = registry or installed_registry()
+    registry = registry_of(registry)
     if not isinstance(path, str | PathLike):
         raise UsageError(
             f"An object of type {type(path).__name__} is not the path of an export.", "Pass a folder or a file."
         )
     call: VerifyCall = call_of(registry, "verify")
     _check_names(formats=formats, devices=devices)
+    check_path("key", key)
+    check_path("data_root", data_root)
+    check_integer("seed", seed, 0, 2**32)
     opened: Model | str | None = None
     if isinstance(against, Model | nn.Module):
         opened = model_from(registry, against, input_shape=input_shape, labels=labels, preprocess=preprocess)

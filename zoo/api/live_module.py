@@ -1,9 +1,10 @@
 """A model from a live `nn.Module` that no plugin declares: its card is made from arguments and from its own output."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +69,8 @@ def _default_preprocess(input_shape: tuple[int, int, int] | None) -> Preprocess:
         raise UsageError(
             "The input shape of an nn.Module is not known.", "Pass input_shape=(channels, height, width) or preprocess."
         )
-    if len(input_shape) != 3 or input_shape[0] not in (1, 3):
+    integers = isinstance(input_shape, Sequence) and all(isinstance(each, SupportsIndex) for each in input_shape)
+    if not integers or len(input_shape) != 3 or input_shape[0] not in (1, 3):
         raise UsageError(
             f"input_shape={input_shape} is not that of an image.",
             "Use (channels, height, width), with 1 or 3 channels.",
@@ -113,6 +115,8 @@ def _classes(module: nn.Module, preprocess: Preprocess, labels: Sequence[str] | 
         return tuple(str(index) for index in range(count))
     if isinstance(labels, str):
         raise UsageError(f"labels={labels!r} is a text, not a list of names.", "Pass one label for each logit.")
+    if not isinstance(labels, Collection):
+        raise UsageError(f"labels={labels!r:.80} is not a list of names.", "Pass one label for each logit.")
     if len(labels) != count:
         raise UsageError(f"{len(labels)} labels do not fit {count} logits.", "Pass one label for each logit.")
     return tuple(map(str, labels))

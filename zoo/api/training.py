@@ -7,8 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from zoo.api.arguments import check_integer, check_number
-from zoo.api.installed import installed_registry
+from zoo.api.installed import registry_of
 from zoo.api.progress import reporting
 from zoo.contract.callback import Callback
 from zoo.contract.errors import UsageError
@@ -18,6 +17,7 @@ from zoo.data.read_options import MEMORY_LIMIT, MOST_WORKERS
 from zoo.evaluation.evaluate import Evaluation
 from zoo.files import folders
 from zoo.files.environment import differences, versions
+from zoo.models.arguments import check_integer, check_number, check_path
 from zoo.models.devices import describe, pick_device
 from zoo.models.load import Model, open_model
 from zoo.registry.registry import Registry
@@ -160,10 +160,12 @@ def train(
         >>> run = zoo.train("lenet5", data="digits", epochs=3, seed=0)  # doctest: +SKIP
         >>> run.metrics["top1"], run.model.predict("seven.png", top=1)  # doctest: +SKIP
     """
-    registry = registry or installed_registry()
+    registry = registry_of(registry)
     check_integer("workers", workers, 0, MOST_WORKERS + 1)
     check_number("memory_limit", memory_limit)
     check_number("checkpoint_every", checkpoint_every)
+    for argument, value in (("resume", resume), ("output", output), ("runs", runs), ("data_root", data_root)):
+        check_path(argument, value)
     with init_process_group(device) as group:
         main = group.is_main
         with reporting(progress and main, callback if main else None) as report:
@@ -234,6 +236,11 @@ def _recipe(architecture: str | Recipe | None, data: str | None, fields: Mapping
                 "A Recipe already has a data set and all fields.", "Leave out `data` and the fields, or the Recipe."
             )
         return architecture
+    if not isinstance(architecture, str | None):
+        raise UsageError(
+            f"The architecture is an object of type {type(architecture).__name__}, not a name.",
+            "Pass the name of an architecture, or a zoo.Recipe.",
+        )
     if architecture is None or data is None:
         missing = "architecture" if architecture is None else "data"
         raise UsageError(f"zoo.train requires `{missing}`.", "Pass an architecture and `data`, or `resume`.")

@@ -66,6 +66,10 @@ def find_weights(name: str) -> Path:
         WeightsError: `name` is a path, and the file does not exist.
     """
     if _is_path(name):
+        if Path(name).is_dir():
+            raise WeightsError(f"{name} is a folder, and no export folder: it has no manifest.json.", "Check the path.")
+        if not name.endswith(SUFFIX) and not Path(name).exists():
+            raise WeightsError(f"There is no file or folder {name}.", "Check the path.")
         if not Path(name).is_file():
             raise WeightsError(
                 f"There is no weights file at {name}.", "Run `zoo weights list` to see the available weights."

@@ -24,6 +24,7 @@ from zoo.models.build import build_model
 from zoo.models.forward import check_logits, explain_model_errors
 from zoo.models.identity import architecture_of
 from zoo.models.predict import ImageLike, predict
+from zoo.registry.exports import refuse_missing_artifact
 from zoo.registry.registry import Registry
 
 
@@ -129,7 +130,12 @@ def open_model(registry: Registry, name: str, fresh: BuildArgs | None = None) ->
                 f"{name} is a weights file, which fixes the classes, channels, image size and parameters.",
                 "Leave those options out, or name an architecture.",
             )
-        return _from_file(registry, find_weights(name))
+        try:
+            path = find_weights(name)
+        except UnknownName:
+            refuse_missing_artifact(registry, name)
+            raise
+        return _from_file(registry, path)
     return _fresh(registry, name, fresh or BuildArgs())
 
 

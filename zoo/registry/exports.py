@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from zoo.contract.errors import ExportError
 from zoo.contract.formats import ExportFormat
 from zoo.registry.registry import Registry
 
@@ -13,3 +14,14 @@ def is_export(registry: Registry, path: Path) -> bool:
     if path.is_file():
         return any(entry.spec.paths_of(path) is not None for entry in registry.entries(ExportFormat))
     return (path / MANIFEST).is_file()
+
+
+def refuse_missing_artifact(registry: Registry, name: str) -> None:
+    """Refuse a name with the suffix of an artifact, of which there is no file.
+
+    Raises:
+        ExportError: naming the file.
+    """
+    path = Path(name)
+    if not path.exists() and any(entry.spec.paths_of(path) is not None for entry in registry.entries(ExportFormat)):
+        raise ExportError(f"There is no file {name}.", "Check the path.")

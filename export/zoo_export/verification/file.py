@@ -99,8 +99,8 @@ def verify_file(
     warnings = not_compared(model)
     if strict or precision.name != DEFAULT or graphs.is_suspicious(structure):
         capture = Capture(model.name, model.module, model.card, dynamic_size=dynamic_size(claims))
-        capture = precision.rules.prepare(capture.in_precision(precision.name))
-        graph = compared[entry.spec.name] = graphs.compare_graph(entry, paths, structure, capture)
+        ours = precision.rules.prepare(capture.in_precision(precision.name))
+        graph = compared[entry.spec.name] = graphs.compare_graph(entry, paths, structure, ours)
         if strict:
             graphs.refuse_unexplained(graph, str(path), model.name)
         warnings += graphs.graph_warnings(graph, path.name)

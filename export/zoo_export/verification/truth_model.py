@@ -53,7 +53,7 @@ def truth_source(model: Model) -> TruthSource:
 
 
 def _open_by_name(registry: Registry, manifest: Manifest, against: str | None) -> Model:
-    name = against or manifest.name
+    name = against or manifest.certificate.weights.get("name") or manifest.name
     if against is None and not PLAIN.fullmatch(name):
         raise ExportError(
             f"The manifest names the model {name!r}, which is not a plain name.",

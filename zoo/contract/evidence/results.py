@@ -26,6 +26,10 @@ class Export:
     manifest: Manifest
     comparisons: Mapping[str, Sequence[Comparison]]
 
+    def __repr__(self) -> str:
+        """Its folder, verdict and formats, without manifest and comparisons."""
+        return f"Export(path={str(self.path)!r}, verdict={self.verdict!r}, formats={list(self.manifest.artifacts)})"
+
     @property
     def certificate(self) -> Certificate:
         """What proves it."""
@@ -99,6 +103,13 @@ class Verification:
     warnings: tuple[str, ...] = ()
     signed_by: str = ""
     precision: str = "fp32"
+
+    def __repr__(self) -> str:
+        """What was verified and how it ended, without manifest and comparisons."""
+        return (
+            f"Verification(path={str(self.path)!r}, model={self.model!r}, verdict={self.verdict!r}, "
+            f"formats={list(self.comparisons)}, strict={self.strict})"
+        )
 
     @property
     def artifacts(self) -> dict[str, Path]:
