@@ -1,5 +1,6 @@
 """The kinds of files that zoo reads: what is damaged, how, and which commands read it."""
 
+import base64
 import json
 import random
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from fuzzing.seeds import MODEL
 Changed = tuple[bytes, list[str]]
 ODD_FILE = 0.012  # of the inputs are something else than a regular file
 OWN_PROCESS = 0.0015  # of the commands run in a process of their own, as a person starts them
+SEED = ("--seed", "0")  # of the images that `zoo verify` draws
 FORMATS = ("onnx", "torchscript", "pt2", "zoo-kit:onnx", "zoo-kit/export:pt2", "nothing:onnx")
 CARD_VALUES = (
     *("lenet5", "resnet20", "vit_b_32", "zoo-kit", "classic", "torchvision", "digits", "mnist", "folder", "nearest"),
@@ -113,7 +115,8 @@ def weights(seeds: Seeds, draw: random.Random, outside: str) -> Case:
         *(["evaluate", name], ["summary", name], ["train", "--like", name, "--device", "cpu"]),
         ["train", "lenet5", "--data", "digits", "--initial-checkpoint", name, "--device", "cpu"],
     )
-    return Case("weights", "weights", {name: changed}, list(draw.choice(commands)), notes)
+    quick = draw.random() < 0.8  # training takes the time of many other commands
+    return Case("weights", "weights", {name: changed}, list(draw.choice(commands[:-3] if quick else commands)), notes)
 
 
 def checkpoint(seeds: Seeds, draw: random.Random, outside: str) -> Case:
@@ -184,7 +187,11 @@ def golden(seeds: Seeds, draw: random.Random, outside: str) -> Case:
     """The golden images and logits of an export."""
     changed, notes = archive("golden", seeds["onnx"]["out/golden.npz"], draw, outside)
     files = seal(seeds["onnx"], {"out/golden.npz": changed})
-    commands = (["verify", "out"], ["verify", "out", "--json"], ["zoo_runtime", "--verify", "--folder", "out"])
+    commands = (
+        ["verify", "out", *SEED],
+        ["verify", "out", *SEED, "--json"],
+        ["zoo_runtime", "--verify", "--folder", "out"],
+    )
     return Case("golden", "onnx", files, list(draw.choice(commands)), notes)
 
 
@@ -198,16 +205,39 @@ def artifact(name: str) -> Callable[[Seeds, random.Random, str], Case]:
             graphs.mutate(content, draw, outside) if name == "onnx" else archive(name, content, draw, outside)
         )
         commands = [
-            ["verify", "out"],
-            ["verify", "out"],
+            ["verify", "out", *SEED],
+            ["verify", "out", *SEED],
             ["predict", "out", "x.png"],
-            ["verify", path, "--against", MODEL],
+            ["verify", path, *SEED, "--against", MODEL],
         ]
         if name == "onnx":
             commands += [["zoo_runtime", "--folder", "out", "x.png"], ["zoo_runtime", "--verify", "--folder", "out"]]
         return Case(name, name, seal(seeds[name], {path: changed}), list(draw.choice(commands)), notes)
 
     return make
+
+
+def signature(seeds: Seeds, draw: random.Random, outside: str) -> Case:
+    """The signature of an export, and the keys."""
+    name = draw.choice(("out/signature.sig",) * 4 + ("public.pem", "private.pem"))
+    content = seeds["signed"][name]
+    if name.endswith(".pem") or draw.random() < 0.2:
+        changed, note = raw.damage(content, draw)
+        notes = [note]
+    else:
+        data = json.loads(content)
+        if draw.random() < 0.5:
+            payload = json.loads(base64.b64decode(data["dsseEnvelope"]["payload"]))
+            notes = fields.mutate(payload, draw, outside)
+            text = fields.dump(payload, draw).encode("utf-8", "surrogatepass")
+            data["dsseEnvelope"]["payload"] = base64.b64encode(text).decode()
+        else:
+            notes = fields.mutate(data, draw, outside)
+        changed = fields.dump(data, draw).encode("utf-8", "surrogatepass")
+    command = ["verify", "out", *SEED, "--key", "public.pem"]
+    if name == "private.pem":
+        command = ["sign", "out", "--key", name, "--force"]
+    return Case("signature", "signed", {name: changed}, command, notes)
 
 
 def cache(seeds: Seeds, draw: random.Random, outside: str) -> Case:
@@ -264,6 +294,7 @@ KINDS = {
         Kind("pt2", 50, ("pt2",), artifact("pt2")),
         Kind("torchscript", 50, ("torchscript",), artifact("torchscript")),
         Kind("onnx", 60, ("onnx",), artifact("onnx")),
+        Kind("signature", 25, ("signed",), signature),
         Kind("cache", 40, ("cache",), cache),
         Kind("image", 60, ("images", "onnx", "pictures"), image),
         Kind("idx", 30, ("idx",), idx),
@@ -273,9 +304,14 @@ KINDS = {
 
 def _export_command(draw: random.Random) -> list[str]:
     if draw.random() < 0.05:
-        return ["verify", "out", "--strict", "--against", MODEL]
+        return ["verify", "out", *SEED, "--strict", "--against", MODEL]
     commands = (
-        *(["verify", "out"], ["verify", "out"], ["verify", "out", "--json"], ["predict", "out", "x.png"]),
+        *(
+            ["verify", "out", *SEED],
+            ["verify", "out", *SEED],
+            ["verify", "out", *SEED, "--json"],
+            ["predict", "out", "x.png"],
+        ),
         *(["predict", "out", "x.png", "--json"], ["zoo_runtime", "--folder", "out", "x.png"]),
         ["zoo_runtime", "--verify", "--folder", "out"],
     )

@@ -9,7 +9,12 @@ from fuzzing.case import Case, put, remove
 
 CANARY = b"This file lies outside of the folder that the command works in.\n"
 # What a command may write, by the folder it runs in, besides its caches.
-WRITABLE = {"run": ("runs", "weights"), "recipe": ("runs", "weights"), "weights": ("runs", "weights")}
+WRITABLE = {
+    "run": ("runs", "weights"),
+    "recipe": ("runs", "weights"),
+    "signed": ("out/signature.sig",),
+    "weights": ("runs", "weights"),
+}
 CACHES = ("cache", "home")
 Seeds = Mapping[str, Mapping[str, bytes]]  # folder → path → content
 

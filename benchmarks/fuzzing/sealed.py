@@ -10,12 +10,15 @@ from typing import Any
 import zoo_runtime
 from fuzzing.case import Content
 from fuzzing.mutators import archives, fields, torch_archives
+from fuzzing.mutators.tensors import seal_card
 
 CARD, CHECKPOINT, DECODED = "zoo", "zoo_checkpoint", "zoo_decoded"  # of zoo's JSON in a safetensors header
 
 
 def sealed_manifest(data: Any, draw: random.Random | None = None) -> str:
     """The text of a manifest whose digest is that of its content, where it has one."""
+    if isinstance(data, dict):
+        seal_card(data.get("card"))
     text = fields.dump(data, draw)
     with suppress(ValueError, TypeError, RecursionError, AttributeError):
         data["digest"] = zoo_runtime.manifest_digest(json.loads(text))

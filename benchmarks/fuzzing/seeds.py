@@ -24,9 +24,9 @@ FORMATS = ("onnx", "torchscript", "pt2")
 DONE = "modules.json"
 RECIPE = {
     "architecture": "lenet5",
-    "data": "digits",
+    "data": "folder",
     "epochs": 2,
-    "batch_size": 256,
+    "batch_size": 4,
     "opt": "sgd",
     "lr": 0.05,
     "weight_decay": 0.001,
@@ -75,14 +75,15 @@ def make_seeds(sandbox: Sandbox, folder: Path, formats: tuple[str, ...] = FORMAT
         _picture("x.png")
         _zoo("predict", "out", "x.png")
         _keep(sandbox, folder / name)
+    _sign("out")
+    _keep(sandbox, folder / "signed")
     _start(sandbox)
     _copy(OLD, "out")
     _picture("x.png")
     _zoo("verify", "out")
     _keep(sandbox, folder / "old")
     _start(sandbox)
-    _copy(ROOT / "weights", "weights", f"{MODEL}.safetensors")
-    Path(f"weights/{MODEL}.safetensors").rename("weights/lenet5.made.safetensors")
+    _saved_again("weights/lenet5.made.safetensors")
     _picture("x.png")
     for command in (["show", "lenet5.made"], ["verify", "lenet5.made"], ["list"], ["page", "weights"]):
         _zoo("weights", *command)
@@ -90,17 +91,21 @@ def make_seeds(sandbox: Sandbox, folder: Path, formats: tuple[str, ...] = FORMAT
     _zoo("summary", "lenet5.made")
     _keep(sandbox, folder / "weights")
     _start(sandbox)
+    _pictures_of_classes()
     Path("recipe.toml").write_text("".join(f"{name} = {_toml(value)}\n" for name, value in RECIPE.items()))
     _train("--recipe", "recipe.toml")
     _remove_all("runs", "weights", "cache")
     _keep(sandbox, folder / "recipe")
     _start(sandbox)
-    _train("lenet5", "--data", "digits", "-b", "240", "--epochs", "1", "--name", "r", "--checkpoint-every", "0")
+    _pictures_of_classes()
+    _train("lenet5", "--data", "folder", "-b", "2", "--epochs", "1", "--name", "r", "--checkpoint-every", "0")
     _keep(sandbox, folder / "run")
     _train("--resume", "runs/r")
     _start(sandbox)
     Path("config/zoo").mkdir(parents=True)
-    Path("config/zoo/config.toml").write_text('prefer = ["zoo-kit/classic:resnet18", "zoo-losses:focal"]\n')
+    Path("config/zoo/config.toml").write_text(
+        'prefer = ["zoo-kit/classic:resnet18", "zoo-losses:focal"]\nplugins = ["zoo-tiny", "zoo-server/serve"]\n'
+    )
     _zoo("list")
     _zoo("plugins")
     _zoo("doctor")
@@ -182,6 +187,27 @@ def _weights(name: str, classes: tuple[str, ...], dataset: str) -> None:
     save_weights(Path(f"weights/{name}.safetensors"), model.module.state_dict(), card)
 
 
+def _saved_again(target: str) -> None:
+    """The weights that come with zoo, with a card of the newest format."""
+    from zoo.files.weights import load_weights, save_weights
+
+    weights = load_weights(ROOT / f"weights/{MODEL}.safetensors")
+    save_weights(Path(target), weights.tensors, weights.card)
+
+
+def _sign(folder: str) -> None:
+    """Sign a folder with a new key, which stays beside it."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, pem = ec.generate_private_key(ec.SECP256R1()), serialization.Encoding.PEM
+    private, public = serialization.PrivateFormat.PKCS8, serialization.PublicFormat.SubjectPublicKeyInfo
+    Path("private.pem").write_bytes(key.private_bytes(pem, private, serialization.NoEncryption()))
+    Path("public.pem").write_bytes(key.public_key().public_bytes(pem, public))
+    _zoo("sign", folder, "--key", "private.pem")
+    _zoo("verify", folder, "--key", "public.pem")
+
+
 def _picture(name: str, mode: str = "L", size: tuple[int, int] = (28, 28), **options: Any) -> None:
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     Path(name).write_bytes(_encoded(mode, size, Path(name).suffix[1:], **options))
@@ -201,7 +227,7 @@ def _encoded(mode: str, size: tuple[int, int], form: str, **options: Any) -> byt
 def _pictures_of_classes() -> None:
     for split in ("train", "test"):
         for name in ("a", "b"):
-            for index in range(2):
+            for index in range(5 if split == "train" else 2):
                 _picture(f"data/{split}/{name}/{index}.png", size=(16 + index, 16))
 
 

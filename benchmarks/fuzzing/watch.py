@@ -57,7 +57,7 @@ class Watch:
             writing = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
             return self._written(path) if writing and not isinstance(path, int) else ""
         if event in WRITES:
-            return next(filter(None, (self._written(arguments[index]) for index in WRITES[event])), "")
+            return next(filter(None, (self._written(arguments[index], itself=True) for index in WRITES[event])), "")
         if event == "import":
             top = str(arguments[0]).partition(".")[0]
             return "" if top in self._packages or top in sys.stdlib_module_names else f"import of {arguments[0]}"
@@ -70,10 +70,13 @@ class Watch:
             return f"{event} of {arguments!r:.100}" if CANARY in repr(arguments) or event == "webbrowser.open" else ""
         return ""
 
-    def _written(self, path: Any) -> str:
+    def _written(self, path: Any, *, itself: bool = False) -> str:
+        """What is noted of a change at `path`; `itself`: of a link rather than of what it leads to."""
         if path is None or isinstance(path, int):
             return ""
-        full = os.path.realpath(os.fsdecode(path))
+        folder, name = os.path.split(os.path.abspath(os.fsdecode(path)))  # noqa: PTH100
+        full = f"{os.path.realpath(folder)}/{name}"
+        full = full if itself else os.path.realpath(full)
         return "" if f"{full}/".startswith(self._free) or full == os.devnull else f"write to {full}"
 
 

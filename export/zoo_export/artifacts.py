@@ -10,7 +10,7 @@ from zoo.contract.formats import ExportFormat
 from zoo.contract.names import owner_name
 from zoo.files.atomic import is_of_writing
 from zoo.registry.registry import Entry, Registry
-from zoo_export.capture import first_line
+from zoo_export.reasons import first_line
 
 
 def recorded_format(registry: Registry, name: str) -> Entry[ExportFormat]:

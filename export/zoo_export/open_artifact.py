@@ -16,8 +16,9 @@ from zoo.registry.registry import Registry
 from zoo_export.artifacts import artifact_paths, recorded_format
 from zoo_export.bundle.folder import read_folder
 from zoo_export.bundle.manifest import NAME
+from zoo_export.containment.loading import load_runner
 from zoo_export.failures.unverified import warnings_of
-from zoo_export.runners import load_runner
+from zoo_export.runners import in_child
 
 
 class ArtifactModule(nn.Module):
@@ -37,14 +38,17 @@ class ArtifactModule(nn.Module):
         return torch.from_numpy(logits).to(images.device)
 
 
-def open_artifact(registry: Registry, path: Path) -> Model:
+def open_artifact(registry: Registry, path: Path, *, expect_digest: str | None = None, trust: bool = False) -> Model:
     """Open an artifact of an export folder as a model, once the folder's files are known to be as they were written.
 
     Args:
         path: the folder, of which the first artifact is taken; or one of its artifacts.
+        trust: run it in this process, without limits; by default in a process of its own, for as long as the model is
+            in use.
+        expect_digest: the digest that the folder's manifest must have.
 
     Raises:
-        DifferenceError: a file of the folder was changed.
+        DifferenceError: a file of the folder was changed, or the digest is another.
         ExportError: it is not an export folder, or the artifact does not load.
     """
     folder = path if path.is_dir() else path.parent
@@ -53,7 +57,7 @@ def open_artifact(registry: Registry, path: Path) -> Model:
             f"{path} is not in an export folder, so its classes and preprocessing are not known.",
             "Check it against its model: `zoo verify FILE --against MODEL`.",
         )
-    manifest = read_folder(folder)
+    manifest = read_folder(folder, expect_digest)
     artifacts = [each for each in manifest.artifacts.values() if path.is_dir() or each.file == path.name]
     if not artifacts:
         raise ExportError(
@@ -63,5 +67,6 @@ def open_artifact(registry: Registry, path: Path) -> Model:
     for text in warnings_of(manifest):
         warnings.warn(f"{folder}: {text}", stacklevel=3)
     entry = recorded_format(registry, artifacts[0].format)
-    runners = load_runner(entry, artifact_paths(entry, folder / artifacts[0].file))
+    paths = artifact_paths(entry, folder / artifacts[0].file)
+    runners = load_runner(entry, paths) if trust else in_child(entry, paths).load()
     return Model(manifest.name, ArtifactModule(next(iter(runners.values()))), Card.from_dict(manifest.card), path)

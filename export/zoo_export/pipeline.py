@@ -33,7 +33,7 @@ from zoo_export.parity.check import Check
 from zoo_export.parity.judge import passed
 from zoo_export.precisions.in_use import PrecisionInUse, find_precision
 from zoo_export.probes.sizes import all_sizes, captured_from, smallest_size
-from zoo_export.runners import judge_artifact
+from zoo_export.runners import in_process, judge_artifact
 from zoo_export.truth.backend import Backend
 
 
@@ -172,7 +172,8 @@ def _check(
                 options.override,
                 lambda *row: outputs.append(row),
                 precision.rules,
-                callback,
+                in_process(entry, artifact),
+                callback=callback,
             )
             if not passed(comparisons):  # while the artifact is still there
                 raise _failed(entry, capture, check, artifact, outputs, precision, options)

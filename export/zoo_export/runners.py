@@ -1,46 +1,66 @@
-"""Load what runs an artifact, and judge the artifact on every backend."""
+"""Load what runs an artifact, in this process or in one of its own, and judge the artifact on every backend."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from zoo.contract.callback import SILENT, Callback
-from zoo.contract.errors import ExportError, ZooError
 from zoo.contract.evidence import Comparison, Override, Probe
 from zoo.contract.exporting import artifact
 from zoo.contract.exporting.artifact import Paths, Run
 from zoo.contract.exporting.precision_rules import PrecisionRules
 from zoo.contract.formats import ExportFormat
-from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
-from zoo_export.capture import first_line
+from zoo_export.containment.artifact import ContainedArtifact
+from zoo_export.containment.loading import load_runner
 from zoo_export.devices import usable_devices
 from zoo_export.parity.judge import run_and_judge
 from zoo_export.precisions.fp32 import FP32
 from zoo_export.truth.backend import Backend
 
+Load = Callable[[artifact.Backend], Mapping[str, Run]]
+"""Loads an artifact on a backend: its functions, by name."""
 
-def load_runner(
-    entry: Entry[ExportFormat], paths: Paths, backend: artifact.Backend = artifact.CPU
-) -> Mapping[str, Run]:
-    """What runs an artifact, by name; a single function is named after its device, or nothing on the CPU.
+
+def in_process(entry: Entry[ExportFormat], paths: Paths) -> Load:
+    """How an artifact is loaded that this very process has written: here, as its code is this process's own."""
+    return partial(load_runner, entry, paths)
+
+
+def in_child(
+    entry: Entry[ExportFormat], paths: Paths, devices: Sequence[str] = (artifact.CPU.device,)
+) -> ContainedArtifact:
+    """An artifact of any origin in a process of its own, which begins to import what it needs.
+
+    Args:
+        devices: that it will be run on.
 
     Raises:
-        DeviceError: it does not run on the device of `backend`.
-        ExportError: it does not load, or the plugin's code raised.
+        UsageError: a limit in the environment is malformed.
+        ContainmentError: the process cannot be started.
     """
-    load = resolve(entry, entry.spec.runner)
+    spec, accelerator = entry.spec, set(devices) != {artifact.CPU.device}
+    return ContainedArtifact(spec.runner, spec.name, entry.plugin.distribution, paths, accelerator=accelerator)
+
+
+@contextmanager
+def opened(
+    entry: Entry[ExportFormat], paths: Paths, devices: Sequence[str] = (artifact.CPU.device,), *, trust: bool = False
+) -> Iterator[Load]:
+    """How an artifact is loaded that this process did not write: in a child, unless the user trusts it.
+
+    Raises:
+        UsageError, ContainmentError: as `in_child`.
+    """
+    if trust:
+        yield in_process(entry, paths)
+        return
+    child = in_child(entry, paths, devices)
     try:
-        runner: Run | Mapping[str, Run] = load(paths, backend)
-    except ZooError:
-        raise
-    except Exception as error:
-        raise ExportError(
-            f"The format {entry.spec.name} could not load {paths.main.name}: {first_line(error)}",
-            f"Report it to the author of {entry.plugin.distribution}.",
-        ) from error
-    if isinstance(runner, Mapping):
-        return runner
-    return {"" if backend.device == "cpu" else backend.label: runner}
+        yield child.load
+    finally:
+        child.close()
 
 
 def judge_artifact(
@@ -52,6 +72,8 @@ def judge_artifact(
     override: Override | None = None,
     on_judged: Callable[[Comparison, object, Backend], None] = lambda comparison, output, backend: None,
     rules: PrecisionRules = FP32,
+    load: Load | None = None,
+    dealt: Callable[[Probe], bool] = lambda probe: False,
     callback: Callback = SILENT,
 ) -> list[Comparison]:
     """Run the artifact on each backend whose device its format knows, or else on the CPU, and judge every result.
@@ -60,19 +82,27 @@ def judge_artifact(
         at: the probes with the rounding error on a backend.
         override, rules: as for `run_and_judge`.
         on_judged: called with each comparison, what was judged, an array or an error, and the backend.
+        dealt: as for `run_and_judge`.
+        load: how the artifact is loaded, see `in_process` and `opened`; by default in a child of its own.
         callback: receives the progress on each backend, comparison by comparison.
 
     Raises:
         DeviceError, ExportError: it does not load there.
+        ContainmentError: it could not be run to its end.
     """
     devices = usable_devices(entry, [backend.device for backend in backends])
     usable = [backend for backend in backends if backend.device in devices]
     usable = usable or [Backend(precision=backends[0].precision, dtype=backends[0].dtype)]
+    if load is None:
+        with opened(entry, paths, [backend.device for backend in usable]) as in_its_child:
+            return judge_artifact(
+                entry, paths, at, usable, weights, override, on_judged, rules, in_its_child, dealt, callback
+            )
     comparisons: list[Comparison] = []
     for backend in usable:
-        runners, probes = load_runner(entry, paths, backend), at(backend)
+        runners, probes = load(backend), at(backend)
         judged = _Judged(on_judged, callback, f"checking {paths.main.name}", backend, len(runners) * len(probes))
-        comparisons += run_and_judge(runners, probes, weights, override, judged, rules)
+        comparisons += run_and_judge(runners, probes, weights, override, judged, rules, dealt)
     return comparisons
 
 

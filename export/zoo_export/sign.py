@@ -8,6 +8,7 @@ from zoo.files.folders import SUFFIX
 from zoo.files.regular import is_regular
 from zoo.files.weights import load_weights
 from zoo.registry.registry import Registry
+from zoo_export.bundle.files_of_folder import refuse_unlisted
 from zoo_export.bundle.folder import read_folder
 from zoo_export.signatures.make import make_signature
 from zoo_export.signatures.names import signature_path
@@ -18,13 +19,13 @@ def sign(registry: Registry, path: Path, key: Path, *, password: str | None = No
 
     Raises:
         ExportError: there is no such file, or the folder is not an export folder.
-        DifferenceError: a file of the folder is not what its manifest says.
+        DifferenceError: a file of the folder is not what its manifest says, or is not in it.
         WeightsError: the weights file is damaged.
         ZooError: as `make_signature`.
     """
     refuse_existing(signature_path(path), force)
     if path.is_dir():
-        read_folder(path)
+        refuse_unlisted(path, read_folder(path))
     elif not is_regular(path):
         raise ExportError(f"There is no file or folder {path}.", "Check the path.")
     elif path.name.endswith(SUFFIX):

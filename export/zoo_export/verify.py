@@ -7,10 +7,12 @@ from pathlib import Path
 from zoo.contract.callback import Callback
 from zoo.contract.errors import UsageError
 from zoo.contract.evidence import PASS, Verification
+from zoo.files.expected_digest import check_digest
 from zoo.files.folders import SUFFIX
 from zoo.files.weights import load_weights
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
+from zoo_export.bundle.provenance import sha256
 from zoo_export.failures.unverified import warnings_of
 from zoo_export.precisions.in_use import find_precision
 from zoo_export.probes.fresh import new_seed
@@ -32,6 +34,8 @@ def verify(
     callback: Callback,
     seed: int | None = None,
     key: Path | None = None,
+    trust: bool = False,
+    expect_digest: str | None = None,
     precision: str | None = None,
 ) -> Verification:
     """Verify an export folder, or a file against a model; see `zoo.verify` for the arguments.
@@ -43,7 +47,8 @@ def verify(
     if key is not None:
         signed_by = check_signature(path, key)
         if path.name.endswith(SUFFIX):
-            return _signed_weights(path, signed_by, compared=bool(against or strict or formats or precision))
+            compared = bool(against or strict or formats or precision)
+            return _signed_weights(path, signed_by, expect_digest, compared=compared)
         verification = verify(
             registry,
             path,
@@ -54,6 +59,8 @@ def verify(
             data_root=data_root,
             callback=callback,
             seed=seed,
+            trust=trust,
+            expect_digest=expect_digest,
             precision=precision,
         )
         return replace(verification, signed_by=signed_by)
@@ -69,8 +76,8 @@ def verify(
             raise UsageError(
                 f"{path} is a file, not an export folder.", "Use --against MODEL; --format is for folders."
             )
+        check_digest(expect_digest, f"sha256:{sha256(path)}", str(path))
         model = against if isinstance(against, Model) else open_against(registry, against)
-        chosen_precision = None if precision is None else find_precision(registry, precision)
         verification = verify_file(
             registry,
             path,
@@ -79,7 +86,8 @@ def verify(
             devices,
             seed=chosen,
             strict=strict,
-            precision=chosen_precision,
+            trust=trust,
+            precision=None if precision is None else find_precision(registry, precision),
             callback=callback,
         )
     else:
@@ -97,6 +105,8 @@ def verify(
             devices=devices,
             data_root=data_root,
             seed=chosen,
+            trust=trust,
+            expect_digest=expect_digest,
             callback=callback,
         )
         if verification.manifest is not None and not verification.strict:
@@ -107,12 +117,12 @@ def verify(
     return verification
 
 
-def _signed_weights(path: Path, signed_by: str, *, compared: bool) -> Verification:
+def _signed_weights(path: Path, signed_by: str, expect_digest: str | None, *, compared: bool) -> Verification:
     """Check a weights file as `zoo weights verify` does."""
     if compared:
         raise UsageError(
             f"{path} is a weights file.",
             "--against, --strict, --format and --precision are for exports: leave them out.",
         )
-    load_weights(path)
+    load_weights(path, expect_digest)
     return Verification(path, path.name.removesuffix(SUFFIX), PASS, {}, signed_by=signed_by)

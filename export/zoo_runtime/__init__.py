@@ -1,14 +1,16 @@
 """Run an exported model with numpy and onnxruntime alone, and check that it is still the model that was exported.
 
-This file is the package `zoo_runtime`, and is copied into every export folder: `python zoo_runtime.py --help`.
+This file is the package `zoo_runtime` and, copied, part of every export folder. It runs the model in this process.
 Exit codes: 0 done; 1 an error that is explained; 2 wrong usage; 3 different, or never verified; 130 Ctrl-C."""
 
+import sys
+
+del sys.path[: __name__ == "__main__" and not sys.flags.safe_path]  # the folder's own json.py or numpy.py stays out
 import argparse
 import hashlib
 import importlib
 import json
 import os
-import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -25,7 +27,6 @@ except ModuleNotFoundError as absent:
     sys.exit("error: numpy is not installed.\n  next: pip install numpy onnxruntime pillow")
 
 CPU, FORMAT, BY_ROUNDING = ("CPUExecutionProvider",), "onnx", ("fp32", "fp16")  # the last: precisions it can check
-OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}  # float32 means float32
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 MAX_JSON, MAX_PIXELS, MAX_IMAGES = 1 << 24, 1 << 22, 1 << 16  # bytes of a manifest; of an image; in a probe
 UNVERIFIED = "UNVERIFIED: it was exported with --no-verify, so nothing was compared and its outputs may be wrong"
@@ -133,8 +134,7 @@ class Model:
             (y,) = self._session.run([name], {self.manifest["input"]["name"]: np.ascontiguousarray(x)})
         except Exception as error:  # onnxruntime's errors share no other base
             raise Error(f"onnxruntime could not run {self.artifact}: {_why(error)}.", "Verify the folder.") from None
-        form, right = (str(getattr(y, "dtype", "no array")), np.shape(y)), ("float32", (len(x), len(self.labels)))
-        if form != right:
+        if (form := (str(getattr(y, "dtype", y)), np.shape(y))) != (right := ("float32", (len(x), len(self.labels)))):
             raise Difference(f"The output {name} is {form}, not {right}.", RESTORE)
         return np.asarray(y)
 
@@ -195,7 +195,7 @@ def _replay(model: Model, probe: Mapping[str, Any], factor: float) -> ProbeResul
     name, n, rounding_error = (probe[key] for key in ("name", "n", "rounding_error"))
     try:
         with _open(model.folder / "golden.npz") as file, np.load(file, allow_pickle=False) as golden:
-            _need(not any(entry.compress_type for entry in golden.zip.infolist()), "it is compressed")
+            _need(not any(m.compress_type or m.file_size > 2**31 for m in golden.zip.infolist()), "it is compressed")
             x, truth = golden[f"{name}.input"], golden[f"{name}.truth"]
         fit = x.dtype == np.float32 and len(x) == n and truth.dtype == np.float64
         _need(fit and truth.shape == (n, len(model.labels)) and bool(np.isfinite(truth).all()), "its arrays do not fit")
@@ -311,7 +311,7 @@ def _open_session(path: Path, providers: Sequence[str]) -> Any:
     names = [providers] if isinstance(providers, str) else list(providers)
     absent = sorted(set(names) - set(onnxruntime.get_available_providers()))
     if names and not absent:
-        options, pairs = onnxruntime.SessionOptions(), [(name, OPTIONS.get(name, {})) for name in names]
+        options, pairs = onnxruntime.SessionOptions(), [(n, {"use_tf32": "0"} if "CUDA" in n else {}) for n in names]
         options.log_severity_level = 4  # its errors are raised, and need not be printed too
         try:
             _open(path).close()  # or a FIFO in its place would be waited for
@@ -363,7 +363,7 @@ def _command(arguments: Sequence[str] | None) -> None:
         parser.error("--top is below 1" if options.top < 1 else "name either images or --verify")
     if options.verify:
         if (report := verify(options.folder)).passed or options.json:
-            sys.stdout.write(f"{json.dumps(report.to_dict(), indent=2) if options.json else report.summary}\n")
+            sys.stdout.write(f"{json.dumps(report.to_dict(), indent=2) if options.json else _plain(report.summary)}\n")
         if not report.passed:
             raise Difference(f"{report.summary}.", RESTORE)
         return

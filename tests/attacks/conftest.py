@@ -1,10 +1,13 @@
 """What the attacks share: an empty folder to be in, processes, the two lines of an error, and an end to what hangs."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -12,6 +15,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+import zoo_runtime
+from zoo.cli.main import run
+
+WEIGHTS = Path(__file__).parents[2] / "weights" / "lenet5.digits.safetensors"
 LONGEST = 90  # seconds that a test of something that must not hang may take
 MAIN = """
 import signal
@@ -93,3 +100,32 @@ def pictures(tmp_path: Path) -> Path:
                 root / name / f"{number}.png"
             )
     return root
+
+
+@pytest.fixture(scope="session")
+def sound_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export folder of the shipped LeNet-5, ONNX alone. Do not change it: see `export_copy`."""
+    folder = tmp_path_factory.mktemp("exports") / "lenet5.digits"
+    assert run(["export", str(WEIGHTS), "-f", "onnx", "-o", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def export_copy(sound_export: Path, tmp_path: Path) -> Path:
+    """A copy of `sound_export` to change."""
+    return shutil.copytree(sound_export, tmp_path / "lenet5.digits")
+
+
+@pytest.fixture
+def reseal() -> Callable[..., None]:
+    """Change the manifest of a folder, and make its digests right again: what a careful forger does."""
+
+    def change(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+        path = folder / "manifest.json"
+        data = json.loads(path.read_text(encoding="utf-8"))
+        edit(data)
+        with suppress(ValueError):
+            data["digest"] = zoo_runtime.manifest_digest(data)
+        path.write_text(json.dumps(data), encoding="utf-8")
+
+    return change

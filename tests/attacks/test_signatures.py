@@ -307,6 +307,13 @@ def test_a_damaged_folder_is_not_signed(folder: Path, keys: tuple[Path, Path], r
     assert not (folder / SIGNATURE).exists()
 
 
+def test_a_folder_with_a_file_too_many_is_not_signed(folder: Path, keys: tuple[Path, Path], run_zoo: RunZoo) -> None:
+    (folder / SIGNATURE).unlink()
+    (folder / "numpy.py").write_text("")
+    refused(run_zoo("sign", str(folder), "--key", str(keys[0])), "numpy.py")
+    assert not (folder / SIGNATURE).exists()
+
+
 def test_damaged_weights_are_not_signed(weights: Path, keys: tuple[Path, Path], run_zoo: RunZoo) -> None:
     weights.write_bytes(weights.read_bytes()[:-1])
     assert run_zoo("sign", str(weights), "--key", str(keys[0])).code == 1

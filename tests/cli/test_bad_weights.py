@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from zoo.files.card import KEY
-from zoo.files.metadata import CHECKSUM_KEY
+from zoo.files.metadata import CHECKSUM_KEY, canonical_digest
 from zoo.files.weights import Weights, load_weights, tensors_digest
 from zoo.version import __version__
 
@@ -51,6 +51,7 @@ def seal(tmp_path: Path, weights: Weights) -> Callable[..., Path]:
     def write(tensors: Mapping[str, Tensor] | None = None, **card: Any) -> Path:
         tensors = dict(weights.tensors) if tensors is None else dict(tensors)
         data = {**weights.card.to_dict(), "digest": tensors_digest(tensors), **card}
+        data["card_digest"] = canonical_digest({key: value for key, value in data.items() if key != "card_digest"})
         text = json.dumps(data)
         metadata = {KEY: text, CHECKSUM_KEY: hashlib.sha256(text.encode()).hexdigest()}
         path = tmp_path / "made.safetensors"
@@ -174,7 +175,7 @@ GREY = {"size": [32, 32], "mean": [0.5], "std": [0.5], "shorter_side": None, "in
         ({"architecture": "resnet20"}, "resnet20"),
         ({"plugin": "elsewhere"}, f"elsewhere {__version__}"),
         ({"classes": ["a", "b"]}, "(2, 84)"),
-        ({"classes": []}, "no classes"),
+        ({"classes": []}, "card.classes"),
         ({"classes": "abc"}, "not a list"),
         ({"params": {"activation": "evil"}}, "evil"),
         ({"params": {"activation": ["tanh"]}}, "activation"),

@@ -12,23 +12,25 @@ ROOT = Path(__file__).parents[2]
 FLOORS = {
     "version": 0,
     "contract": 1,
-    "registry": 2,
     "files": 2,
-    "data": 3,
-    "models": 4,
-    "evaluation": 5,
-    "report": 6,
-    "training": 7,
-    "testing": 8,
-    "api": 9,
-    "cli": 10,
-    "__main__": 11,  # `python -m zoo`
-    "": 11,  # zoo/__init__.py, the face of the package
+    "registry": 3,
+    "data": 4,
+    "models": 5,
+    "evaluation": 6,
+    "report": 7,
+    "training": 8,
+    "testing": 9,
+    "api": 10,
+    "cli": 11,
+    "__main__": 12,  # `python -m zoo`
+    "": 12,  # zoo/__init__.py, the face of the package
 }
 # Likewise in the export layer. The formats are at the top: nothing but the plugin's declaration imports them.
 EXPORT_FLOORS = {
     "capture": 1,
     "devices": 1,
+    "reasons": 0,
+    "containment": 1,
     "signatures": 1,
     "probes": 2,
     "truth": 2,
@@ -50,7 +52,7 @@ EXPORT_FLOORS = {
     "plugin": 11,
     "": 12,
 }
-WITH_TENSORS = 3  # folders below know neither torch nor numpy, but for the files named here
+WITH_TENSORS = 4  # folders below know neither torch nor numpy, but for the files named here
 READS_TENSORS = {"files/weights.py"}
 HEAVY = {"torch", "torchvision", "torchinfo", "numpy", "PIL", "safetensors", "matplotlib", "tensorboard"}
 ONNX = {"onnx", "onnxruntime", "onnxscript", "onnx_ir"}

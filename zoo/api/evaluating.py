@@ -62,6 +62,8 @@ def evaluate(
     memory_limit: float = MEMORY_LIMIT,
     cache: bool = True,
     skip_corrupt: bool = False,
+    trust: bool = False,
+    expect_digest: str | None = None,
     progress: bool = False,
     callback: Callback | None = None,
     registry: Registry | None = None,
@@ -79,6 +81,8 @@ def evaluate(
         memory_limit: GiB of decoded images to keep in memory; a larger split is read from disk.
         cache: keep decoded images on disk for the next time.
         skip_corrupt: leave out images that cannot be read, instead of raising.
+        trust: run an artifact in this process; by default it is run in a process of its own, with limits.
+        expect_digest: the digest that a named model must have; see `zoo.load`.
         progress: show progress on standard error, or in a notebook.
         callback: receives messages and progress.
         registry: of plugins; the installed ones by default.
@@ -104,7 +108,9 @@ def evaluate(
             "Pass what zoo.load returns, an ARCH.TAG or a path.",
         )
     target = pick_device(device)
-    loaded = model if isinstance(model, Model) else load(model, registry=registry)
+    loaded = (
+        model if isinstance(model, Model) else load(model, expect_digest=expect_digest, trust=trust, registry=registry)
+    )
     name = data or loaded.card.dataset_name
     if not name:
         raise UsageError(f"{loaded.name} does not record a training data set.", "Name a data set with `--data`.")

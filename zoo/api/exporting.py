@@ -22,6 +22,7 @@ from zoo.contract.precisions import Precision
 from zoo.contract.preprocess import Preprocess
 from zoo.files import folders
 from zoo.files.atomic import refuse_existing
+from zoo.files.expected_digest import check_digest, digest_of
 from zoo.models.arguments import check_integer, check_path, check_tolerance
 from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.exports import is_export
@@ -61,9 +62,11 @@ class VerifyCall(Protocol):
         devices: Sequence[str],
         data_root: Path,
         callback: Callback,
+        expect_digest: str | None,
         key: Path | None,
         seed: int | None,
         precision: str | None,
+        trust: bool,
     ) -> Verification:
         """Verify an export folder, or a file against a model."""
 
@@ -88,6 +91,7 @@ def export(
     labels: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
     name: str | None = None,
+    expect_digest: str | None = None,
     data_root: str | PathLike[str] | None = None,
     force: bool = False,
     progress: bool = False,
@@ -114,9 +118,11 @@ def export(
         input_shape, labels, preprocess: of an `nn.Module`: `(C, H, W)`, one name for each logit, and how images
             become its input. `preprocess` includes the shape; without it images are divided by 255.
         name: of the model in the manifest; by default its own.
+        expect_digest: the digest that the weights file must have, as `zoo weights verify` shows it.
         data_root: the folder of data sets, for real images in the check; by default `$ZOO_DATA`, or a folder in your
             cache. Nothing is downloaded.
         force: replace the export that is at `output`.
+        trust: run artifacts in this process; by default each is run in a process of its own, with limits.
         progress: show progress on standard error, or in a notebook.
         callback: receives messages and progress.
         registry: of plugins; the installed ones by default.
@@ -160,7 +166,12 @@ def export(
     )
     build = BuildArgs(num_classes=num_classes, channels=in_channels, image_size=img_size, params=params or None)
     opened = model_from(
-        registry, model, build, input_shape=input_shape, labels=labels, preprocess=preprocess, name=name
+        *(registry, model, build),
+        input_shape=input_shape,
+        labels=labels,
+        preprocess=preprocess,
+        name=name,
+        expect_digest=expect_digest,
     )
     target = Path("exports", opened.name) if output is None else Path(output)
     refuse_existing(target, force)
@@ -211,9 +222,11 @@ def verify(
     input_shape: tuple[int, int, int] | None = None,
     labels: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
+    expect_digest: str | None = None,
     seed: int | None = None,
     precision: str | None = None,
     data_root: str | PathLike[str] | None = None,
+    trust: bool = False,
     progress: bool = False,
     callback: Callback | None = None,
     registry: Registry | None = None,
@@ -236,6 +249,8 @@ def verify(
             the graphs with those of a new export, and refuse choices by values that these do not make.
         devices: where the artifacts are run.
         input_shape, labels, preprocess: of an `nn.Module`; see `zoo.export`.
+        expect_digest: the digest that the folder's manifest must have, as `zoo verify` shows it; for a file, its
+            SHA-256.
         seed: of the fresh images and of how images are put into batches; by default one that nobody can predict.
         precision: of a single file; by default the one that `manifest.json` beside it records for it, or else `fp32`.
         data_root: the folder of data sets, for real images; by default `$ZOO_DATA`, or a folder in your cache.
@@ -247,7 +262,8 @@ def verify(
         DifferenceError: a file was changed, an artifact does not compute what the model computes, or there is no
             signature of this key and these files.
         MissingPackage: `key` needs `model-signing`, which is not installed.
-        ExportError: `path` is neither an export folder nor a file of a known format.
+        ExportError: `path` is neither an export folder nor a file of a known format, or an artifact went over its
+            limits of memory or time.
         UsageError: arguments exclude each other, or `against` is missing.
 
     Example:
@@ -287,9 +303,11 @@ def verify(
             devices=devices,
             data_root=folders.data_root(None if data_root is None else Path(data_root)),
             callback=report,
+            expect_digest=expect_digest,
             key=None if key is None else Path(key),
             seed=seed,
             precision=precision,
+            trust=trust,
         )
 
 
@@ -302,10 +320,12 @@ def model_from(
     labels: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
     name: str | None = None,
+    expect_digest: str | None = None,
 ) -> Model:
     """The model that an argument of the API stands for.
 
     Raises:
+        DifferenceError: the digest of the weights is another one than `expect_digest`.
         UsageError: arguments for an `nn.Module` with another kind of model, or for an architecture with weights.
     """
     if name is not None and not (isinstance(name, str) and re.fullmatch(r"\w[\w.+-]*", name)):
@@ -316,6 +336,8 @@ def model_from(
                 "num_classes, in_channels, img_size and params build an architecture, not an nn.Module.",
                 "Leave them out.",
             )
+        if expect_digest is not None:
+            raise UsageError("An nn.Module has no digest to compare.", "Leave expect_digest out.")
         return model_of(model, input_shape=input_shape, labels=labels, preprocess=preprocess, name=name)
     if not isinstance(model, Model | str | PathLike):
         kind = f"the class {model.__name__}" if isinstance(model, type) else f"of type {type(model).__name__}"
@@ -329,9 +351,10 @@ def model_from(
         _refuse_export(registry, opened.path)
         if build not in (None, BuildArgs()):
             raise UsageError("num_classes, in_channels, img_size and params need a name.", "Leave them out.")
+        check_digest(expect_digest, digest_of(opened.card), opened.name)
     else:
         _refuse_export(registry, Path(model))
-        opened = open_model(registry, fspath(model), build)
+        opened = open_model(registry, fspath(model), build, expect_digest)
     return opened if name is None else replace(opened, name=name)
 
 

@@ -25,7 +25,13 @@ from zoo.registry.registry import Registry
 from zoo.training.optim.head import head_names
 
 
-def load(model: str | PathLike[str], *, registry: Registry | None = None) -> Model:
+def load(
+    model: str | PathLike[str],
+    *,
+    expect_digest: str | None = None,
+    trust: bool = False,
+    registry: Registry | None = None,
+) -> Model:
     """Load stored weights: the module on the CPU in evaluation mode, with its card, labels and preprocessing.
 
     Nothing is unpickled. The file's structure, card, digest, and every tensor's name, shape and dtype are checked.
@@ -34,9 +40,13 @@ def load(model: str | PathLike[str], *, registry: Registry | None = None) -> Mod
     Args:
         model: `ARCH.TAG`, such as `lenet5.digits`, or the path of a weights file; or the path of an export folder or
             of an artifact in one.
+        trust: run an artifact in this process; by default it is run in a process of its own, with limits.
+        expect_digest: the digest that the weights file has (`zoo weights verify` shows it) or the export folder
+            (`zoo verify` shows it); by default any.
         registry: of plugins; the installed ones by default.
 
     Raises:
+        DifferenceError: the digest is another one than `expect_digest`.
         UnknownName: there are no such weights.
         UsageError: `model` is neither a name nor a path, or the name of an architecture, which has no trained weights.
         WeightsError: the file is damaged, or does not fit the installed plugins.
@@ -54,7 +64,7 @@ def load(model: str | PathLike[str], *, registry: Registry | None = None) -> Mod
         )
     registry, name, path = registry_of(registry), fspath(model), Path(model)
     if is_export(registry, path):
-        opened: Model = call_of(registry, "predict")(registry, path)
+        opened: Model = call_of(registry, "predict")(registry, path, expect_digest=expect_digest, trust=trust)
         return opened
     if name and path.is_dir():
         raise ExportError(f"{name} is a folder without a manifest.json, so it is no export.", "Check the path.")
@@ -64,7 +74,7 @@ def load(model: str | PathLike[str], *, registry: Registry | None = None) -> Mod
             f"{name!r} is the name of an architecture, not of weights.",
             f"Use an ARCH.TAG or a path; zoo.create_model({name!r}) builds it with fresh weights.",
         )
-    return open_model(registry, name)
+    return open_model(registry, name, expect_digest=expect_digest)
 
 
 def create_model(

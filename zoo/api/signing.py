@@ -43,7 +43,7 @@ def sign(
     Raises:
         MissingPackage: `model-signing` is not installed.
         UsageError: the key cannot be used, or its password is missing or wrong.
-        DifferenceError: a file of the folder is not what its manifest says.
+        DifferenceError: a file of the folder is not what its manifest says, or is not in it.
         WeightsError: the weights file is damaged.
         ExportError: there is no such file, or the folder is not an export folder.
         OutputError: there is a signature and `force` is not set, or it cannot be written.

@@ -11,13 +11,14 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import click
 
 from zoo.cli.interrupts import Terminated, install, uninstall
 from zoo.contract.errors import PluginError, UnknownName, UsageError, ZooError, limit_error
-from zoo.contract.printable import plain
+from zoo.contract.printable import plain, plain_lines
 from zoo.contract.specs import Command
 from zoo.registry.discovery import discover
 from zoo.registry.problems import problems
@@ -83,6 +84,7 @@ def warn(text: str) -> None:
 def main() -> None:
     """Run the command line, and exit with its exit code."""
     _open_standard_streams()
+    _escape_warnings()
     install()
     try:
         code = run(sys.argv[1:])
@@ -145,6 +147,21 @@ def _explain(cause: str, next_step: str, code: int) -> int:
         lines = [plain(" ".join(text.split())) for text in (cause, next_step)]
         click.echo(f"error: {lines[0]}\n  next: {lines[1]}", err=True)
     return code
+
+
+def _escape_warnings() -> None:
+    """Escape Python's warnings and tracebacks as other text: they quote names and messages from files."""
+    import warnings
+
+    format_warning = warnings.formatwarning
+    warnings.formatwarning = lambda *warning, **options: plain_lines(format_warning(*warning, **options))
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        import traceback
+
+        sys.stderr.write(plain_lines("".join(traceback.format_exception(kind, error, trace))))
+
+    sys.excepthook = show
 
 
 def _broken_pipe() -> int:

@@ -14,6 +14,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Write the re
 device_option = click.option(
     "--device", default="auto", show_default=True, help="Device: auto, cpu, cuda, cuda:N or mps."
 )
+trust_option = click.option(
+    "--trust", is_flag=True, help="Run exported files in this process, without limits on memory and time."
+)
+expect_digest_option = click.option(
+    "--expect-digest",
+    metavar="SHA256",
+    help="Refuse MODEL unless this is its digest, as `zoo weights verify` or, for an export, `zoo verify` shows it.",
+)
 force_option = click.option("--force", is_flag=True, help="Overwrite existing files.")
 param_option = click.option(
     "--param",

@@ -1,6 +1,5 @@
 """Results on standard output: JSON, a table in a terminal, tab-separated columns in a pipe."""
 
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,14 +7,19 @@ from typing import Any
 
 import click
 
-from zoo.contract.printable import plain
+from zoo.contract.printable import json_text, plain
 
 NUMBER = re.compile(r"([\d,.]+( %| kB| MB)?|n/a|\d+(×\d+)+)?")  # what a column of numbers holds
 
 
 def print_json(data: Any) -> None:
-    """Write `data` as indented JSON."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+    """Write `data` as indented JSON, in which what a terminal would obey is escaped."""
+    click.echo(json_text(data))
+
+
+def print_line(text: str, *, err: bool = False) -> None:
+    """Write one line, whatever names are in it, to standard output or standard error."""
+    click.echo(plain(text), err=err)
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:

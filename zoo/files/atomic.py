@@ -68,6 +68,7 @@ def new_folder(
     Raises:
         OutputError: `path` exists and may not be replaced, or it cannot be written.
     """
+    refuse_other_encoding(path)
     with explain_write_errors(path):
         _restore(path)
     refuse_existing(path, force)
@@ -103,6 +104,7 @@ def refuse_unwritable(path: Path) -> None:
         raise OutputError(f"{path} is a folder, not a file.", "Use another name.")
     if not path.name:
         raise OutputError(f"{path} does not name a file or folder.", "Add a name.")
+    refuse_other_encoding(path)
     # Missing folders are tried under another name: another process may need them, and must not see them vanish.
     missing = [parent for parent in path.parents if not os.path.lexists(parent)]
     there = missing[-1].parent if missing else path.parent
@@ -115,6 +117,16 @@ def refuse_unwritable(path: Path) -> None:
             tried.unlink()
         finally:
             _remove(probe)
+
+
+def refuse_other_encoding(path: Path) -> None:
+    """Raise `OutputError` where a path is not UTF-8: safetensors and other libraries could not open the file again."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise OutputError(
+            f"The path {os.fsencode(path)!r} has bytes that are not UTF-8.", "Write to a folder whose name is UTF-8."
+        ) from None
 
 
 @contextmanager

@@ -1,36 +1,53 @@
 """The locations of data sets, the cache and weights files."""
 
 import os
+import stat
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from zoo.contract.errors import UnknownName, WeightsError
+from zoo.contract.errors import UnknownName, UsageError, WeightsError
 from zoo.contract.names import QUALIFIED, bare_name
 
 SUFFIX = ".safetensors"
 
 
+def _variable(name: str) -> Path | None:
+    """The folder that an environment variable names, which need not exist; `None` if it is not set.
+
+    Raises:
+        UsageError: it cannot be a folder: the name is too long, say, or a file has it.
+    """
+    value = os.environ.get(name)
+    if not value:
+        return None
+    try:
+        reason = "" if stat.S_ISDIR(Path(value).stat().st_mode) else "it is not a folder"
+    except FileNotFoundError:
+        reason = ""
+    except OSError as error:
+        reason = str(error.strerror)
+    if reason:
+        raise UsageError(f"{name}={value[:100]} cannot be used: {reason}.", f"Set {name} to a folder, or unset it.")
+    return Path(value)
+
+
 def data_root(root: Path | None = None) -> Path:
     """Return the folder of data sets: `root`, else `$ZOO_DATA`, else `data` in zoo's cache folder."""
-    if root is not None:
-        return root
-    variable = os.environ.get("ZOO_DATA")
-    return Path(variable) if variable else user_cache_path("zoo") / "data"
+    return root or _variable("ZOO_DATA") or user_cache_path("zoo") / "data"
 
 
 def decoded_folder() -> Path:
     """Return the folder of decoded images: `decoded` in `$ZOO_CACHE`, else in zoo's cache folder. It may be deleted."""
-    variable = os.environ.get("ZOO_CACHE")
-    return (Path(variable) if variable else user_cache_path("zoo")) / "decoded"
+    return (_variable("ZOO_CACHE") or user_cache_path("zoo")) / "decoded"
 
 
 def weights_folders() -> list[Path]:
     """Return the folders that `ARCH.TAG` is looked up in, first match first: `$ZOO_WEIGHTS`, `./weights`, zoo's own."""
-    variable = os.environ.get("ZOO_WEIGHTS")
+    variable = _variable("ZOO_WEIGHTS")
     package = Path(__file__).parents[1]
     installed, checkout = package / "shipped_weights", package.parent / "weights"
-    folders = [*([Path(variable)] if variable else []), Path("weights"), installed if installed.is_dir() else checkout]
+    folders = [*([variable] if variable else []), Path("weights"), installed if installed.is_dir() else checkout]
     unique = {os.path.realpath(folder): folder for folder in reversed(folders)}
     return list(reversed(unique.values()))
 
@@ -66,13 +83,14 @@ def find_weights(name: str) -> Path:
         WeightsError: `name` is a path, and the file does not exist.
     """
     if _is_path(name):
-        if Path(name).is_dir():
+        is_folder, exists = os.path.isdir(name), os.path.exists(name)  # noqa: PTH110, PTH112  (any name, however long)
+        if is_folder:
             raise WeightsError(f"{name} is a folder, and no export folder: it has no manifest.json.", "Check the path.")
-        if not name.endswith(SUFFIX) and not Path(name).exists():
-            raise WeightsError(f"There is no file or folder {name}.", "Check the path.")
-        if not Path(name).is_file():
+        if not exists and not name.endswith(SUFFIX):
+            raise WeightsError(f"There is no file or folder {name[:1000]}.", "Check the path.")
+        if not exists:
             raise WeightsError(
-                f"There is no weights file at {name}.", "Run `zoo weights list` to see the available weights."
+                f"There is no weights file at {name[:1000]}.", "Run `zoo weights list` to see the available weights."
             )
         return Path(name)
     files = weights_files()

@@ -7,8 +7,8 @@ is looked at before it is opened, and the open file is looked at again.
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 CHUNK = 1 << 20  # bytes
 # What exists on this system. O_NONBLOCK: do not wait for the writer of a FIFO that replaced the file meanwhile.
@@ -29,7 +29,7 @@ class UnreadableFile(OSError):
         super().__init__(errno.EINVAL, reason, os.fspath(path))
 
 
-def open_regular(path: str | os.PathLike[str], limit: int | None = None) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str], limit: int | None = None) -> BufferedReader:
     """Open the regular file at `path` for reading, or the one that a symbolic link there leads to.
 
     Args:

@@ -15,6 +15,7 @@ from zoo.contract.errors import UnknownName, UsageError, WeightsError
 from zoo.contract.params import check_params
 from zoo.contract.prediction import Prediction
 from zoo.contract.preprocess import Preprocess
+from zoo.contract.reading import MAX_CLASSES
 from zoo.contract.specs import Architecture
 from zoo.data.fitting import InputOverrides, default_preprocess
 from zoo.files.card import Card
@@ -114,15 +115,19 @@ class BuildArgs:
     params: Mapping[str, Any] | None = None
 
 
-def open_model(registry: Registry, name: str, fresh: BuildArgs | None = None) -> Model:
+def open_model(
+    registry: Registry, name: str, fresh: BuildArgs | None = None, expect_digest: str | None = None
+) -> Model:
     """Open an `ARCH.TAG`, a path to a weights file, or an architecture with fresh weights of seed 0.
 
     Args:
         fresh: how to build an architecture; a weights file decides all of it.
+        expect_digest: the digest of the weights file, as `zoo weights verify` shows it.
 
     Raises:
         ZooError: nothing has that name, or the file is damaged.
-        UsageError: `fresh` is not empty and `name` is a weights file.
+        DifferenceError: the digest is another.
+        UsageError: `fresh` is not empty and `name` is a weights file, or a digest is expected of an architecture.
     """
     if is_weights(name):
         if fresh is not None and fresh != BuildArgs():
@@ -135,12 +140,17 @@ def open_model(registry: Registry, name: str, fresh: BuildArgs | None = None) ->
         except UnknownName:
             refuse_missing_artifact(registry, name)
             raise
-        return _from_file(registry, path)
+        return _from_file(registry, path, expect_digest)
+    if expect_digest is not None:
+        raise UsageError(
+            f"{name} is an architecture, whose weights are fresh and have no digest.",
+            "Leave the expected digest out, or name a weights file.",
+        )
     return _fresh(registry, name, fresh or BuildArgs())
 
 
-def _from_file(registry: Registry, path: Path) -> Model:
-    weights = load_weights(path)
+def _from_file(registry: Registry, path: Path, expect_digest: str | None) -> Model:
+    weights = load_weights(path, expect_digest)
     card = weights.card
     made = f"It was made with {card.plugin} {card.plugin_version}: install that if you trust it, or train again."
     try:
@@ -157,8 +167,8 @@ def _from_file(registry: Registry, path: Path) -> Model:
 def _fresh(registry: Registry, name: str, fresh: BuildArgs) -> Model:
     entry = registry.find(Architecture, name)
     num_classes = entry.spec.num_classes if fresh.num_classes is None else fresh.num_classes
-    if num_classes < 1:
-        raise UsageError(f"A model cannot have {num_classes} classes.", "Use 1 or more.")
+    if not 1 <= num_classes <= MAX_CLASSES:
+        raise UsageError(f"A model cannot have {num_classes} classes.", f"Use 1 to {MAX_CLASSES:,}.")
     preprocess = default_preprocess(entry.spec, InputOverrides(image_size=fresh.image_size, channels=fresh.channels))
     params = check_params(entry.spec, fresh.params or {})
     module = build_model(entry, num_classes=num_classes, in_channels=preprocess.channels, params=params).eval()

@@ -9,13 +9,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import pluggy
 
 from zoo.contract import hooks
 from zoo.contract.errors import refuse_out_of_memory
 from zoo.contract.specs import Spec
-from zoo.registry.preferences import AllowList, allow_list
+from zoo.registry.preferences import allow_list
+
+if TYPE_CHECKING:
+    from zoo.registry.allow_list import AllowList
 
 GROUP = "zoo"
 
@@ -73,7 +77,7 @@ def location(plugin: Plugin) -> str:
     return (spec.origin if spec is not None and spec.has_location else "") or ""
 
 
-def _load(point: EntryPoint, allowed: AllowList | None) -> Plugin:
+def _load(point: EntryPoint, allowed: "AllowList | None") -> Plugin:
     distribution, version = _distribution(point)
     if allowed is not None and not allowed.allows(distribution, point.name):
         return Plugin(point.name, distribution, version, module=point.value, allowed=False)

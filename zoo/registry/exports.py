@@ -4,6 +4,7 @@ from pathlib import Path
 
 from zoo.contract.errors import ExportError
 from zoo.contract.formats import ExportFormat
+from zoo.files.regular import is_regular
 from zoo.registry.registry import Registry
 
 MANIFEST = "manifest.json"
@@ -11,9 +12,9 @@ MANIFEST = "manifest.json"
 
 def is_export(registry: Registry, path: Path) -> bool:
     """Whether `path` is an export folder, or a file that a format writes."""
-    if path.is_file():
+    if is_regular(path):
         return any(entry.spec.paths_of(path) is not None for entry in registry.entries(ExportFormat))
-    return (path / MANIFEST).is_file()
+    return is_regular(path / MANIFEST)
 
 
 def refuse_missing_artifact(registry: Registry, name: str) -> None:
@@ -23,5 +24,5 @@ def refuse_missing_artifact(registry: Registry, name: str) -> None:
         ExportError: naming the file.
     """
     path = Path(name)
-    if not path.exists() and any(entry.spec.paths_of(path) is not None for entry in registry.entries(ExportFormat)):
-        raise ExportError(f"There is no file {name}.", "Check the path.")
+    if any(entry.spec.paths_of(path) is not None for entry in registry.entries(ExportFormat)):
+        raise ExportError(f"There is no file {name[:1000]}.", "Check the path.")

@@ -11,40 +11,20 @@ Two settings, each an environment variable and a list in `config.toml` of zoo's 
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.contract.errors import UsageError
-from zoo.contract.names import QUALIFIED, is_owner, normalized
+from zoo.contract.names import QUALIFIED
+
+if TYPE_CHECKING:
+    from zoo.registry.allow_list import AllowList
 
 PREFER, PLUGINS = "ZOO_PREFER", "ZOO_PLUGINS"
 PREFER_KEY, PLUGINS_KEY = "prefer", "plugins"
-OWN_DISTRIBUTION = "zoo-kit"
-PLUGIN = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-
-
-@dataclass(frozen=True)
-class AllowList:
-    """The plugins that may be imported, besides those of zoo's own distribution, which always may.
-
-    Args:
-        names: each a `DISTRIBUTION` or a `DISTRIBUTION/ENTRY_POINT`.
-        source: where the list comes from: the environment variable, or the path of the configuration file.
-    """
-
-    names: tuple[str, ...]
-    source: str
-
-    def allows(self, distribution: str, entry_point: str) -> bool:
-        """Whether the entry point of that distribution may be imported."""
-        own = normalized(distribution) == OWN_DISTRIBUTION
-        return own or any(is_owner(name, distribution, entry_point) for name in self.names)
-
-    def unmatched(self, plugins: Iterable[tuple[str, str]]) -> list[str]:
-        """The names that no plugin has. `plugins` are pairs of distribution and entry point."""
-        pairs = list(plugins)
-        return [name for name in self.names if not any(is_owner(name, *pair) for pair in pairs)]
+PLUGIN = r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?"
+PLUGIN_FORM = "DISTRIBUTION or DISTRIBUTION/ENTRY_POINT"
 
 
 def config_file() -> Path:
@@ -61,18 +41,20 @@ def config_file() -> Path:
     return Path(folder, "zoo", "config.toml")
 
 
-def allow_list() -> AllowList | None:
+def allow_list() -> "AllowList | None":
     """The plugins that the user allows; `None` if every installed plugin is allowed.
 
     Raises:
         UsageError: the variable or the file is malformed.
     """
-    variable = os.environ.get(PLUGINS)
-    if variable is not None:
-        return AllowList(tuple(_plugin(name, PLUGINS) for name in _split(variable)), PLUGINS)
-    path = config_file()
-    names = _from_file(path, PLUGINS_KEY, "zoo-tiny")
-    return None if names is None else AllowList(tuple(_plugin(name, str(path)) for name in names), str(path))
+    variable, path = os.environ.get(PLUGINS), config_file()
+    names = _from_file(path, PLUGINS_KEY, "zoo-tiny") if variable is None else _split(variable)
+    if names is None:
+        return None
+    from zoo.registry.allow_list import AllowList  # commands of a user without a list need not spend the time
+
+    source = str(path) if variable is None else PLUGINS
+    return AllowList(tuple(_matching(name, source, PLUGIN, PLUGIN_FORM, "zoo-tiny") for name in names), source)
 
 
 def preferred_names() -> tuple[str, ...]:
@@ -91,33 +73,28 @@ def _split(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _from_file(path: Path, key: str, example: str) -> list[object] | None:
+def _from_file(path: Path, key: str, example: str) -> Sequence[object] | None:
     """The list under `key`; `None` if there is no file, or the key is not in it."""
     if not os.path.lexists(path):
         return None
-    import tomllib  # commands of a user without the file need not spend the time
+    from zoo.files.toml import read_toml  # commands of a user without the file need not spend the time
 
     try:
-        if not path.is_file():
-            raise OSError("it is not a regular file")  # a FIFO would block
-        names = tomllib.loads(path.read_text(encoding="utf-8")).get(key)
-    except (OSError, ValueError, RecursionError) as error:
+        names = read_toml(path).get(key)
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}.", "Correct it, or remove it.") from None
     if names is not None and not isinstance(names, list):
         raise UsageError(f"{key} in {path} is not a list.", f'Write for example: {key} = ["{example}"]')
     return names
 
 
-def _plugin(name: object, source: str) -> str:
-    return _matching(name, source, PLUGIN.fullmatch, "DISTRIBUTION or DISTRIBUTION/ENTRY_POINT", "zoo-tiny")
-
-
 def _qualified(name: object, source: str) -> str:
-    form = "DISTRIBUTION:NAME or DISTRIBUTION/ENTRY_POINT:NAME"
-    return _matching(name, source, QUALIFIED.fullmatch, form, "zoo-kit:resnet18")
+    return _matching(name, source, QUALIFIED, "DISTRIBUTION:NAME or DISTRIBUTION/ENTRY_POINT:NAME", "zoo-kit:resnet18")
 
 
-def _matching(name: object, source: str, matches: Callable[[str], object], form: str, example: str) -> str:
-    if isinstance(name, str) and matches(name):
+def _matching(name: object, source: str, pattern: "re.Pattern[str] | str", form: str, example: str) -> str:
+    if isinstance(name, str) and re.fullmatch(pattern, name):
         return name
-    raise UsageError(f"{name!r} in {source} is not of the form {form}.", f"Write for example: {example}")
+    from zoo.contract.reading import shown
+
+    raise UsageError(f"{shown(name)} in {source} is not of the form {form}.", f"Write for example: {example}")

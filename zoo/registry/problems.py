@@ -1,8 +1,13 @@
 """What a user should know of the plugins and of their configuration before a command starts, one line each."""
 
+from typing import TYPE_CHECKING
+
 from zoo.contract.names import close_names
-from zoo.registry.preferences import PREFER, AllowList, allow_list, config_file
+from zoo.registry.preferences import PREFER, allow_list, config_file
 from zoo.registry.registry import Registry
+
+if TYPE_CHECKING:
+    from zoo.registry.allow_list import AllowList
 
 
 def problems(registry: Registry) -> list[str]:
@@ -24,7 +29,7 @@ def problems(registry: Registry) -> list[str]:
     return [*broken, *([] if allowed is None else _not_installed(registry, allowed)), *preferred]
 
 
-def _not_installed(registry: Registry, allowed: AllowList) -> list[str]:
+def _not_installed(registry: Registry, allowed: "AllowList") -> list[str]:
     installed = [(plugin.distribution, plugin.name) for plugin in registry.plugins]
     names = {distribution for distribution, _ in installed} | {"/".join(pair) for pair in installed}
     texts = []

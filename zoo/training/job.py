@@ -14,7 +14,7 @@ from zoo.contract.errors import TrainingError, WeightsError, lost_worker
 from zoo.contract.specs import Architecture
 from zoo.data.batches import label_counts
 from zoo.evaluation.evaluate import Evaluation
-from zoo.files.atomic import refuse_existing, refuse_unwritable
+from zoo.files.atomic import refuse_existing, refuse_other_encoding, refuse_unwritable
 from zoo.files.card import Card, read_card
 from zoo.files.claim import claimed
 from zoo.files.weights import put_tensors, save_weights, tensors_digest
@@ -99,6 +99,7 @@ def _claimed_weights_file(registry: Registry, recipe: Recipe, paths: RunPaths, g
     weights_file = paths.weights_file(registry.find(Architecture, recipe.architecture).spec.name)
     refuse_existing(weights_file, paths.force)
     refuse_unwritable(weights_file)
+    refuse_other_encoding(paths.runs)
     if paths.run_name is not None:
         refuse_taken(paths.runs / paths.run_name)
     if paths.force:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -280,7 +280,7 @@ def _card(
 
 def _refuse_unreadable_card(card: Card) -> None:
     """Raise `UsageError` where weights with this card could not be read back, before they are trained."""
-    for name, value in card.to_dict().items():
+    for name, value in asdict(card).items():
         try:
             json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
         except ValueError:

@@ -1,5 +1,6 @@
 """Changes to safetensors files: weights with a card, checkpoints, the cache; sealed again afterwards."""
 
+import hashlib
 import json
 import random
 import struct
@@ -9,8 +10,9 @@ from typing import Any
 
 from fuzzing.mutators import fields, raw
 from fuzzing.mutators.values import MARKS, extreme
+from zoo.files.card import CARD_DIGEST
 from zoo.files.header import ITEM_SIZE, digest
-from zoo.files.metadata import CHECKSUM_KEY, to_metadata
+from zoo.files.metadata import CHECKSUM_KEY, canonical_digest, to_metadata
 
 FLOATS = (float("nan"), float("inf"), -1e38, 3e38, 1e-45, -0.0)
 
@@ -53,6 +55,7 @@ class File:
                     (name, entry["dtype"], tuple(entry["shape"]), self.bodies[name])
                     for name, entry in sorted(self.tensors.items())
                 )
+            seal_card(self.data)
         stored = fields.dump(self.data, draw)
         metadata = {**self.metadata, self.key: stored}
         if text:
@@ -68,6 +71,13 @@ class File:
         for name, entry in self.tensors.items():
             begin, end = end, end + len(self.bodies[name])
             entry["data_offsets"] = [begin, end]
+
+
+def seal_card(data: Any) -> None:
+    """Renew the digest that a card holds of itself, where it has one."""
+    if isinstance(data, dict) and CARD_DIGEST in data:
+        with suppress(TypeError, ValueError, RecursionError):  # what is no JSON has no digest
+            data[CARD_DIGEST] = canonical_digest({name: value for name, value in data.items() if name != CARD_DIGEST})
 
 
 def mutate(
@@ -95,8 +105,6 @@ def mutate(
 
 def _checksum(text: str) -> str:
     """Of any text, as `to_metadata` takes it of the JSON that it makes."""
-    import hashlib
-
     assert CHECKSUM_KEY in to_metadata("x", {})
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import zoo_runtime
+from zoo.contract.errors import ExportError
 from zoo.contract.evidence import Artifact, Certificate, FileRecord, Manifest, TensorSpec
 from zoo.contract.exporting.artifact import Capture
+from zoo.contract.reading import parse_json
 from zoo.files.environment import PACKAGES, versions
 from zoo.registry.exports import MANIFEST
 from zoo_export.bundle.provenance import sha256
@@ -51,10 +53,19 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
 
     Returns:
         The manifest as written.
+
+    Raises:
+        ExportError: it could not be read again, such as one with more classes than a manifest may have.
     """
     files = sorted(path for path in folder.iterdir() if path.name != NAME)
     manifest = replace(manifest, files={path.name: FileRecord(sha256(path), path.stat().st_size) for path in files})
     manifest = replace(manifest, digest=zoo_runtime.manifest_digest(manifest.to_dict()))
     text = json.dumps(manifest.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        Manifest.from_dict(parse_json(text.encode()))
+    except ValueError as error:
+        raise ExportError(
+            f"The manifest of {manifest.name} could not be read again: {error}.", "Correct the model's description."
+        ) from None
     (folder / NAME).write_text(text + "\n", encoding="utf-8")
     return manifest

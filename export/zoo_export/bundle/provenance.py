@@ -10,6 +10,7 @@ import torch
 from zoo.contract.errors import UnknownName
 from zoo.files.card import Card
 from zoo.files.folders import SUFFIX
+from zoo.files.regular import open_regular
 from zoo.files.weights import module_digest
 from zoo.models.identity import architecture_of as find_architecture
 from zoo.models.load import Model
@@ -18,7 +19,7 @@ from zoo.registry.registry import Entry, Registry
 
 def sha256(path: Path) -> str:
     """The sha256 of a file, in hex."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -17,6 +17,7 @@ from zoo.contract.errors import ExportError, refuse_out_of_memory
 from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card
 from zoo_export.capture.export_errors import refusal
+from zoo_export.reasons import first_line as first_line
 
 INPUT, OUTPUT, BATCH = "input", "logits", "batch"
 HEIGHT, WIDTH = "height", "width"
@@ -129,9 +130,3 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
-
-
-def first_line(error: BaseException) -> str:
-    """An error's type and the first line of its text that is not empty."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.options import json_option
-from zoo.cli.output import print_fields, print_json
+from zoo.cli.output import print_fields, print_json, print_line
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
@@ -23,6 +23,7 @@ def command(lazy: "Lazy", as_json: bool) -> None:
     from zoo.files.environment import PACKAGES, versions
     from zoo.files.folders import data_root, weights_files, weights_folders
     from zoo.models.devices import available
+    from zoo_export.containment.restrictions_here import restrictions_here
 
     formats = lazy.registry.entries(ExportFormat)
     needed = [package for entry in formats for package in entry.spec.requires]
@@ -30,6 +31,7 @@ def command(lazy: "Lazy", as_json: bool) -> None:
         "versions": versions((*PACKAGES, *needed)),
         "devices": {name: _device(name) for name in available()},
         "formats": {entry.qualified: _runs_on(lazy.registry, entry) for entry in formats},
+        "limits_on_artifacts": restrictions_here(),
         "folders": {"data": _folder(data_root()), "weights": [_folder(path) for path in weights_folders()]},
         "weights": list(weights_files()),
         "plugins_left_out": {
@@ -83,7 +85,7 @@ def _print_report(report: dict[str, Any]) -> None:
         if isinstance(content, dict):
             print_fields({f"  {name}": value for name, value in content.items()})
         else:
-            click.echo(f"  {' '.join(content)}")
+            print_line(f"  {' '.join(content)}")
 
 
 def _folder_text(folder: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import click
 from zoo.cli.data_options import data_root_option
 from zoo.cli.options import (
     channels_option,
+    expect_digest_option,
     force_option,
     image_size_option,
     json_option,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     help="Precision of the artifacts, such as fp16; see `zoo list precisions`. Images and logits stay float32.",
 )
 @click.option("--dynamic-size", is_flag=True, help="Make the height and width of images dynamic, too.")
+@expect_digest_option
 @provider_option
 @data_root_option
 @force_option

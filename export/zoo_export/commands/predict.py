@@ -2,14 +2,15 @@
 
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import json_option
-from zoo.cli.output import print_json
+from zoo.cli.options import expect_digest_option, json_option, trust_option
+from zoo.cli.output import print_json, print_line
 from zoo.contract.errors import ExportError
 from zoo.contract.prediction import Prediction
 from zoo.contract.printable import plain
@@ -24,17 +25,28 @@ if TYPE_CHECKING:
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Number of classes for each image.")
+@expect_digest_option
+@trust_option
 @json_option
 @click.pass_obj
-def command(lazy: "Lazy", /, model: str, images: tuple[Path, ...], top: int, as_json: bool) -> None:
+def command(
+    lazy: "Lazy",
+    /,
+    model: str,
+    images: tuple[Path, ...],
+    top: int,
+    expect_digest: str | None,
+    trust: bool,
+    as_json: bool,
+) -> None:
     """Classify IMAGES with MODEL.
 
     MODEL is an export folder or an artifact in one, an ARCH.TAG, a path to a weights file, or an architecture.
     """
     ranked = (
-        _with_export(lazy, Path(model), images, top)
+        _with_export(lazy, Path(model), images, top, expect_digest, trust)
         if is_export(lazy.registry, Path(model))
-        else _with_weights(lazy, model, images, top)
+        else _with_weights(lazy, model, images, top, expect_digest)
     )
     rows = list(zip(images, ranked, strict=True))
     if as_json:
@@ -47,11 +59,14 @@ def command(lazy: "Lazy", /, model: str, images: tuple[Path, ...], top: int, as_
             click.echo(f"  {plain(each.label):<{width}}  {100 * each.probability:6.2f} %")
 
 
-def _with_export(lazy: "Lazy", path: Path, images: Sequence[Path], top: int) -> list[list[Prediction]]:
+def _with_export(
+    lazy: "Lazy", path: Path, images: Sequence[Path], top: int, expect_digest: str | None, trust: bool
+) -> list[list[Prediction]]:
     """Through `zoo_runtime` if `path` is a folder that it can run, so that torch need not be loaded."""
     import zoo_runtime
     from zoo.contract.evidence.format1 import upgraded
     from zoo_export.bundle.folder import explain_runtime_errors, read_folder
+    from zoo_export.bundle.runtime_in_child import contained_run
 
     folder = path.parent if path.is_file() else path
     if not (folder / MANIFEST).exists():
@@ -59,24 +74,28 @@ def _with_export(lazy: "Lazy", path: Path, images: Sequence[Path], top: int) -> 
             f"{path} is not in an export folder, so its classes and preprocessing are not known.",
             "Name an export folder, or an artifact in one.",
         )
-    manifest = read_folder(folder)
+    manifest = read_folder(folder, expect_digest)
     if text := warning(manifest.verdict, manifest.certificate.override):
-        click.echo(f"warning: {text}", err=True)
+        print_line(f"warning: {text}", err=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # shown above
         if path.is_file() or zoo_runtime.FORMAT not in manifest.artifacts:
             from zoo.api.loading import load
 
-            return load(path, registry=lazy.registry).predict(images, top)
-        with explain_runtime_errors(folder):
-            model = zoo_runtime.Model(folder, upgrade=upgraded)
-            return [[Prediction(**asdict(each)) for each in model.predict(path, top)] for path in images]
+            return load(path, expect_digest=expect_digest, trust=trust, registry=lazy.registry).predict(images, top)
+        with explain_runtime_errors(folder), nullcontext() if trust else contained_run(folder, manifest) as contained:
+            run = contained or zoo_runtime.Model(folder, upgrade=upgraded).run
+            batches = (zoo_runtime.prepare_image(path, manifest.preprocess.to_dict())[None] for path in images)
+            ranked = [zoo_runtime.rank(run(batch)[0], manifest.labels, top) for batch in batches]
+            return [[Prediction(**asdict(each)) for each in best] for best in ranked]
 
 
-def _with_weights(lazy: "Lazy", name: str, images: Sequence[Path], top: int) -> list[list[Prediction]]:
+def _with_weights(
+    lazy: "Lazy", name: str, images: Sequence[Path], top: int, expect_digest: str | None
+) -> list[list[Prediction]]:
     from zoo.models.load import open_model
 
-    model = open_model(lazy.registry, name)
+    model = open_model(lazy.registry, name, expect_digest=expect_digest)
     if model.fresh:
-        click.echo(f"warning: {name} has fresh weights: its predictions are random.", err=True)
+        print_line(f"warning: {name} has fresh weights: its predictions are random.", err=True)
     return model.predict(images, top)

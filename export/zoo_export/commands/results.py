@@ -2,10 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import click
-
-from zoo.cli.output import print_json
-from zoo.contract.printable import plain
+from zoo.cli.output import print_json, print_line
 from zoo_export.commands.messages import coverage_line, result_line
 from zoo_export.failures.unverified import warnings_of
 
@@ -28,13 +25,14 @@ def print_export(registry: "Registry", exported: "Export", *, fresh: bool, as_js
         return
     rules = find_precision(registry, exported.manifest.precision).rules
     for name, path in exported.artifacts.items():
-        click.echo(f"{path}: {result_line(exported.comparisons[name], exported.verdict, rules)}")
+        print_line(f"{path}: {result_line(exported.comparisons[name], exported.verdict, rules)}")
     if rules.statement and exported.certificate.prior_check is not None:
-        click.echo(rules.statement)
+        print_line(rules.statement)
     if exported.certificate.coverage is not None:
-        click.echo(coverage_line(exported.certificate.coverage))
+        print_line(coverage_line(exported.certificate.coverage))
+    print_line(f"Digest of the manifest: {exported.manifest.digest}")
     for text in warnings:
-        click.echo(f"warning: {text}")
+        print_line(f"warning: {text}")
 
 
 def print_verification(registry: "Registry", verification: "Verification", *, as_json: bool) -> None:
@@ -49,16 +47,18 @@ def print_verification(registry: "Registry", verification: "Verification", *, as
     rules = find_precision(registry, verification.precision).rules
     for name, path in verification.artifacts.items():
         comparisons = [*verification.comparisons[name], *verification.further.get(name, ())]
-        click.echo(f"{path}: {result_line(comparisons, verification.verdict, rules)}")
+        print_line(f"{path}: {result_line(comparisons, verification.verdict, rules)}")
         if name in verification.graphs:
-            click.echo(f"{path.name}: {verification.graphs[name]}.")
+            print_line(f"{path.name}: {verification.graphs[name]}.")
     if verification.manifest is None and not verification.comparisons:
-        click.echo(f"{plain(verification.path)}: the weights file is whole, and its digest is right.")
+        print_line(f"{verification.path}: the weights file is whole, and its digest is right.")
     if verification.signed_by:
-        click.echo(f"{plain(verification.path)}: signed with the key of SHA-256 {verification.signed_by}.")
+        print_line(f"{verification.path}: signed with the key of SHA-256 {verification.signed_by}.")
     if verification.coverage is not None:
-        click.echo(coverage_line(verification.coverage))
+        print_line(coverage_line(verification.coverage))
     if verification.extent is not None:
-        click.echo(f"Looked at {verification.extent}.")
+        print_line(f"Looked at {verification.extent}.")
     if verification.source is not None:
-        click.echo(f"Truth was computed with {verification.source}.")
+        print_line(f"Truth was computed with {verification.source}.")
+    if manifest is not None:
+        print_line(f"Digest of the manifest: {manifest.digest}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.data_options import data_root_option
-from zoo.cli.options import json_option
+from zoo.cli.options import json_option, trust_option
 from zoo.cli.progress import progress
 from zoo_export.commands.formats import format_names
 from zoo_export.commands.messages import print_failure
@@ -38,8 +38,14 @@ if TYPE_CHECKING:
     help="Public key: first check the signature that `zoo sign` made.",
 )
 @click.option("--precision", help="Precision of a single file.  [default: that of the manifest beside it, or fp32]")
+@click.option(
+    "--expect-digest",
+    metavar="SHA256",
+    help="Refuse EXPORT unless this is the digest of its manifest, as this command shows it; of a file: its SHA-256.",
+)
 @provider_option
 @data_root_option
+@trust_option
 @json_option
 @click.pass_obj
 def command(
@@ -49,12 +55,14 @@ def command(
     formats: str,
     strict: bool,
     against: str | None,
+    expect_digest: str | None,
     key: Path | None,
     seed: int | None,
     precision: str | None,
     provider: str,
     as_json: bool,
     data_root: Path | None,
+    trust: bool,
 ) -> None:
     """Check every file of the folder EXPORT, and run its artifacts on the golden vectors.
 
@@ -83,7 +91,9 @@ def command(
                 seed=seed,
                 precision=precision,
                 devices=parse_devices(provider),
+                expect_digest=expect_digest,
                 data_root=data_root,
+                trust=trust,
                 callback=show,
                 registry=lazy.registry,
             )

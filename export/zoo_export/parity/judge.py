@@ -9,6 +9,7 @@ from zoo.contract.errors import ZooError, refuse_out_of_memory
 from zoo.contract.evidence import Comparison, Override, Probe
 from zoo.contract.exporting.artifact import Run
 from zoo.contract.exporting.precision_rules import PrecisionRules
+from zoo_export.containment.errors import ContainmentError
 from zoo_export.precisions.fp32 import FP32
 
 
@@ -19,6 +20,7 @@ def run_and_judge(
     override: Override | None = None,
     on_judged: Callable[[Comparison, object], None] = lambda comparison, output: None,
     rules: PrecisionRules = FP32,
+    dealt: Callable[[Probe], bool] = lambda probe: False,
 ) -> list[Comparison]:
     """Run an artifact, with each of its runners if there are several, on every probe, and judge each output.
 
@@ -28,10 +30,18 @@ def run_and_judge(
         override: tolerances that replace the default one.
         on_judged: is called with each comparison and the output that it is about, an array or an error.
         rules: of the artifact's precision.
+        dealt: which probes are run by one of several runners only: they are dealt to these in turn.
+
+    Raises:
+        ContainmentError: the artifact could not be run to its end, so that there is nothing to judge.
     """
     comparisons: list[Comparison] = []
-    for name, run in runner.items() if isinstance(runner, Mapping) else [("", runner)]:
+    runners = list(runner.items()) if isinstance(runner, Mapping) else [("", runner)]
+    turns = {id(probe): turn for turn, probe in enumerate(probe for probe in probes if dealt(probe))}
+    for index, (name, run) in enumerate(runners):
         for probe in probes:
+            if turns.get(id(probe), index) % len(runners) != index:
+                continue
             output = _run(run, probe)
             comparisons.append(replace(judge(probe, output, override, rules), runner=name, weights=weights))
             on_judged(comparisons[-1], output)
@@ -93,6 +103,8 @@ def unit_of(probe: Probe, rules: PrecisionRules) -> float:
 def _run(runner: Run, probe: Probe) -> object:
     try:
         return runner(probe.images.copy())  # some runners write into their input
+    except ContainmentError:
+        raise
     except Exception as error:  # the artifact's fault, and so a result
         refuse_out_of_memory(error)
         return error

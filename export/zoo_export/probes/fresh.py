@@ -17,7 +17,7 @@ from zoo.data.images import normalise_array
 
 Pixels = npt.NDArray[np.uint8]
 FRESH = "fresh-"  # how the names of these probes begin
-MOST, LEAST = 200, 24  # images
+MOST, LEAST = 200, 16  # images
 VALUES = 600_000  # in all images, within these bounds: a large image costs more
 REAL = 0.5  # of the images, where a data set is at hand
 COARSE = 4  # places to a side of a smooth image

@@ -13,6 +13,7 @@ from zoo.contract.evidence import Probe
 
 TIMES = 2  # each image is run
 SIZES = 7  # different batch sizes, where there are images enough
+BATCH = "batch-"  # how the names of new batches begin
 ALIKE = 8.0  # batches mix images whose logits differ by less than this factor: they share one rounding error
 
 Place = tuple[int, int]  # the index of a probe, and of an image in it
@@ -96,4 +97,4 @@ def _sizes(images: int, generator: np.random.Generator) -> Iterator[int]:
 
 
 def _name(number: int, batch: Sequence[Place], seed: int) -> str:
-    return f"batch-{number}-of-{len(batch)}-seed-{seed}"
+    return f"{BATCH}{number}-of-{len(batch)}-seed-{seed}"

@@ -17,7 +17,7 @@ from zoo_export.precisions.fp32 import RoundingRules
 from zoo_export.precisions.in_use import PrecisionInUse
 from zoo_export.probes.every_class import images_of_every_class
 from zoo_export.probes.fresh import FRESH, fresh_probes, real_count
-from zoo_export.probes.regroup import in_batches_of, regrouped
+from zoo_export.probes.regroup import BATCH, in_batches_of, regrouped
 
 MOST_BYTES = 2**28  # of the images of one batch that a file may fix
 
@@ -55,6 +55,10 @@ class Batches:
     def all(self, probes: Sequence[Probe]) -> list[Probe]:
         """All batches, in the order in which they are run."""
         return [*self.replayed(probes), *self.further(probes)]
+
+    def is_dealt(self, probe: Probe) -> bool:
+        """Whether a batch is run by one of the artifact's runners only, in turn, and not by each."""
+        return probe.name.startswith(BATCH)
 
     def split(
         self, comparisons: Sequence[Comparison], probes: Sequence[Probe]

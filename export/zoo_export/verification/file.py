@@ -1,6 +1,7 @@
 """Check an artifact of any origin against a model."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from zoo.contract.callback import SILENT, Callback
@@ -10,6 +11,7 @@ from zoo.models.load import Model
 from zoo.registry.registry import Registry
 from zoo_export.artifacts import artifact_paths, format_of
 from zoo_export.blame.blame import blame_sentence
+from zoo_export.blame.contained import blame_in_child
 from zoo_export.capture import Capture
 from zoo_export.devices import check_devices
 from zoo_export.failures.difference import difference, inconclusive, worst
@@ -20,7 +22,7 @@ from zoo_export.precisions.fp32 import RoundingRules
 from zoo_export.precisions.in_use import PrecisionInUse, find_precision
 from zoo_export.probes.probes import make_probes
 from zoo_export.probes.real_images import real_images
-from zoo_export.runners import judge_artifact
+from zoo_export.runners import judge_artifact, opened
 from zoo_export.truth.reference import make_references
 from zoo_export.verification import graphs
 from zoo_export.verification.batches import Batches, draw_for, mixes_images, refuse_large
@@ -38,6 +40,7 @@ def verify_file(
     *,
     seed: int,
     strict: bool = False,
+    trust: bool = False,
     precision: PrecisionInUse | None = None,
     callback: Callback = SILENT,
 ) -> Verification:
@@ -49,6 +52,7 @@ def verify_file(
         devices: that it is run on.
         seed: of the fresh images and of their batches.
         strict: compare the graph with zoo's own export too, and refuse choices that this one does not make.
+        trust: run it in this process, without limits, instead of in one of its own.
         precision: of the file; by default the one of the manifest beside it, or else `fp32`. In another precision than
             `fp32`, the graph is always compared, because rounding may hide an error in a parameter.
         callback: receives the progress of the comparisons.
@@ -57,6 +61,7 @@ def verify_file(
         What was compared, and the coverage of that: probe weights cannot be put into a finished file.
 
     Raises:
+        ContainmentError: it went over its limits of memory or time, or its process was ended.
         DeviceError: a device does not work here.
         DifferenceError: it does not compute what the model computes, or claims something else of it; or comparing them
             is inconclusive.
@@ -73,27 +78,30 @@ def verify_file(
     structure = graphs.read_structure(entry, paths)
     precision = precision or find_precision(registry, recorded_precision(path))
     backends = precision.backends(dict.fromkeys(("cpu", *devices)))
-    seeded = make_probes(model.preprocess, real_images(registry, model.card, data_root).images)
-    drawn, real = draw_for(registry, model.card, precision, data_root, seed)
-    probes = make_references(model.module, [*seeded, *drawn])
-    known = precision.probes(model.name, model.module, probes, backends)
-    batches = Batches(
-        seed, len(seeded), fixed_batch(claims), real, not drawn or mixes_images(model.module, probes, seed)
-    )
-    judged_on = [backend for backend in backends if backend.device in devices]
-    comparisons = judge_artifact(
-        entry,
-        paths,
-        lambda backend: batches.all(known[backend]),
-        judged_on,
-        OWN,
-        rules=precision.rules,
-        callback=callback,
-    )
+    with opened(entry, paths, devices, trust=trust) as load:
+        seeded = make_probes(model.preprocess, real_images(registry, model.card, data_root).images)
+        drawn, real = draw_for(registry, model.card, precision, data_root, seed)
+        probes = make_references(model.module, [*seeded, *drawn])
+        known = precision.probes(model.name, model.module, probes, backends)
+        apart = not drawn or mixes_images(model.module, probes, seed)
+        batches = Batches(seed, len(seeded), fixed_batch(claims), real, apart)
+        judged_on = [backend for backend in backends if backend.device in devices]
+        comparisons = judge_artifact(
+            entry,
+            paths,
+            lambda backend: batches.all(known[backend]),
+            judged_on,
+            OWN,
+            rules=precision.rules,
+            load=load,
+            dealt=batches.is_dealt,
+            callback=callback,
+        )
     if not passed(comparisons):
         failed = next(probe for probe in batches.all(probes) if probe.name == worst(comparisons).probe)
         capture = Capture(model.name, model.module, model.card)
-        blamed = blame_sentence(entry, capture, paths, failed, own=False) if precision.name == DEFAULT else ""
+        blame = partial(blame_sentence, own=False) if trust else blame_in_child
+        blamed = blame(entry, capture, paths, failed) if precision.name == DEFAULT else ""
         raise difference(model.name, str(path), comparisons, blamed, rules=precision.rules)
     compared: dict[str, GraphComparison] = {}
     warnings = not_compared(model)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from zoo.contract.evidence import (
 from zoo.contract.exporting.artifact import Capture, Paths
 from zoo.contract.exporting.inspection import Structure
 from zoo.contract.formats import ExportFormat
+from zoo.contract.preprocess import MAX_PIXELS
 from zoo.files import folders
 from zoo.models.load import Model
 from zoo.registry.registry import Entry, Registry
@@ -32,7 +34,7 @@ from zoo_export import capture as captures
 from zoo_export.artifacts import artifact_paths, recorded_format
 from zoo_export.bundle import golden
 from zoo_export.bundle.files_of_folder import other_runtime, refuse_unlisted
-from zoo_export.bundle.folder import read_folder
+from zoo_export.bundle.folder import read_folder, uncovered_card
 from zoo_export.devices import check_devices
 from zoo_export.failures.difference import difference, inconclusive
 from zoo_export.failures.unverified import unverified
@@ -44,7 +46,7 @@ from zoo_export.precisions.in_use import PrecisionInUse, find_precision
 from zoo_export.probes.fresh import new_seed
 from zoo_export.probes.probe_recipe import input_digest
 from zoo_export.probes.probes import make_probes
-from zoo_export.runners import judge_artifact
+from zoo_export.runners import judge_artifact, opened
 from zoo_export.truth.backend import Backend
 from zoo_export.truth.reference import make_references
 from zoo_export.verification import graphs
@@ -84,6 +86,8 @@ def verify_folder(
     devices: Sequence[str] = ("cpu",),
     data_root: Path | None = None,
     seed: int | None = None,
+    trust: bool = False,
+    expect_digest: str | None = None,
     callback: Callback = SILENT,
 ) -> Verification:
     """Check every file of an export folder, and run its artifacts on the golden vectors and in other batches.
@@ -97,18 +101,21 @@ def verify_folder(
         devices: that the artifacts are run on.
         data_root: where the data set that the card names may lie; by default, where zoo looks.
         seed: of the fresh images and of how images are put into batches; by default one that nobody can predict.
+        trust: run artifacts in this process, without limits, instead of each in one of its own.
+        expect_digest: the digest that the manifest must have.
         callback: receives the progress of the comparisons.
 
     Raises:
+        ContainmentError: an artifact went over its limits of memory or time, or its process was ended.
         DeviceError: a device does not work here.
         DifferenceError: a file was changed or is not listed, an artifact does not compute what the model computes or
             claims something else, or the export was never verified and `strict` is not set.
         ExportError: it is not an export folder, or it does not hold a format or a rounding error that is needed.
     """
     seed = new_seed() if seed is None else seed
-    manifest = read_folder(folder)
+    manifest = read_folder(folder, expect_digest)
     refuse_unlisted(folder, manifest)
-    warnings = [text for text in (other_runtime(folder, manifest),) if text]
+    warnings = [text for text in (other_runtime(folder, manifest), uncovered_card(manifest) if strict else "") if text]
     missing = [name for name in names if name not in manifest.artifacts]
     if missing:
         raise ExportError(f"{folder} holds no {missing[0]} artifact.", f"It holds {', '.join(manifest.artifacts)}.")
@@ -121,33 +128,40 @@ def verify_folder(
     structures = {name: graphs.read_structure(entry, paths[name]) for name, entry in entries.items()}
     precision = find_precision(registry, manifest.precision)
     backends = precision.backends(dict.fromkeys(("cpu", *devices)))
-    if strict:
-        model = exported_model(registry, manifest, against)
-        stored = _seeded(model, manifest) if manifest.verdict == UNVERIFIED else _golden(folder, manifest)
-        drawn = draw_for(registry, model.card, precision, folders.data_root(data_root), seed)
-        truth = _computed(manifest, model, stored, drawn, precision, backends, seed)
-        for name, entry in entries.items():
-            check_claims(read_claims(entry, paths[name]), paths[name].main.name, model)
-    elif manifest.verdict == UNVERIFIED:
-        raise unverified(folder, manifest.name)
-    else:
-        truth = _stored(folder, manifest, precision, backends, seed)
     judged_on = [backend for backend in backends if backend.device in devices]
     comparisons: dict[str, list[Comparison]] = {}
-    for name, entry in entries.items():
-        comparisons[name] = judge_artifact(
-            entry,
-            paths[name],
-            lambda backend: truth.batches.all(truth.known[backend]),
-            judged_on,
-            OWN,
-            truth.override,
-            rules=precision.rules,
-            callback=callback,
-        )
-        if not passed(comparisons[name]):
-            artifact = str(folder / manifest.artifacts[name].file)
-            raise difference(manifest.name, artifact, comparisons[name], override=truth.override, rules=precision.rules)
+    with ExitStack() as stack:
+        loads = {  # children begin to import while truth is computed
+            name: stack.enter_context(opened(entry, paths[name], devices, trust=trust))
+            for name, entry in entries.items()
+        }
+        if strict:
+            model = exported_model(registry, manifest, against)
+            for name, entry in entries.items():
+                check_claims(read_claims(entry, paths[name]), paths[name].main.name, model)
+            stored = _seeded(model, manifest) if manifest.verdict == UNVERIFIED else _golden(folder, manifest)
+            drawn = draw_for(registry, model.card, precision, folders.data_root(data_root), seed)
+            truth = _computed(manifest, model, stored, drawn, precision, backends, seed)
+        elif manifest.verdict == UNVERIFIED:
+            raise unverified(folder, manifest.name)
+        else:
+            truth = _stored(folder, manifest, precision, backends, seed)
+        for name, load in loads.items():
+            comparisons[name] = judge_artifact(
+                entries[name],
+                paths[name],
+                lambda backend: truth.batches.all(truth.known[backend]),
+                judged_on,
+                OWN,
+                truth.override,
+                rules=precision.rules,
+                load=load,
+                dealt=truth.batches.is_dealt,
+                callback=callback,
+            )
+            if not passed(comparisons[name]):
+                artifact, rules = str(paths[name].main), precision.rules
+                raise difference(manifest.name, artifact, comparisons[name], override=truth.override, rules=rules)
     if not comparisons:
         raise DifferenceError(f"{folder} holds no artifact, so nothing was checked.", "Export the model again.")
     compared: dict[str, GraphComparison] = {}
@@ -237,8 +251,11 @@ def _seeded(model: Model, manifest: Manifest) -> list[Probe]:
     Raises:
         ExportError: this zoo makes other ones.
     """
-    sizes = [re.fullmatch(r"size-(\d+)x(\d+)", probe.name) for probe in manifest.certificate.probes]
-    probes = make_probes(model.card.preprocess, sizes=[(int(size[1]), int(size[2])) for size in sizes if size])
+    named = [re.fullmatch(r"size-(\d{1,5})x(\d{1,5})", probe.name) for probe in manifest.certificate.probes]
+    sizes = [(int(size[1]), int(size[2])) for size in named if size]
+    if any(not 0 < height * width <= MAX_PIXELS for height, width in sizes):
+        raise ExportError(f"{manifest.name} has a probe of more than {MAX_PIXELS:,} pixels.", "Export it again.")
+    probes = make_probes(model.card.preprocess, sizes=sizes)
     made = [(probe.name, probe.n, input_digest(probe)) for probe in probes]
     if made != [(probe.name, probe.n, probe.sha256) for probe in manifest.certificate.probes]:
         raise ExportError(

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.data_options import cache_option, data_root_option, download_option, memory_limit_option, workers_option
-from zoo.cli.options import device_option, json_option
-from zoo.cli.output import print_json, print_table
+from zoo.cli.options import device_option, expect_digest_option, json_option, trust_option
+from zoo.cli.output import print_json, print_line, print_table
 from zoo.cli.progress import progress
 from zoo.evaluation import BATCH_SIZE
 
@@ -33,6 +33,8 @@ SHOWN, IN_JSON = 5, 20  # worst confusions; the matrix in the JSON has all of th
 @memory_limit_option
 @cache_option
 @click.option("--skip-corrupt", is_flag=True, help="Leave out images that cannot be read.")
+@trust_option
+@expect_digest_option
 @json_option
 @click.pass_obj
 def command(lazy: "Lazy", /, model: str, as_json: bool, **options: Any) -> None:
@@ -59,7 +61,7 @@ def command(lazy: "Lazy", /, model: str, as_json: bool, **options: Any) -> None:
         return
     _print_classes(measured)
     low, high = measured.interval
-    click.echo(
+    print_line(
         f"{measured.model}: top-1 {100 * measured.top1:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %), "
         f"top-5 {100 * measured.top5:.2f} %, cross-entropy {measured.loss:.4f}, expected calibration error "
         f"{100 * measured.calibration.error():.2f} % on {measured.dataset} {measured.split}, n={measured.n:,}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.options import json_option
-from zoo.cli.output import print_json, print_table
+from zoo.cli.output import print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
@@ -71,7 +71,7 @@ def command(lazy: "Lazy", as_json: bool) -> None:
     )
     for entries in registry.conflicts():
         names = " and ".join(registry.short_name(entry) for entry in entries)
-        click.echo(f"several plugins provide the {entries[0].spec.kind} {entries[0].spec.name}: {names}")
+        print_line(f"several plugins provide the {entries[0].spec.kind} {entries[0].spec.name}: {names}")
     click.echo(IMPORTED.format(file=config_file()), err=True)
 
 

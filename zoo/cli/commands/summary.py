@@ -14,6 +14,7 @@ from zoo.cli.options import (
     param_option,
 )
 from zoo.cli.output import print_json
+from zoo.contract.printable import plain_lines
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
@@ -69,7 +70,7 @@ def command(
             verbose=0,
         )
     if not as_json:
-        click.echo(UNITS.sub(lambda unit: unit[1][0], str(summary)))
+        click.echo(plain_lines(UNITS.sub(lambda unit: unit[1][0], str(summary))))
         return
     print_json(
         {

@@ -16,7 +16,7 @@ from zoo.cli.data_options import (
 )
 from zoo.cli.grouped_options import GroupedCommand
 from zoo.cli.options import device_option, force_option, json_option
-from zoo.cli.output import print_json
+from zoo.cli.output import print_json, print_line
 from zoo.cli.progress import progress
 from zoo.cli.recipe_options import recipe_options, recipe_sections
 from zoo.training.checkpoint import CHECKPOINT_EVERY
@@ -165,4 +165,4 @@ def _print_result(result: "TrainResult", as_json: bool) -> None:
             }
         )
         return
-    click.echo(f"{result.weights}: top-1 {100 * evaluation.top1:.2f} % on {card.dataset} test, n={evaluation.n:,}")
+    print_line(f"{result.weights}: top-1 {100 * evaluation.top1:.2f} % on {card.dataset} test, n={evaluation.n:,}")

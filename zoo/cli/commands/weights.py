@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from zoo.cli.options import json_option
-from zoo.cli.output import print_fields, print_json, print_table
+from zoo.cli.output import print_fields, print_json, print_line, print_table
+from zoo.contract.printable import plain_lines
 
 
 @click.group("weights")
@@ -60,6 +61,7 @@ def list_weights(as_json: bool) -> None:
 def show_weights(name: str, as_json: bool) -> None:
     """Show the card of NAME, an ARCH.TAG or a path. No tensor is read."""
     from zoo.files.card import read_card
+    from zoo.files.expected_digest import digest_of
     from zoo.files.folders import find_weights
 
     path = find_weights(name)
@@ -86,7 +88,8 @@ def show_weights(name: str, as_json: bool) -> None:
             "command": card.command,
             "versions": ", ".join(f"{key} {value}" for key, value in card.versions.items()),
             "licence": card.licence,
-            "digest": card.digest,
+            "digest": digest_of(card),
+            "digest of tensors": card.digest,
             **({"storage dtype": f"{card.storage_dtype}, read as float32"} if card.storage_dtype else {}),
         }
     )
@@ -94,15 +97,22 @@ def show_weights(name: str, as_json: bool) -> None:
 
 @command.command("verify")
 @click.argument("names", nargs=-1)
+@click.option("--expect-digest", metavar="SHA256", help="Digest that the one file in NAMES must have, as shown here.")
 @json_option
-def verify_weights(names: tuple[str, ...], as_json: bool) -> None:
+def verify_weights(names: tuple[str, ...], expect_digest: str | None, as_json: bool) -> None:
     """Check NAMES, or all weights files: structure, card, digest, finite values.
 
-    The exit code is 3 if one is damaged.
+    The digest that is shown is of the whole card, which has the digest of the tensors. Cards that release 0.1.0 wrote
+    have only a digest of the tensors, and that one is shown. The exit code is 3 if a file is damaged, or has another
+    digest than --expect-digest.
     """
-    from zoo.contract.errors import DifferenceError, WeightsError
+    from zoo.contract.errors import DifferenceError, UsageError, WeightsError
+    from zoo.files.expected_digest import digest_of
     from zoo.files.folders import find_weights, weights_files
     from zoo.files.weights import load_weights
+
+    if expect_digest is not None and len(names) != 1:
+        raise UsageError("--expect-digest requires one file.", "Name the file.")
 
     paths = [find_weights(name) for name in names] or list(weights_files().values())
     if not paths:
@@ -110,20 +120,46 @@ def verify_weights(names: tuple[str, ...], as_json: bool) -> None:
     rows = []
     for path in paths:
         try:
-            rows.append({"file": str(path), "sound": True, "digest": load_weights(path).card.digest})
+            card = load_weights(path, expect_digest).card
+            rows.append(
+                {
+                    "file": str(path),
+                    "sound": True,
+                    "digest": digest_of(card),
+                    "card_covered": bool(card.card_digest),
+                    "tensors_digest": card.digest,
+                }
+            )
         except WeightsError as error:
             rows.append({"file": str(path), "sound": False, "error": error.cause})
     if as_json:
         print_json(rows)
     else:
         for row in rows:
-            click.echo(f"{row['file']}: sound, {row['digest']}" if row["sound"] else row["error"])
+            print_line(f"{row['file']}: sound, {row['digest']}" if row["sound"] else str(row["error"]))
+            if row["sound"] and not row["card_covered"]:
+                click.echo("  Its card is not covered by a digest (made by 0.1.0). `zoo weights upgrade` adds one.")
     damaged = [str(row["file"]) for row in rows if not row["sound"]]
     if damaged:
         raise DifferenceError(
             f"{len(damaged)} of {len(rows)} weights files are damaged: {', '.join(damaged)}.",
             "Download or train them again.",
         )
+
+
+@command.command("upgrade")
+@click.argument("names", nargs=-1, required=True)
+def upgrade_weights(names: tuple[str, ...]) -> None:
+    """Write the cards of NAMES anew, in the newest format, whose digest covers the whole card.
+
+    The tensors and everything that the card says stay the same. Do this to files that you made or trust.
+    """
+    from zoo.files.folders import find_weights
+    from zoo.files.weights import upgrade_card
+
+    for name in names:
+        path = find_weights(name)
+        print_line(f"{path}: {upgrade_card(path).card_digest}")
 
 
 @command.command("page")
@@ -133,7 +169,7 @@ def page(folder: Path) -> None:
     from zoo.report.cards import cards_page
     from zoo.training.recipe.file import command_of_card
 
-    click.echo(cards_page(folder, command_of_card), nl=False)
+    click.echo(plain_lines(cards_page(folder, command_of_card)), nl=False)
 
 
 def _percent(value: float | None) -> str:

@@ -50,6 +50,7 @@ class Export:
         certificate = self.certificate
         return {
             "export": str(self.path),
+            "digest": self.manifest.digest,
             "model": self.manifest.name,
             "verdict": self.verdict,
             "precision": self.manifest.precision,
@@ -122,6 +123,7 @@ class Verification:
         """Plain data for JSON: what `zoo verify --json` prints."""
         return {
             "path": str(self.path),
+            "digest": "" if self.manifest is None else self.manifest.digest,
             "model": self.model,
             "verdict": self.verdict,
             "passed": self.verdict == PASS,

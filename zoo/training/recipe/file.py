@@ -1,6 +1,5 @@
 """Recipes from outside, a TOML file or a card: names and types are checked before anything is done."""
 
-import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,11 +7,10 @@ from typing import Any
 
 from zoo.contract.errors import UsageError, WeightsError
 from zoo.files.card import Card
-from zoo.files.regular import read_regular
+from zoo.files.toml import read_toml
 from zoo.training.recipe.field import TYPES
 from zoo.training.recipe.recipe import FIELDS, VERSION, Recipe
 
-MAX_SIZE = 2**20  # bytes of a recipe file
 SMOOTHING = ("smoothing", "label_smoothing")  # what people call it; `zoo train` has the flag --smoothing
 NEW_NAMES = {declaration.old: name for name, declaration in FIELDS.items() if declaration.old}
 
@@ -24,10 +22,10 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
         UsageError: it cannot be read, is not TOML, or has a name or value that a recipe does not have.
     """
     try:
-        content = tomllib.loads(read_regular(path, MAX_SIZE).decode("utf-8-sig"))
+        content = read_toml(path)
     except OSError as error:
         raise UsageError(f"The recipe {path} could not be read: {error.strerror}.", "Check the path.") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(
             f"{path} is not a TOML file: {error}", "Write one field a line, for example: epochs = 20"
         ) from None

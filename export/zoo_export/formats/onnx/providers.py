@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
-from onnx import TensorProto, helper
 
 from zoo.contract.errors import DeviceError
 from zoo.contract.exporting.artifact import Backend
@@ -112,6 +110,9 @@ def _no_cuda_in_pytorch() -> str:
 
 
 def _one_node() -> bytes:
+    import onnx  # running a file does not need it
+    from onnx import TensorProto, helper
+
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y"))
     graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "negative", [x], [y])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)

@@ -9,8 +9,8 @@ import onnxruntime
 
 from zoo.contract.errors import DeviceError, ExportError
 from zoo.contract.exporting.artifact import CPU, Array, Backend, Paths, Run
-from zoo_export.capture import first_line
 from zoo_export.formats.onnx.providers import full_name, left_to_cpu, open_session, provider_options
+from zoo_export.reasons import first_line
 
 LEVELS = {
     "onnxruntime, no optimizations": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,

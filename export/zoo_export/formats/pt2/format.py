@@ -4,6 +4,7 @@ import copy
 import io
 
 import torch
+import torch._export.serde.serialize  # which loading needs; so it is imported before a child is forked
 from torch.export.passes import move_to_device_pass
 
 from zoo.contract.errors import ExportError

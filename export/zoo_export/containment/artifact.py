@@ -1,0 +1,98 @@
+"""An artifact in a process of its own, for the rest of zoo: load it, and run it like a function."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from zoo.contract import errors
+from zoo.contract.errors import ExportError, ZooError
+from zoo.contract.exporting import artifact
+from zoo.contract.exporting.artifact import Array, Paths, Run
+from zoo.contract.printable import plain
+from zoo_export.containment.limits import limits_for
+from zoo_export.containment.process import ChildProcess
+from zoo_export.containment.protocol import Frame
+
+SERVICE = "zoo_export.containment.service:ArtifactService"
+LARGEST_ROW = 2**22  # bytes of the logits of one image
+MAX_RUNNERS, MAX_NAME, MAX_TEXT = 32, 200, 500  # characters
+RAISED = {
+    kind.__name__: kind
+    for kind in (
+        errors.DeviceError,
+        errors.DifferenceError,
+        errors.ExportError,
+        errors.MissingPackage,
+        errors.PluginError,
+        errors.UsageError,
+    )
+}
+
+
+class ContainedArtifact:
+    """An artifact whose files only a child opens.
+
+    Args:
+        runner: ref of what loads it, as a format declares it.
+        format: the format's name, for messages.
+        distribution: that provides the format.
+        paths: of its files.
+        accelerator: whether it will be run elsewhere than on the CPU.
+
+    Raises:
+        UsageError: a limit in the environment is malformed.
+        ContainmentError: the child cannot be started.
+    """
+
+    def __init__(self, runner: str, format: str, distribution: str, paths: Paths, *, accelerator: bool = False) -> None:
+        self._limits = limits_for(paths.files)
+        setup = {
+            "runner": runner,
+            "format": format,
+            "distribution": distribution,
+            "files": {role: str(path.absolute()) for role, path in paths.files.items()},
+        }
+        self._process = ChildProcess(paths.main.name, SERVICE, setup, self._limits, accelerator=accelerator)
+
+    def load(self, backend: artifact.Backend = artifact.CPU) -> Mapping[str, Run]:
+        """Load it on a backend; the functions of an earlier load are no longer valid.
+
+        Raises:
+            DeviceError: it does not run on the device of `backend`.
+            ExportError: it does not load; or `ContainmentError`.
+        """
+        where = {"device": backend.device, "precision": backend.precision, "tf32": backend.tf32}
+        header, _ = self._answer(self._process.ask({"load": where}, seconds=self._limits.load_seconds))
+        names = header.get("runners")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ExportError("The process that loads the artifact names no functions.", "Export the model again.")
+        shown = [plain(name)[:MAX_NAME] for name in names[:MAX_RUNNERS]]
+        return {name: partial(self._run, index) for index, name in enumerate(shown)}
+
+    def close(self) -> None:
+        """End the child."""
+        self._process.close()
+
+    def _run(self, index: int, images: Array) -> Array:
+        """Logits of float32 images `[N, C, H, W]`; whatever else the artifact returns is the caller's to judge.
+
+        Raises:
+            ExportError: the artifact raised, or returned no array; or `ContainmentError`.
+        """
+        seconds = self._limits.run_seconds(len(images))
+        frame = self._process.ask({"run": index}, images, seconds=seconds, largest=LARGEST_ROW * len(images))
+        header, logits = self._answer(frame)
+        if logits is None:
+            kind = plain(header.get("returned", "nothing"))[:MAX_NAME]
+            raise ExportError(f"The artifact returned {kind}, not an array of float32.", "Export the model again.")
+        return logits
+
+    def _answer(self, frame: Frame) -> Frame:
+        """The answer, unless it is an error, which is raised."""
+        raised: Any = frame[0].get("error")
+        if raised is None:
+            return frame
+        texts = raised if isinstance(raised, dict) else {}
+        cause, next_step = (plain(texts.get(key) or "")[:MAX_TEXT] for key in ("cause", "next_step"))
+        kind: type[ZooError] = RAISED.get(str(texts.get("kind")), ExportError)
+        raise kind(cause or "The artifact raised an error without a text.", next_step or "Export the model again.")

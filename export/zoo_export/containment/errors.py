@@ -1,0 +1,9 @@
+"""The error for an artifact whose process was ended, or went over a limit."""
+
+from zoo.contract.errors import ExportError
+
+TRUST = "If you trust the file, run it without limits: `--trust` (in Python trust=True)."
+
+
+class ContainmentError(ExportError):
+    """An artifact could not be run to its end within its limits, so nothing is known about what it computes."""

@@ -1,0 +1,99 @@
+"""Files made to pass and to be wrong are refused; files of harmless tools are not. The whole table: benchmarks/."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+
+from adversary.harmless import HARMLESS
+from adversary.kinds import KINDS
+from adversary.scripted import SCRIPTED
+from adversary.trial import REFUSED, WARNED, Trial
+
+SEED = 12
+SHOWN_BY_IMAGES = [  # a sample of what `--against` refuses; the others are slow to try here
+    "ignores_its_input",
+    "knows_the_probes_by_a_digest",
+    "wrong_from_batch_5",
+    "wrong_on_odd_batches",
+    "wrong_from_the_ninth_image_of_a_batch",
+    "wrong_for_class_3",
+    "wrong_for_one_image_in_100",
+    "backdoor_of_a_white_border",
+    "trojan_in_the_weights",
+    "wrong_on_the_fifth_call",
+]
+REFUSED_UNSEEN = {  # before anything is run, and what the refusal names
+    "wrong_at_random_1_percent": "RandomUniformLike",
+    "draws_from_bernoulli": "Bernoulli",
+    "dropout_in_training_mode": "training mode",
+    "scripted_wrong_at_random": "rand",
+    "scripted_dropout_in_training_mode": "training mode",
+    "claims_reversed_labels": "class 0",
+    "claims_another_mean": "mean",
+    "claims_labels_twice": "zoo.labels",
+    "has_a_second_output": "2 outputs",
+    "takes_float64": "float64",
+}
+CONDITIONAL = {  # no image brings it out, but zoo's own export has no such operator
+    "backdoor_of_a_patch": "Where",
+    "backdoor_of_a_patch_in_arithmetic": "reader of the input",
+    "branch_with_if": "If",
+    "scripted_branch_on_a_patch": "branch",
+}
+BEYOND = ["backdoor_of_a_hidden_pattern_in_arithmetic", "backdoor_of_a_further_unit"]  # what strict only warns of
+ALTERED = ["optimised_by_onnxruntime", "optimised_for_this_machine", "of_a_later_opset", "of_the_older_exporter"]
+
+
+@pytest.fixture(scope="module")
+def trial(registry) -> Trial:
+    """`lenet5.digits` and an export of it."""
+    return Trial(registry, SEED)
+
+
+def test_there_are_thirty_kinds_at_least() -> None:
+    assert len(KINDS) + len(SCRIPTED) >= 30
+
+
+@pytest.mark.parametrize("name", SHOWN_BY_IMAGES)
+def test_fresh_images_and_batches_show_it(trial: Trial, tmp_path: Path, name: str) -> None:
+    verdict, why = trial.verify(trial.file(name, tmp_path), strict=False)
+    assert verdict == REFUSED, why
+
+
+@pytest.mark.parametrize("name", REFUSED_UNSEEN)
+def test_random_operators_and_false_claims_are_named(trial: Trial, tmp_path: Path, name: str) -> None:
+    verdict, why = trial.verify(trial.file(name, tmp_path), strict=False)
+    assert verdict == REFUSED and REFUSED_UNSEEN[name] in why
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_a_choice_that_the_model_does_not_make_is_named(trial: Trial, tmp_path: Path, name: str) -> None:
+    path = trial.file(name, tmp_path)
+    verdict, why = trial.verify(path, strict=False)
+    assert verdict == WARNED and CONDITIONAL[name] in why
+    verdict, why = trial.verify(path, strict=True)
+    assert verdict == REFUSED and CONDITIONAL[name] in why
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_strict_says_that_a_graph_is_not_its_own(trial: Trial, tmp_path: Path, name: str) -> None:
+    verdict, why = trial.verify(trial.file(name, tmp_path), strict=True)
+    assert verdict == WARNED and "its graph differs" in why
+    assert KINDS[name].trigger
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_harmless_file_is_accepted(trial: Trial, tmp_path: Path, name: str) -> None:
+    verdict, why = trial.verify(trial.file(name, tmp_path), strict=name in ALTERED)
+    assert verdict != REFUSED, why
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*KINDS, *SCRIPTED])
+def test_only_secret_triggers_pass(trial: Trial, name: str) -> None:
+    result = trial.run(name)
+    assert result.strict == REFUSED or (result.strict == WARNED and result.trigger), result
+    assert result.against == REFUSED or result.trigger, result
