@@ -101,8 +101,8 @@ def judge_artifact(
     comparisons: list[Comparison] = []
     for backend in usable:
         runners, probes = load(backend), at(backend)
-        judged = _Judged(on_judged, callback, f"checking {paths.main.name}", backend, len(runners) * len(probes))
-        comparisons += run_and_judge(runners, probes, weights, override, judged, rules, dealt)
+        on_each = _Judged(on_judged, callback, f"checking {paths.main.name}", backend, len(runners) * len(probes))
+        comparisons += run_and_judge(runners, probes, weights, override, on_each, rules, dealt)
     return comparisons
 
 

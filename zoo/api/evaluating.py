@@ -37,7 +37,8 @@ class DatasetEvaluation(Evaluation):
 
     Args:
         model: its name.
-        dataset, split: what it was measured on.
+        dataset: the data set that it was measured on.
+        split: the split of it, `train` or `test`.
         classes: class names, in the order of the confusion matrix.
         skipped: the number of images left out because they cannot be read.
     """
@@ -73,6 +74,7 @@ def evaluate(
     Args:
         model: a loaded model, an `ARCH.TAG`, or the path of a weights file, an export folder or an artifact in one.
         data: the name of a data set; by default the one that the weights were trained on.
+        split: `train` or `test`.
         data_root: the folder of data sets; by default `$ZOO_DATA`, or a folder in your cache.
         download: download the data set if it is missing.
         batch_size: images that go through the model at once.

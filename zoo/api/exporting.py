@@ -112,17 +112,22 @@ def export(
         dynamic_size: make height and width of the images dynamic too.
         devices: where the artifacts are run for the check.
         verify: compare the artifacts with the model. Without it, the export is marked `unverified` for good.
-        atol, rtol: accept logits within `atol + rtol * |truth|` instead of the default tolerance.
+        atol: accept logits within `atol + rtol * |truth|` instead of the default tolerance.
+        rtol: the relative part of it; 0 if only `atol` is passed.
         save_failure: a folder to make if an artifact fails its check, with a script that reproduces the failure.
-        num_classes, in_channels, img_size, params: how to build an architecture with fresh weights.
-        input_shape, labels, preprocess: of an `nn.Module`: `(C, H, W)`, one name for each logit, and how images
-            become its input. `preprocess` includes the shape; without it images are divided by 255.
+        num_classes: of an architecture with fresh weights; by default its own.
+        in_channels: of the images of an architecture with fresh weights, 1 or 3; by default its own.
+        img_size: height and width of the images of an architecture with fresh weights, in pixels; by default its own.
+        params: parameters of an architecture with fresh weights; see `zoo show ARCH`.
+        input_shape: of an `nn.Module`: `(C, H, W)`.
+        labels: of an `nn.Module`: one name for each logit; by default their numbers.
+        preprocess: of an `nn.Module`: how images become its input, which includes the shape; without it images are
+            divided by 255.
         name: of the model in the manifest; by default its own.
         expect_digest: the digest that the weights file must have, as `zoo weights verify` shows it.
         data_root: the folder of data sets, for real images in the check; by default `$ZOO_DATA`, or a folder in your
             cache. Nothing is downloaded.
         force: replace the export that is at `output`.
-        trust: run artifacts in this process; by default each is run in a process of its own, with limits.
         progress: show progress on standard error, or in a notebook.
         callback: receives messages and progress.
         registry: of plugins; the installed ones by default.
@@ -164,7 +169,7 @@ def export(
         save_failure=None if save_failure is None else Path(save_failure),
         force=force,
     )
-    build = BuildArgs(num_classes=num_classes, channels=in_channels, image_size=img_size, params=params or None)
+    build = BuildArgs(num_classes=num_classes, channels=in_channels, img_size=img_size, params=params or None)
     opened = model_from(
         *(registry, model, build),
         input_shape=input_shape,
@@ -248,12 +253,15 @@ def verify(
         strict: compute truth afresh, from the weights that the folder names, and use the default tolerance; compare
             the graphs with those of a new export, and refuse choices by values that these do not make.
         devices: where the artifacts are run.
-        input_shape, labels, preprocess: of an `nn.Module`; see `zoo.export`.
+        input_shape: of an `nn.Module` in `against`: `(C, H, W)`.
+        labels: of an `nn.Module` in `against`: one name for each logit, compared with those that artifacts name.
+        preprocess: of an `nn.Module` in `against`: how images become its input, compared likewise.
         expect_digest: the digest that the folder's manifest must have, as `zoo verify` shows it; for a file, its
             SHA-256.
         seed: of the fresh images and of how images are put into batches; by default one that nobody can predict.
         precision: of a single file; by default the one that `manifest.json` beside it records for it, or else `fp32`.
         data_root: the folder of data sets, for real images; by default `$ZOO_DATA`, or a folder in your cache.
+        trust: run artifacts in this process; by default each is run in a process of its own, with limits.
         progress: show progress on standard error, or in a notebook.
         callback: receives messages and progress.
         registry: of plugins; the installed ones by default.

@@ -36,8 +36,7 @@ def model_of(
 
     Raises:
         UsageError: the arguments do not fit each other, or the module.
-        ExportError: the module's parameters are not float32, or hold no values.
-        PluginError: the module raises on an image of that shape, or does not return logits.
+        ExportError: the module's parameters are not float32 or hold no values, or it raises on an image of that shape.
     """
     if preprocess is not None and not isinstance(preprocess, Preprocess):
         raise UsageError(f"preprocess is a {type(preprocess).__name__}.", "Pass a zoo.Preprocess.")
@@ -102,7 +101,7 @@ def _evaluated_on_cpu(module: nn.Module) -> nn.Module:
 
 @torch.inference_mode()
 def _classes(module: nn.Module, preprocess: Preprocess, labels: Sequence[str] | None) -> tuple[str, ...]:
-    with explain_model_errors(torch.device("cpu"), f"The {type(module).__name__}"):
+    with explain_model_errors(torch.device("cpu"), f"The {type(module).__name__}", ExportError):
         logits = module(torch.zeros(2, *preprocess.input_shape))
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2 or not logits.is_floating_point():
         what = f"a tensor {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"

@@ -132,7 +132,7 @@ def create_model(
         return _pretrained(registry, model, num_classes, in_channels, img_size, params, seed)
     entry = registry.find(Architecture, model)
     _check_names(entry.spec, params)
-    default_preprocess(entry.spec, InputOverrides(image_size=img_size))
+    default_preprocess(entry.spec, InputOverrides(img_size=img_size))
     return build_model(
         entry,
         num_classes=entry.spec.num_classes if num_classes is None else num_classes,
@@ -167,7 +167,7 @@ def _pretrained(
             f"The weights {name} fix the parameters of {card.architecture}: {stored}.",
             f"Leave {', '.join(params)} out.",
         )
-    default_preprocess(architecture_of(registry, card).spec, InputOverrides(image_size=img_size))
+    default_preprocess(architecture_of(registry, card).spec, InputOverrides(img_size=img_size))
     if num_classes in (None, len(card.classes)):
         return open_model(registry, name).module.train()
     return _with_new_head(registry, path, num_classes, seed)

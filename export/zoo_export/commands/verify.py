@@ -64,7 +64,7 @@ def command(
     data_root: Path | None,
     trust: bool,
 ) -> None:
-    """Check every file of the folder EXPORT, and run its artifacts on the golden vectors.
+    """Check every file of the folder EXPORT, and run its artifacts on the stored images.
 
     EXPORT may also be a single file of any origin: `zoo verify FILE --against MODEL`. The exit code is 3 if a
     file was changed or is not listed, or an artifact does not compute what the model computes.

@@ -67,7 +67,7 @@ def _open_by_name(registry: Registry, manifest: Manifest, against: str | None) -
     fresh = BuildArgs(
         num_classes=len(card.classes),
         channels=card.preprocess.channels,
-        image_size=card.preprocess.size[0],
+        img_size=card.preprocess.size[0],
         params=card.params or None,
     )
     try:
