@@ -82,6 +82,7 @@ class Sandbox:
         for folder in (self.box, self.tmp, self.outside, self.box / "home"):
             folder.mkdir(parents=True)
         (self.outside / "canary").write_bytes(CANARY)
+        os.chdir(self.root)  # the current folder may be one of those that are no more
         self._folder = ""
 
     def _changed(self) -> list[str]:
