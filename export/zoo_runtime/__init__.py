@@ -312,7 +312,7 @@ def _open_session(path: Path, providers: Sequence[str]) -> Any:
     absent = sorted(set(names) - set(onnxruntime.get_available_providers()))
     if names and not absent:
         options, pairs = onnxruntime.SessionOptions(), [(n, {"use_tf32": "0"} if "CUDA" in n else {}) for n in names]
-        options.log_severity_level = 4  # its errors are raised, and need not be printed too
+        onnxruntime.set_default_logger_severity(4)  # its errors are raised, and need not be printed too
         try:
             _open(path).close()  # or a FIFO in its place would be waited for
             session = onnxruntime.InferenceSession(str(path), options, providers=pairs)

@@ -22,12 +22,24 @@ SHOWN = 80  # characters of a file's own text in a message
 DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview", "com.microsoft"))
 LOADS_FILES = frozenset(("EPContext", "PyOp", "PythonOp", "TritonOp", "ATen"))  # and other programs
 SETTINGS = "ort_config"  # a key of the metadata, which onnxruntime can read its settings from
-DEEPEST, MOST_CALLS = 60, 1_000_000  # of graphs in each other; of nodes once functions are unfolded
+DEEPEST, MOST_CALLS = 20, 1_000_000  # of graphs in each other; of nodes once functions are unfolded
 DENSE_LIMIT = 2**28  # items of a sparse tensor
 
 
 class _Refused(Exception):
     """Why a file is not loaded, as a clause."""
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """Read the graph of an ONNX file, and the tensors that lie in it.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is larger than Protocol Buffers allows.
+        Exception: of Protocol Buffers, which has no base of its own: it is not an ONNX file.
+    """
+    with open_regular(path, LARGEST) as file:
+        model: onnx.ModelProto = onnx.ModelProto.FromString(file.read())
+    return model
 
 
 def check_file(paths: Paths) -> None:
@@ -38,10 +50,7 @@ def check_file(paths: Paths) -> None:
     """
     name = paths.main.name
     try:
-        with open_regular(paths.main, LARGEST) as file:
-            content = file.read()
-        model = onnx.ModelProto.FromString(content)
-        _check(model, paths, len(content))
+        _check(read_model(paths.main), paths)
         return
     except _Refused as error:
         why = str(error)
@@ -52,11 +61,11 @@ def check_file(paths: Paths) -> None:
     raise ExportError(f"onnxruntime does not load {name}: {why}.", "Export it again, or get it from its author again.")
 
 
-def _check(model: onnx.ModelProto, paths: Paths, size: int) -> None:
+def _check(model: onnx.ModelProto, paths: Paths) -> None:
     if SETTINGS in {entry.key for entry in model.metadata_props}:
         raise _Refused(f"it holds settings of onnxruntime, as {SETTINGS}")
     second = paths.files.get("tensors")
-    room = size
+    room = paths.main.stat().st_size
     if second is not None and second.is_symlink():
         raise _Refused(f"{second.name} is a symbolic link")
     if second is not None and second.is_file():
