@@ -146,7 +146,8 @@ def of_members(name: str) -> str:
     kind = load(name)
 
     def rows() -> Iterator[tuple[str, ...]]:
-        for member, value in vars(kind).items():
+        members = {name: value for each in reversed(kind.__mro__) for name, value in vars(each).items()}
+        for member, value in members.items():
             attribute = isinstance(value, property | cached_property)
             if member.startswith("_") or not (attribute or inspect.isfunction(value)):
                 continue
@@ -206,6 +207,7 @@ def of_api(name: str) -> str:
     shown = f"zoo.{name.partition(':')[2]}" if name.startswith("zoo:") else name.replace(":", ".")
     title = shown.rpartition(".")[2] if not name.startswith("zoo:") else shown
     prose, parts = sections(subject.__doc__ or "")
+    _refuse_undocumented(name, subject, parts.get("Args", {}))
     text = f"```text\n{_wrapped(title, subject)}\n```\n\n{prose}\n"
     if arguments := parts.get("Args"):
         text += "\n" + "\n".join(f"- `{key}`: {' '.join(value.split())}" for key, value in arguments.items()) + "\n"
@@ -214,6 +216,15 @@ def of_api(name: str) -> str:
     if raises := parts.get("Raises"):
         text += "\nRaises:\n\n" + "".join(f"- `{key}`: {value}\n" for key, value in raises.items())
     return text
+
+
+def _refuse_undocumented(name: str, subject: Any, described: Mapping[str, str]) -> None:
+    """Fail where a parameter has no text, or one that is about several."""
+    names = [each for each in inspect.signature(subject).parameters if each != "self"]
+    missing = [each for each in names if each not in described]
+    shared = [each for each in names if [*described.values()].count(described.get(each, "")) > 1]
+    if missing or shared:
+        raise ValueError(f"{name} does not document {', '.join(missing or shared)} by itself")
 
 
 def _wrapped(title: str, subject: Any) -> str:

@@ -98,9 +98,9 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code."""
-    output = sys.stdout
+    output, lazy = sys.stdout, Lazy()
     try:
-        result: Any = cli.main(arguments, prog_name="zoo", standalone_mode=False)
+        result: Any = cli.main(arguments, prog_name="zoo", standalone_mode=False, obj=lazy)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except ZooError as error:
@@ -109,7 +109,7 @@ def run(arguments: list[str]) -> int:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return 2
     except click.UsageError as error:
-        path = error.ctx.command_path if error.ctx else "zoo"
+        path = error.ctx.command_path if error.ctx else _command_path(arguments, lazy)
         return _explain(error.format_message(), f"Run `{path} --help`.", 2)
     except click.ClickException as error:
         return _explain(
@@ -142,6 +142,17 @@ def run(arguments: list[str]) -> int:
         return _explain(
             f"The output could not be written: {error.strerror}.", "Free disk space, or redirect the output.", 1
         )
+
+
+def _command_path(arguments: list[str], lazy: Lazy) -> str:
+    """The command that arguments name, such as `zoo train`; click does not say it where an option lacks its value."""
+    context: click.Context = click.Context(cli, info_name="zoo", obj=lazy)
+    for name in arguments:
+        command = context.command.get_command(context, name) if isinstance(context.command, click.Group) else None
+        if name.startswith("-") or command is None:
+            break
+        context = click.Context(command, context, info_name=name)
+    return context.command_path
 
 
 def _explain(cause: str, next_step: str, code: int) -> int:
