@@ -48,8 +48,6 @@ OTHERS = {
     "--at-once",
     "--data-root",
     "--report",
-    "--at-once",
-    "--exports",
     "--network",
     "--read-only",
     "--net",
