@@ -57,8 +57,9 @@ class ChildProcess:
         self._failure: ContainmentError | None = None
         self._output = bytearray()
         ours, theirs = _pipes()
-        refs = (service, setup.get("runner", ""), setup.get("stages", ""))
-        modules = [ref.partition(":")[0] for ref in refs if ref]
+        refs = (service, *(setup.get("reads") or (setup.get("runner", ""), setup.get("stages", ""))))
+        modules = ["torch"] if accelerator else []  # it brings the libraries of CUDA, for onnxruntime too
+        modules += [ref.partition(":")[0] for ref in refs if ref]
         try:
             fork_child(modules, theirs)
         except OSError as error:
@@ -178,7 +179,7 @@ class ChildProcess:
             return f"The process that ran {self._title} closed its pipe.", TRUST
         status = os.read(self._status, STATUS.size)
         if len(status) < STATUS.size:
-            return f"The process that ran {self._title} cannot be watched any more.", TRUST
+            return f"The process that ran {self._title} can no longer be observed.", TRUST
         (code,) = STATUS.unpack(status)
         with suppress(BlockingIOError):
             while self._read_output():
