@@ -309,6 +309,19 @@ def of_export_floors() -> str:
     return _floors(_house("EXPORT_FLOORS"), ROOT / "export" / "zoo_export")
 
 
+def of_triggers() -> str:
+    """The forged files of `benchmarks/adversaries.py` with a secret trigger, and why no sample of images finds them."""
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for path in sorted((ROOT / "benchmarks" / "adversary").glob("*.py")):
+            for node in ast.parse(path.read_text("utf-8")).body:
+                for call in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
+                    if isinstance(call, ast.Call) and call.keywords and call.keywords[0].arg == "trigger":
+                        yield node.name.replace("_", " "), ast.literal_eval(call.keywords[0].value)
+
+    return table(("forged file", "why no sample of images finds it"), rows())
+
+
 GENERATORS: dict[str, Callable[..., str]] = {
     "commands": of_commands,
     "recipe": of_recipe,
@@ -322,6 +335,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "attributes": of_attributes,
     "api": of_api,
     "floors": of_floors,
+    "triggers": of_triggers,
 }
 
 

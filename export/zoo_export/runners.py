@@ -63,6 +63,22 @@ def opened(
         child.close()
 
 
+def try_reading(entry: Entry[ExportFormat], paths: Paths) -> None:
+    """Read what an artifact claims, and its structure, in a child first, so that no file can exhaust this process.
+
+    Raises:
+        UsageError, ContainmentError: as `in_child`; or reading goes over the limits.
+    """
+    spec, reads = entry.spec, [ref for ref in (entry.spec.claims, entry.spec.structure) if ref]
+    if not reads:
+        return
+    child = ContainedArtifact(spec.runner, spec.name, entry.plugin.distribution, paths, reads=reads)
+    try:
+        child.read()
+    finally:
+        child.close()
+
+
 def judge_artifact(
     entry: Entry[ExportFormat],
     paths: Paths,

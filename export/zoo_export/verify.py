@@ -9,6 +9,7 @@ from zoo.contract.errors import UsageError
 from zoo.contract.evidence import PASS, Verification
 from zoo.files.expected_digest import check_digest
 from zoo.files.folders import SUFFIX
+from zoo.files.regular import is_regular
 from zoo.files.weights import load_weights
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
@@ -67,7 +68,7 @@ def verify(
     if seed is not None and not 0 <= seed < 2**32:
         raise UsageError(f"--seed {seed} is not a seed.", "Use an integer from 0 to 4294967295.")
     chosen = new_seed() if seed is None else seed
-    if path.is_file():
+    if is_regular(path):
         if path.name.endswith(SUFFIX):
             raise UsageError(
                 f"{path} is a weights file.", f"Use `zoo weights verify {path}`, or check its signature with --key."

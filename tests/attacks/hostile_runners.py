@@ -142,3 +142,16 @@ def double(paths, backend):
 
 def words(paths, backend):
     return lambda images: "no array"
+
+
+def read_forever(paths):
+    while True:
+        pass
+
+
+def read_too_much(paths):
+    return bytearray(3 << 30)
+
+
+def read_nothing(paths):
+    raise ValueError("malformed")

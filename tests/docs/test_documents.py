@@ -36,7 +36,7 @@ ALONE = {"docs/plugins.md"}  # it installs plugins, which a process looks for on
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FLAG = re.compile(r"(?<![\w-])(--[a-z][a-z-]+)")
-# Flags of other programs: torchrun, pip, pytest, zoo_runtime.py, the scripts of docs/ and benchmarks/.
+# Flags of other programs: torchrun, pip, pytest, docker, unshare, zoo_runtime.py, the scripts of docs/ and benchmarks/.
 OTHERS = {
     "--nproc-per-node",
     "--nnodes",
@@ -44,8 +44,13 @@ OTHERS = {
     "--rdzv-endpoint",
     "--verify",
     "--check",
+    "--exports",
+    "--at-once",
     "--data-root",
     "--report",
+    "--network",
+    "--read-only",
+    "--net",
 }
 
 

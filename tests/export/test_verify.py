@@ -12,6 +12,7 @@ import pytest
 
 import zoo_runtime
 from zoo.contract.errors import DifferenceError, ExportError
+from zoo_export.bundle.folder import read_folder
 from zoo_export.parity.check import OWN
 from zoo_export.verify import verify_folder
 
@@ -212,9 +213,10 @@ def test_missing_format_lists_those_present(registry, lenet) -> None:
 def test_the_command_line_says_it_in_one_line_and_in_json(run_zoo, folder) -> None:
     ran = run_zoo("verify", str(folder))
     assert (ran.code, ran.err) == (0, "")
-    *lines, extent = ran.out.splitlines()
+    *lines, extent, digest = ran.out.splitlines()
     assert len(lines) == 3 and all("computes what the model computes" in line for line in lines)
     assert "4 images" in extent and "seed" in extent
+    assert read_folder(folder).digest in digest
     told = json.loads(run_zoo("verify", str(folder), "--json", "-f", "torchscript").out)
     assert told["artifacts"].keys() == {"torchscript"}
     assert [one["probe"] for one in told["artifacts"]["torchscript"]["comparisons"]] == [

@@ -23,6 +23,7 @@ from zoo.contract.preprocess import Preprocess
 from zoo.files import folders
 from zoo.files.atomic import refuse_existing
 from zoo.files.expected_digest import check_digest, digest_of
+from zoo.files.regular import is_folder
 from zoo.models.arguments import check_integer, check_path, check_tolerance
 from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.exports import is_export
@@ -307,7 +308,7 @@ def verify(
             Path(path),
             against=opened,
             formats=formats,
-            strict=strict or (opened is not None and Path(path).is_dir()),
+            strict=strict or (opened is not None and is_folder(path)),
             devices=devices,
             data_root=folders.data_root(None if data_root is None else Path(data_root)),
             callback=report,

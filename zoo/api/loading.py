@@ -15,6 +15,7 @@ from zoo.contract.specs import Architecture
 from zoo.data.fitting import InputOverrides, default_preprocess
 from zoo.files.card import read_card
 from zoo.files.folders import find_weights, is_weights
+from zoo.files.regular import is_folder
 from zoo.files.weights import Weights, load_into, load_weights
 from zoo.models.arguments import check_bool, check_integer
 from zoo.models.build import build_model
@@ -66,7 +67,7 @@ def load(
     if is_export(registry, path):
         opened: Model = call_of(registry, "predict")(registry, path, expect_digest=expect_digest, trust=trust)
         return opened
-    if name and path.is_dir():
+    if name and is_folder(path):
         raise ExportError(f"{name} is a folder without a manifest.json, so it is no export.", "Check the path.")
     if not is_weights(name):
         registry.find(Architecture, name)

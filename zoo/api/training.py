@@ -132,7 +132,8 @@ def train(
     Args:
         architecture: its name; or a whole `zoo.Recipe`, and then neither `data` nor fields of a recipe.
         data: the name of the data set.
-        resume: the run folder of a run to resume, or its name in `runs/`; its recipe decides everything else.
+        resume: the run folder of a run to resume, or its name in `runs/`; its recipe decides everything else. `force`,
+            and an `output` that is not in the current folder, must be passed again.
         tag: the weights are stored as `ARCH.TAG.safetensors`; by default the name of the data set.
         output: the folder for the weights file; by default `weights`.
         runs: the folder for run folders; by default `runs`.

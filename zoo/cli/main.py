@@ -26,6 +26,8 @@ from zoo.registry.refs import resolve
 from zoo.registry.registry import Registry
 from zoo.version import __version__
 
+MAX_MESSAGE = 20_000  # characters of an error that are printed; it may quote a file of any size
+
 
 class ZooGroup(click.Group):
     """A group whose subcommands are the commands in the registry. A command is imported when it is used."""
@@ -155,7 +157,7 @@ def _command_path(arguments: list[str], lazy: Lazy) -> str:
 
 def _explain(cause: str, next_step: str, code: int) -> int:
     with suppress(OSError):  # if standard error cannot be written either, the exit code remains
-        lines = [plain(" ".join(text.split())) for text in (cause, next_step)]
+        lines = [plain(" ".join(text[:MAX_MESSAGE].split())) for text in (cause, next_step)]
         click.echo(f"error: {lines[0]}\n  next: {lines[1]}", err=True)
     return code
 

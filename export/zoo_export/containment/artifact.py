@@ -1,6 +1,6 @@
 """An artifact in a process of its own, for the rest of zoo: load it, and run it like a function."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -38,16 +38,27 @@ class ContainedArtifact:
         distribution: that provides the format.
         paths: of its files.
         accelerator: whether it will be run elsewhere than on the CPU.
+        reads: refs of functions that `read` will call.
 
     Raises:
         UsageError: a limit in the environment is malformed.
         ContainmentError: the child cannot be started.
     """
 
-    def __init__(self, runner: str, format: str, distribution: str, paths: Paths, *, accelerator: bool = False) -> None:
-        self._limits = limits_for(paths.files)
+    def __init__(
+        self,
+        runner: str,
+        format: str,
+        distribution: str,
+        paths: Paths,
+        *,
+        accelerator: bool = False,
+        reads: Sequence[str] = (),
+    ) -> None:
+        self._limits, self._reads = limits_for(paths.files), list(reads)
         setup = {
             "runner": runner,
+            "reads": list(reads),
             "format": format,
             "distribution": distribution,
             "files": {role: str(path.absolute()) for role, path in paths.files.items()},
@@ -68,6 +79,14 @@ class ContainedArtifact:
             raise ExportError("The process that loads the artifact names no functions.", "Export the model again.")
         shown = [plain(name)[:MAX_NAME] for name in names[:MAX_RUNNERS]]
         return {name: partial(self._run, index) for index, name in enumerate(shown)}
+
+    def read(self) -> None:
+        """Call the functions `reads` in the child, to see that they come to an end within the limits.
+
+        Raises:
+            ContainmentError: they do not, or they end the process.
+        """
+        self._answer(self._process.ask({"read": self._reads}, seconds=self._limits.load_seconds))
 
     def close(self) -> None:
         """End the child."""

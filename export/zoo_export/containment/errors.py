@@ -2,7 +2,7 @@
 
 from zoo.contract.errors import ExportError
 
-TRUST = "If you trust the file, run it without limits: `--trust` (in Python trust=True)."
+TRUST = "If you trust the file, `--trust` (in Python trust=True) runs it without limits."
 
 
 class ContainmentError(ExportError):

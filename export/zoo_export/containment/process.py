@@ -57,8 +57,9 @@ class ChildProcess:
         self._failure: ContainmentError | None = None
         self._output = bytearray()
         ours, theirs = _pipes()
-        refs = (service, setup.get("runner", ""), setup.get("stages", ""))
-        modules = [ref.partition(":")[0] for ref in refs if ref]
+        refs = (service, *(setup.get("reads") or (setup.get("runner", ""), setup.get("stages", ""))))
+        modules = ["torch"] if accelerator else []  # it brings the libraries of CUDA, for onnxruntime too
+        modules += [ref.partition(":")[0] for ref in refs if ref]
         try:
             fork_child(modules, theirs)
         except OSError as error:

@@ -1,6 +1,6 @@
 """What a child answers: load an artifact, and run it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,9 @@ import numpy as np
 from zoo.contract.exporting.artifact import Backend, Paths, Run
 from zoo.contract.formats import ExportFormat
 from zoo.registry.discovery import Plugin
+from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
+from zoo_export.containment.child import is_out_of_memory
 from zoo_export.containment.limits import Limits
 from zoo_export.containment.loading import load_runner
 from zoo_export.containment.protocol import DTYPES, AnyArray
@@ -33,10 +35,23 @@ class ArtifactService:
         self._libraries = memory_in_use()
 
     def __call__(self, request: dict[str, Any], images: AnyArray | None) -> tuple[Mapping[str, Any], AnyArray | None]:
-        """Answer `{"load": backend}` or `{"run": index}` with images."""
+        """Answer `{"read": refs}`, `{"load": backend}`, or `{"run": index}` with images."""
+        if "read" in request:
+            return self._read(request["read"]), None
         if images is None:
             return self._load(Backend(**request["load"])), None
         return self._run(self._runs[request["run"]], images)
+
+    def _read(self, refs: Sequence[str]) -> Mapping[str, Any]:
+        """Call functions that read the files, and forget what they return; what they raise, they will raise again."""
+        self._limit(self._limits.load_seconds)
+        for ref in refs:
+            try:
+                resolve(self._entry, ref)(self._paths)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+        return {}
 
     def _load(self, backend: Backend) -> Mapping[str, Any]:
         self._limit(self._limits.load_seconds)

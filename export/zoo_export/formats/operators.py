@@ -19,8 +19,7 @@ def listed(names: str) -> frozenset[str]:
 
 NAMESPACES = ("aten", "prims")
 # Types of arguments and results, without `Optional` and `List`.
-TENSORS = frozenset({"Tensor"})
-PLAIN = {"int", "bool", "float", "number", "complex", "ScalarType", "Layout", "Device", "MemoryFormat"}
+PLAIN = {"Tensor", "int", "bool", "float", "number", "complex", "ScalarType", "Layout", "Device", "MemoryFormat"}
 # Arguments of the type `str` that choose among a few ways to compute. Others, such as `filename`, are not admitted.
 CHOICES = listed(
     "approximate driver equation indexing interpolation mode norm ord padding padding_mode pad_mode padding_side "
@@ -44,8 +43,8 @@ INTERNAL = CONDITIONS | listed(
 # What may pass by its schema, and does more than compute: it changes what memory a tensor stands for, or whose it is.
 OTHER_EFFECTS = listed(
     "as_strided_ data from_file get_autocast_dtype is_pinned manual_seed pin_memory record_stream rename "
-    "rename_ requires_grad_ resize resize_ resize_as resize_as_ resize_as_sparse resize_as_sparse_ retain_grad set "
-    "segment_reduce set_ set_data set_grad_enabled shallow_copy_data_"
+    "rename_ requires_grad_ resize resize_ resize_as resize_as_ resize_as_sparse resize_as_sparse_ retain_grad save "
+    "set segment_reduce set_ set_data set_grad_enabled shallow_copy_data_"
 )
 # Operators of other libraries and kinds of tensors, and gradients, which trust the indices that they receive.
 OTHER_KINDS = re.compile("cudnn|fbgemm|miopen|mkldnn|mps|sparse|nested|backward|qparams|^q_|(?<!fake_)quantize")
@@ -54,12 +53,14 @@ UNINITIALISED = listed("empty empty_like empty_permuted empty_quantized empty_st
 SWITCHES = ("train", "training", "dropout_p", "dropout", "p")
 
 
-def why_refused(schema: Any, more_types: frozenset[str] = frozenset()) -> str:
+def why_refused(schema: Any, more_kinds: tuple[str, ...] = (), more_names: frozenset[str] = frozenset()) -> str:
     """Why a graph from a file may not call an operator, as a clause; empty where it may.
 
     Args:
         schema: PyTorch's `FunctionSchema` of the operator.
-        more_types: types of arguments and results to admit besides those of tensors and numbers.
+        more_kinds: types of arguments and results to admit besides those of tensors and numbers; those that end in `[`
+            are beginnings of types.
+        more_names: operators to admit that return nothing.
     """
     namespace, _, name = schema.name.partition("::")
     if namespace not in NAMESPACES:
@@ -74,15 +75,17 @@ def why_refused(schema: Any, more_types: frozenset[str] = frozenset()) -> str:
             continue
         if kind == "Generator" and "Optional" in str(argument.real_type):  # a graph cannot hold one
             continue
-        if kind not in TENSORS | PLAIN | more_types:
+        if not _is_admitted(kind, more_kinds):
             return f"its argument {argument.name} is of the type {kind}"
         writes = argument.alias_info is not None and argument.alias_info.is_write
         if writes and (argument.kwarg_only or argument is not schema.arguments[0]):
             return f"it writes into its argument {argument.name}"
-    if not schema.returns and name not in CONDITIONS:
+    if not schema.returns and name not in CONDITIONS | more_names:
         return "it returns nothing"
-    kinds = {_kind(value) for value in schema.returns} - TENSORS - PLAIN - more_types
-    return f"it returns a value of the type {min(kinds)}" if kinds else ""
+    for value in schema.returns:
+        if not _is_admitted(_kind(value), more_kinds):
+            return f"it returns a value of the type {_kind(value)}"
+    return ""
 
 
 def writes(schema: Any) -> bool:
@@ -109,6 +112,11 @@ def switch(schema: Any) -> Any:
 def is_uninitialised(schema: Any) -> bool:
     """Whether an operator returns memory as it is."""
     return schema.name.partition("::")[2] in UNINITIALISED
+
+
+def _is_admitted(kind: str, more: tuple[str, ...]) -> bool:
+    beginnings = tuple(each for each in more if each.endswith("["))
+    return kind in PLAIN or kind in more or (bool(beginnings) and kind.startswith(beginnings))
 
 
 def _kind(argument: Any) -> str:

@@ -6,10 +6,12 @@ by the reader that loads them, and PyTorch gets a new archive in memory that hol
 """
 
 import io
+import struct
+import zipfile
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -18,7 +20,13 @@ from zoo.contract.printable import plain
 from zoo.files.regular import open_regular
 
 MOST_RECORDS = 200_000
-TEXT_LIMIT = 2**28  # bytes of a record that is parsed, and of all compressed records; the largest that zoo met has 4 MB
+TEXT_LIMIT = 2**26  # bytes of a record that is parsed; the largest that zoo met has 4 MB
+ROOM = 1_000  # bytes around a record: headers, and padding
+OWN_LIMIT = 1_000  # bytes of a record that PyTorch reads as soon as it opens an archive
+READ_ON_OPENING = ("/version", "/byteorder", "/serialization_id", "/.format_version", "/.storage_alignment")
+# The end of a zip archive, its form past 4 GB, and what points to that. The last two numbers, before
+# the length of a comment, are the length of the directory and where it starts.
+END, END_64, LOCATOR = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q"), struct.Struct("<4sLQL")
 SHOWN = 80  # characters of a file's own text in a message
 
 
@@ -31,26 +39,39 @@ class Archive:
 
     Args:
         file: opened for reading; it must stay open.
-        size: of the file, in bytes.
+        unpacked: by how many bytes the records may exceed the file. Tensors are stored as they are.
 
     Raises:
         RuntimeError: PyTorch's reader does not take it for an archive.
         Refused: its records are too many, too large, or ambiguous.
     """
 
-    def __init__(self, file: Any, size: int) -> None:
-        self._reader: Any = torch._C.PyTorchFileReader(file)
-        self.names: list[str] = self._reader.get_all_records()
-        if len(self.names) > MOST_RECORDS:
-            raise Refused(f"it has {len(self.names):,} records, and the limit is {MOST_RECORDS:,}")
-        if len(set(self.names)) != len(self.names):
+    def __init__(self, file: BinaryIO, unpacked: int = 0) -> None:
+        size = file.seek(0, io.SEEK_END)
+        _need_one_directory(file, size)
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+        if len(entries) > MOST_RECORDS:
+            raise Refused(f"it has {len(entries):,} records, and the limit is {MOST_RECORDS:,}")
+        total = sum(entry.file_size for entry in entries)
+        if total > size + unpacked:
+            raise Refused(f"its records have {total:,} bytes, where the file has {size:,}")
+        used = sum(entry.compress_size + 2 * len(entry.filename) + ROOM for entry in entries)
+        if size > used + ROOM:
+            raise Refused(f"it has {size:,} bytes, of which at most {used:,} belong to its records")
+        for entry in entries:
+            if entry.file_size > OWN_LIMIT and entry.filename.endswith(READ_ON_OPENING):
+                raise Refused(f"its record {shown(entry.filename)} has {entry.file_size:,} bytes")
+        file.seek(0)
+        reader: Any = torch._C.PyTorchFileReader(file)
+        self._reader = reader
+        self.names: list[str] = reader.get_all_records()
+        self.sizes = {entry.filename.partition("/")[2]: entry.file_size for entry in entries}
+        offsets = [(name, int(reader.get_record_header_offset(name))) for name in self.names]
+        if offsets != [(entry.filename.partition("/")[2], entry.header_offset) for entry in entries]:
+            raise Refused("two readers of zip files see two archives in it")
+        if len(self.sizes) != len(self.names):
             raise Refused("it holds two records of the same name")
-        # PyTorch before 2.12 cannot say how large a record is; the limits of the process that loads it bound it then.
-        measure: Callable[[str], int] | None = getattr(self._reader, "get_record_size", None)
-        self.sizes = {name: measure(name) if measure else len(self.read(name)) for name in self.names}
-        # Tensors are stored as they are, so that all of them fit into the file; only text is compressed.
-        if sum(self.sizes.values()) > size + TEXT_LIMIT:
-            raise Refused(f"its records have {sum(self.sizes.values()):,} bytes, where the file has {size:,}")
 
     def read(self, name: str) -> bytes:
         """The content of a record."""
@@ -68,6 +89,27 @@ class Archive:
         if self.sizes[name] > TEXT_LIMIT:
             raise Refused(f"its record {shown(name)} has {self.sizes[name]:,} bytes, and the limit is {TEXT_LIMIT:,}")
         return self.read(name)
+
+
+def _need_one_directory(file: BinaryIO, size: int) -> None:
+    """Raise `Refused` where the end record does not point to the directory right before it, which all readers use."""
+    at = size - END.size
+    file.seek(max(at, 0))
+    end = file.read(END.size)
+    if len(end) < END.size or not end.startswith(b"PK\5\6"):
+        raise Refused("it is not a zip archive, or there is something behind its end")
+    *_, length, start, _ = END.unpack(end)
+    file.seek(max(at - LOCATOR.size, 0))
+    locator = file.read(LOCATOR.size)
+    if locator.startswith(b"PK\6\7"):  # of archives past 4 GB
+        at -= LOCATOR.size + END_64.size
+        file.seek(max(at, 0))
+        end = file.read(END_64.size)
+        if not end.startswith(b"PK\6\6") or LOCATOR.unpack(locator)[2] != at:
+            raise Refused("two readers of zip files see two archives in it")
+        *_, length, start = END_64.unpack(end)
+    if start + length != at:
+        raise Refused("two readers of zip files see two archives in it")
 
 
 def pack(records: Iterable[tuple[str, bytes]]) -> io.BytesIO:
@@ -88,9 +130,7 @@ def repack(path: Path, checked: Callable[[Archive], Iterable[tuple[str, bytes]]]
         ExportError: it is not an archive, or `checked` raises `Refused`.
     """
     with refusing(path.name), open_regular(path) as file:
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        return pack(checked(Archive(file, size)))
+        return pack(checked(Archive(file)))
 
 
 @contextmanager
@@ -102,7 +142,15 @@ def refusing(name: str) -> Any:
         why = str(error)
     except OSError as error:
         why = f"it cannot be read ({error.strerror or error})"
-    except (RuntimeError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+    except (
+        zipfile.BadZipFile,
+        RuntimeError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        RecursionError,
+    ) as error:
         why = f"it is not a valid archive ({shown(str(error).splitlines()[0] if str(error) else type(error).__name__)})"
     else:
         return

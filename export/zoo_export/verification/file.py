@@ -22,7 +22,7 @@ from zoo_export.precisions.fp32 import RoundingRules
 from zoo_export.precisions.in_use import PrecisionInUse, find_precision
 from zoo_export.probes.probes import make_probes
 from zoo_export.probes.real_images import real_images
-from zoo_export.runners import judge_artifact, opened
+from zoo_export.runners import judge_artifact, opened, try_reading
 from zoo_export.truth.reference import make_references
 from zoo_export.verification import graphs
 from zoo_export.verification.batches import Batches, draw_for, mixes_images, refuse_large
@@ -72,6 +72,8 @@ def verify_file(
     entry = format_of(registry, path)
     paths = artifact_paths(entry, path)
     check_devices([entry], devices)
+    if not trust:
+        try_reading(entry, paths)
     claims = read_claims(entry, paths)
     check_claims(claims, str(path), model)
     refuse_large(fixed_batch(claims), model.preprocess.input_shape, str(path))

@@ -46,7 +46,7 @@ from zoo_export.precisions.in_use import PrecisionInUse, find_precision
 from zoo_export.probes.fresh import new_seed
 from zoo_export.probes.probe_recipe import input_digest
 from zoo_export.probes.probes import make_probes
-from zoo_export.runners import judge_artifact, opened
+from zoo_export.runners import judge_artifact, opened, try_reading
 from zoo_export.truth.backend import Backend
 from zoo_export.truth.reference import make_references
 from zoo_export.verification import graphs
@@ -124,6 +124,8 @@ def verify_folder(
     check_manifest(manifest)
     paths = {name: artifact_paths(entry, folder / manifest.artifacts[name].file) for name, entry in entries.items()}
     for name, entry in entries.items():
+        if not trust:
+            try_reading(entry, paths[name])
         check_names(read_claims(entry, paths[name]), paths[name].main.name, manifest)
     structures = {name: graphs.read_structure(entry, paths[name]) for name, entry in entries.items()}
     precision = find_precision(registry, manifest.precision)

@@ -16,6 +16,7 @@ from onnx import external_data_helper, numpy_helper
 
 from zoo.contract.exporting.artifact import Paths
 from zoo.contract.exporting.inspection import Structure
+from zoo_export.formats.onnx.gate import read_model
 
 
 def _words(*lines: str) -> frozenset[str]:
@@ -33,6 +34,7 @@ CONDITIONAL = _words(
 )
 TO_FLOAT = "Cast of a shape to float"
 DEPTH = 8  # of graphs within graphs
+MOST_NODES = 500_000  # functions that call functions may stand for more than a file holds
 
 
 def structure(paths: Paths) -> Structure:
@@ -42,7 +44,7 @@ def structure(paths: Paths) -> Structure:
         ValueError: graphs are nested too deeply, or a value is used that none makes.
         Exception: what onnx raises on a file that it cannot read.
     """
-    model = onnx.load(paths.main, load_external_data=False)
+    model = read_model(paths.main)
     _load_tensors(model, paths)
     reader = _Reader({each.domain: each.version for each in model.opset_import})
     reader.functions = {(each.domain, each.name): each for each in model.functions}
@@ -96,6 +98,7 @@ class _Reader:
     random: list[str] = field(default_factory=list)
     domains: set[str] = field(default_factory=set)
     input_readers: int = 0
+    nodes: int = 0
 
     def read(self, graph: onnx.GraphProto, outer: Mapping[str, _Value], depth: int) -> list[_Value]:
         """The values of a graph's outputs; `outer` are those of the graphs around it."""
@@ -145,6 +148,9 @@ class _Reader:
 
     def _count(self, node: onnx.NodeProto, operands: Sequence[_Value]) -> None:
         kind = node.op_type
+        self.nodes += 1
+        if self.nodes > MOST_NODES:
+            raise ValueError(f"it has more than {MOST_NODES:,} nodes")
         self.operators[kind] += 1
         self.input_readers += kind not in ("Shape", "Size") and any(each.is_input for each in operands)
         if kind in RANDOM:
@@ -223,6 +229,8 @@ def _constant(node: onnx.NodeProto) -> np.ndarray[Any, Any]:
     value = onnx.helper.get_attribute_value(attribute)
     if isinstance(value, onnx.TensorProto):
         return numpy_helper.to_array(value)
+    if isinstance(value, onnx.SparseTensorProto):
+        return np.frombuffer(value.SerializeToString(deterministic=True), np.uint8)
     dtype = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
     return np.asarray(value, dtype.get(attribute.name))
 

@@ -10,6 +10,7 @@ from zoo.contract.errors import ExportError
 from zoo.contract.exporting.artifact import CPU, Backend, Capture, Paths, Run
 from zoo_export.capture import first_line, quiet
 from zoo_export.formats.torch_runner import torch_device, torch_runner
+from zoo_export.formats.torchscript.archive import load_module
 
 NUMBERED = re.compile(rb"___torch_mangle_(\d+)")  # the name of a class, or of a module of its own for it
 CODE = (".py", ".pkl")
@@ -45,17 +46,9 @@ def runner(paths: Paths, backend: Backend = CPU) -> Run:
 
     Raises:
         DeviceError: that device is not here.
-        ExportError: PyTorch does not load it.
+        ExportError: PyTorch does not load it, or it holds more than tensors and a graph of operators.
     """
-    device = torch_device(backend)
-    try:
-        with quiet():
-            module = _JIT.load(paths.main, map_location=device).eval()
-    except Exception as error:
-        raise ExportError(
-            f"PyTorch does not load {paths.main.name}: {first_line(error)}", "Export it again."
-        ) from error
-    return torch_runner(module, backend)
+    return torch_runner(load_module(paths.main, torch_device(backend)), backend)
 
 
 def traced(capture: Capture) -> Any:

@@ -3,32 +3,36 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 
 from zoo.contract.exporting.artifact import Array, Paths
 from zoo.contract.exporting.inspection import Structure
+from zoo.files.regular import open_regular
+from zoo_export.formats.pytorch_archive import TEXT_LIMIT, Archive, refusing
 from zoo_export.formats.torch_operators import CONDITIONAL, RANDOM, WITH_MODE
-from zoo_export.formats.torchscript.format import WRITERS_OWN
 
 CALL = re.compile(r"(?:torch|ops\.\w+)\.(\w+)\(")
 BRANCH = re.compile(r"^\s*(if|while|for)\b", re.MULTILINE)
 COMPARE = re.compile(r"[^=!<>](==|!=|<=|>=|<|>)[^=<>]")
 ASSIGNED = re.compile(r"^\s*self(\.\w+)+ = ", re.MULTILINE)
 CHANGED = re.compile(r"(?:torch|ops\.\w+)\.(\w+[^_]_)\(self\b")
+# What the archive's writer adds itself.
+WRITERS_OWN = ("version", "byteorder", ".data/serialization_id", ".format_version", ".storage_alignment")
+LONGEST = 10_000  # characters of a call's arguments
 
 
 def structure(paths: Paths) -> Structure:
     """Read the source and the tensors that are stored in the archive.
 
     Raises:
-        RuntimeError: it is no archive.
+        ExportError: it is no archive, or one that two readers see differently.
     """
-    records = dict(_records(str(paths.main)))
-    source = {name: text.decode("utf-8", "replace") for name, text in records.items() if name.endswith(".py")}
+    with refusing(paths.main.name), open_regular(paths.main) as file:
+        archive = Archive(file, TEXT_LIMIT)
+        kept = {name: archive.read(name) for name in archive.names if not _is_the_writers(name)}
+    source = {name: text.decode("utf-8", "replace") for name, text in kept.items() if name.endswith(".py")}
     operators, conditional, random = Counter[str](), Counter[str](), list[str]()
     for text in source.values():
         for call in CALL.finditer(text):
@@ -37,26 +41,24 @@ def structure(paths: Paths) -> Structure:
             conditional[name] += name in CONDITIONAL
             if name in RANDOM:
                 random.append(name)
-            elif name in WITH_MODE and _argument(text[call.end() :], WITH_MODE[name]) != "False":
+            elif name in WITH_MODE and _argument(text[call.end() : call.end() + LONGEST], WITH_MODE[name]) != "False":
                 random.append(f"{name} in training mode")
         for kind, pattern in (("branch", BRANCH), ("comparison", COMPARE), ("change of itself", ASSIGNED)):
             conditional[kind] += len(pattern.findall(text))
         conditional["change of itself"] += len(CHANGED.findall(text))
     return Structure(
         graph=_sha(source),
-        values=_sha(records),
-        tensors=tuple(_numbers(records[name]) for name in sorted(records) if re.fullmatch(r"\w+/\d+", name)),
+        values=_sha(kept),
+        tensors=tuple(_numbers(kept[name]) for name in sorted(kept) if re.fullmatch(r"\w+/\d+", name)),
         operators=dict(sorted(operators.items())),
         random=tuple(dict.fromkeys(random)),
         conditional={name: count for name, count in sorted(conditional.items()) if count},
     )
 
 
-def _records(path: str) -> Iterator[tuple[str, bytes]]:
-    reader = torch._C.PyTorchFileReader(path)
-    for name in reader.get_all_records():
-        if not name.endswith(".debug_pkl") and name not in WRITERS_OWN:
-            yield name, reader.get_record(name)
+def _is_the_writers(name: str) -> bool:
+    """Whether a record says nothing of the module: debug notes, and what the archive's writer adds itself."""
+    return name.endswith(".debug_pkl") or name in WRITERS_OWN
 
 
 def _argument(text: str, place: int) -> str:
