@@ -21,7 +21,6 @@ from fuzzing.case import Case
 from fuzzing.kinds import KINDS
 from fuzzing.outcome import BAD
 from fuzzing.process import run_all
-from fuzzing.seeds import FORMATS
 from fuzzing.session import SECOND_LIMIT, Session
 
 FOLDER = Path("runs/fuzz")  # git leaves runs/ out
@@ -34,12 +33,11 @@ def main() -> int:
     parser.add_argument("--n", type=int, default=20_000, help="number of inputs (default: 20000)")
     parser.add_argument("--seed", type=int, default=0, help="of the inputs (default: 0)")
     parser.add_argument("--seconds", type=float, default=math.inf, help="stop after this time (default: none)")
-    parser.add_argument("--formats", default=",".join(FORMATS), help="to make valid exports in (default: all)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"for seeds, log and findings (default: {FOLDER})")
     parser.add_argument("--again", action="store_true", help="forget the results and findings of this seed")
     parser.add_argument("--repeat", type=Path, metavar="FINDING", help="run the input in this folder again")
     options = parser.parse_args()
-    session = Session(options.folder, options.seed, tuple(options.kinds.split(",")), tuple(options.formats.split(",")))
+    session = Session(options.folder, options.seed, tuple(options.kinds.split(",")))
     if options.again:
         session.forget()
     if options.repeat:

@@ -91,7 +91,7 @@ def _made(kind: Kind, seeds: Seeds, draw: random.Random, outside: str) -> Case:
 
 def manifest(seeds: Seeds, draw: random.Random, outside: str) -> Case:
     """`manifest.json`, sealed again."""
-    folder = draw.choice(("onnx", "onnx", "onnx", "torchscript", "old"))
+    folder = draw.choice(("onnx", "onnx", "onnx", "torchscript" if "torchscript" in seeds else "onnx", "old"))
     content = seeds[folder]["out/manifest.json"]
     if draw.random() < 0.1:
         changed, note = raw.damage(content, draw)
@@ -289,7 +289,7 @@ def idx(seeds: Seeds, draw: random.Random, outside: str) -> Case:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("manifest", 170, ("onnx", "torchscript", "old"), manifest),
+        Kind("manifest", 170, ("onnx", "old"), manifest),
         Kind("weights", 150, ("weights",), weights),
         Kind("checkpoint", 80, ("run",), checkpoint),
         Kind("run", 90, ("run",), run),

@@ -20,7 +20,7 @@ from fuzzing.kinds import KINDS, Kind, make_case
 from fuzzing.outcome import BAD, HANDLED, HANG, Result
 from fuzzing.process import in_process, run_all
 from fuzzing.sandbox import Sandbox, Seeds
-from fuzzing.seeds import DONE, FORMATS, load_seeds, make_seeds
+from fuzzing.seeds import MODULES, load_seeds, make_seeds
 
 BATCH = 250  # inputs for which a process is forked
 LIMIT = 45.0  # seconds that an input may take
@@ -35,10 +35,9 @@ class Session:
             code, as the log and the findings of each seed are.
         seed: of all random numbers.
         kinds: names of the kinds.
-        formats: that valid files are made in.
     """
 
-    def __init__(self, root: Path, seed: int, kinds: tuple[str, ...], formats: tuple[str, ...] = FORMATS) -> None:
+    def __init__(self, root: Path, seed: int, kinds: tuple[str, ...]) -> None:
         self.root, self.seed = root.absolute(), seed
         self.code = self.root / f"code-{code_digest()[:10]}"
         self.folder = self.code / f"seed-{seed}"
@@ -48,7 +47,7 @@ class Session:
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.done: dict[str, int] = dict.fromkeys(kinds, 0)
         self.seconds = 0.0
-        self._prepare(formats)
+        self._prepare()
         self.findings = Findings(self.folder / "findings", seed)
 
     def run(self, n: int, seconds: float) -> Iterator[tuple[Kind, int, Result]]:
@@ -126,15 +125,14 @@ class Session:
         self.done[kind] += 1
         self.seconds += result.seconds
 
-    def _prepare(self, formats: tuple[str, ...]) -> None:
+    def _prepare(self) -> None:
         seeds = self.code / "seeds"
         self.sandbox = Sandbox(self.root / "sandbox", {})
-        if not (seeds / DONE).exists():
-            shutil.rmtree(seeds, ignore_errors=True)
-            seeds.mkdir(parents=True)
-            if in_process(lambda: make_seeds(self.sandbox, seeds, formats), self.log):
-                raise SystemExit(f"The valid files could not be made:\n{(self.log / 'err').read_text()[-3000:]}")
-        modules = json.loads((seeds / DONE).read_text())
+        seeds.mkdir(parents=True, exist_ok=True)
+        needed = {name for kind in self.kinds for name in kind.folders if not (seeds / name).exists()}
+        if needed and in_process(lambda: make_seeds(self.sandbox, seeds, sorted(needed)), self.log):
+            raise SystemExit(f"The valid files could not be made:\n{(self.log / 'err').read_text()[-3000:]}")
+        modules = json.loads((seeds / MODULES).read_text())
         self.packages = frozenset(name.partition(".")[0] for name in modules)
         load_modules(modules)
         self.seeds: Seeds = load_seeds(seeds)

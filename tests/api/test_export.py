@@ -162,7 +162,7 @@ def test_messages_go_to_the_callback_alone(net: Net, capfd: pytest.CaptureFixtur
             (self.warnings if warning else self.lines).append(text)
 
     zoo.export(net, "a", formats=["torchscript"], input_shape=SHAPE, verify=False, callback=Heard())
-    assert any("torchscript" in line for line in Heard.lines) and len(Heard.warnings) == 2
+    assert any("torchscript" in line for line in Heard.lines) and len(Heard.warnings) == 3
     assert capfd.readouterr() == ("", "")
     with pytest.warns(UserWarning, match="UNVERIFIED|not verified"):
         zoo.load("a")

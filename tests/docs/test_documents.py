@@ -50,7 +50,6 @@ OTHERS = {
     "--report",
     "--network",
     "--read-only",
-    "--net",
 }
 
 

@@ -13,7 +13,7 @@ import zoo.contract.evidence
 from zoo_export.bundle.folder import read_folder
 
 SCHEMAS = Path(zoo.contract.evidence.__file__).parent / "schemas"
-NAMES = ("manifest-2", "certificate-2", "probe-2", "comparison-2")
+NAMES = ("manifest-2", "card-2", "certificate-2", "probe-2", "comparison-2")
 RELEASE = Path(__file__).parents[1] / "fixtures" / "release_0_1_0" / "exports"
 
 

@@ -20,8 +20,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.contract.wording import in_python
-
 # Texts of errors of several types: PyTorch, the C++ library, the dynamic loader, safetensors.
 MEMORY_TEXTS = (
     "DefaultCPUAllocator",
@@ -48,6 +46,8 @@ class ZooError(Exception):
     exit_code = 1
 
     def __init__(self, cause: str, next_step: str) -> None:
+        from zoo.contract.wording import in_python  # which commands without an error need not load
+
         super().__init__(in_python(cause))
         self.cause = cause
         self.next_step = next_step

@@ -9,7 +9,6 @@ DISTRIBUTION/ENTRY_POINT:NAME   zoo-kit/classic:resnet18, which is always unambi
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from zoo.contract.errors import DataError
@@ -63,7 +62,9 @@ def unusable(name: str) -> str:
     """What keeps a name from being recorded, such as `a control character`; empty if nothing does."""
     if not name.strip():
         return "nothing but spaces"
-    return next((UNUSABLE[kind] for kind in map(unicodedata.category, name) if kind in UNUSABLE), "")
+    from unicodedata import category  # names in listings are checked otherwise
+
+    return next((UNUSABLE[kind] for kind in map(category, name) if kind in UNUSABLE), "")
 
 
 def check_class_names(names: Sequence[str], dataset: str) -> None:
@@ -82,10 +83,12 @@ def check_class_names(names: Sequence[str], dataset: str) -> None:
 
 def names_alike(names: Sequence[str]) -> list[str]:
     """Pairs of names that differ in case, in Unicode form or in outer spaces alone, each as `Cat and cat`."""
+    from unicodedata import normalize
+
     first: dict[str, str] = {}
     pairs = []
     for name in names:
-        folded = unicodedata.normalize("NFKC", name).casefold().strip()
+        folded = normalize("NFKC", name).casefold().strip()
         if folded in first:
             pairs.append(f"{first[folded]} and {name}")
         first.setdefault(folded, name)

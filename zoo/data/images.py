@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo.contract.errors import DataError, refuse_out_of_memory
 from zoo.contract.preprocess import Preprocess
-from zoo.files.regular import open_regular
+from zoo.files.regular import is_folder, open_regular
 
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
@@ -58,7 +58,7 @@ def open_image(path: Path) -> Image.Image:
         raise DataError(f"{path} has more than {limit:,} pixels.", "Scale the image down.") from None
     except Exception as error:  # decoders raise many types on damaged files
         refuse_out_of_memory(error, f"reading {path}")
-        if path.is_dir():
+        if is_folder(path):  # of a name that is too long, too
             raise DataError(f"{path} is a folder, not an image.", "Pass the images in it.") from None
         reason = _reason(error)
         if isinstance(error, UnidentifiedImageError):

@@ -37,15 +37,15 @@ def main() -> None:
     selector = selectors.DefaultSelector()
     selector.register(control, selectors.EVENT_READ)
     selector.register(woken, selectors.EVENT_READ)
-    request = True
-    while request or statuses:
+    listening = True
+    while listening or statuses:
         for key, _ in selector.select():
             if key.fd == woken:
                 os.read(woken, 4096)
                 _report(statuses)
             elif not _fork(control, statuses):
                 selector.unregister(control)
-                request = False
+                listening = False
     os._exit(0)  # nothing is left to be tidied up, which PyTorch takes its time for
 
 
