@@ -51,9 +51,9 @@ def measure(name: str) -> dict[str, Any]:
     if process.returncode:
         why = [line for line in err.splitlines() if line.startswith("error: ")]
         return {**result, "verdict": "different" if process.returncode == 3 else "refused", "why": (why or [err])[-1]}
-    told = json.loads(out)
-    ratios = {key: max(each["ratio"] for each in found["comparisons"]) for key, found in told["artifacts"].items()}
-    coverage = told["coverage"]
+    parsed = json.loads(out)
+    ratios = {key: max(each["ratio"] for each in made["comparisons"]) for key, made in parsed["artifacts"].items()}
+    coverage = parsed["coverage"]
     shares = {"own": coverage["by_weights"]["own_weights"], "both": coverage["fraction"]}
     return {**result, "verdict": "pass", "ratio": ratios, "coverage": shares}
 
@@ -69,13 +69,13 @@ def table(results: dict[str, Any], made: dict[str, str]) -> str:
         f"| model | verdict | {' | '.join(FORMATS)} | coverage, own weights | with probe weights | seconds | peak MB |",
         "| --- | --- | " + "--- | " * (len(FORMATS) + 4),
     ]
-    for name, found in sorted(results.items()):
-        ratios = [f"{found['ratio'][key]:.1f}" if "ratio" in found else "" for key in FORMATS]
-        coverage = found.get("coverage", {})
+    for name, outcome in sorted(results.items()):
+        ratios = [f"{outcome['ratio'][key]:.1f}" if "ratio" in outcome else "" for key in FORMATS]
+        coverage = outcome.get("coverage", {})
         shares = [f"{100 * coverage[key]:.0f} %" if coverage else "" for key in ("own", "both")]
-        verdict = found["verdict"] + (f": {found['why']}" if "why" in found else "")
+        verdict = outcome["verdict"] + (f": {outcome['why']}" if "why" in outcome else "")
         lines.append(
-            f"| {' | '.join([name, verdict, *ratios, *shares, str(found['seconds']), str(found['peak_mb'])])} |"
+            f"| {' | '.join([name, verdict, *ratios, *shares, str(outcome['seconds']), str(outcome['peak_mb'])])} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", help="comma-separated; all by default")
     parser.add_argument("--limit", type=float, default=float("inf"), help="begin no model after so many seconds")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     made = versions(PACKAGES)
     path = HERE / "catalogue.json"
     kept = json.loads(path.read_text()) if path.is_file() else {}
@@ -94,10 +94,10 @@ def main() -> None:
     names = [
         spec.name for spec in sorted(entries, key=lambda spec: spec.parameters or 0) if (spec.parameters or 0) <= MOST
     ]
-    chosen = asked.models.split(",") if asked.models else names
+    chosen = options.models.split(",") if options.models else names
     started = time.perf_counter()
     for name in chosen:
-        if name in results or time.perf_counter() - started > asked.limit:
+        if name in results or time.perf_counter() - started > options.limit:
             continue
         # one process for each measurement, as the operating system keeps the peak of all children together
         code = f"import json, catalogue; print(json.dumps(catalogue.measure({name!r})))"

@@ -19,13 +19,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", default=MODELS, metavar="MODEL")
     parser.add_argument("--pairs", type=int, default=7)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        for model in asked.models:
+        for model in options.models:
             print(f"{model}, fresh weights", flush=True)
             command = [zoo(), "export", model, "-f", "onnx,torchscript,pt2", "--force", "-o"]
             ours = [*command, str(Path(folder, "checked"))]
             peer = [*command, str(Path(folder, "plain")), "--no-verify"]
-            failed += report(ours, peer, limit=1.75, n=asked.pairs, packages=PACKAGES)
+            failed += report(ours, peer, limit=1.75, n=options.pairs, packages=PACKAGES)
     sys.exit(bool(failed))

@@ -1,7 +1,7 @@
 """Feed damaged and hostile files of every kind to zoo's commands, and count how they end.
 
 Each input is a valid file that was changed along its structure and sealed again, and a command that reads it: `zoo`,
-or the command line of `zoo_runtime`, run in a forked process whose writes, programs, sockets and imports are watched.
+or the command line of `zoo_runtime`, run in a forked process whose writes, programs, sockets and imports are traced.
 It must be accepted, or refused with an error of two lines and the right exit code. What else happens is a finding: a
 traceback, no end, death by a signal, a write outside of the folder, code, memory beyond a bound, an exit that is not
 explained, raw control characters on the terminal. A run that was cut goes on where it was.

@@ -91,9 +91,9 @@ def main() -> int:
 
 def breaking(registry: Registry, name: str, root: Path, weights: Path) -> Bench:
     """The bench of one model; `root` is of the data sets, and what is not yet trained is trained into `weights`."""
-    fresh = None if is_weights(name) or name not in SIZES else BuildArgs(image_size=SIZES[name])
-    told = str(weights_of(registry, name, root, weights)) if name in RECIPES else name
-    model = open_model(registry, told, fresh)
+    fresh = None if is_weights(name) or name not in SIZES else BuildArgs(img_size=SIZES[name])
+    opened = str(weights_of(registry, name, root, weights)) if name in RECIPES else name
+    model = open_model(registry, opened, fresh)
     return Bench(model, real_images(registry, model.card, root).images)
 
 

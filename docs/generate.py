@@ -146,7 +146,8 @@ def of_members(name: str) -> str:
     kind = load(name)
 
     def rows() -> Iterator[tuple[str, ...]]:
-        for member, value in vars(kind).items():
+        members = {name: value for each in reversed(kind.__mro__) for name, value in vars(each).items()}
+        for member, value in members.items():
             attribute = isinstance(value, property | cached_property)
             if member.startswith("_") or not (attribute or inspect.isfunction(value)):
                 continue
@@ -206,6 +207,7 @@ def of_api(name: str) -> str:
     shown = f"zoo.{name.partition(':')[2]}" if name.startswith("zoo:") else name.replace(":", ".")
     title = shown.rpartition(".")[2] if not name.startswith("zoo:") else shown
     prose, parts = sections(subject.__doc__ or "")
+    _refuse_undocumented(name, subject, parts.get("Args", {}))
     text = f"```text\n{_wrapped(title, subject)}\n```\n\n{prose}\n"
     if arguments := parts.get("Args"):
         text += "\n" + "\n".join(f"- `{key}`: {' '.join(value.split())}" for key, value in arguments.items()) + "\n"
@@ -214,6 +216,15 @@ def of_api(name: str) -> str:
     if raises := parts.get("Raises"):
         text += "\nRaises:\n\n" + "".join(f"- `{key}`: {value}\n" for key, value in raises.items())
     return text
+
+
+def _refuse_undocumented(name: str, subject: Any, described: Mapping[str, str]) -> None:
+    """Fail where a parameter has no text, or one that is about several."""
+    names = [each for each in inspect.signature(subject).parameters if each != "self"]
+    missing = [each for each in names if each not in described]
+    shared = [each for each in names if [*described.values()].count(described.get(each, "")) > 1]
+    if missing or shared:
+        raise ValueError(f"{name} does not document {', '.join(missing or shared)} by itself")
 
 
 def _wrapped(title: str, subject: Any) -> str:
@@ -298,6 +309,19 @@ def of_export_floors() -> str:
     return _floors(_house("EXPORT_FLOORS"), ROOT / "export" / "zoo_export")
 
 
+def of_triggers() -> str:
+    """The forged files of `benchmarks/adversaries.py` with a secret trigger, and why no sample of images finds them."""
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for path in sorted((ROOT / "benchmarks" / "adversary").glob("*.py")):
+            for node in ast.parse(path.read_text("utf-8")).body:
+                for call in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
+                    if isinstance(call, ast.Call) and call.keywords and call.keywords[0].arg == "trigger":
+                        yield node.name.replace("_", " "), ast.literal_eval(call.keywords[0].value)
+
+    return table(("forged file", "why no sample of images finds it"), rows())
+
+
 GENERATORS: dict[str, Callable[..., str]] = {
     "commands": of_commands,
     "recipe": of_recipe,
@@ -311,6 +335,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "attributes": of_attributes,
     "api": of_api,
     "floors": of_floors,
+    "triggers": of_triggers,
 }
 
 

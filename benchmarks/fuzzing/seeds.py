@@ -67,6 +67,7 @@ def make_seeds(sandbox: Sandbox, folder: Path, formats: tuple[str, ...] = FORMAT
         formats: to export to; fewer are quicker.
     """
     os.environ.update(sandbox.environment)
+    os.environ["ZOO_ARTIFACT_TIME_LIMIT"] = "300"  # valid files finish, on a machine that is busy too
     for name in formats:
         _start(sandbox)
         _zoo("export", MODEL, "-o", "out", "-f", name)

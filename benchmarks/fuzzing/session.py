@@ -22,9 +22,9 @@ from fuzzing.process import in_process, run_all
 from fuzzing.sandbox import Sandbox, Seeds
 from fuzzing.seeds import DONE, FORMATS, load_seeds, make_seeds
 
-BATCH = 100  # inputs for which a process is forked
-LIMIT = 20.0  # seconds that an input may take
-SECOND_LIMIT = 90.0  # and that one may take which did not end within the first, on a machine that is busy
+BATCH = 250  # inputs for which a process is forked
+LIMIT = 45.0  # seconds that an input may take
+SECOND_LIMIT = 150.0  # and that one may take which did not end within the first, on a machine that is busy
 
 
 class Session:

@@ -65,10 +65,10 @@ class Result:
         return asdict(self)
 
     @classmethod
-    def read(cls, told: dict[str, Any]) -> "Result":
+    def read(cls, data: dict[str, Any]) -> "Result":
         """From what `to_dict` gave."""
-        mutants = [Mutant(**mutant) for mutant in told["mutants"]]
-        return cls(**{**told, "shape": tuple(told["shape"]), "mutants": mutants})
+        mutants = [Mutant(**mutant) for mutant in data["mutants"]]
+        return cls(**{**data, "shape": tuple(data["shape"]), "mutants": mutants})
 
 
 class Bench:
@@ -99,13 +99,13 @@ class Bench:
         """Up to `places` mutants of each kind, and the graphs that are not broken."""
         mutants = [mutant for kind in kinds for mutant in self.mutants(kind, places)]
         alarms, same, worst = self.false_alarms()
-        given = session(self.finish(self.graph()))(self.example)
+        output = session(self.finish(self.graph()))(self.example)
         return Result(
             self.model.name,
             self.model.card.preprocess.input_shape,
             [check.weights for check in self.checks],
             mutants,
-            noticed(self.expected, given),
+            noticed(self.expected, output),
             alarms,
             same,
             worst,
@@ -115,12 +115,12 @@ class Bench:
         """Break the graph at seeded places, until `most` of the mutants are no equivalents or no place is left."""
         places = sorted(set(kind.places(self.programs[0].model)))
         Random(f"{self.model.name} {kind.name}").shuffle(places)
-        found: list[Mutant] = []
+        tried: list[Mutant] = []
         for place in places[: 8 * most]:
-            if sum(not mutant.equivalent for mutant in found) == most:
+            if sum(not mutant.equivalent for mutant in tried) == most:
                 break
-            found.append(self.mutant(kind, place))
-        return found
+            tried.append(self.mutant(kind, place))
+        return tried
 
     def mutant(self, kind: Kind, place: str) -> Mutant:
         """Break the graph in one place and ask every rule."""
@@ -187,8 +187,8 @@ def accepted(data: bytes, check: Check) -> tuple[bool, float]:
             runner = session(data, level)
         except Exception:  # it loads at another level alone, and so no export of it would pass
             return False, float("inf")
-        found = run_and_judge(runner, check.probes, check.weights)
-        largest = max(largest, *(each.ratio for each in found))
-        if not passed(found):
+        comparisons = run_and_judge(runner, check.probes, check.weights)
+        largest = max(largest, *(each.ratio for each in comparisons))
+        if not passed(comparisons):
             return False, largest
     return True, largest

@@ -64,9 +64,9 @@ def constant(value: ir.Value | None) -> npt.NDArray[np.generic] | None:
     """What a value always is, where that is known without running the graph."""
     if value is None:
         return None
-    found = ir.convenience.get_const_tensor(value)
-    if found is not None:
-        return found.numpy()
+    tensor = ir.convenience.get_const_tensor(value)
+    if tensor is not None:
+        return tensor.numpy()
     producer = value.producer()
     if producer is not None and producer.op_type == "Reshape":  # of a constant, as lowering leaves axes
         inner = constant(producer.inputs[0])
@@ -105,9 +105,9 @@ def always_zero(value: ir.Value | None) -> bool:
 
 def pass_through(node: ir.Node, index: int = 0) -> None:
     """Take a node out: who read its output now reads one of its inputs."""
-    given = node.inputs[index]
-    assert given is not None
-    ir.convenience.replace_all_uses_with(node.outputs[0], given)
+    source_value = node.inputs[index]
+    assert source_value is not None
+    ir.convenience.replace_all_uses_with(node.outputs[0], source_value)
     assert node.graph is not None
     node.graph.remove(node, safe=True)
 

@@ -25,13 +25,13 @@ class Kept:
     def read(self, name: str) -> Result | None:
         """The result of a model, where it is there and of this state."""
         path = self.folder / f"{name}.json"
-        told = json.loads(path.read_text()) if path.is_file() else {}
-        return Result.read(told["result"]) if told.get("state") == self.state else None
+        data = json.loads(path.read_text()) if path.is_file() else {}
+        return Result.read(data["result"]) if data.get("state") == self.state else None
 
     def write(self, name: str, result: Result) -> None:
         """Keep a result."""
-        told = {"state": self.state, "result": result.to_dict()}
-        write_file(self.folder / f"{name}.json", json.dumps(told, indent=1).encode(), force=True)
+        data = {"state": self.state, "result": result.to_dict()}
+        write_file(self.folder / f"{name}.json", json.dumps(data, indent=1).encode(), force=True)
 
 
 def state_of_code() -> str:

@@ -85,11 +85,11 @@ def _spatial_means(model: ir.Model) -> list[str]:
 def _reduce_less(model: ir.Model, name: str, rng: Random) -> str:
     """The first of the axes is left as it is."""
     node = node_of(model, name)
-    axes, given = np.atleast_1d(np.array(constant(node.inputs[1]))), sizes(node.inputs[0])
+    axes, before = np.atleast_1d(np.array(constant(node.inputs[1]))), sizes(node.inputs[0])
     value = ir.Value(name=f"{name}_axes", const_value=ir.tensor(axes[:-1].astype(np.int64), name=f"{name}_axes"))
     model.graph.register_initializer(value)
     node.replace_input_with(1, value)
-    if given and given[int(axes[-1])] == 1:
+    if before and before[int(axes[-1])] == 1:
         return "the axis left out has one entry"
     forget_shapes(model)
     return ""
@@ -101,11 +101,11 @@ def _means(model: ir.Model) -> list[str]:
 
 def _other_pooling(model: ir.Model, name: str, rng: Random) -> str:
     node = node_of(model, name)
-    given = sizes(node.inputs[0])
+    before = sizes(node.inputs[0])
     if node.op_type == "ReduceMean":
         axes = constant(node.inputs[1]) if len(node.inputs) > 1 else None
         node.op_type = "ReduceMax"
-        one = axes is not None and bool(given) and all(given[int(axis)] == 1 for axis in np.atleast_1d(axes))
+        one = axes is not None and bool(before) and all(before[int(axis)] == 1 for axis in np.atleast_1d(axes))
         return "the axes have one entry each" if one else ""
     node.op_type = "MaxPool" if node.op_type == "AveragePool" else "AveragePool"
     node.attributes.pop("count_include_pad", None)
@@ -144,10 +144,10 @@ def _concats(model: ir.Model) -> list[str]:
 
 def _reorder(model: ir.Model, name: str, rng: Random) -> str:
     node = node_of(model, name)
-    given = list(node.inputs)
-    for index, value in enumerate(reversed(given)):
+    before = list(node.inputs)
+    for index, value in enumerate(reversed(before)):
         node.replace_input_with(index, value)
-    return "its operands are one and the same" if given == given[::-1] else ""
+    return "its operands are one and the same" if before == before[::-1] else ""
 
 
 def _norms(model: ir.Model) -> list[str]:
@@ -161,14 +161,14 @@ def _drop_norm(model: ir.Model, name: str, rng: Random) -> str:
 
 def _batches(model: ir.Model) -> list[str]:
     """Where the graph asks for its batch size; and the size that its input declares."""
-    asked = [node.name or "" for node in of_type(model, "Shape") if node.inputs[0] is model.graph.inputs[0]]
-    return [*asked, "the input"]
+    readers = [node.name or "" for node in of_type(model, "Shape") if node.inputs[0] is model.graph.inputs[0]]
+    return [*readers, "the input"]
 
 
 def _bake_batch(model: ir.Model, name: str, rng: Random) -> str:
-    given = model.graph.inputs[0]
+    before = model.graph.inputs[0]
     if name == "the input":
-        given.shape = ir.Shape([TRACED_BATCH, *sizes(given)[1:]])
+        before.shape = ir.Shape([TRACED_BATCH, *sizes(before)[1:]])
         return ""
     node = node_of(model, name)
     value = ir.Value(name="baked", const_value=ir.tensor(np.array([TRACED_BATCH], np.int64), name="baked"))

@@ -110,8 +110,8 @@ def misses(results: Sequence[Result]) -> Iterator[str]:
 
 def share(mutants: Iterable[Mutant], rule: str) -> str:
     """The share of mutants that a rule noticed."""
-    told = [mutant.noticed[rule] for mutant in mutants]
-    return f"{100 * sum(told) / len(told):.0f} %" if told else "–"
+    notices = [mutant.noticed[rule] for mutant in mutants]
+    return f"{100 * sum(notices) / len(notices):.0f} %" if notices else "–"
 
 
 def _onnxruntime() -> str:

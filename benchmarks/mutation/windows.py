@@ -62,13 +62,13 @@ def _stride(model: ir.Model, name: str, rng: Random) -> str:
     before = ints(node, "strides", (1, 1))
     after = [2 if step == 1 else step - 1 for step in before]
     node.attributes["strides"] = ir.AttrInt64s("strides", after)
-    given, made = sizes(node.inputs[0])[2:], sizes(node.outputs[0])[2:]
-    if made == [1, 1] and _spans(node, given) == made:
+    size_in, made = sizes(node.inputs[0])[2:], sizes(node.outputs[0])[2:]
+    if made == [1, 1] and _spans(node, size_in) == made:
         return "its window has one position with either stride"
-    pads = _keeping(node, given, made)
+    pads = _keeping(node, size_in, made)
     if node.op_type == "Conv" and pads and rng.randrange(2):
         node.attributes["pads"] = ir.AttrInt64s("pads", pads)
-    elif _spans(node, given) != made:
+    elif _spans(node, size_in) != made:
         forget_shapes(model)
     return ""
 
@@ -80,22 +80,22 @@ def _reach(node: ir.Node) -> list[int]:
     return [step * ((taps or 1) - 1) + 1 for step, taps in zip(steps, kernel, strict=True)]
 
 
-def _spans(node: ir.Node, given: list[int | None]) -> list[int | None]:
+def _spans(node: ir.Node, size_in: list[int | None]) -> list[int | None]:
     """The size of the output, where that of the input is known."""
     pads, strides, reach = ints(node, "pads", (0,) * 4), ints(node, "strides", (1, 1)), _reach(node)
     ceil = node.attributes["ceil_mode"].as_int() if "ceil_mode" in node.attributes else 0
-    room = [size and size + pads[axis] + pads[axis + 2] - reach[axis] for axis, size in enumerate(given)]
+    room = [size and size + pads[axis] + pads[axis + 2] - reach[axis] for axis, size in enumerate(size_in)]
     return [
         None if each is None else (-(-each // step) if ceil else each // step) + 1
         for each, step in zip(room, strides, strict=True)
     ]
 
 
-def _keeping(node: ir.Node, given: list[int | None], made: list[int | None]) -> list[int]:
+def _keeping(node: ir.Node, size_in: list[int | None], made: list[int | None]) -> list[int]:
     """The padding with which the output has the size `made`; empty where there is none."""
     totals = [
         (after - 1) * step + reach - before if before and after else -1
-        for before, after, step, reach in zip(given, made, ints(node, "strides", (1, 1)), _reach(node), strict=True)
+        for before, after, step, reach in zip(size_in, made, ints(node, "strides", (1, 1)), _reach(node), strict=True)
     ]
     return [*(each // 2 for each in totals), *(each - each // 2 for each in totals)] if min(totals) >= 0 else []
 

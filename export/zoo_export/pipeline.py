@@ -51,7 +51,7 @@ def export_model(
     Args:
         model: no plugin needs to have built it.
         data_root: where the data set that the card names may lie; its images are among the probes.
-        callback: receives a message at the beginning of each stage, and warnings.
+        callback: receives a message at the beginning of each stage, the progress of each check, and warnings.
 
     Raises:
         DeviceError: a device does not work here, or no format knows it.
@@ -91,7 +91,7 @@ def export_model(
             name, paths = entry.spec.name, entry.spec.paths(folder)
             if evidence.published is not None:
                 callback.on_message(f"proving {name} in float32 first{_where(entry, options)}")
-                proof[name] = _prove(entry, own, evidence.checks, replace(options, override=None))
+                proof[name] = _prove(entry, own, evidence.checks, replace(options, override=None), callback)
             callback.on_message(f"exporting {name}")
             export = resolve(entry, entry.spec.export)
             with export_checked(entry, published, paths):
@@ -99,9 +99,11 @@ def export_model(
             if options.verify:
                 callback.on_message(f"checking {paths.main.name}{_where(entry, options)}")
             if evidence.published is not None:
-                comparisons[name] = _check(entry, [published], [evidence.published], paths, precision, options)
+                comparisons[name] = _check(
+                    entry, [published], [evidence.published], paths, precision, options, callback
+                )
             else:
-                comparisons[name] = _check(entry, own, evidence.checks, paths, precision, options)
+                comparisons[name] = _check(entry, own, evidence.checks, paths, precision, options, callback)
             artifacts[name] = Artifact(files_by_role(paths), registry.short_name(entry))
             described[name] = describe_artifact(entry, paths, evidence.verdict, comparisons[name])
             sections += [resolve(entry, entry.spec.readme)(paths)] if entry.spec.readme else []
@@ -129,14 +131,18 @@ def _sizes(
 
 
 def _prove(
-    entry: Entry[ExportFormat], own: Sequence[Capture], checks: Sequence[Check], options: ExportOptions
+    entry: Entry[ExportFormat],
+    own: Sequence[Capture],
+    checks: Sequence[Check],
+    options: ExportOptions,
+    callback: Callback,
 ) -> list[Comparison]:
     """Judge a float32 artifact that is not kept, by the default tolerance."""
     with TemporaryDirectory() as scratch:
         paths = entry.spec.paths(Path(scratch))
         with export_checked(entry, own[0], paths):
             resolve(entry, entry.spec.export)(own[0], paths)
-        return _check(entry, own, checks, paths, PrecisionInUse(), options)
+        return _check(entry, own, checks, paths, PrecisionInUse(), options, callback)
 
 
 def _check(
@@ -146,6 +152,7 @@ def _check(
     paths: Paths,
     precision: PrecisionInUse,
     options: ExportOptions,
+    callback: Callback,
 ) -> list[Comparison]:
     """Judge the artifact at `paths`, then the same export with each further set of weights, which is not kept."""
     comparisons: list[Comparison] = []
@@ -166,6 +173,7 @@ def _check(
                 lambda *row: outputs.append(row),
                 precision.rules,
                 in_process(entry, artifact),
+                callback=callback,
             )
             if not passed(comparisons):  # while the artifact is still there
                 raise _failed(entry, capture, check, artifact, outputs, precision, options)

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 
+from zoo.contract.callback import SILENT, Callback
 from zoo.contract.evidence import Comparison, Override, Probe
 from zoo.contract.exporting import artifact
 from zoo.contract.exporting.artifact import Paths, Run
@@ -88,6 +90,7 @@ def judge_artifact(
     rules: PrecisionRules = FP32,
     load: Load | None = None,
     dealt: Callable[[Probe], bool] = lambda probe: False,
+    callback: Callback = SILENT,
 ) -> list[Comparison]:
     """Run the artifact on each backend whose device its format knows, or else on the CPU, and judge every result.
 
@@ -97,6 +100,7 @@ def judge_artifact(
         on_judged: called with each comparison, what was judged, an array or an error, and the backend.
         dealt: as for `run_and_judge`.
         load: how the artifact is loaded, see `in_process` and `opened`; by default in a child of its own.
+        callback: receives the progress on each backend, comparison by comparison.
 
     Raises:
         DeviceError, ExportError: it does not load there.
@@ -107,23 +111,29 @@ def judge_artifact(
     usable = usable or [Backend(precision=backends[0].precision, dtype=backends[0].dtype)]
     if load is None:
         with opened(entry, paths, [backend.device for backend in usable]) as in_its_child:
-            return judge_artifact(entry, paths, at, usable, weights, override, on_judged, rules, in_its_child, dealt)
-    return [
-        comparison
-        for backend in usable
-        for comparison in run_and_judge(
-            load(backend),
-            at(backend),
-            weights,
-            override,
-            partial(_judged_on, on_judged, backend),
-            rules,
-            dealt,
-        )
-    ]
+            return judge_artifact(
+                entry, paths, at, usable, weights, override, on_judged, rules, in_its_child, dealt, callback
+            )
+    comparisons: list[Comparison] = []
+    for backend in usable:
+        runners, probes = load(backend), at(backend)
+        on_each = _Judged(on_judged, callback, f"checking {paths.main.name}", backend, len(runners) * len(probes))
+        comparisons += run_and_judge(runners, probes, weights, override, on_each, rules, dealt)
+    return comparisons
 
 
-def _judged_on(
-    on_judged: Callable[[Comparison, object, Backend], None], backend: Backend, comparison: Comparison, output: object
-) -> None:
-    on_judged(comparison, output, backend)
+@dataclass
+class _Judged:
+    """Passes on each comparison with its backend, and reports how many of `total` are done."""
+
+    on_judged: Callable[[Comparison, object, Backend], None]
+    callback: Callback
+    stage: str
+    backend: Backend
+    total: int
+    done: int = 0
+
+    def __call__(self, comparison: Comparison, output: object) -> None:
+        self.done += 1
+        self.on_judged(comparison, output, self.backend)
+        self.callback.on_progress(self.stage, self.done, self.total)

@@ -15,6 +15,7 @@ from zoo.models.load import Model
 from zoo.registry.registry import Registry
 from zoo_export.bundle.provenance import sha256
 from zoo_export.failures.unverified import warnings_of
+from zoo_export.precisions.in_use import find_precision
 from zoo_export.probes.fresh import new_seed
 from zoo_export.signatures.check import check_signature
 from zoo_export.verification.file import verify_file
@@ -36,6 +37,7 @@ def verify(
     key: Path | None = None,
     trust: bool = False,
     expect_digest: str | None = None,
+    precision: str | None = None,
 ) -> Verification:
     """Verify an export folder, or a file against a model; see `zoo.verify` for the arguments.
 
@@ -46,7 +48,7 @@ def verify(
     if key is not None:
         signed_by = check_signature(path, key)
         if path.name.endswith(SUFFIX):
-            compared = against is not None or strict or bool(formats)
+            compared = bool(against or strict or formats or precision)
             return _signed_weights(path, signed_by, expect_digest, compared=compared)
         verification = verify(
             registry,
@@ -60,6 +62,7 @@ def verify(
             seed=seed,
             trust=trust,
             expect_digest=expect_digest,
+            precision=precision,
         )
         return replace(verification, signed_by=signed_by)
     if seed is not None and not 0 <= seed < 2**32:
@@ -76,8 +79,24 @@ def verify(
             )
         check_digest(expect_digest, f"sha256:{sha256(path)}", str(path))
         model = against if isinstance(against, Model) else open_against(registry, against)
-        verification = verify_file(registry, path, model, data_root, devices, seed=chosen, strict=strict, trust=trust)
+        verification = verify_file(
+            registry,
+            path,
+            model,
+            data_root,
+            devices,
+            seed=chosen,
+            strict=strict,
+            trust=trust,
+            precision=None if precision is None else find_precision(registry, precision),
+            callback=callback,
+        )
     else:
+        if precision is not None:
+            raise UsageError(
+                f"{path} is no single file, and `--precision` is for single files.",
+                "Leave out --precision: the manifest of an export folder records it.",
+            )
         verification = verify_folder(
             registry,
             path,
@@ -89,6 +108,7 @@ def verify(
             seed=chosen,
             trust=trust,
             expect_digest=expect_digest,
+            callback=callback,
         )
         if verification.manifest is not None and not verification.strict:
             for text in warnings_of(verification.manifest):
@@ -102,7 +122,8 @@ def _signed_weights(path: Path, signed_by: str, expect_digest: str | None, *, co
     """Check a weights file as `zoo weights verify` does."""
     if compared:
         raise UsageError(
-            f"{path} is a weights file.", "--against, --strict and --format are for exports: leave them out."
+            f"{path} is a weights file.",
+            "--against, --strict, --format and --precision are for exports: leave them out.",
         )
     load_weights(path, expect_digest)
     return Verification(path, path.name.removesuffix(SUFFIX), PASS, {}, signed_by=signed_by)

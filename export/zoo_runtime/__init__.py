@@ -29,6 +29,7 @@ except ModuleNotFoundError as absent:
 CPU, FORMAT, BY_ROUNDING = ("CPUExecutionProvider",), "onnx", ("fp32", "fp16")  # the last: precisions it can check
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 MAX_JSON, MAX_PIXELS, MAX_IMAGES, BLANK = 1 << 24, 1 << 22, 1 << 16, "\u115f\u1160\u2800\u3164\uffa0"
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")  # for others Pillow may run programs
 UNVERIFIED = "UNVERIFIED: it was exported with --no-verify, so nothing was compared and its outputs may be wrong"
 RESTORE = "Copy the folder again from where it came, or export again with `zoo export`."
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]  # from a manifest of an older format to one of this format
@@ -269,8 +270,7 @@ def _check_manifest(data: dict[str, Any]) -> None:
     for name in names if verdict == "unverified" else [*names, "golden.npz"]:
         _need(name in data["files"], f"{name!r} is not among its files")
     _need(FORMAT not in data["artifacts"] or "model" in data["artifacts"][FORMAT]["files"], "artifacts are malformed")
-    _need(0 < certificate["tolerance_factor"] < 1e300, "certificate is malformed")
-    _need(len(certificate["probes"]) > 0, "its certificate names no probe, so nothing would be compared")
+    _need(0 < certificate["tolerance_factor"] < 1e300 and len(certificate["probes"]) > 0, "certificate has no probe")
     for p in certificate["probes"] if verdict != "unverified" else []:
         fit = 0 < p["n"] <= MAX_IMAGES and all(0 <= p[key] < 1e300 for key in ("rounding_error", "tolerance", "peak"))
         _need(fit and isinstance(p["name"], str) and type(p["n"]) is int, "a probe is malformed")
@@ -282,20 +282,20 @@ def prepare_image(image: Any, preprocess: Mapping[str, Any]) -> npt.NDArray[np.f
     name, picture = os.fspath(image) if isinstance(image, str | os.PathLike) else "The image", image
     try:
         if isinstance(image, str | os.PathLike):
-            with _open(Path(image)) as file, pil.open(file) as picture:
+            with _open(Path(image)) as file, pil.open(file, formats=FORMATS) as picture:
                 picture.load()
         elif isinstance(image, np.ndarray):
             fits = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3))
             _need(fits and image.size > 0 and image.dtype == np.uint8, f"it is {image.dtype} {image.shape}")
             picture = pil.fromarray(image[:, :, 0] if image.shape[2:] == (1,) else image)
         _need(isinstance(picture, pil.Image), f"it is a {type(image).__name__}")
-        known = picture.mode != "F" and (picture.mode != "I" or picture.format in ("PNG", "PPM"))
-        _need(known, "its pixels have 32 bits, and it is unknown which values are black and white")
+        _need(picture.mode != "F" and (picture.mode != "I" or picture.format in ("PNG", "PPM")), "pixels have 32 bits")
         if picture.mode.startswith("I;16") or picture.mode == "I":
             picture = pil.fromarray((np.asarray(picture, np.int64).clip(0, 65535) >> 8).astype(np.uint8))
         picture = picture.convert("L" if len(preprocess["mean"]) == 1 else "RGB")
         (height, width), side = preprocess["size"], preprocess["shorter_side"]
         scaled = (width, height) if side is None else tuple(side * edge // min(picture.size) for edge in picture.size)
+        _need(side is None or max(scaled) <= min(512 * side, (1 << 26) // side), f"its size {picture.size} is too long")
         if picture.size != scaled:
             picture = picture.resize(scaled, getattr(pil.Resampling, preprocess["interpolation"].upper()))
         left, top = round((scaled[0] - width) / 2), round((scaled[1] - height) / 2)
@@ -312,7 +312,7 @@ def _open_session(path: Path, providers: Sequence[str]) -> Any:
     absent = sorted(set(names) - set(onnxruntime.get_available_providers()))
     if names and not absent:
         options, pairs = onnxruntime.SessionOptions(), [(n, {"use_tf32": "0"} if "CUDA" in n else {}) for n in names]
-        options.log_severity_level = 4  # its errors are raised, and need not be printed too
+        onnxruntime.set_default_logger_severity(4)  # its errors are raised, and need not be printed too
         try:
             _open(path).close()  # or a FIFO in its place would be waited for
             session = onnxruntime.InferenceSession(str(path), options, providers=pairs)

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from zoo.contract.errors import DataError
 
+DOWNLOAD_AGAIN = "Delete it, and download it again with --download or by hand."  # the next step for a damaged file
+
 
 @dataclass(frozen=True, eq=False)
 class ImageArrays:

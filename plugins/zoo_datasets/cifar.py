@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 
 from zoo.contract.errors import DataError
 from zoo.files.regular import read_regular
-from zoo_datasets.arrays import ImageArrays
+from zoo_datasets.arrays import DOWNLOAD_AGAIN, ImageArrays
 from zoo_datasets.class_names import CIFAR10 as CIFAR10_NAMES
 from zoo_datasets.class_names import CIFAR100 as CIFAR100_NAMES
 
 PIXELS = 3 * 32 * 32
 MAX_SIZE = 2**28  # bytes; the largest file of CIFAR-100 has 154 MB
-DOWNLOAD_AGAIN = "Delete it, and download it again with --download or by hand."
 _STRINGS = {"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE"}
 _INTEGERS = {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1"}
 

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from zoo.contract.errors import DataError
 from zoo.files.regular import open_regular
+from zoo_datasets.arrays import DOWNLOAD_AGAIN
 
 STEMS = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-DOWNLOAD_AGAIN = "Delete it, and download it again with --download or by hand."
 MAX_IMAGES = 1_000_000  # a header with more is damaged; do not allocate that much
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from zoo.contract.errors import DataError
 from zoo_datasets import cifar, idx
-from zoo_datasets.arrays import ImageArrays, check_split
+from zoo_datasets.arrays import DOWNLOAD_AGAIN, ImageArrays, check_split
 from zoo_datasets.class_names import DIGITS, FASHION_MNIST
 
 # The files of MNIST and Fashion-MNIST have the same names. The first labels identify the data set.
@@ -62,7 +62,7 @@ def svhn(root: Path, split: str, download: bool) -> ImageArrays:
         try:
             dataset = SVHN(str(root), split)
         except (RuntimeError, OSError) as error:
-            raise DataError(f"The file {file} is damaged, or not the published file.", idx.DOWNLOAD_AGAIN) from error
+            raise DataError(f"The file {file} is damaged, or not the published file.", DOWNLOAD_AGAIN) from error
     else:
         dataset = _download("SVHN", root, lambda: SVHN(str(root), split, download=True))
     images = np.ascontiguousarray(dataset.data.transpose(0, 2, 3, 1))  # [N, C, H, W] -> [N, H, W, C]
@@ -94,7 +94,7 @@ def _idx_set(name: str, classes: tuple[str, ...], root: Path, split: str, downlo
             f"Use --data {other}, or put the files of {name} into {folders[0]}.",
         )
     if labels.max() >= len(classes):
-        raise DataError(f"The file {files[1]} has the label {labels.max()}, which is out of range.", idx.DOWNLOAD_AGAIN)
+        raise DataError(f"The file {files[1]} has the label {labels.max()}, which is out of range.", DOWNLOAD_AGAIN)
     return ImageArrays(images, labels.astype(np.int64), classes)
 
 

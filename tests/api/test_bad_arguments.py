@@ -1,5 +1,6 @@
 """Arguments that are not what a function takes: a `ZooError` that names them, and nothing is written."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,37 @@ CALLS: list[tuple[Callable[[], Any], type[zoo.ZooError], str]] = [
     (lambda: export(net(), callback=print), zoo.UsageError, "callback="),
     (lambda: zoo.train("lenet5", data="digits", callback=print), zoo.UsageError, "callback="),  # type: ignore[arg-type]
     (lambda: export(nn.Sequential(nn.Flatten(), nn.Linear(64, 3, device="meta"))), zoo.ExportError, "meta"),
+    (lambda: zoo.verify("x", input_shape=(3, 9, 9)), zoo.UsageError, "input_shape"),
+    (lambda: zoo.verify("x", labels=["q"]), zoo.UsageError, "labels"),
+    (lambda: zoo.verify("x", against="lenet5.digits", input_shape=(3, 9, 9)), zoo.UsageError, "input_shape"),
+    (lambda: zoo.verify("x", against=5), zoo.UsageError, "int"),  # type: ignore[arg-type]
+    (lambda: zoo.list_models(5), zoo.UsageError, "pattern=5"),  # type: ignore[arg-type]
+    (lambda: zoo.list_models(None), zoo.UsageError, "pattern=None"),  # type: ignore[arg-type]
+    (lambda: zoo.list_models(["lenet5"]), zoo.UsageError, "pattern="),  # type: ignore[arg-type]
+    (lambda: export(net(), input_shape=8), zoo.UsageError, "input_shape=8"),
+    (lambda: export(net(), input_shape=(1, "8", 8)), zoo.UsageError, "'8'"),
+    (lambda: export(net(), labels=3), zoo.UsageError, "labels=3"),
+    (lambda: export(net(), atol="1e-3"), zoo.UsageError, "atol='1e-3'"),
+    (lambda: export(net(), rtol=True), zoo.UsageError, "rtol=True"),
+    (lambda: export(net(), output=5), zoo.UsageError, "output"),
+    (lambda: export(net(), registry="x"), zoo.UsageError, "registry"),
+    (lambda: zoo.export("lenet5", num_classes="3"), zoo.UsageError, "num_classes='3'"),  # type: ignore[arg-type]
+    (lambda: zoo.export("lenet5", params=["a"]), zoo.UsageError, "params="),  # type: ignore[arg-type]
+    (lambda: zoo.evaluate("lenet5.digits", data_root=5), zoo.UsageError, "data_root"),  # type: ignore[arg-type]
+    (lambda: zoo.evaluate(net()), zoo.UsageError, "Sequential"),  # type: ignore[arg-type]
+    (lambda: zoo.list_models(registry="x"), zoo.UsageError, "registry"),  # type: ignore[arg-type]
+    (lambda: zoo.load("lenet5.digits", registry="x"), zoo.UsageError, "registry"),  # type: ignore[arg-type]
+    (lambda: zoo.verify("x", key=5), zoo.UsageError, "key"),  # type: ignore[arg-type]
+    (lambda: zoo.Recipe(architecture="lenet5"), zoo.UsageError, "data"),  # type: ignore[call-arg]
+    (lambda: zoo.Recipe(architecture="lenet5", data="digits", epoch=3), zoo.UsageError, "epoch"),  # type: ignore[call-arg]
+    (lambda: zoo.create_model("lenet5", channels=3), zoo.UnknownName, "channels"),
+    (lambda: zoo.create_model("lenet5", pretrained="digits"), zoo.UsageError, "pretrained"),  # type: ignore[arg-type]
+    (lambda: zoo.load("exports/nope"), zoo.WeightsError, "no file or folder exports/nope"),
+    (lambda: zoo.load("nope.onnx"), zoo.ExportError, "no file nope.onnx"),
+    (lambda: zoo.evaluate("exports/nope"), zoo.WeightsError, "no file or folder exports/nope"),
+    (lambda: zoo.train(net(), data="digits"), zoo.UsageError, "Sequential"),  # type: ignore[arg-type]
+    (lambda: zoo.train("lenet5", data="digits", smoothing=0.1), zoo.UsageError, "smoothing"),  # type: ignore[call-arg]
+    (lambda: zoo.train("lenet5", data="digits", output=5), zoo.UsageError, "output"),  # type: ignore[arg-type]
     (lambda: zoo.train("lenet5", data="digits", workers=-1), zoo.UsageError, "workers=-1"),
     (lambda: zoo.train("lenet5", data="digits", memory_limit=-1), zoo.UsageError, "memory_limit=-1"),
     (lambda: zoo.train("lenet5", data="digits", checkpoint_every="9"), zoo.UsageError, "'9'"),  # type: ignore[arg-type]
@@ -87,10 +119,44 @@ def test_predict_names_a_wrong_top(run: "zoo.TrainResult", top: Any) -> None:
         run.model.predict(np.zeros((8, 8), np.uint8), top=top)
 
 
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: zoo.create_model("lenet5", channels=3), "in_channels"),
+        (lambda: zoo.create_model("lenet5", zzz=3), "num_classes, in_channels, img_size, activation"),
+        (lambda: zoo.train("lenet5", data="digits", smoothing=0.1), "label_smoothing"),  # type: ignore[call-arg]
+        (lambda: zoo.evaluate(net()), "zoo.load"),  # type: ignore[arg-type]
+    ],
+)
+def test_the_next_step_names_what_is_meant(call: Callable[[], Any], words: str) -> None:
+    with pytest.raises(zoo.ZooError) as caught:
+        call()
+    assert words in caught.value.next_step
+
+
+def test_a_long_value_is_shortened() -> None:
+    with pytest.raises(zoo.UsageError) as caught:
+        zoo.Recipe(architecture="lenet5", data="digits", epochs=["x" * 1000])  # type: ignore[arg-type]
+    assert len(str(caught.value)) < 250
+
+
+def test_none_is_an_augmentation_policy() -> None:
+    recipe = zoo.Recipe(architecture="lenet5", data="digits", aa="none")
+    assert recipe == zoo.Recipe(architecture="lenet5", data="digits") and recipe.aa == ""
+    assert copy.deepcopy(recipe) == recipe
+    with pytest.raises(zoo.UsageError, match="one of none, trivial"):
+        zoo.Recipe(architecture="lenet5", data="digits", aa="auto")
+
+
+def test_top_takes_an_integer_of_numpy(run: "zoo.TrainResult") -> None:
+    assert len(run.model.predict(np.zeros((8, 8), np.uint8), top=np.int64(2))) == 2  # type: ignore[arg-type]
+
+
 def test_a_folder_that_is_no_export_is_refused(here: Path) -> None:
     (here / "photos").mkdir()
-    with pytest.raises(zoo.ExportError, match="photos"):
-        zoo.load("photos")
+    for name in ("photos", str(here / "photos")):
+        with pytest.raises(zoo.ExportError, match="photos"):
+            zoo.load(name)
 
 
 def test_an_export_cannot_be_exported(run: "zoo.TrainResult", here: Path) -> None:

@@ -162,7 +162,7 @@ def test_messages_go_to_the_callback_alone(net: Net, capfd: pytest.CaptureFixtur
             (self.warnings if warning else self.lines).append(text)
 
     zoo.export(net, "a", formats=["torchscript"], input_shape=SHAPE, verify=False, callback=Heard())
-    assert any("torchscript" in line for line in Heard.lines) and len(Heard.warnings) == 1
+    assert any("torchscript" in line for line in Heard.lines) and len(Heard.warnings) == 2
     assert capfd.readouterr() == ("", "")
     with pytest.warns(UserWarning, match="UNVERIFIED|not verified"):
         zoo.load("a")
@@ -179,3 +179,58 @@ def test_a_plugin_without_an_export_command_says_so(registry: zoo.Registry) -> N
 
 def _without_call(spec: zoo.Spec) -> zoo.Spec:
     return replace(spec, call="") if isinstance(spec, zoo.Command) else spec
+
+
+class Progress(zoo.Callback):
+    """Keeps how far each stage came."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, list[tuple[int, int]]] = {}
+
+    def on_progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        self.stages.setdefault(stage, []).append((done, total))
+
+
+def test_checks_report_every_comparison(
+    net: Net, exported: zoo.Export, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[Any] = [
+        lambda callback: zoo.export(
+            net, tmp_path / "again", formats=["torchscript"], input_shape=SHAPE, callback=callback
+        ),
+        lambda callback: zoo.verify(exported.path, formats=["torchscript"], callback=callback),
+        lambda callback: zoo.verify(
+            exported.artifacts["torchscript"], against=net, input_shape=SHAPE, callback=callback
+        ),
+    ]
+    for call in calls:
+        progress = Progress()
+        call(progress)
+        (steps,) = progress.stages.values()
+        assert list(progress.stages) == ["checking model.torchscript"]
+        assert steps[-1][0] == steps[-1][1] and {total for done, total in steps if done == total}
+        assert [done for done, _ in steps][:3] == [1, 2, 3]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_results_have_a_short_repr(exported: zoo.Export) -> None:
+    verification = zoo.verify(exported.path, formats=["torchscript"])
+    assert len(repr(exported)) < 300 and len(repr(verification)) < 300
+    assert "pass" in repr(exported) and "torchscript" in repr(verification)
+
+
+def test_what_is_assumed_of_a_module_is_a_warning(net: Net, tmp_path: Path) -> None:
+    class Warnings(zoo.Callback):
+        def on_message(self, text: str, *, warning: bool = False) -> None:
+            texts.extend([text] if warning else [])
+
+    texts: list[str] = []
+    zoo.export(net, tmp_path / "x", formats=["torchscript"], input_shape=SHAPE, verify=False, callback=Warnings())
+    assert ["preprocess" in text for text in texts].count(True) == 1 and any("labels" in text for text in texts)
+
+
+def test_a_renamed_export_verifies_strictly(registry: zoo.Registry, tmp_path: Path) -> None:
+    for model in ("lenet5.digits", "lenet5"):
+        out = zoo.export(model, tmp_path / model, formats=["torchscript"], name="prod-1.0")
+        assert out.manifest.name == "prod-1.0" and out.certificate.weights["name"] == model
+        assert zoo.verify(out.path, strict=True).verdict == "pass"

@@ -72,7 +72,7 @@ def test_what_does_not_fit_is_a_usage_error(module: nn.Module, arguments: dict[s
 
 
 def test_what_the_module_raises_and_other_dtypes_are_explained() -> None:
-    with pytest.raises(zoo.PluginError, match="Net"):
+    with pytest.raises(zoo.ExportError, match="Net"):
         model_of(Net(channels=1), input_shape=(3, 6, 4))
     with pytest.raises(zoo.ExportError, match="float32"):
         model_of(Net().half(), input_shape=(3, 6, 4))

@@ -11,6 +11,7 @@ import torch
 
 import zoo
 from zoo.api.training import RecipeFields
+from zoo.cli.main import run as command_line
 from zoo.training.recipe.file import to_recipe
 
 
@@ -110,6 +111,17 @@ def test_evaluate_takes_a_model_a_path_and_a_name(run: zoo.TrainResult, here: Pa
     assert zoo.evaluate(run.model, data="digits", split="train", device="cpu").n > results[0].n
 
 
+def test_evaluate_reports_every_batch(run: zoo.TrainResult) -> None:
+    class Progress(zoo.Callback):
+        def on_progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
+            steps.append((stage, done, total))
+
+    steps: list[tuple[str, int, int]] = []
+    measured = zoo.evaluate(run.model, device="cpu", batch_size=100, callback=Progress())
+    done = [done for stage, done, total in steps if "evaluating" in stage and total == measured.n]
+    assert done == [*range(100, measured.n, 100), measured.n]
+
+
 def test_evaluate_refuses_what_it_cannot_measure(run: zoo.TrainResult) -> None:
     with pytest.raises(zoo.UsageError, match="lenet5"):
         zoo.evaluate("lenet5")
@@ -132,7 +144,7 @@ def test_evaluate_leaves_the_module_as_it_was(run: zoo.TrainResult) -> None:
 def test_names_settled_by_a_preference_are_recorded_in_full(registry: zoo.Registry) -> None:
     twice = [*registry.plugins, *(replace(plugin, distribution="other") for plugin in registry.plugins)]
     names = ("zoo-kit:lenet5", "zoo-kit:digits", "zoo-kit:cross_entropy")
-    with pytest.raises(zoo.NameConflict, match="lenet5"):
+    with pytest.raises(zoo.NameConflict, match="zoo-kit:"):
         zoo.train("lenet5", data="digits", epochs=1, registry=zoo.Registry(twice, prefer=()))
     run = zoo.train(
         "lenet5", data="digits", epochs=1, batch_size=512, device="cpu", registry=zoo.Registry(twice, prefer=names)
@@ -149,3 +161,24 @@ def test_names_settled_by_a_preference_are_recorded_in_full(registry: zoo.Regist
 def recipe_of(card: Any) -> zoo.Recipe:
     """The recipe that a card records."""
     return to_recipe(card.recipe, "the card")
+
+
+def test_fields_a_recipe_and_the_command_line_give_one_card() -> None:
+    start = zoo.train("lenet5", data="digits", epochs=1, batch_size=512, device="cpu", params={"activation": "relu"})
+    fields: dict[str, Any] = {
+        "initial_checkpoint": str(start.weights.absolute()),
+        "loss_params": {"label_smoothing": "0.1"},
+        "epochs": 1,
+        "batch_size": 512,
+    }
+    runs = {
+        "fields": zoo.train("lenet5", data="digits", **fields, tag="x", output="a", device="cpu"),
+        "recipe": zoo.train(
+            zoo.Recipe(architecture="lenet5", data="digits", **fields), tag="x", output="b", device="cpu"
+        ),
+    }
+    words = f"lenet5 --data digits --initial-checkpoint {fields['initial_checkpoint']} --epochs 1 -b 512 --tag x -o c"
+    assert command_line(["train", *words.split(), "--loss-param", "label_smoothing=0.1", "--device", "cpu"]) == 0
+    cards = [each.model.card for each in runs.values()] + [zoo.load("c/lenet5.x.safetensors").card]
+    assert cards[0] == cards[1] == cards[2]
+    assert cards[0].params == {"activation": "relu"} and cards[0].recipe["loss_params"] == {"label_smoothing": 0.1}

@@ -18,6 +18,8 @@ from onnx import numpy_helper
 
 import zoo_runtime
 from zoo.cli.main import run
+from zoo.files.card import CARD_DIGEST
+from zoo.files.metadata import canonical_digest
 
 MODEL = "lenet5.digits"
 Change = Callable[[dict[str, Any]], object]
@@ -42,6 +44,8 @@ def sealed(folder: Path, change: Change = lambda manifest: None) -> None:
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
     change(manifest)
+    card = {key: value for key, value in manifest["card"].items() if key != CARD_DIGEST}
+    manifest["card"] = {**card, CARD_DIGEST: canonical_digest(card)}
     for name, record in manifest["files"].items():
         content = (folder / name).read_bytes()
         record.update(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))

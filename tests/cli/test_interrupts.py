@@ -90,7 +90,7 @@ def test_while_training_reads_its_data(start_zoo: Start, here: Path, slow: str) 
 
 @pytest.mark.parametrize("slow", [6000], indirect=True)  # so many are read by worker processes
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
-def test_while_workers_read_and_all_are_told_to_stop(
+def test_signal_to_the_whole_group_while_workers_read(
     start_zoo: Start, here: Path, slow: str, number: signal.Signals
 ) -> None:
     """A terminal sends Ctrl-C to every process of the command, and a service manager SIGTERM."""
@@ -240,7 +240,7 @@ def command():
 
 
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
-def test_an_import_is_let_finish(start_zoo: Start, tmp_path: Path, number: signal.Signals) -> None:
+def test_imports_finish_first(start_zoo: Start, tmp_path: Path, number: signal.Signals) -> None:
     """Extension modules that are stopped while they start take the process down, and nothing is tidied. Workers, which
     are told to stop too, end meanwhile."""
     site = tmp_path / "site"
@@ -258,7 +258,7 @@ def test_an_import_is_let_finish(start_zoo: Start, tmp_path: Path, number: signa
     assert "imported whole" in err
 
 
-def test_what_whoever_started_it_wants_ignored_is_ignored() -> None:
+def test_ignored_signals_stay_ignored() -> None:
     """As `nohup` and a shell's background jobs do."""
     code = (
         "import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from zoo.cli.interrupts import install; "
@@ -269,7 +269,7 @@ def test_what_whoever_started_it_wants_ignored_is_ignored() -> None:
 
 
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
-def test_one_that_comes_while_an_error_is_told(number: signal.Signals) -> None:
+def test_signal_while_an_error_is_printed(number: signal.Signals) -> None:
     """As when Ctrl-C is pressed twice, or a launcher ends a rank that is about to say why it ends."""
     code = DEFAULT_SIGINT + (
         "import os, signal, sys; import zoo.cli.main as main; sys.argv = ['zoo', 'no_such_command']; "
@@ -280,7 +280,7 @@ def test_one_that_comes_while_an_error_is_told(number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
-def test_one_that_comes_when_all_is_said(number: signal.Signals) -> None:
+def test_signal_at_exit(number: signal.Signals) -> None:
     code = DEFAULT_SIGINT + (
         "import atexit, os, signal, sys; from zoo.cli.main import main; sys.argv = ['zoo', '--version']; "
         f"atexit.register(os.kill, os.getpid(), signal.{number.name}); main()"

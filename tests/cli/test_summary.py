@@ -60,3 +60,17 @@ def test_options_decide_a_fresh_model(run_zoo: Run) -> None:
 def test_a_weights_file_has_decided_already(run_zoo: Run, trained: Path, explained: Callable[..., str]) -> None:
     assert summary(run_zoo, str(trained))["parameters"] == 61_706
     assert "weights file" in explained(run_zoo("summary", str(trained), "--channels", "3"), 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (("train", "--lr"), "zoo train --help"),
+        (("summary", "lenet5", "-b"), "zoo summary --help"),
+        (("weights", "verify", "--nothing"), "zoo weights verify --help"),
+        (("--nothing",), "zoo --help"),
+    ],
+)
+def test_wrong_options_name_the_help_of_their_command(run_zoo: Run, words: tuple[str, ...], command: str) -> None:
+    ran = run_zoo(*words)
+    assert ran.code == 2 and f"`{command}`" in ran.err

@@ -71,7 +71,7 @@ def test_a_model_without_parameters_is_covered() -> None:
 @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf, 1e40])
 @pytest.mark.parametrize("name", ["atol", "rtol"])
 def test_a_tolerance_out_of_range_is_refused(name: str, value: float) -> None:
-    with pytest.raises(UsageError, match=f"--{name}"):
+    with pytest.raises(UsageError, match=name):
         Override(**{name: value})
 
 

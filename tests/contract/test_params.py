@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.contract.errors import UnknownName, UsageError
-from zoo.contract.params import check_params, parse_params
+from zoo.contract.params import check_params, split_params
 from zoo.contract.specs import Loss, Param
 
 SPEC = Loss(
@@ -43,7 +43,7 @@ SPEC = Loss(
     ],
 )
 def test_a_text_becomes_the_declared_type(text: str, value: Any) -> None:
-    (parsed,) = parse_params(SPEC, [text]).values()
+    (parsed,) = check_params(SPEC, split_params([text])).values()
     assert (parsed, type(parsed)) == (value, type(value))
 
 
@@ -52,7 +52,7 @@ def test_a_text_becomes_the_declared_type(text: str, value: Any) -> None:
 )
 def test_value_of_the_wrong_type_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError) as caught:
-        parse_params(SPEC, [text])
+        check_params(SPEC, split_params([text]))
     assert text.partition("=")[0] in caught.value.cause
     assert "loss soft" in caught.value.cause
     assert repr(SPEC.params[text.partition("=")[0]].default).strip("'") in caught.value.next_step
@@ -60,15 +60,15 @@ def test_value_of_the_wrong_type_is_a_usage_error(text: str) -> None:
 
 def test_a_text_without_an_equals_sign_is_shown_how_to_write_it() -> None:
     with pytest.raises(UsageError, match="'depth'"):
-        parse_params(SPEC, ["depth"])
+        check_params(SPEC, split_params(["depth"]))
 
 
 def test_an_unknown_parameter_gets_a_close_match_or_the_names() -> None:
     with pytest.raises(UnknownName) as caught:
-        parse_params(SPEC, ["dept=3"])
+        check_params(SPEC, split_params(["dept=3"]))
     assert caught.value.next_step == "Did you mean depth?"
     with pytest.raises(UnknownName) as caught:
-        parse_params(SPEC, ["zzz=3"])
+        check_params(SPEC, split_params(["zzz=3"]))
     assert all(name in caught.value.next_step for name in SPEC.params)
 
 

@@ -33,7 +33,7 @@ def test_small_images_are_enlarged_to_the_input_shape() -> None:
 
 def test_only_images_of_varying_shape_are_cropped() -> None:
     assert fit_preprocess(architecture(), PHOTOS, InputOverrides()).shorter_side == 32
-    assert fit_preprocess(architecture(), DIGITS, InputOverrides(image_size=32)).shorter_side is None
+    assert fit_preprocess(architecture(), DIGITS, InputOverrides(img_size=32)).shorter_side is None
     assert (
         fit_preprocess(architecture(input_shape=(3, 224, 224), preprocess=OWN), PHOTOS, InputOverrides()).shorter_side
         == 256
@@ -55,10 +55,10 @@ def test_the_architectures_interpolation_is_kept() -> None:
 @pytest.mark.parametrize(
     ("spec", "overrides"),
     [
-        ({"sizes": (32,)}, {"image_size": 28}),
-        ({"min_size": 16}, {"image_size": 15}),
-        ({}, {"image_size": 0}),
-        ({}, {"image_size": 65537}),
+        ({"sizes": (32,)}, {"img_size": 28}),
+        ({"min_size": 16}, {"img_size": 15}),
+        ({}, {"img_size": 0}),
+        ({}, {"img_size": 65537}),
         ({"channels": (3,)}, {"channels": 1}),
         ({}, {"channels": 2}),
         ({"channels": (2, 4)}, {}),
@@ -78,10 +78,10 @@ def test_alone_an_architecture_gets_its_own_preprocessing() -> None:
 
 def test_another_size_keeps_crop_ratio_and_resize_rule() -> None:
     imagenet = architecture(input_shape=(3, 224, 224), preprocess=OWN)
-    half = default_preprocess(imagenet, InputOverrides(image_size=112))
+    half = default_preprocess(imagenet, InputOverrides(img_size=112))
     assert (half.size, half.shorter_side) == ((112, 112), 128)
     stretched = architecture(preprocess=Preprocess(size=(32, 32), mean=(0.5,) * 3, std=(0.5,) * 3))
-    assert default_preprocess(stretched, InputOverrides(image_size=64)).shorter_side is None
+    assert default_preprocess(stretched, InputOverrides(img_size=64)).shorter_side is None
 
 
 def test_other_channels_have_neutral_statistics() -> None:
@@ -99,7 +99,7 @@ SPECS = st.fixed_dictionaries(
 )
 STATS = st.builds(ImageStats, channels=st.sampled_from([1, 3]), side=st.none() | st.integers(1, 300))
 OVERRIDES = st.builds(
-    InputOverrides, image_size=st.none() | st.integers(0, 300), channels=st.none() | st.sampled_from([1, 2, 3])
+    InputOverrides, img_size=st.none() | st.integers(0, 300), channels=st.none() | st.sampled_from([1, 2, 3])
 )
 
 
@@ -115,6 +115,6 @@ def test_result_fits_architecture_and_overrides(
             assert overrides != InputOverrides()
             continue
         assert chosen.size[0] == chosen.size[1] >= net.min_size
-        assert overrides.image_size in (None, chosen.size[0])
+        assert overrides.img_size in (None, chosen.size[0])
         assert overrides.channels in (None, chosen.channels)
         assert not net.channels or chosen.channels in net.channels

@@ -101,7 +101,7 @@ def _subject(registry, name: str) -> Subject:
     size = {"mobilenet_v3_small": 32, "shufflenet_v2_x0_5": 32, "squeezenet1_1": 32}.get(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = open_model(registry, "lenet5" if name == "attentive" else name, BuildArgs(image_size=size))
+        model = open_model(registry, "lenet5" if name == "attentive" else name, BuildArgs(img_size=size))
         if name == "attentive":
             card = type(model.card)(**{**vars(model.card), "preprocess": _eight(registry), "classes": tuple("abcd")})
             model = Model("attentive", Attentive().eval(), card, None)
@@ -111,7 +111,7 @@ def _subject(registry, name: str) -> Subject:
 
 
 def _eight(registry):
-    return open_model(registry, "resnet20", BuildArgs(image_size=8)).card.preprocess
+    return open_model(registry, "resnet20", BuildArgs(img_size=8)).card.preprocess
 
 
 def damaged_capture(subject: Subject, name: str, change: Callable[[Node], None]) -> Capture:

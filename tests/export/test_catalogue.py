@@ -15,7 +15,7 @@ FORMATS = ("onnx", "torchscript", "pt2")
 @pytest.mark.parametrize("name", ["squeezenet1_1", "shufflenet_v2_x0_5", "mobilenet_v3_small", "regnet_x_400mf"])
 def test_a_classifier_is_exported_in_every_format_and_proven(registry: Registry, tmp_path: Path, name: str) -> None:
     """Healthy artifacts are far below the tolerance, and nearly every parameter is covered."""
-    model = open_model(registry, name, BuildArgs(image_size=64))
+    model = open_model(registry, name, BuildArgs(img_size=64))
     entries = [registry.find(ExportFormat, each) for each in FORMATS]
     made = export_model(registry, model, entries, tmp_path / name, tmp_path)
     assert made.manifest.to_dict()["verdict"] == "pass"

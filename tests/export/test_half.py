@@ -1,6 +1,7 @@
 """Half precision: float32 at the edges, judged by half's own rounding, and only after a proof in float32."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from zoo_export.parity.check import make_checks
 from zoo_export.parity.judge import passed, run_and_judge
 from zoo_export.precisions.fp16 import FP16, Half, constant_passes
 from zoo_export.probes.probes import make_probes
-from zoo_export.verify import verify_folder
+from zoo_export.verification.folder import verify_folder
+from zoo_export.verification.recorded import recorded_precision
 
 HALF, SINGLE = "fp16", "float32"
 PRECISIONS = ("fp32", "fp16")
@@ -51,6 +53,36 @@ def test_formats_verify_strictly_and_by_the_runtime(registry, digits: Path) -> N
         assert set(found) == {"onnx", "torchscript", "pt2"}
     report = zoo_runtime.verify(digits)
     assert report.passed and report.tolerance_factor == 20
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.torchscript", "model.pt2"])
+def test_a_single_file_is_judged_in_its_precision(run_zoo, digits: Path, tmp_path: Path, name: str) -> None:
+    file = str(digits / name)
+    ran = run_zoo("verify", file, "--against", "lenet5.digits", "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["precision"] == HALF
+    assert run_zoo("verify", file, "--against", "lenet5.digits", "--precision", "fp32").code == 3
+    alone = tmp_path / name
+    shutil.copyfile(file, alone)
+    assert run_zoo("verify", str(alone), "--against", "lenet5.digits").code == 3
+    assert run_zoo("verify", str(alone), "--against", "lenet5.digits", "--precision", HALF).code == 0
+
+
+def test_a_manifest_says_nothing_of_a_changed_file(run_zoo, digits: Path, tmp_path: Path) -> None:
+    shutil.copyfile(digits / "manifest.json", tmp_path / "manifest.json")
+    model = onnx.load(digits / "model.onnx")
+    model.graph.initializer[0].CopyFrom(
+        numpy_helper.from_array(
+            numpy_helper.to_array(model.graph.initializer[0]) * np.float16(1.01), model.graph.initializer[0].name
+        )
+    )
+    onnx.save(model, tmp_path / "model.onnx")
+    assert recorded_precision(digits / "model.onnx") == HALF
+    assert recorded_precision(tmp_path / "model.onnx") == "fp32"
+    ran = run_zoo("verify", str(tmp_path / "model.onnx"), "--against", "lenet5.digits", "--precision", HALF)
+    assert ran.code == 3 and "inconclusive" in ran.err  # within float16's rounding, and other tensors
+    folder = run_zoo("verify", str(digits), "--precision", HALF)
+    assert folder.code == 2 and "--precision" in folder.err
 
 
 def test_the_certificate_states_both_proofs(digits: Path) -> None:

@@ -76,7 +76,7 @@ def test_worst_logit_exceeds_its_tolerance_most() -> None:
 @pytest.mark.parametrize("bad", [-1e-9, float("nan"), float("inf"), -float("inf"), 1e40])
 @pytest.mark.parametrize("name", ["atol", "rtol"])
 def test_a_tolerance_that_is_none_is_wrong_usage(run_zoo: Run, tmp_path: Path, name: str, bad: float) -> None:
-    with pytest.raises(UsageError, match=f"--{name}"):
+    with pytest.raises(UsageError, match=name):
         Override(**{name: bad})
     ran = run_zoo("export", MODEL, "-o", str(tmp_path / "out"), f"--{name}={bad}")
     assert ran.code == 2 and f"--{name}" in ran.err and not list(tmp_path.iterdir())

@@ -20,7 +20,7 @@ from zoo.cli.main import cli
 ROOT = Path(__file__).parents[2]
 CODE = {
     path.relative_to(ROOT).as_posix(): path
-    for folder in ("zoo", "plugins", "export", "examples")
+    for folder in ("zoo", "plugins", "export", "examples", "benchmarks")
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
 PAGES = {

@@ -123,7 +123,7 @@ def test_the_sampler_leaves_the_loss_and_the_judge_alone(
 def test_losses_that_take_weights(registry: Registry, name: str, parameter: str) -> None:
     spec = registry.find(Loss, name).spec
     assert weights_param(spec, {}) == parameter
-    with pytest.raises(UsageError, match=f"--loss-param {parameter}"):
+    with pytest.raises(UsageError, match=f"loss_params {parameter}"):
         weights_param(spec, {parameter: (1.0, 2.0)})
 
 

@@ -222,11 +222,11 @@ def test_mismatched_initial_weights_are_refused(kit: Registry, recipe: Make, pat
 
 
 def test_freeze_requires_initial_weights(recipe: Make) -> None:
-    with pytest.raises(UsageError, match="`--initial-checkpoint`"):
+    with pytest.raises(UsageError, match="`initial_checkpoint`"):
         recipe(freeze=True)
 
 
 @pytest.mark.parametrize("more", [{"layer_decay": 0.5}, {"opt": "muon"}], ids=lambda more: next(iter(more)))
 def test_freeze_excludes_layer_decay_and_muon(recipe: Make, more: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match="`--freeze` trains only the head"):
+    with pytest.raises(UsageError, match="freeze=True"):
         recipe(initial_checkpoint="net.first", freeze=True, **more)

@@ -51,7 +51,7 @@ def test_another_seed_holds_out_other_images() -> None:
 
 
 def test_one_that_is_empty_is_refused() -> None:
-    with pytest.raises(UsageError, match="--hold-out"):
+    with pytest.raises(UsageError, match="hold_out"):
         hold_out(split([0, 0, 1, 1, 2, 2]), 0.1, 0)
     with pytest.raises(UsageError, match="only one") as caught:
         hold_out(split([0, 1, 2]), 0.9, 0)

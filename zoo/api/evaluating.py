@@ -11,8 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from zoo.api.arguments import check_integer, check_number
-from zoo.api.installed import installed_registry
+from zoo.api.installed import registry_of
 from zoo.api.loading import load
 from zoo.api.progress import reporting
 from zoo.contract.callback import Callback
@@ -25,6 +24,7 @@ from zoo.evaluation import BATCH_SIZE
 from zoo.evaluation.evaluate import Evaluation
 from zoo.evaluation.evaluate import evaluate as measure
 from zoo.files import folders
+from zoo.models.arguments import check_integer, check_number, check_path
 from zoo.models.devices import explain_out_of_memory, pick_device
 from zoo.models.load import Model
 from zoo.models.losses import build_loss
@@ -37,7 +37,8 @@ class DatasetEvaluation(Evaluation):
 
     Args:
         model: its name.
-        dataset, split: what it was measured on.
+        dataset: the data set that it was measured on.
+        split: the split of it, `train` or `test`.
         classes: class names, in the order of the confusion matrix.
         skipped: the number of images left out because they cannot be read.
     """
@@ -73,6 +74,7 @@ def evaluate(
     Args:
         model: a loaded model, an `ARCH.TAG`, or the path of a weights file, an export folder or an artifact in one.
         data: the name of a data set; by default the one that the weights were trained on.
+        split: `train` or `test`.
         data_root: the folder of data sets; by default `$ZOO_DATA`, or a folder in your cache.
         download: download the data set if it is missing.
         batch_size: images that go through the model at once.
@@ -97,10 +99,16 @@ def evaluate(
         >>> zoo.evaluate("lenet5.digits", data="digits").top1  # doctest: +SKIP
         0.98...
     """
-    registry = registry or installed_registry()
+    registry = registry_of(registry)
     check_integer("batch_size", batch_size, 1)
     check_integer("workers", workers, 0, MOST_WORKERS + 1)
     check_number("memory_limit", memory_limit)
+    check_path("data_root", data_root)
+    if isinstance(model, nn.Module):
+        raise UsageError(
+            f"The model is a {type(model).__name__} without labels and preprocessing, so it cannot be evaluated.",
+            "Pass what zoo.load returns, an ARCH.TAG or a path.",
+        )
     target = pick_device(device)
     loaded = (
         model if isinstance(model, Model) else load(model, expect_digest=expect_digest, trust=trust, registry=registry)
@@ -132,16 +140,17 @@ def evaluate(
         refuse_corrupt([held], skip=skip_corrupt)
         for note in (*held.notes, *corrupt_warning([held])):
             report.on_message(note.removeprefix("warning: "), warning=note.startswith("warning: "))
-    with _moved(loaded.module, target) as module:
-        measured = measure(
-            module,
-            held.batches,
-            loaded.preprocess,
-            loss,
-            num_classes=len(classes),
-            device=target,
-            batch_size=batch_size,
-        )
+        with _moved(loaded.module, target) as module:
+            measured = measure(
+                module,
+                held.batches,
+                loaded.preprocess,
+                loss,
+                num_classes=len(classes),
+                device=target,
+                batch_size=batch_size,
+                on_progress=lambda done, n: report.on_progress(f"evaluating {loaded.name}", done, n),
+            )
     if not math.isfinite(measured.loss):
         raise WeightsError(
             f"{loaded.name} gives logits that are not finite on {entry.spec.name}.",

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from zoo.api.command_call import call_of
-from zoo.api.installed import installed_registry
+from zoo.api.installed import registry_of
 from zoo.api.live_module import model_of
 from zoo.api.progress import reporting
 from zoo.contract.callback import Callback
@@ -24,6 +24,7 @@ from zoo.files import folders
 from zoo.files.atomic import refuse_existing
 from zoo.files.expected_digest import check_digest, digest_of
 from zoo.files.regular import is_folder
+from zoo.models.arguments import check_integer, check_path, check_tolerance
 from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.exports import is_export
 from zoo.registry.registry import Entry, Registry
@@ -65,6 +66,7 @@ class VerifyCall(Protocol):
         expect_digest: str | None,
         key: Path | None,
         seed: int | None,
+        precision: str | None,
         trust: bool,
     ) -> Verification:
         """Verify an export folder, or a file against a model."""
@@ -111,17 +113,22 @@ def export(
         dynamic_size: make height and width of the images dynamic too.
         devices: where the artifacts are run for the check.
         verify: compare the artifacts with the model. Without it, the export is marked `unverified` for good.
-        atol, rtol: accept logits within `atol + rtol * |truth|` instead of the default tolerance.
+        atol: accept logits within `atol + rtol * |truth|` instead of the default tolerance.
+        rtol: the relative part of it; 0 if only `atol` is passed.
         save_failure: a folder to make if an artifact fails its check, with a script that reproduces the failure.
-        num_classes, in_channels, img_size, params: how to build an architecture with fresh weights.
-        input_shape, labels, preprocess: of an `nn.Module`: `(C, H, W)`, one name for each logit, and how images
-            become its input. `preprocess` includes the shape; without it images are divided by 255.
+        num_classes: of an architecture with fresh weights; by default its own.
+        in_channels: of the images of an architecture with fresh weights, 1 or 3; by default its own.
+        img_size: height and width of the images of an architecture with fresh weights, in pixels; by default its own.
+        params: parameters of an architecture with fresh weights; see `zoo show ARCH`.
+        input_shape: of an `nn.Module`: `(C, H, W)`.
+        labels: of an `nn.Module`: one name for each logit; by default their numbers.
+        preprocess: of an `nn.Module`: how images become its input, which includes the shape; without it images are
+            divided by 255.
         name: of the model in the manifest; by default its own.
         expect_digest: the digest that the weights file must have, as `zoo weights verify` shows it.
         data_root: the folder of data sets, for real images in the check; by default `$ZOO_DATA`, or a folder in your
             cache. Nothing is downloaded.
         force: replace the export that is at `output`.
-        trust: run artifacts in this process; by default each is run in a process of its own, with limits.
         progress: show progress on standard error, or in a notebook.
         callback: receives messages and progress.
         registry: of plugins; the installed ones by default.
@@ -139,9 +146,17 @@ def export(
         'pass'
         >>> out = zoo.export(my_module, "exports/y", input_shape=(3, 224, 224))  # doctest: +SKIP
     """
-    registry = registry or installed_registry()
+    registry = registry_of(registry)
     call: ExportCall = call_of(registry, "export")
     _check_names(formats=formats, devices=devices)
+    for argument, path in (("output", output), ("save_failure", save_failure), ("data_root", data_root)):
+        check_path(argument, path)
+    for argument, number in (("num_classes", num_classes), ("in_channels", in_channels), ("img_size", img_size)):
+        check_integer(argument, number, 1)
+    check_tolerance("atol", atol)
+    check_tolerance("rtol", rtol)
+    if params is not None and not isinstance(params, Mapping):
+        raise UsageError(f"params={params!r:.80} is no mapping.", "Pass a dict, such as {'depth': 3}.")
     if output is not None:
         refuse_existing(Path(output), force)
     chosen = [registry.find(ExportFormat, each) for each in formats] or default_formats(registry)
@@ -155,7 +170,7 @@ def export(
         save_failure=None if save_failure is None else Path(save_failure),
         force=force,
     )
-    build = BuildArgs(num_classes=num_classes, channels=in_channels, image_size=img_size, params=params or None)
+    build = BuildArgs(num_classes=num_classes, channels=in_channels, img_size=img_size, params=params or None)
     opened = model_from(
         *(registry, model, build),
         input_shape=input_shape,
@@ -168,9 +183,24 @@ def export(
     refuse_existing(target, force)
     images = folders.data_root(None if data_root is None else Path(data_root))
     with reporting(progress, callback) as report:
+        if isinstance(model, nn.Module):
+            for text in _assumed(labels, preprocess):
+                report.on_message(text, warning=True)
         if opened.fresh:
             report.on_message(f"{opened.name} has fresh, untrained weights (seed 0).")
         return call(registry, opened, chosen, target, images, options, report)
+
+
+def _assumed(labels: Sequence[str] | None, preprocess: Preprocess | None) -> list[str]:
+    """What is assumed of an `nn.Module`, which knows neither its labels nor how its images are prepared."""
+    return [
+        *(
+            ["images are divided by 255 and not normalised; pass preprocess if that is wrong"]
+            if preprocess is None
+            else []
+        ),
+        *(["labels are the numbers of the logits; pass labels to name them"] if labels is None else []),
+    ]
 
 
 def default_formats(registry: Registry) -> list[Entry[ExportFormat]]:
@@ -200,6 +230,7 @@ def verify(
     preprocess: Preprocess | None = None,
     expect_digest: str | None = None,
     seed: int | None = None,
+    precision: str | None = None,
     data_root: str | PathLike[str] | None = None,
     trust: bool = False,
     progress: bool = False,
@@ -223,11 +254,15 @@ def verify(
         strict: compute truth afresh, from the weights that the folder names, and use the default tolerance; compare
             the graphs with those of a new export, and refuse choices by values that these do not make.
         devices: where the artifacts are run.
-        input_shape, labels, preprocess: of an `nn.Module`; see `zoo.export`.
+        input_shape: of an `nn.Module` in `against`: `(C, H, W)`.
+        labels: of an `nn.Module` in `against`: one name for each logit, compared with those that artifacts name.
+        preprocess: of an `nn.Module` in `against`: how images become its input, compared likewise.
         expect_digest: the digest that the folder's manifest must have, as `zoo verify` shows it; for a file, its
             SHA-256.
         seed: of the fresh images and of how images are put into batches; by default one that nobody can predict.
+        precision: of a single file; by default the one that `manifest.json` beside it records for it, or else `fp32`.
         data_root: the folder of data sets, for real images; by default `$ZOO_DATA`, or a folder in your cache.
+        trust: run artifacts in this process; by default each is run in a process of its own, with limits.
         progress: show progress on standard error, or in a notebook.
         callback: receives messages and progress.
         registry: of plugins; the installed ones by default.
@@ -246,18 +281,27 @@ def verify(
         'pass'
         >>> zoo.verify("exports/y/model.bin", against=my_module, input_shape=(3, 224, 224))  # doctest: +SKIP
     """
-    registry = registry or installed_registry()
+    registry = registry_of(registry)
     if not isinstance(path, str | PathLike):
         raise UsageError(
             f"An object of type {type(path).__name__} is not the path of an export.", "Pass a folder or a file."
         )
     call: VerifyCall = call_of(registry, "verify")
     _check_names(formats=formats, devices=devices)
+    check_path("key", key)
+    check_path("data_root", data_root)
+    check_integer("seed", seed, 0, 2**32)
     opened: Model | str | None = None
     if isinstance(against, Model | nn.Module):
         opened = model_from(registry, against, input_shape=input_shape, labels=labels, preprocess=preprocess)
-    elif against is not None:
-        opened = fspath(against)
+    else:
+        if against is not None and not isinstance(against, str | PathLike):
+            raise UsageError(
+                f"against is an object of type {type(against).__name__}, not a model.",
+                "Pass an nn.Module, a model of zoo.load, an ARCH.TAG, a path or an architecture.",
+            )
+        _refuse_module_arguments(input_shape, labels, preprocess)
+        opened = None if against is None else fspath(against)
     with reporting(progress, callback) as report:
         return call(
             registry,
@@ -271,6 +315,7 @@ def verify(
             expect_digest=expect_digest,
             key=None if key is None else Path(key),
             seed=seed,
+            precision=precision,
             trust=trust,
         )
 
@@ -309,10 +354,7 @@ def model_from(
             f"The model is {kind}, which cannot be exported.",
             "Pass an nn.Module, a model of zoo.load, an ARCH.TAG, a path or an architecture.",
         )
-    if input_shape is not None or labels is not None or preprocess is not None:
-        raise UsageError(
-            "input_shape, labels and preprocess describe an nn.Module; a stored model has its own.", "Leave them out."
-        )
+    _refuse_module_arguments(input_shape, labels, preprocess)
     if isinstance(model, Model):
         opened = model
         _refuse_export(registry, opened.path)
@@ -323,6 +365,17 @@ def model_from(
         _refuse_export(registry, Path(model))
         opened = open_model(registry, fspath(model), build, expect_digest)
     return opened if name is None else replace(opened, name=name)
+
+
+def _refuse_module_arguments(
+    input_shape: Sequence[int] | None, labels: Sequence[str] | None, preprocess: Preprocess | None
+) -> None:
+    """Refuse the description of an `nn.Module` where there is none."""
+    if input_shape is not None or labels is not None or preprocess is not None:
+        raise UsageError(
+            "input_shape, labels and preprocess describe an nn.Module; a stored model has its own.",
+            "Leave them out, or pass an nn.Module.",
+        )
 
 
 def _refuse_export(registry: Registry, path: Path | None) -> None:

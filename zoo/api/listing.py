@@ -2,7 +2,8 @@
 
 from fnmatch import fnmatchcase
 
-from zoo.api.installed import installed_registry
+from zoo.api.installed import registry_of
+from zoo.contract.errors import UsageError
 from zoo.contract.specs import Architecture
 from zoo.files.folders import weights_files
 from zoo.registry.registry import Registry
@@ -23,15 +24,17 @@ def list_models(pattern: str = "*", *, pretrained: bool = False, registry: Regis
     Example:
         >>> import zoo
         >>> zoo.list_models("lenet*")
-        ['lenet5', 'lenet5_1998']
+        ['lenet5']
         >>> zoo.list_models("lenet5", pretrained=True)  # doctest: +SKIP
         ['lenet5.digits']
     """
+    if not isinstance(pattern, str):
+        raise UsageError(f"pattern={pattern!r:.80} is not a text.", "Pass a shell pattern, such as 'resnet*'.")
     if pretrained:
         return [
             name for name in weights_files() if _matches(name, pattern) or _matches(name.partition(".")[0], pattern)
         ]
-    registry = registry or installed_registry()
+    registry = registry_of(registry)
     entries = [entry for entry in registry.entries(Architecture) if _matches(entry.spec.name, pattern)]
     names = [entry.spec.name for entry in entries]
     return [

@@ -1,9 +1,10 @@
 """A model from a live `nn.Module` that no plugin declares: its card is made from arguments and from its own output."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -35,8 +36,7 @@ def model_of(
 
     Raises:
         UsageError: the arguments do not fit each other, or the module.
-        ExportError: the module's parameters are not float32, or hold no values.
-        PluginError: the module raises on an image of that shape, or does not return logits.
+        ExportError: the module's parameters are not float32 or hold no values, or it raises on an image of that shape.
     """
     if preprocess is not None and not isinstance(preprocess, Preprocess):
         raise UsageError(f"preprocess is a {type(preprocess).__name__}.", "Pass a zoo.Preprocess.")
@@ -68,7 +68,8 @@ def _default_preprocess(input_shape: tuple[int, int, int] | None) -> Preprocess:
         raise UsageError(
             "The input shape of an nn.Module is not known.", "Pass input_shape=(channels, height, width) or preprocess."
         )
-    if len(input_shape) != 3 or input_shape[0] not in (1, 3):
+    integers = isinstance(input_shape, Sequence) and all(isinstance(each, SupportsIndex) for each in input_shape)
+    if not integers or len(input_shape) != 3 or input_shape[0] not in (1, 3):
         raise UsageError(
             f"input_shape={input_shape} is not that of an image.",
             "Use (channels, height, width), with 1 or 3 channels.",
@@ -100,7 +101,7 @@ def _evaluated_on_cpu(module: nn.Module) -> nn.Module:
 
 @torch.inference_mode()
 def _classes(module: nn.Module, preprocess: Preprocess, labels: Sequence[str] | None) -> tuple[str, ...]:
-    with explain_model_errors(torch.device("cpu"), f"The {type(module).__name__}"):
+    with explain_model_errors(torch.device("cpu"), f"The {type(module).__name__}", ExportError):
         logits = module(torch.zeros(2, *preprocess.input_shape))
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2 or not logits.is_floating_point():
         what = f"a tensor {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
@@ -113,6 +114,8 @@ def _classes(module: nn.Module, preprocess: Preprocess, labels: Sequence[str] | 
         return tuple(str(index) for index in range(count))
     if isinstance(labels, str):
         raise UsageError(f"labels={labels!r} is a text, not a list of names.", "Pass one label for each logit.")
+    if not isinstance(labels, Collection):
+        raise UsageError(f"labels={labels!r:.80} is not a list of names.", "Pass one label for each logit.")
     if len(labels) != count:
         raise UsageError(f"{len(labels)} labels do not fit {count} logits.", "Pass one label for each logit.")
     return tuple(map(str, labels))

@@ -7,16 +7,17 @@ from typing import Any
 
 from torch import nn
 
-from zoo.api.arguments import check_integer
 from zoo.api.command_call import call_of
-from zoo.api.installed import installed_registry
+from zoo.api.installed import registry_of
 from zoo.contract.errors import ExportError, UnknownName, UsageError
+from zoo.contract.names import close_names
 from zoo.contract.specs import Architecture
 from zoo.data.fitting import InputOverrides, default_preprocess
 from zoo.files.card import read_card
 from zoo.files.folders import find_weights, is_weights
 from zoo.files.regular import is_folder
 from zoo.files.weights import Weights, load_into, load_weights
+from zoo.models.arguments import check_bool, check_integer
 from zoo.models.build import build_model
 from zoo.models.identity import architecture_of, stored_weights
 from zoo.models.load import Model, open_model
@@ -62,13 +63,13 @@ def load(
         raise UsageError(
             f"An object of type {type(model).__name__} is not the name of a model.", "Use an ARCH.TAG or a path."
         )
-    registry, name, path = registry or installed_registry(), fspath(model), Path(model)
+    registry, name, path = registry_of(registry), fspath(model), Path(model)
     if is_export(registry, path):
         opened: Model = call_of(registry, "predict")(registry, path, expect_digest=expect_digest, trust=trust)
         return opened
+    if name and is_folder(path):
+        raise ExportError(f"{name} is a folder without a manifest.json, so it is no export.", "Check the path.")
     if not is_weights(name):
-        if name and is_folder(path):
-            raise ExportError(f"{name} is a folder without a manifest.json, so it is no export.", "Check the path.")
         registry.find(Architecture, name)
         raise UsageError(
             f"{name!r} is the name of an architecture, not of weights.",
@@ -114,7 +115,7 @@ def create_model(
         >>> net = zoo.create_model("lenet5", num_classes=7, in_channels=3)
         >>> net = zoo.create_model("lenet5.digits", num_classes=7)  # doctest: +SKIP
     """
-    registry = registry or installed_registry()
+    registry = registry_of(registry)
     if not isinstance(model, str | PathLike):
         raise UsageError(
             f"An object of type {type(model).__name__} is not the name of a model.",
@@ -125,12 +126,14 @@ def create_model(
     check_integer("in_channels", in_channels, 1)
     check_integer("img_size", img_size, 1)
     check_integer("seed", seed, 0, 2**63)
+    check_bool("pretrained", pretrained)
     if pretrained and not is_weights(model):
         model = _only_weights(registry, model)
     if is_weights(model):
         return _pretrained(registry, model, num_classes, in_channels, img_size, params, seed)
     entry = registry.find(Architecture, model)
-    default_preprocess(entry.spec, InputOverrides(image_size=img_size))
+    _check_names(entry.spec, params)
+    default_preprocess(entry.spec, InputOverrides(img_size=img_size))
     return build_model(
         entry,
         num_classes=entry.spec.num_classes if num_classes is None else num_classes,
@@ -158,16 +161,29 @@ def _pretrained(
             f"not {in_channels}.",
             "Leave in_channels out.",
         )
+    _check_names(architecture_of(registry, card).spec, params)
     if params and dict(params) != dict(card.params):
         stored = ", ".join(f"{key}={value!r}" for key, value in card.params.items()) or "the defaults"
         raise UsageError(
             f"The weights {name} fix the parameters of {card.architecture}: {stored}.",
             f"Leave {', '.join(params)} out.",
         )
-    default_preprocess(architecture_of(registry, card).spec, InputOverrides(image_size=img_size))
+    default_preprocess(architecture_of(registry, card).spec, InputOverrides(img_size=img_size))
     if num_classes in (None, len(card.classes)):
         return open_model(registry, name).module.train()
     return _with_new_head(registry, path, num_classes, seed)
+
+
+def _check_names(spec: Architecture, params: Mapping[str, Any]) -> None:
+    """Refuse keyword arguments that are neither parameters of the architecture nor arguments of `create_model`."""
+    own = ("num_classes", "in_channels", "img_size")
+    for name in params:
+        if name not in spec.params:
+            close = close_names(name, [*own, *spec.params], n=1)
+            raise UnknownName(
+                f"The architecture {spec.name} has no parameter {name!r}.",
+                f"Did you mean {close[0]}?" if close else f"It takes {', '.join((*own, *spec.params))}.",
+            )
 
 
 def _with_new_head(registry: Registry, path: Path, num_classes: int, seed: int) -> nn.Module:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Protocol
 
 from zoo.api.command_call import call_of
-from zoo.api.installed import installed_registry
+from zoo.api.installed import registry_of
+from zoo.models.arguments import check_path
 from zoo.registry.registry import Registry
 
 
@@ -53,5 +54,8 @@ def sign(
         >>> zoo.verify("exports/x", key="public.pem").verdict  # doctest: +SKIP
         'pass'
     """
-    call: SignCall = call_of(registry or installed_registry(), "sign")
-    return call(registry or installed_registry(), Path(path), Path(key), password=password, force=force)
+    registry = registry_of(registry)
+    check_path("path", path)
+    check_path("key", key)
+    call: SignCall = call_of(registry, "sign")
+    return call(registry, Path(path), Path(key), password=password, force=force)

@@ -1,32 +1,29 @@
 """`zoo.train`: from an architecture and a data set to stored weights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from zoo.api.arguments import check_integer, check_number
-from zoo.api.installed import installed_registry
+from zoo.api.installed import registry_of
 from zoo.api.progress import reporting
 from zoo.contract.callback import Callback
 from zoo.contract.errors import UsageError
 from zoo.contract.names import is_file_name
-from zoo.contract.params import check_params
-from zoo.contract.specs import NAME, Architecture, Dataset, Loss
+from zoo.contract.specs import NAME, Dataset
 from zoo.data.read_options import MEMORY_LIMIT, MOST_WORKERS
 from zoo.evaluation.evaluate import Evaluation
 from zoo.files import folders
-from zoo.files.card import read_card
 from zoo.files.environment import differences, versions
+from zoo.models.arguments import check_integer, check_number, check_path
 from zoo.models.devices import describe, pick_device
 from zoo.models.load import Model, open_model
 from zoo.registry.registry import Registry
 from zoo.training.checkpoint import CHECKPOINT_EVERY
 from zoo.training.distributed.process_group import ProcessGroup
 from zoo.training.distributed.rendezvous import init_process_group
-from zoo.training.initial_weights import split_init
 from zoo.training.job import run_job
 from zoo.training.prepare import RunPaths
 from zoo.training.recipe.file import to_recipe
@@ -135,7 +132,8 @@ def train(
     Args:
         architecture: its name; or a whole `zoo.Recipe`, and then neither `data` nor fields of a recipe.
         data: the name of the data set.
-        resume: the run folder of a run to resume, or its name in `runs/`; its recipe decides everything else.
+        resume: the run folder of a run to resume, or its name in `runs/`; its recipe decides everything else. `force`,
+            and an `output` that is not in the current folder, must be passed again.
         tag: the weights are stored as `ARCH.TAG.safetensors`; by default the name of the data set.
         output: the folder for the weights file; by default `weights`.
         runs: the folder for run folders; by default `runs`.
@@ -163,10 +161,12 @@ def train(
         >>> run = zoo.train("lenet5", data="digits", epochs=3, seed=0)  # doctest: +SKIP
         >>> run.metrics["top1"], run.model.predict("seven.png", top=1)  # doctest: +SKIP
     """
-    registry = registry or installed_registry()
+    registry = registry_of(registry)
     check_integer("workers", workers, 0, MOST_WORKERS + 1)
     check_number("memory_limit", memory_limit)
     check_number("checkpoint_every", checkpoint_every)
+    for argument, value in (("resume", resume), ("output", output), ("runs", runs), ("data_root", data_root)):
+        check_path(argument, value)
     with init_process_group(device) as group:
         main = group.is_main
         with reporting(progress and main, callback if main else None) as report:
@@ -192,7 +192,7 @@ def train(
                 path, record = _find_run(fspath(resume), group, report)
                 result = resume_job(registry, path, record, overrides, report, group)
             else:
-                recipe = _recipe(registry, architecture, data, fields)
+                recipe = _recipe(architecture, data, fields)
                 paths = RunPaths(
                     data_root=folders.data_root(root),
                     weights=weights or Path("weights"),
@@ -230,34 +230,22 @@ def _find_run(name: str, group: ProcessGroup, report: Callback) -> tuple[Path, R
     return path, record
 
 
-def _recipe(
-    registry: Registry, architecture: str | Recipe | None, data: str | None, fields: Mapping[str, Any]
-) -> Recipe:
+def _recipe(architecture: str | Recipe | None, data: str | None, fields: Mapping[str, Any]) -> Recipe:
     if isinstance(architecture, Recipe):
         if data is not None or fields:
             raise UsageError(
                 "A Recipe already has a data set and all fields.", "Leave out `data` and the fields, or the Recipe."
             )
         return architecture
+    if not isinstance(architecture, str | None):
+        raise UsageError(
+            f"The architecture is an object of type {type(architecture).__name__}, not a name.",
+            "Pass the name of an architecture, or a zoo.Recipe.",
+        )
     if architecture is None or data is None:
         missing = "architecture" if architecture is None else "data"
         raise UsageError(f"zoo.train requires `{missing}`.", "Pass an architecture and `data`, or `resume`.")
-    recipe = to_recipe({"architecture": architecture, "data": data, **fields}, "zoo.train(...)")
-    spec = registry.find(Architecture, recipe.architecture).spec
-    params = recipe.params
-    if recipe.initial_checkpoint and "params" not in fields:
-        params = params_of_weights(recipe.initial_checkpoint, spec.name)
-    return replace(
-        recipe,
-        params=check_params(spec, params),
-        loss_params=check_params(registry.find(Loss, recipe.loss).spec, recipe.loss_params),
-    )
-
-
-def params_of_weights(initial_checkpoint: str, architecture: str) -> dict[str, Any]:
-    """The parameters that the initial weights were built with; empty if they are of another architecture."""
-    card, _ = read_card(folders.find_weights(split_init(initial_checkpoint)[0]))
-    return dict(card.params) if card.architecture == architecture else {}
+    return to_recipe({"architecture": architecture, "data": data, **fields}, "zoo.train(...)")
 
 
 def _tag(registry: Registry, recipe: Recipe, tag: str | None) -> str:

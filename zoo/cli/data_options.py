@@ -34,6 +34,6 @@ memory_limit_option = click.option(
     type=Number(0),
     default=MEMORY_LIMIT,
     show_default=True,
-    help="Keep up to this many GiB of decoded images in memory; a larger split is read again in each epoch.",
+    help="Keep up to this many GiB of decoded images in memory; a larger split is read from disk.",
 )
 cache_option = click.option("--cache/--no-cache", default=True, help="Cache decoded images on disk.  [default: on]")

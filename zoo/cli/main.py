@@ -26,6 +26,8 @@ from zoo.registry.refs import resolve
 from zoo.registry.registry import Registry
 from zoo.version import __version__
 
+MAX_MESSAGE = 20_000  # characters of an error that are printed; it may quote a file of any size
+
 
 class ZooGroup(click.Group):
     """A group whose subcommands are the commands in the registry. A command is imported when it is used."""
@@ -96,9 +98,9 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code."""
-    output = sys.stdout
+    output, lazy = sys.stdout, Lazy()
     try:
-        result: Any = cli.main(arguments, prog_name="zoo", standalone_mode=False)
+        result: Any = cli.main(arguments, prog_name="zoo", standalone_mode=False, obj=lazy)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except ZooError as error:
@@ -107,7 +109,7 @@ def run(arguments: list[str]) -> int:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return 2
     except click.UsageError as error:
-        path = error.ctx.command_path if error.ctx else "zoo"
+        path = error.ctx.command_path if error.ctx else _command_path(arguments, lazy)
         return _explain(error.format_message(), f"Run `{path} --help`.", 2)
     except click.ClickException as error:
         return _explain(
@@ -142,9 +144,20 @@ def run(arguments: list[str]) -> int:
         )
 
 
+def _command_path(arguments: list[str], lazy: Lazy) -> str:
+    """The command that arguments name, such as `zoo train`; click does not say it where an option lacks its value."""
+    context: click.Context = click.Context(cli, info_name="zoo", obj=lazy)
+    for name in arguments:
+        command = context.command.get_command(context, name) if isinstance(context.command, click.Group) else None
+        if name.startswith("-") or command is None:
+            break
+        context = click.Context(command, context, info_name=name)
+    return context.command_path
+
+
 def _explain(cause: str, next_step: str, code: int) -> int:
     with suppress(OSError):  # if standard error cannot be written either, the exit code remains
-        lines = [plain(" ".join(text.split())) for text in (cause, next_step)]
+        lines = [plain(" ".join(text[:MAX_MESSAGE].split())) for text in (cause, next_step)]
         click.echo(f"error: {lines[0]}\n  next: {lines[1]}", err=True)
     return code
 

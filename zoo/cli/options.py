@@ -31,9 +31,9 @@ param_option = click.option(
     metavar="NAME=VALUE",
     help="Set a parameter of the architecture; can be repeated.",
 )
-image_size_option = click.option(
+img_size_option = click.option(
     "--img-size",
-    "image_size",
+    "img_size",
     cls=AliasedOption,
     aliases=["--image-size"],
     type=click.IntRange(1),
@@ -48,12 +48,10 @@ num_classes_option = click.option(
 
 
 def build_args(
-    num_classes: int | None, channels: int | None, image_size: int | None, params: tuple[str, ...]
+    num_classes: int | None, channels: int | None, img_size: int | None, params: tuple[str, ...]
 ) -> "BuildArgs":
     """How to build an architecture without weights, from the options above. `params` are converted later."""
     from zoo.contract.params import split_params
     from zoo.models.load import BuildArgs
 
-    return BuildArgs(
-        num_classes=num_classes, channels=channels, image_size=image_size, params=split_params(params) or None
-    )
+    return BuildArgs(num_classes=num_classes, channels=channels, img_size=img_size, params=split_params(params) or None)

@@ -19,10 +19,10 @@ def recipe_from_options(registry: "Registry", options: dict[str, Any]) -> "Recip
         ZooError: a name is unknown, a value is out of range, or two values exclude each other.
     """
     from zoo.contract.errors import UsageError
-    from zoo.contract.params import check_params, parse_params
-    from zoo.contract.specs import Architecture, Dataset, Loss
+    from zoo.contract.params import split_params
+    from zoo.training.recipe.complete import complete_recipe
     from zoo.training.recipe.overrides import with_overrides
-    from zoo.training.recipe.recipe import FIELDS, Recipe
+    from zoo.training.recipe.recipe import Recipe
 
     file, like, smoothing = options.pop("recipe"), options.pop("like"), options.pop("smoothing")
     if file is not None and like is not None:
@@ -33,16 +33,9 @@ def recipe_from_options(registry: "Registry", options: dict[str, Any]) -> "Recip
     for name, flag in (("architecture", "ARCHITECTURE"), ("data", "--data")):
         if name not in fields:
             raise UsageError(f"{flag} is missing.", f"Add {flag}, or a --recipe that sets {name}.")
-    architecture = registry.find(Architecture, fields["architecture"]).spec
-    registry.find(Dataset, fields["data"])
-    loss = registry.find(Loss, fields.get("loss", FIELDS["loss"].default)).spec
-    if fields.get("initial_checkpoint") and "params" not in fields:
-        from zoo.api.training import params_of_weights
-
-        fields["params"] = params_of_weights(fields["initial_checkpoint"], architecture.name)
-    for name, spec in (("params", architecture), ("loss_params", loss)):
-        fields[name] = {**check_params(spec, fields.get(name, {})), **parse_params(spec, texts[name])}
-    return Recipe(**fields)
+    for name, declared in texts.items():
+        fields[name] = {**fields.get(name, {}), **split_params(declared)}
+    return complete_recipe(registry, Recipe(**fields))
 
 
 def _values(file: Path | None, like: str | None) -> dict[str, Any]:

@@ -20,6 +20,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.contract.wording import in_python
+
 # Texts of errors of several types: PyTorch, the C++ library, the dynamic loader, safetensors.
 MEMORY_TEXTS = (
     "DefaultCPUAllocator",
@@ -36,20 +38,20 @@ SHOWN = 60  # characters of a path that is too long
 
 
 class ZooError(Exception):
-    """The base class.
+    """The base class. As text and in a traceback, it names arguments of Python: `opt="sgd"` for `--opt sgd`.
 
     Args:
-        cause: one sentence that states the problem and names the file, option or object.
+        cause: one sentence that states the problem and names the file, option or object; flags as they are typed.
         next_step: one sentence that states what to do about it.
     """
 
     exit_code = 1
 
     def __init__(self, cause: str, next_step: str) -> None:
-        super().__init__(cause)
+        super().__init__(in_python(cause))
         self.cause = cause
         self.next_step = next_step
-        self.add_note(next_step)  # which a traceback shows below the cause
+        self.add_note(in_python(next_step))  # which a traceback shows below the cause
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle both sentences, so that the error can cross processes."""

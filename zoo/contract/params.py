@@ -11,16 +11,6 @@ from zoo.contract.specs import Architecture, Loss, Param
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
-def parse_params(spec: Architecture | Loss, texts: Iterable[str]) -> dict[str, Any]:
-    """Parse texts of the form `NAME=VALUE`.
-
-    Raises:
-        UsageError: a text is not of this form, or a value has the wrong type or is not among the choices.
-        UnknownName: the spec does not declare the parameter.
-    """
-    return check_params(spec, split_params(texts))
-
-
 def split_params(texts: Iterable[str]) -> dict[str, str]:
     """Names and values of texts of the form `NAME=VALUE`.
 
@@ -38,7 +28,8 @@ def check_params(spec: Architecture | Loss, params: Mapping[str, Any]) -> dict[s
     """Check values against the spec, and convert texts to the declared type.
 
     Raises:
-        UsageError, UnknownName: as in `parse_params`.
+        UsageError: a value has the wrong type or is not among the choices.
+        UnknownName: the spec does not declare the parameter.
     """
     return {name: _convert(spec, name, value) for name, value in params.items()}
 

@@ -6,9 +6,10 @@ other.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from zoo.contract.reading import Field, Malformed, fields
+if TYPE_CHECKING:
+    from zoo.contract.reading import Field
 
 MAX_SIDE = 65_536  # pixels
 MAX_PIXELS = 1 << 22  # of an image: 2048 × 2048. A check holds some forty of them as float32 and float64
@@ -72,12 +73,14 @@ class Preprocess:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any] | Field) -> "Preprocess":
+    def from_dict(cls, data: "Mapping[str, Any] | Field") -> "Preprocess":
         """Create a `Preprocess` from the result of `to_dict`.
 
         Raises:
             Malformed: a `ValueError`: a field is missing, unknown, of the wrong type or out of range.
         """
+        from zoo.contract.reading import Malformed, fields  # which listings need not load
+
         how = fields(data, "preprocess").only("size", "mean", "std", "shorter_side", "interpolation")
         height, width = how["size"].items(2, 2)
         try:

@@ -30,7 +30,7 @@ class ImageStats:
 class InputOverrides:
     """Image size and channels that the user chose; `None` derives them from the architecture and the data set."""
 
-    image_size: int | None = None
+    img_size: int | None = None
     channels: int | None = None
 
 
@@ -42,7 +42,7 @@ def fit_preprocess(architecture: Architecture, images: ImageStats, overrides: In
     Raises:
         UsageError: the architecture does not accept the size or channels in `overrides`.
     """
-    size = _size(architecture, images.side, overrides.image_size)
+    size = _size(architecture, images.side, overrides.img_size)
     channels = _channels(architecture, images.channels, overrides.channels)
     own = architecture.preprocess
     known = len(images.mean) == channels
@@ -63,7 +63,7 @@ def default_preprocess(architecture: Architecture, overrides: InputOverrides) ->
         UsageError: the architecture does not accept the size or channels in `overrides`.
     """
     channels = _channels(architecture, architecture.input_shape[0], overrides.channels)
-    size = _size(architecture, None, overrides.image_size)
+    size = _size(architecture, None, overrides.img_size)
     own = architecture.preprocess
     if own is None:
         return Preprocess(size=(size, size), mean=(0.5,) * channels, std=(0.5,) * channels)

@@ -1,5 +1,9 @@
 """Read images, resize and crop them to uint8 `[C, H, W]` of the model's size, and normalise them to float32."""
 
+import os
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +22,57 @@ _RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
-MAX_ASPECT_RATIO = 512  # longer to shorter side; an image is resized whole before it is cropped
+# The formats that are read, and Pillow's modules for them. Pillow knows more: for some, it runs another program on the
+# file (Ghostscript for EPS), whatever the file is called.
+FORMATS = {
+    "AVIF": "AvifImagePlugin",
+    "BMP": "BmpImagePlugin",
+    "GIF": "GifImagePlugin",
+    "JPEG": "JpegImagePlugin",
+    "JPEG2000": "Jpeg2KImagePlugin",
+    "PNG": "PngImagePlugin",
+    "PPM": "PpmImagePlugin",
+    "TIFF": "TiffImagePlugin",
+    "WEBP": "WebPImagePlugin",
+}
+MAX_ASPECT_RATIO = 512  # longer to shorter side
+RESIZED_WHOLE = 1 << 25  # pixels; an image that would have more is resized only where it is cropped
 FORMATS_WITH_16_BITS = ("PNG", "PPM")  # 16 bits in the file, for which Pillow may choose its 32-bit mode "I"
 
 
 def open_image(path: Path) -> Image.Image:
-    """Read an image file and decode it.
+    """Read an image file of one of `FORMATS` and decode it. Only a regular file is read.
 
     Raises:
         DataError: the file is missing, not an image, truncated, or has too many pixels.
     """
     try:
-        with open_regular(path) as file, Image.open(file) as image:
+        with open_regular(path) as file, Image.open(file, formats=_formats()) as image:
             image.load()
+            setattr(image, "filename", os.fspath(path))  # noqa: B010
             return image
     except FileNotFoundError:
         raise DataError(f"There is no image at {path}.", "Check the path.") from None
-    except IsADirectoryError:
-        raise DataError(f"{path} is a folder, not an image.", "Pass the images in it.") from None
+    except Image.DecompressionBombError:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise DataError(f"{path} has more than {limit:,} pixels.", "Scale the image down.") from None
     except Exception as error:  # decoders raise many types on damaged files
         refuse_out_of_memory(error, f"reading {path}")
-        unknown = isinstance(error, UnidentifiedImageError)
-        reason = "it is not an image in a supported format" if unknown else _reason(error)
+        if path.is_dir():
+            raise DataError(f"{path} is a folder, not an image.", "Pass the images in it.") from None
+        reason = _reason(error)
+        if isinstance(error, UnidentifiedImageError):
+            reason = f"it is not an image in a supported format ({', '.join(_formats())})"
         raise DataError(f"{path} cannot be read: {reason}.", "Use a complete PNG, JPEG or similar image.") from None
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow can read."""
+    for module in FORMATS.values():
+        with suppress(ImportError):  # of an older Pillow
+            import_module(f"PIL.{module}")
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _reason(error: Exception) -> str:
@@ -70,11 +102,24 @@ def fit_image(image: Any, preprocess: Preprocess) -> npt.NDArray[np.uint8]:
             "Crop the image, or remove it.",
         )
     pil = _convert(pil, "L" if preprocess.channels == 1 else "RGB")
-    if pil.size != resized:
-        pil = pil.resize(resized, _RESAMPLING[preprocess.interpolation])
-    pixels = np.asarray(pil.crop(box) if box != (0, 0, *resized) else pil)
+    pixels = np.asarray(_resize_and_crop(pil, resized, box, _RESAMPLING[preprocess.interpolation]))
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     return pixels.transpose(2, 0, 1).copy()
+
+
+def _resize_and_crop(
+    image: Image.Image, resized: tuple[int, int], box: tuple[int, int, int, int], resampling: Image.Resampling
+) -> Image.Image:
+    if image.size == resized:
+        return image.crop(box) if box != (0, 0, *resized) else image
+    if resized[0] * resized[1] <= RESIZED_WHOLE:
+        whole = image.resize(resized, resampling)
+        return whole.crop(box) if box != (0, 0, *resized) else whole
+    # The same, up to rounding, without the whole: the part of the image that becomes `box`.
+    across, down = image.width / resized[0], image.height / resized[1]
+    left, top, right, bottom = box
+    part = (left * across, top * down, min(right * across, image.width), min(bottom * down, image.height))
+    return image.resize((right - left, bottom - top), resampling, part)
 
 
 def _convert(image: Image.Image, mode: str) -> Image.Image:

@@ -1,5 +1,6 @@
 """Evaluate a model on a split."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -64,10 +65,14 @@ def evaluate(
     num_classes: int,
     device: torch.device,
     batch_size: int = BATCH_SIZE,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Evaluate `module` in float32 evaluation mode on a split. Its training mode is restored afterwards.
 
     Results are accumulated on the device, in memory of the order of K², and copied to the CPU once at the end.
+
+    Args:
+        on_progress: called after each batch with the number of images that were evaluated, and of all.
 
     Raises:
         PluginError: the model raised an exception, or did not return logits `[N, num_classes]`.
@@ -79,6 +84,7 @@ def evaluate(
     loss_sum = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
     top5_count = torch.zeros((), dtype=torch.int64, device=device)
     calibration = Calibration(device)
+    done = 0
     try:
         for images, labels in batches.epoch(batch_size):
             with explain_model_errors(device):
@@ -90,6 +96,8 @@ def evaluate(
             calibration.add(logits, predicted == labels)
             top5_count += (logits.topk(min(5, num_classes)).indices == labels[:, None]).any(1).sum()
             loss_sum += loss(logits, labels).to(loss_sum.dtype) * len(labels)
+            done += len(labels)
+            on_progress(done, batches.n)
     except RuntimeError as error:  # raised by a signal, at any of these lines
         refuse_lost_worker(error)
         raise

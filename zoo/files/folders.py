@@ -83,7 +83,12 @@ def find_weights(name: str) -> Path:
         WeightsError: `name` is a path, and the file does not exist.
     """
     if _is_path(name):
-        if not os.path.exists(name) or os.path.isdir(name):  # noqa: PTH110, PTH112  (of a name that is too long, too)
+        is_folder, exists = os.path.isdir(name), os.path.exists(name)  # noqa: PTH110, PTH112  (any name, however long)
+        if is_folder:
+            raise WeightsError(f"{name} is a folder, and no export folder: it has no manifest.json.", "Check the path.")
+        if not exists and not name.endswith(SUFFIX):
+            raise WeightsError(f"There is no file or folder {name[:1000]}.", "Check the path.")
+        if not exists:
             raise WeightsError(
                 f"There is no weights file at {name[:1000]}.", "Run `zoo weights list` to see the available weights."
             )

@@ -62,7 +62,9 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], card: Card, *, force
     try:
         Card.from_dict(from_metadata(KEY, metadata))
     except ValueError as error:
-        raise WeightsError(f"{path} was not written, as it could not be read again: {error}.", "Correct it.") from None
+        raise WeightsError(
+            f"{path} was not written, as it could not be read again: {error}.", "Shorten or correct that value."
+        ) from None
     write_file(path, with_sorted_metadata(safetensors.torch.save(plain, metadata)), force=force)
     return card
 

@@ -11,15 +11,18 @@ from zoo.models.devices import explain_out_of_memory
 
 
 @contextmanager
-def explain_model_errors(device: torch.device, what: str = "The model") -> Iterator[None]:
+def explain_model_errors(
+    device: torch.device, what: str = "The model", kind: type[ZooError] = PluginError
+) -> Iterator[None]:
     """Turn what a model's own code raises into an error with a next step.
 
     Args:
         what: the subject of that error.
+        kind: of that error, where no plugin provides the model.
 
     Raises:
         DeviceError: there was not enough memory.
-        PluginError: it raised any other error.
+        PluginError, or `kind`: it raised any other error.
     """
     try:
         with explain_out_of_memory(device):
@@ -28,7 +31,7 @@ def explain_model_errors(device: torch.device, what: str = "The model") -> Itera
         raise
     except (Exception, SystemExit) as error:
         refuse_lost_worker(error)
-        raise PluginError(
+        raise kind(
             f"{what} raised {type(error).__name__}: {error}",
             "Check that the model takes images of this size, or correct its code.",
         ) from error

@@ -25,6 +25,7 @@ from zoo.models.build import build_model
 from zoo.models.forward import check_logits, explain_model_errors
 from zoo.models.identity import architecture_of
 from zoo.models.predict import ImageLike, predict
+from zoo.registry.exports import refuse_missing_artifact
 from zoo.registry.registry import Registry
 
 
@@ -104,13 +105,13 @@ class BuildArgs:
     """How an architecture is built with fresh weights; `None` takes the default of its spec.
 
     Args:
-        image_size: height and width in pixels.
+        img_size: height and width in pixels.
         params: keyword arguments that the spec declares.
     """
 
     num_classes: int | None = None
     channels: int | None = None
-    image_size: int | None = None
+    img_size: int | None = None
     params: Mapping[str, Any] | None = None
 
 
@@ -134,7 +135,12 @@ def open_model(
                 f"{name} is a weights file, which fixes the classes, channels, image size and parameters.",
                 "Leave those options out, or name an architecture.",
             )
-        return _from_file(registry, find_weights(name), expect_digest)
+        try:
+            path = find_weights(name)
+        except UnknownName:
+            refuse_missing_artifact(registry, name)
+            raise
+        return _from_file(registry, path, expect_digest)
     if expect_digest is not None:
         raise UsageError(
             f"{name} is an architecture, whose weights are fresh and have no digest.",
@@ -163,7 +169,7 @@ def _fresh(registry: Registry, name: str, fresh: BuildArgs) -> Model:
     num_classes = entry.spec.num_classes if fresh.num_classes is None else fresh.num_classes
     if not 1 <= num_classes <= MAX_CLASSES:
         raise UsageError(f"A model cannot have {num_classes} classes.", f"Use 1 to {MAX_CLASSES:,}.")
-    preprocess = default_preprocess(entry.spec, InputOverrides(image_size=fresh.image_size, channels=fresh.channels))
+    preprocess = default_preprocess(entry.spec, InputOverrides(img_size=fresh.img_size, channels=fresh.channels))
     params = check_params(entry.spec, fresh.params or {})
     module = build_model(entry, num_classes=num_classes, in_channels=preprocess.channels, params=params).eval()
     card = Card(

@@ -1,6 +1,7 @@
 """Classify images: from paths, PIL images or arrays to the likeliest classes."""
 
 from collections.abc import Callable, Iterator, Sequence
+from operator import index
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from zoo.contract.errors import DataError, UsageError, WeightsError
 from zoo.contract.prediction import Prediction
 from zoo.contract.preprocess import Preprocess
 from zoo.data.images import fit_image, normalise, open_image
+from zoo.models.arguments import check_integer
 
 ImageLike = str | PathLike[str] | Image.Image | npt.NDArray[np.uint8]
 """A path, a PIL image, or a uint8 array `[H, W]`, `[H, W, 1]` or `[H, W, 3]`."""
@@ -41,11 +43,12 @@ def predict(
         DataError: an image cannot be read.
         WeightsError: the logits are not finite.
     """
-    if isinstance(top, bool) or not isinstance(top, int):
-        raise UsageError(f"top={top!r} is not an integer.", "Use an integer, 1 or more.")
-    if top < 1:
-        raise UsageError(f"top={top} is out of range.", "Use 1 or more.")
-    return [ranked for chunk in _chunks(images) for ranked in _predict_chunk(run, chunk, preprocess, labels, top)]
+    if top is None:
+        raise UsageError("top=None is not an integer.", "Use an integer, 1 or more.")
+    check_integer("top", top, 1)
+    return [
+        ranked for chunk in _chunks(images) for ranked in _predict_chunk(run, chunk, preprocess, labels, index(top))
+    ]
 
 
 def _predict_chunk(
@@ -63,7 +66,7 @@ def _predict_chunk(
                 f"The model's logits for {_name(image)} are not finite.", "Check the weights with `zoo weights verify`."
             )
         probabilities, order = row.softmax(0), row.argsort(descending=True, stable=True)[:top]
-        yield [Prediction(labels[index], index, float(probabilities[index])) for index in order.tolist()]
+        yield [Prediction(labels[each], each, float(probabilities[each])) for each in order.tolist()]
 
 
 def _chunks(images: Sequence[ImageLike]) -> Iterator[Sequence[ImageLike]]:

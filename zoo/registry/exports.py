@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from zoo.contract.errors import ExportError
 from zoo.contract.formats import ExportFormat
 from zoo.files.regular import is_regular
 from zoo.registry.registry import Registry
@@ -14,3 +15,14 @@ def is_export(registry: Registry, path: Path) -> bool:
     if is_regular(path):
         return any(entry.spec.paths_of(path) is not None for entry in registry.entries(ExportFormat))
     return is_regular(path / MANIFEST)
+
+
+def refuse_missing_artifact(registry: Registry, name: str) -> None:
+    """Refuse a name with the suffix of an artifact, of which there is no file.
+
+    Raises:
+        ExportError: naming the file.
+    """
+    path = Path(name)
+    if any(entry.spec.paths_of(path) is not None for entry in registry.entries(ExportFormat)):
+        raise ExportError(f"There is no file {name[:1000]}.", "Check the path.")

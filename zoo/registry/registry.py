@@ -38,6 +38,7 @@ class Registry:
     """What the given plugins provide. An instance is passed along; there is no global one.
 
     Args:
+        plugins: what it looks names up in, such as `zoo.registry.discovery.discover()` returns.
         prefer: qualified names that settle a bare name which several plugins provide, the most important first;
             `None` takes the user's, from `ZOO_PREFER` and the configuration file.
     """

@@ -50,7 +50,7 @@ class Events:
         """Write a PNG file as an image at step `number`, tagged with the stem of its name."""
         if self._writer is None:
             return
-        with Image.open(path) as image:
+        with Image.open(path, formats=["PNG"]) as image:
             pixels = np.asarray(image.convert("RGB"))
         self._writer.add_image(path.stem, pixels, number, dataformats="HWC")
 

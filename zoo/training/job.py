@@ -30,6 +30,7 @@ from zoo.training.distributed.ddp import broadcast_checkpoint
 from zoo.training.distributed.evaluate import evaluate_distributed
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup, explain_lost_rank
 from zoo.training.prepare import Job, RunPaths, prepare_on_all_ranks
+from zoo.training.recipe.complete import complete_recipe
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.recipe.table import recipe_rows
 from zoo.training.run.concurrent_runs import refuse_concurrent_run
@@ -65,7 +66,7 @@ def run_job(
     callback: Callback = SILENT,
     group: ProcessGroup = SINGLE_PROCESS,
 ) -> Result:
-    """Train as `recipe` says and store the weights.
+    """Train as `recipe` says, completed by `complete_recipe`, and store the weights.
 
     Args:
         callback: receives messages, progress, epochs and an interrupt, in the main process only.
@@ -76,6 +77,7 @@ def run_job(
             that holds a checkpoint, and the weights where only the report failed.
     """
     callback = callback if group.is_main else SILENT
+    recipe = complete_recipe(registry, recipe)
     with explain_out_of_memory(paths.device), _claimed_weights_file(registry, recipe, paths, group):
         job = prepare_on_all_ranks(registry, recipe, paths, callback, group)
         with _new_run(job, group) as run, open_trainer(job, run, callback, group) as trainer:

@@ -39,7 +39,7 @@ REPORT_DROPPED = 0.02  # of the images; a last partial batch up to this fraction
 
 @dataclass(frozen=True, kw_only=True)
 class RunPaths:
-    """Where and how a run reads and writes. None of this changes the resulting weights.
+    """Where and how a run reads and writes. Only `device` can change the resulting weights.
 
     Args:
         data_root: folder of the data sets.
@@ -165,7 +165,7 @@ def prepare(
     loss = build_loss(loss_entry, recipe.loss_params, paths.device)
     class_weights_param = weights_param(loss_entry.spec, recipe.loss_params) if recipe.balance == "weights" else None
     initial = _initial_weights(recipe, architecture, paths)
-    overrides = InputOverrides(image_size=recipe.img_size, channels=recipe.channels)
+    overrides = InputOverrides(img_size=recipe.img_size, channels=recipe.channels)
     data = open_dataset(
         dataset,
         architecture.spec,

@@ -79,8 +79,8 @@ def two_directories(stored: list[Record], derived: list[Record]) -> bytes:
 
 
 def _changed(entry: Record, draw: random.Random, change: Change) -> tuple[Record, str]:
-    found = change(entry.name, entry.content, draw) if draw.random() < 0.85 else None
-    content, note = found or raw.damage(entry.content, draw)
+    changed = change(entry.name, entry.content, draw) if draw.random() < 0.85 else None
+    content, note = changed or raw.damage(entry.content, draw)
     return replace(entry, content=content), f"{entry.name}: {note}"
 
 

@@ -129,7 +129,7 @@ def _code(content: bytes, draw: random.Random, outside: str) -> tuple[bytes, str
             r"torch\.\w+", f"torch.{draw.choice(('from_file', 'rand', 'x', 'save', 'add', 'empty'))}", lines[at]
         )
     elif way == 4:
-        lines[at] = re.sub(r"\w+", lambda found: draw.choice((found[0], found[0], "x", "self", "None")), lines[at])
+        lines[at] = re.sub(r"\w+", lambda match: draw.choice((match[0], match[0], "x", "self", "None")), lines[at])
     else:
         lines.insert(at, indent + draw.choice(STATEMENTS).replace("{outside}", outside))
     return "\n".join(
@@ -144,10 +144,10 @@ def _pickle(content: bytes, draw: random.Random, outside: str) -> tuple[bytes, s
     names = list(re.finditer(rb"[ -~]{3,}", content))
     if way < 0.4 or not names:
         return raw.damage(content, draw)
-    found = draw.choice(names)
-    new = draw.choice((b"os\nsystem\n", CANARY.encode(), outside.encode(), b"__torch__.x", b"a" * len(found[0]), b""))
-    new = new[: len(found[0])].ljust(len(found[0]), b" ") if draw.random() < 0.6 else new
-    return content[: found.start()] + new + content[found.end() :], f"{found[0]!r:.40} → {new!r:.40}"
+    match = draw.choice(names)
+    new = draw.choice((b"os\nsystem\n", CANARY.encode(), outside.encode(), b"__torch__.x", b"a" * len(match[0]), b""))
+    new = new[: len(match[0])].ljust(len(match[0]), b" ") if draw.random() < 0.6 else new
+    return content[: match.start()] + new + content[match.end() :], f"{match[0]!r:.40} → {new!r:.40}"
 
 
 def change_arrays(name: str, content: bytes, draw: random.Random) -> tuple[bytes, str] | None:

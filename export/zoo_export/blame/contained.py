@@ -24,7 +24,7 @@ from zoo_export.containment.service import format_entry
 from zoo_export.containment.system.restrictions import limit_memory, limit_processor, memory_in_use
 
 SERVICE = "zoo_export.blame.contained:BlameService"
-PROGRAM, CARD, IMAGES, TRUTH = "program.pt2", "card.json", "images.npy", "truth.npy"
+PROGRAM, CARD, IMAGES, TRUTH = "program", "card.json", "images.npy", "truth.npy"
 MAX_TEXT = 300  # characters
 
 
@@ -36,8 +36,8 @@ def blame_in_child(entry: Entry[ExportFormat], capture: Capture, paths: Paths, p
     try:
         with TemporaryDirectory() as folder:
             scratch = Path(folder).resolve()
-            with captures.quiet():
-                torch.export.save(capture.program, scratch / PROGRAM)
+            with captures.quiet(), (scratch / PROGRAM).open("wb") as file:
+                torch.export.save(capture.program, file)
             (scratch / CARD).write_text(json.dumps(capture.card.to_dict()), encoding="utf-8")
             np.save(scratch / IMAGES, probe.images, allow_pickle=False)
             np.save(scratch / TRUTH, probe.truth, allow_pickle=False)
@@ -75,8 +75,8 @@ class BlameService:
     def __call__(self, request: dict[str, Any], array: AnyArray | None) -> tuple[Mapping[str, Any], AnyArray | None]:
         """Find what is to blame."""
         setup, scratch, limits = self._setup, Path(self._setup["scratch"]), Limits(**self._setup["limits"])
-        with captures.quiet():
-            program = torch.export.load(scratch / PROGRAM)  # which zoo has written
+        with captures.quiet(), (scratch / PROGRAM).open("rb") as file:
+            program = torch.export.load(file)  # which zoo has written
         card = Card.from_dict(json.loads((scratch / CARD).read_text("utf-8")))
         capture = captures.Capture(setup["model"], program.module(), card, memo={captures.PROGRAM: program})
         images, truth = (np.load(scratch / name, allow_pickle=False) for name in (IMAGES, TRUTH))

@@ -9,6 +9,7 @@ import torch
 
 from zoo.contract.errors import UnknownName
 from zoo.files.card import Card
+from zoo.files.folders import SUFFIX
 from zoo.files.regular import open_regular
 from zoo.files.weights import module_digest
 from zoo.models.identity import architecture_of as find_architecture
@@ -23,10 +24,15 @@ def sha256(path: Path) -> str:
 
 
 def weights_of(model: Model) -> dict[str, Any]:
-    """The digest of the tensors that are exported, and the sha256 of the file that they came from, if one."""
+    """The digest of the tensors that are exported, and the sha256 and name of the file that they came from, if one.
+
+    Fresh weights have the name of their architecture: whoever opens that has the same weights.
+    """
+    own = model.card.architecture if model.fresh else None
     return {
         "digest": model.card.digest or module_digest(model.module) or None,
         "file_sha256": None if model.path is None else sha256(model.path),
+        "name": own if model.path is None else model.path.name.removesuffix(SUFFIX),
     }
 
 

@@ -23,7 +23,7 @@ def contained_run(folder: Path, manifest: Manifest) -> Iterator[Run]:
 
     Raises:
         UsageError, ContainmentError: as `ContainedArtifact`.
-        ExportError: onnxruntime does not load the file, or is not installed.
+        ExportError: the file does not load, or the package that runs it is not installed.
         DifferenceError: from the function: logits of another type or shape.
     """
     path = folder / manifest.artifacts[zoo_runtime.FORMAT].file

@@ -10,7 +10,7 @@ from zoo.cli.options import (
     channels_option,
     expect_digest_option,
     force_option,
-    image_size_option,
+    img_size_option,
     json_option,
     num_classes_option,
     param_option,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 )
 @num_classes_option
 @channels_option
-@image_size_option
+@img_size_option
 @param_option
 @click.option(
     "--precision",
@@ -75,7 +75,7 @@ def command(
     formats: str,
     no_verify: bool,
     channels: int | None,
-    image_size: int | None,
+    img_size: int | None,
     params: tuple[str, ...],
     provider: str,
     as_json: bool,
@@ -101,7 +101,7 @@ def command(
                 formats=format_names(formats),
                 verify=not no_verify,
                 in_channels=channels,
-                img_size=image_size,
+                img_size=img_size,
                 params=split_params(params),
                 devices=parse_devices(provider),
                 **options,

@@ -8,5 +8,5 @@ provider_option = click.option(
     "provider",
     default="cpu",
     show_default=True,
-    help="Devices to judge on, comma-separated, such as cpu,cuda; `zoo doctor` shows those that work.",
+    help="Devices to run the check on, comma-separated, such as cpu,cuda; `zoo doctor` shows those that work.",
 )

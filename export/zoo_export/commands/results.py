@@ -44,7 +44,7 @@ def print_verification(registry: "Registry", verification: "Verification", *, as
         warnings = [] if manifest is None or verification.strict else warnings_of(manifest)
         print_json({**verification.to_dict(), "warnings": [*warnings, *verification.warnings]})
         return
-    rules = find_precision(registry, "fp32" if manifest is None else manifest.precision).rules
+    rules = find_precision(registry, verification.precision).rules
     for name, path in verification.artifacts.items():
         comparisons = [*verification.comparisons[name], *verification.further.get(name, ())]
         print_line(f"{path}: {result_line(comparisons, verification.verdict, rules)}")

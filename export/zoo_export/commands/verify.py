@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Public key: first check the signature that `zoo sign` made.",
 )
+@click.option("--precision", help="Precision of a single file.  [default: that of the manifest beside it, or fp32]")
 @click.option(
     "--expect-digest",
     metavar="SHA256",
@@ -57,12 +58,13 @@ def command(
     expect_digest: str | None,
     key: Path | None,
     seed: int | None,
+    precision: str | None,
     provider: str,
     as_json: bool,
     data_root: Path | None,
     trust: bool,
 ) -> None:
-    """Check every file of the folder EXPORT, and run its artifacts on the golden vectors.
+    """Check every file of the folder EXPORT, and run its artifacts on the stored images.
 
     EXPORT may also be a single file of any origin: `zoo verify FILE --against MODEL`. The exit code is 3 if a
     file was changed or is not listed, or an artifact does not compute what the model computes.
@@ -87,6 +89,7 @@ def command(
                 formats=format_names(formats),
                 strict=strict,
                 seed=seed,
+                precision=precision,
                 devices=parse_devices(provider),
                 expect_digest=expect_digest,
                 data_root=data_root,

@@ -58,7 +58,7 @@ def nothing(setup: dict[str, Any]) -> Service:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory could not be had; PyTorch and onnxruntime have no class of their own for it."""
+    """Whether an error says that memory could not be had; libraries have no class of their own for it."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(mark in text for mark in OUT_OF_MEMORY)
 

@@ -16,8 +16,8 @@ SECONDS, MEMORY = "ZOO_ARTIFACT_TIME_LIMIT", "ZOO_ARTIFACT_MEMORY_LIMIT"  # in t
 LOAD_SECONDS, LOAD_SECONDS_PER_GIB = 300.0, 120.0
 RUN_SECONDS, RUN_SECONDS_PER_IMAGE = 300.0, 30.0
 MEMORY_BASE = 4 * GIB
-MEMORY_PER_CORE = GIB // 16  # stacks of threads, of which onnxruntime starts one a core at each level
-MEMORY_PER_FILE_BYTE = 16  # onnxruntime holds the weights up to four times at each of its three levels
+MEMORY_PER_CORE = GIB // 16  # stacks of threads, one a core for each way of running it
+MEMORY_PER_FILE_BYTE = 16  # weights may be held four times in each of several sessions
 MEMORY_PER_INPUT_BYTE = 512  # activations: VGG-16 has 43 times as many bytes in one tensor as its image
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 

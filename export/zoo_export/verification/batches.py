@@ -13,6 +13,8 @@ from zoo.contract.evidence import TOLERANCE_FACTOR, Comparison, Extent, Probe
 from zoo.files.card import Card
 from zoo.registry.registry import Registry
 from zoo_export.capture import quiet
+from zoo_export.precisions.fp32 import RoundingRules
+from zoo_export.precisions.in_use import PrecisionInUse
 from zoo_export.probes.every_class import images_of_every_class
 from zoo_export.probes.fresh import FRESH, fresh_probes, real_count
 from zoo_export.probes.regroup import BATCH, in_batches_of, regrouped
@@ -78,6 +80,15 @@ def draw(registry: Registry, card: Card, data_root: Path, seed: int) -> tuple[li
     """Fresh probes for the model of `card`, real images of every class among them, and where these are from."""
     real = images_of_every_class(registry, card, data_root, seed, real_count(card.preprocess))
     return fresh_probes(card.preprocess, seed, real.images), real.source
+
+
+def draw_for(
+    registry: Registry, card: Card, precision: PrecisionInUse, data_root: Path, seed: int
+) -> tuple[list[Probe], str]:
+    """As `draw`, where the precision is judged image by image; else none, and why."""
+    if not isinstance(precision.rules, RoundingRules):
+        return [], f"none: {precision.name} is judged on its stored probes alone"
+    return draw(registry, card, data_root, seed)
 
 
 def refuse_large(size: int | None, shape: Sequence[int], name: str) -> None:

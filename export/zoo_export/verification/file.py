@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import ExportError
 from zoo.contract.evidence import PASS, GraphComparison, Verification
 from zoo.models.load import Model
@@ -17,14 +18,16 @@ from zoo_export.failures.difference import difference, inconclusive, worst
 from zoo_export.parity.check import OWN
 from zoo_export.parity.coverage import coverage
 from zoo_export.parity.judge import passed
-from zoo_export.precisions.in_use import PrecisionInUse
+from zoo_export.precisions.fp32 import RoundingRules
+from zoo_export.precisions.in_use import PrecisionInUse, find_precision
 from zoo_export.probes.probes import make_probes
 from zoo_export.probes.real_images import real_images
 from zoo_export.runners import judge_artifact, opened, try_reading
 from zoo_export.truth.reference import make_references
 from zoo_export.verification import graphs
-from zoo_export.verification.batches import Batches, draw, mixes_images, refuse_large
+from zoo_export.verification.batches import Batches, draw_for, mixes_images, refuse_large
 from zoo_export.verification.claims import check_claims, dynamic_size, fixed_batch, not_compared, read_claims
+from zoo_export.verification.recorded import DEFAULT, recorded_precision
 from zoo_export.verification.truth_model import truth_source
 
 
@@ -38,6 +41,8 @@ def verify_file(
     seed: int,
     strict: bool = False,
     trust: bool = False,
+    precision: PrecisionInUse | None = None,
+    callback: Callback = SILENT,
 ) -> Verification:
     """Check an artifact, whether zoo made it or not, against the model that it should compute.
 
@@ -48,6 +53,9 @@ def verify_file(
         seed: of the fresh images and of their batches.
         strict: compare the graph with zoo's own export too, and refuse choices that this one does not make.
         trust: run it in this process, without limits, instead of in one of its own.
+        precision: of the file; by default the one of the manifest beside it, or else `fp32`. In another precision than
+            `fp32`, the graph is always compared, because rounding may hide an error in a parameter.
+        callback: receives the progress of the comparisons.
 
     Returns:
         What was compared, and the coverage of that: probe weights cannot be put into a finished file.
@@ -70,33 +78,45 @@ def verify_file(
     check_claims(claims, str(path), model)
     refuse_large(fixed_batch(claims), model.preprocess.input_shape, str(path))
     structure = graphs.read_structure(entry, paths)
-    precision = PrecisionInUse()
+    precision = precision or find_precision(registry, recorded_precision(path))
     backends = precision.backends(dict.fromkeys(("cpu", *devices)))
     with opened(entry, paths, devices, trust=trust) as load:
         seeded = make_probes(model.preprocess, real_images(registry, model.card, data_root).images)
-        drawn, real = draw(registry, model.card, data_root, seed)
+        drawn, real = draw_for(registry, model.card, precision, data_root, seed)
         probes = make_references(model.module, [*seeded, *drawn])
         known = precision.probes(model.name, model.module, probes, backends)
-        batches = Batches(seed, len(seeded), fixed_batch(claims), real, mixes_images(model.module, probes, seed))
+        apart = not drawn or mixes_images(model.module, probes, seed)
+        batches = Batches(seed, len(seeded), fixed_batch(claims), real, apart)
         judged_on = [backend for backend in backends if backend.device in devices]
         comparisons = judge_artifact(
-            entry, paths, lambda backend: batches.all(known[backend]), judged_on, OWN, load=load, dealt=batches.is_dealt
+            entry,
+            paths,
+            lambda backend: batches.all(known[backend]),
+            judged_on,
+            OWN,
+            rules=precision.rules,
+            load=load,
+            dealt=batches.is_dealt,
+            callback=callback,
         )
     if not passed(comparisons):
         failed = next(probe for probe in batches.all(probes) if probe.name == worst(comparisons).probe)
         capture = Capture(model.name, model.module, model.card)
         blame = partial(blame_sentence, own=False) if trust else blame_in_child
-        raise difference(model.name, str(path), comparisons, blame(entry, capture, paths, failed))
+        blamed = blame(entry, capture, paths, failed) if precision.name == DEFAULT else ""
+        raise difference(model.name, str(path), comparisons, blamed, rules=precision.rules)
     compared: dict[str, GraphComparison] = {}
     warnings = not_compared(model)
-    if strict or graphs.is_suspicious(structure):
+    if strict or precision.name != DEFAULT or graphs.is_suspicious(structure):
         capture = Capture(model.name, model.module, model.card, dynamic_size=dynamic_size(claims))
-        graph = compared[entry.spec.name] = graphs.compare_graph(entry, paths, structure, capture)
+        ours = precision.rules.prepare(capture.in_precision(precision.name))
+        graph = compared[entry.spec.name] = graphs.compare_graph(entry, paths, structure, ours)
         if strict:
             graphs.refuse_unexplained(graph, str(path), model.name)
         warnings += graphs.graph_warnings(graph, path.name)
     covered = coverage(model.module, known[judged_on[0]][: len(seeded)])
-    if not covered.enough:
+    proven = precision.name != DEFAULT and compared[entry.spec.name].proven
+    if not proven and not (covered.enough and isinstance(precision.rules, RoundingRules)):
         raise inconclusive(
             f"{path} agrees with {model.name}, but the check",
             model.name,
@@ -110,10 +130,11 @@ def verify_file(
         PASS,
         {entry.spec.name: first},
         strict,
-        coverage=covered,
+        coverage=None if proven else covered,
         further={entry.spec.name: further},
         extent=batches.extent(probes),
         source=truth_source(model),
         graphs=compared,
         warnings=tuple(warnings),
+        precision=precision.name,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.evidence import (
     PASS,
@@ -49,7 +50,7 @@ from zoo_export.runners import judge_artifact, opened, try_reading
 from zoo_export.truth.backend import Backend
 from zoo_export.truth.reference import make_references
 from zoo_export.verification import graphs
-from zoo_export.verification.batches import Batches, draw, mixes_images
+from zoo_export.verification.batches import Batches, draw_for, mixes_images
 from zoo_export.verification.certificate_bounds import refuse_loose_numbers, refuse_other_errors
 from zoo_export.verification.claims import check_claims, check_manifest, check_names, not_compared, read_claims
 from zoo_export.verification.truth_model import exported_model, truth_source
@@ -87,6 +88,7 @@ def verify_folder(
     seed: int | None = None,
     trust: bool = False,
     expect_digest: str | None = None,
+    callback: Callback = SILENT,
 ) -> Verification:
     """Check every file of an export folder, and run its artifacts on the golden vectors and in other batches.
 
@@ -101,6 +103,7 @@ def verify_folder(
         seed: of the fresh images and of how images are put into batches; by default one that nobody can predict.
         trust: run artifacts in this process, without limits, instead of each in one of its own.
         expect_digest: the digest that the manifest must have.
+        callback: receives the progress of the comparisons.
 
     Raises:
         ContainmentError: an artifact went over its limits of memory or time, or its process was ended.
@@ -139,7 +142,7 @@ def verify_folder(
             for name, entry in entries.items():
                 check_claims(read_claims(entry, paths[name]), paths[name].main.name, model)
             stored = _seeded(model, manifest) if manifest.verdict == UNVERIFIED else _golden(folder, manifest)
-            drawn = _drawn(registry, model, precision, folders.data_root(data_root), seed)
+            drawn = draw_for(registry, model.card, precision, folders.data_root(data_root), seed)
             truth = _computed(manifest, model, stored, drawn, precision, backends, seed)
         elif manifest.verdict == UNVERIFIED:
             raise unverified(folder, manifest.name)
@@ -156,6 +159,7 @@ def verify_folder(
                 rules=precision.rules,
                 load=load,
                 dealt=truth.batches.is_dealt,
+                callback=callback,
             )
             if not passed(comparisons[name]):
                 artifact, rules = str(paths[name].main), precision.rules
@@ -182,6 +186,7 @@ def verify_folder(
         truth.source,
         compared,
         (*truth.warnings, *warnings),
+        precision=manifest.precision,
     )
 
 
@@ -194,15 +199,6 @@ def _stored(
     known = {each: golden.stored_at(stored, each) for each in backends}
     batches = Batches(seed, len(stored), apart=not isinstance(precision.rules, RoundingRules))
     return Truth(known, batches, manifest.verdict, manifest.certificate.override)
-
-
-def _drawn(
-    registry: Registry, model: Model, precision: PrecisionInUse, data_root: Path, seed: int
-) -> tuple[list[Probe], str]:
-    """Fresh probes, where the precision is judged image by image."""
-    if not isinstance(precision.rules, RoundingRules):
-        return [], f"none: {precision.name} is judged on its stored probes alone"
-    return draw(registry, model.card, data_root, seed)
 
 
 def _computed(

@@ -53,7 +53,7 @@ def truth_source(model: Model) -> TruthSource:
 
 
 def _open_by_name(registry: Registry, manifest: Manifest, against: str | None) -> Model:
-    name = against or manifest.name
+    name = against or manifest.certificate.weights.get("name") or manifest.name
     if against is None and not PLAIN.fullmatch(name):
         raise ExportError(
             f"The manifest names the model {name!r}, which is not a plain name.",
@@ -67,7 +67,7 @@ def _open_by_name(registry: Registry, manifest: Manifest, against: str | None) -
     fresh = BuildArgs(
         num_classes=len(card.classes),
         channels=card.preprocess.channels,
-        image_size=card.preprocess.size[0],
+        img_size=card.preprocess.size[0],
         params=card.params or None,
     )
     try:

@@ -1,4 +1,4 @@
-"""`zoo evaluate`: the metrics of a weights file on a data set."""
+"""`zoo evaluate`: the metrics of a model on a data set."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,9 @@ SHOWN, IN_JSON = 5, 20  # worst confusions; the matrix in the JSON has all of th
 @json_option
 @click.pass_obj
 def command(lazy: "Lazy", /, model: str, as_json: bool, **options: Any) -> None:
-    """Evaluate MODEL, an ARCH.TAG or the path of a weights file, on a data set.
+    """Evaluate MODEL on a data set.
+
+    MODEL is an ARCH.TAG, a path to a weights file, an export folder or an artifact in one.
 
     Shows precision, recall and F1 of every class, the worst confusions, top-1 with its 95 % interval, top-5,
     cross-entropy and the expected calibration error.

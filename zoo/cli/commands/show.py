@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def command(lazy: "Lazy", name: str, as_json: bool) -> None:
-    """Show all fields of NAME: an architecture, loss, data set, format or command, or the card of a weights file.
+    """Show all fields of NAME.
+
+    NAME is an architecture, loss, data set, format, precision or command, or the name or path of a weights file.
 
     If several kinds of things have that name, all are shown.
     """

@@ -8,7 +8,7 @@ import click
 from zoo.cli.options import (
     build_args,
     channels_option,
-    image_size_option,
+    img_size_option,
     json_option,
     num_classes_option,
     param_option,
@@ -25,11 +25,13 @@ UNITS = re.compile(r"Units\.([A-Z])[A-Z]+")  # torchinfo writes (Units.MEGABYTES
 
 @click.command("summary")
 @click.argument("model")
-@click.option("--batch-size", "-b", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--batch-size", "-b", type=click.IntRange(1), default=1, show_default=True, help="Batch size of the shapes shown."
+)
 @click.option("--depth", type=click.IntRange(1), default=10, show_default=True, help="Levels of nested modules.")
 @num_classes_option
 @channels_option
-@image_size_option
+@img_size_option
 @param_option
 @json_option
 @click.pass_obj
@@ -40,7 +42,7 @@ def command(
     depth: int,
     num_classes: int | None,
     channels: int | None,
-    image_size: int | None,
+    img_size: int | None,
     params: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -54,7 +56,7 @@ def command(
     from zoo.models.forward import explain_model_errors
     from zoo.models.load import open_model
 
-    opened = open_model(lazy.registry, model, build_args(num_classes, channels, image_size, params))
+    opened = open_model(lazy.registry, model, build_args(num_classes, channels, img_size, params))
     shape = (batch_size, *opened.card.preprocess.input_shape)
     with explain_model_errors(torch.device("cpu")):
         images = torch.zeros(shape)

@@ -116,7 +116,8 @@ class Certificate:
         definitions: what truth, rounding error, tolerance and coverage mean here, in one sentence each.
         tolerance_factor: how many rounding errors the default tolerance is.
         override: the tolerances that replaced it, if any.
-        weights: `digest` of the tensors and `file_sha256` of the weights file; `None` for what does not exist.
+        weights: `digest` of the tensors, `file_sha256` of the weights file, and the `name` that it had, an `ARCH.TAG`,
+            or that of an architecture with fresh weights; `None` for what does not exist. Older folders lack `name`.
         architecture: the distribution, its version and the architecture's name.
         environment: what decides rounding, besides the versions.
         real_images: which images of a data set are among the probes, or why there are none.
@@ -178,7 +179,8 @@ class Certificate:
         )
         certificate["version"].choice((cls.VERSION,))
         factor = certificate["tolerance_factor"].number(SMALLEST, MAX_NUMBER)
-        weights = certificate["weights"].only("digest", "file_sha256")
+        weights = certificate["weights"].only("digest", "file_sha256", "name")
+        name = weights.get("name")
         verdict = certificate["verdict"].choice(PUBLISHED)
         override = certificate["override"].optional(Override.from_dict)
         if verdict != UNVERIFIED and (verdict == OVERRIDDEN) != (override is not None):
@@ -195,6 +197,7 @@ class Certificate:
             weights={
                 "digest": weights["digest"].optional(lambda field: field.text(71, DIGEST)),
                 "file_sha256": weights["file_sha256"].optional(lambda field: field.text(64, SHA256)),
+                **({} if name is None else {"name": name.optional(lambda field: field.text(1_000))}),
             },
             architecture=_provider(certificate["architecture"]),
             environment={name: each.plain(0) for name, each in certificate["environment"].entries().items()},

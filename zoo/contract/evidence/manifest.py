@@ -109,11 +109,16 @@ class Manifest:
 
     Args:
         name: of the model, `ARCH.TAG` or the architecture's name.
+        verdict: of the check: `pass`, `overridden` or `unverified`.
         card: of the weights, as a weights file stores it.
+        input: of every artifact: float32 images `[N, C, H, W]`.
+        output: of every artifact: float32 logits `[N, K]`.
+        preprocess: how an image becomes that input.
         labels: the class names in the order of the logits.
         precision: of the artifacts, such as `fp32`.
         artifacts: by format.
         versions: of Python and of the packages that took part.
+        certificate: what proves the verdict.
         files: every file of the folder but `manifest.json`, by name.
         digest: over everything else; `""` until the manifest is written.
     """

@@ -26,6 +26,10 @@ class Export:
     manifest: Manifest
     comparisons: Mapping[str, Sequence[Comparison]]
 
+    def __repr__(self) -> str:
+        """Its folder, verdict and formats, without manifest and comparisons."""
+        return f"Export(path={str(self.path)!r}, verdict={self.verdict!r}, formats={list(self.manifest.artifacts)})"
+
     @property
     def certificate(self) -> Certificate:
         """What proves it."""
@@ -75,13 +79,15 @@ class Verification:
         comparisons: on the stored or seeded probes, by format; none for a weights file.
         strict: truth was computed again, from the weights, and the graphs were compared with zoo's own export.
         manifest: of the export folder; `None` for a file.
-        coverage: of the comparisons with a model; `None` for an export folder without one, whose certificate has it.
+        coverage: of the comparisons with a model; `None` for an export folder without one, whose certificate has it,
+            and for a file in another precision than `fp32`, whose graph and tensors are those of a new export.
         further: comparisons on the same and on fresh images in other batches, by format.
         extent: the images and batches of all comparisons.
         source: of the weights that truth was computed with; `None` if it was read from the folder.
         graphs: how each graph compares with zoo's own export, by format; empty where that was not done.
         warnings: what a person should know of a verification that found no difference.
         signed_by: the SHA-256 of the public key whose signature was checked; empty if none was.
+        precision: whose rules the artifacts were judged by; `fp32` for a weights file.
     """
 
     path: Path
@@ -97,6 +103,14 @@ class Verification:
     graphs: Mapping[str, GraphComparison] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     signed_by: str = ""
+    precision: str = "fp32"
+
+    def __repr__(self) -> str:
+        """What was verified and how it ended, without manifest and comparisons."""
+        return (
+            f"Verification(path={str(self.path)!r}, model={self.model!r}, verdict={self.verdict!r}, "
+            f"formats={list(self.comparisons)}, strict={self.strict})"
+        )
 
     @property
     def artifacts(self) -> dict[str, Path]:
@@ -114,6 +128,7 @@ class Verification:
             "verdict": self.verdict,
             "passed": self.verdict == PASS,
             "strict": self.strict,
+            "precision": self.precision,
             "signed_by": self.signed_by,
             "coverage": None if self.coverage is None else self.coverage.to_dict(),
             "extent": None if self.extent is None else self.extent.to_dict(),

@@ -50,6 +50,7 @@ class Augmenter:
             images = self._trivial(images, generator)
         images = erase(images, self.recipe.reprob, self._fill, generator)
         images = images.contiguous(memory_format=self._layout).float()  # change the layout while a value is one byte
+        # as `zoo.data.images.normalise`, in place: that makes two more copies of the batch
         images = images.div_(255).sub_(self._mean).div_(self._std)
         mixed = mix(images, labels, self.recipe.mixup, self.recipe.cutmix, generator)
         return replace(mixed, images=mixed.images.contiguous(memory_format=self._layout))

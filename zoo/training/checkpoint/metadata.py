@@ -1,12 +1,15 @@
 """What a checkpoint says besides its tensors, read with types and ranges: files come from anywhere."""
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
-LIMIT = 2**62  # of steps
-COLUMNS = ({"epoch", "lr", "train_loss", "images_per_second"}, ("test", "hold_out"))
+from zoo.contract.reading import Field, Malformed, fields, shown
+
+MAX_STEPS = 2**62
+MAX_VALUES = 1_000_000  # of an optimizer that are no tensors
+COLUMNS = ("epoch", "lr", "train_loss", "images_per_second")  # of the history, and two for the evaluated split
+SPLITS = ("test", "hold_out")
 OPTIMIZER_VALUE = re.compile(r"optimizer\.\d{1,3}\.\d{1,9}\.\w{1,100}", re.ASCII)
 
 
@@ -14,82 +17,48 @@ def parse_metadata(data: Any) -> dict[str, Any]:
     """The metadata that `State.metadata` wrote: `step`, `seconds`, `history`, `best`, `optimizer`.
 
     Raises:
-        ValueError: a field is missing or unknown, or has another type, or is out of range.
+        Malformed: a `ValueError`: a field is missing or unknown, or has another type, or is out of range.
     """
-    if not isinstance(data, dict) or set(data) != {"step", "seconds", "history", "best", "optimizer"}:
-        raise ValueError("it does not have the fields of a checkpoint")
-    step, history = data["step"], data["history"]
-    if type(step) is not int or not 0 <= step < LIMIT:
-        raise ValueError(f"`step` is {_short(step)}, which is not a number of steps")
-    if not isinstance(history, list):
-        raise ValueError(f"`history` is {_short(history)}, which is not a list of epochs")
-    if len(history) > step:
-        raise ValueError(f"`history` has {len(history)} epochs, and `step` is {step}")
-    for number, row in enumerate(history, 1):
-        _check_row(number, row, history[0])
+    content = fields(data).only("step", "seconds", "history", "best", "optimizer")
+    step = content["step"].integer(0, MAX_STEPS)
+    rows = content["history"].items(0, step)
+    columns = _columns(rows[0]) if rows else ()
     return {
         "step": step,
-        "seconds": _number("seconds", data["seconds"], 0),
-        "history": history,
-        "best": _best(data["best"], len(history)),
-        "optimizer": _optimizer(data["optimizer"]),
+        "seconds": content["seconds"].number(0),
+        "history": [_row(number, row, columns) for number, row in enumerate(rows, 1)],
+        "best": content["best"].optional(lambda best: _best(best, len(rows))),
+        "optimizer": _optimizer(content["optimizer"]),
     }
 
 
-def _check_row(number: int, row: Any, first: Mapping[str, Any]) -> None:
-    """Check one epoch of the history: numbers under the names that `Epoch.row` gives."""
-    if not isinstance(row, dict) or list(row) != list(first):
-        raise ValueError(f"`history` has no complete row for epoch {number}")
-    fixed, splits = COLUMNS
-    if not any(set(row) == fixed | {f"{split}_loss", f"{split}_top1"} for split in splits):
-        raise ValueError(f"`history` has other columns than those of an epoch: {_short(', '.join(row))}")
-    for name, value in row.items():
-        _number(f"history: {name} of epoch {number}", value)
-    if type(row["epoch"]) is not int or row["epoch"] != number:
-        raise ValueError(f"`history` has epoch {_short(row['epoch'])} in the place of epoch {number}")
+def _columns(row: Field) -> tuple[str, ...]:
+    """The columns of the history, in the order of its first row."""
+    names = tuple(row.entries(key_limit=100))
+    if not any(set(names) == {*COLUMNS, f"{split}_loss", f"{split}_top1"} for split in SPLITS):
+        raise Malformed(f"{row.path} has other columns than those of an epoch: {shown(', '.join(names))}")
+    return names
 
 
-def _best(best: Any, epochs: int) -> dict[str, Any] | None:
-    if best is None:
-        return None
-    if not isinstance(best, dict) or set(best) != {"epoch", "top1", "loss"}:
-        raise ValueError(f"`best` is {_short(best)}, which is not an epoch with its accuracy and loss")
-    if type(best["epoch"]) is not int or not 1 <= best["epoch"] <= epochs:
-        raise ValueError(f"`best` names epoch {_short(best['epoch'])} of {epochs}")
-    return {
-        "epoch": best["epoch"],
-        "top1": _number("top1 of `best`", best["top1"], 0, 1),
-        "loss": _number("loss of `best`", best["loss"]),
-    }
+def _row(number: int, row: Field, columns: tuple[str, ...]) -> dict[str, float]:
+    row.only(*columns)
+    return {name: row[name].integer(number, number) if name == "epoch" else row[name].number() for name in columns}
 
 
-def _optimizer(values: Any) -> dict[str, float | None]:
-    if not isinstance(values, dict):
-        raise ValueError(f"`optimizer` is {_short(values)}, which is not an object")
-    for name, value in values.items():
+def _best(best: Field, epochs: int) -> dict[str, float]:
+    best.only("epoch", "top1", "loss")
+    epoch, top1, loss = best["epoch"].integer(1, epochs), best["top1"].number(0, 1), best["loss"].number()
+    return {"epoch": epoch, "top1": top1, "loss": loss}
+
+
+def _optimizer(values: Field) -> Mapping[str, float | None]:
+    entries = values.entries(0, MAX_VALUES)
+    for name in entries:
         if not OPTIMIZER_VALUE.fullmatch(name):
-            raise ValueError(f"`optimizer` has the unknown entry {_short(name)}")
-        if value is not None:
-            _number(name, value)
-    return dict(values)
+            raise Malformed(f"{values.path} has the unknown entry {shown(name)}")
+    return {name: entry.optional(_number) for name, entry in entries.items()}
 
 
-def _number(name: str, value: Any, at_least: float = -math.inf, at_most: float = math.inf) -> float:
-    """`value`, if it is a finite number in the range."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
-        raise ValueError(f"{name} is {_short(value)}, which is not a finite number")
-    if not at_least <= value <= at_most:
-        raise ValueError(f"{name} is {_short(value)}, which is out of range")
-    return value
-
-
-def _is_finite(number: float) -> bool:
-    try:
-        return math.isfinite(number)
-    except OverflowError:  # an integer beyond the range of float
-        return False
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _number(value: Field) -> float:
+    """A number as it was stored: an optimizer tells integers from floats."""
+    return value.integer(-MAX_STEPS, MAX_STEPS) if isinstance(value.value, int) else value.number()

@@ -1,6 +1,5 @@
 """Put the stored state of an optimizer back, after checking that it is the state of this optimizer."""
 
-import copy
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -52,7 +51,8 @@ def _entry_after_a_step(optimizer: Optimizer) -> dict[str, Any]:
     parameter = nn.Parameter(torch.zeros(2, 2))
     parameter.grad = torch.zeros(2, 2)
     settings = {key: value for key, value in optimizer.param_groups[0].items() if key != "params"}
-    other = copy.copy(optimizer)  # shallow: the parameters themselves are not copied, and `optimizer` stays as it is
+    other = object.__new__(type(optimizer))  # `copy.copy` would drop what a subclass keeps besides its groups
+    other.__dict__.update(optimizer.__dict__)
     other.param_groups = [{**settings, "params": [parameter]}]
     other.state = defaultdict(dict)
     other.step()

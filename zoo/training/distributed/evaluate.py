@@ -49,4 +49,9 @@ def _reduced(part: Evaluation | None, n: int, num_classes: int, group: ProcessGr
     whole.confidence = values[:-1]
     matrix = counts[: num_classes**2].view(num_classes, num_classes)
     images = int(matrix.sum())
-    return Evaluation(matrix, int(counts[-1]) / images, float(values[-1]) / images, whole)
+    return Evaluation(
+        confusion=matrix,
+        top5=int(counts[-1]) / images,
+        loss=float(values[-1]) / images,
+        calibration=whole,
+    )

@@ -10,9 +10,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from dataclasses import Field as DataclassField
+from difflib import get_close_matches
+from functools import wraps
 from itertools import pairwise
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from zoo.contract.errors import UsageError
+
+T = TypeVar("T")
 
 TYPES = {  # of values, in the words of an error message
     bool: "true or false",
@@ -34,6 +40,7 @@ class Field:
         note: what the documentation says beyond that.
         ge, gt, le, lt: the range of a number, or of each number of a list, which must increase.
         choices: the strings that are allowed; empty for any.
+        spellings: other spellings of a choice, and the choice that each stands for.
         unset: what is used where the value is `None`, in words.
         goes_with: the field whose choice gives this one its meaning. Where a flag makes another choice than a recipe
             file or a card, the file's value of this field is left out.
@@ -56,6 +63,7 @@ class Field:
     le: float | None = None
     lt: float | None = None
     choices: tuple[str, ...] = ()
+    spellings: Mapping[str, str] = field(default_factory=dict)
     unset: str = ""
     goes_with: str = ""
     requires: str = ""
@@ -86,7 +94,8 @@ class Field:
     def range(self) -> str:
         """The allowed values in words, such as `at least 0 and less than 1`; empty where any will do."""
         if self.choices:
-            return f"one of {', '.join(choice or repr(choice) for choice in self.choices)}"
+            typed = {choice: spelling for spelling, choice in self.spellings.items()}
+            return f"one of {', '.join(typed.get(choice, choice) for choice in self.choices)}"
         bounds = (("at least", self.ge), ("greater than", self.gt), ("at most", self.le), ("less than", self.lt))
         words = " and ".join(f"{word} {_number(bound)}" for word, bound in bounds if bound is not None)
         return f"increasing numbers {words}" if self.type is tuple else words
@@ -108,13 +117,18 @@ class Field:
         if value is None:
             return True
         if self.choices:
-            return value in self.choices
+            return value in self.choices or value in self.spellings
         if self.type is tuple:
             return all(self._holds(item) for item in value) and all(x < y for x, y in pairwise(value))
         return self.type not in (int, float) or self._holds(value)
 
     def as_declared(self, value: Any) -> Any:
-        """A value of an allowed type as the declared type: an integer becomes a float, and a list a tuple."""
+        """A value of an allowed type as the declared type: an integer becomes a float, and a list a tuple.
+
+        Another spelling of a choice becomes the choice.
+        """
+        if self.spellings:
+            return self.spellings.get(value, value)
         if self.type is tuple and value is not None:
             return tuple(float(item) for item in value)
         return float(value) if self.type is float and value is not None else value
@@ -131,6 +145,39 @@ class Field:
             and (self.le is None or number <= self.le)
             and (self.lt is None or number < self.lt)
         )
+
+
+def explained(recipe: type[T]) -> type[T]:
+    """Give a dataclass of keyword arguments an `__init__` that explains which of them are missing or unknown.
+
+    Its `__init__` raises `UsageError` where that of a dataclass raises `TypeError`.
+    """
+    names = [entry.name for entry in fields(recipe)]  # type: ignore[arg-type]
+    needed = [
+        entry.name
+        for entry in fields(recipe)  # type: ignore[arg-type]
+        if entry.default is MISSING and entry.default_factory is MISSING
+    ]
+    plain = recipe.__init__
+
+    @wraps(plain)
+    def init(self: T, *args: Any, **values: Any) -> None:
+        missing = [name for name in needed if name not in values]
+        unknown = [name for name in values if name not in names]
+        if args or missing:
+            raise UsageError(
+                f"A recipe needs {' and '.join(needed)}, by name.", f"Pass {', '.join(missing or needed)}."
+            )
+        if unknown:
+            close = get_close_matches(unknown[0], names, n=1)
+            raise UsageError(
+                f"{unknown[0]!r} is not a field of a recipe.",
+                f"Did you mean {close[0]}?" if close else f"The fields are: {', '.join(names)}.",
+            )
+        plain(self, **values)
+
+    recipe.__init__ = init  # type: ignore[assignment]
+    return recipe
 
 
 def declared(recipe: type) -> dict[str, Field]:

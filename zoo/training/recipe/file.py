@@ -11,6 +11,7 @@ from zoo.files.toml import read_toml
 from zoo.training.recipe.field import TYPES
 from zoo.training.recipe.recipe import FIELDS, VERSION, Recipe
 
+SMOOTHING = ("smoothing", "label_smoothing")  # what people call it; `zoo train` has the flag --smoothing
 NEW_NAMES = {declaration.old: name for name, declaration in FIELDS.items() if declaration.old}
 
 
@@ -86,7 +87,7 @@ def check_fields(values: Mapping[str, Any], where: str) -> dict[str, Any]:
             raise UsageError(f"{where} sets {name!r}, which is not a field of a recipe.", _suggestion(name))
         if not FIELDS[name].has_type(value):
             raise UsageError(
-                f"{name} = {value!r} in {where} has the wrong type: it must be {TYPES[FIELDS[name].type]}.",
+                f"{name} = {value!r:.80} in {where} has the wrong type: it must be {TYPES[FIELDS[name].type]}.",
                 "Correct its type.",
             )
         checked[name] = tuple(value) if isinstance(value, list) else value
@@ -121,6 +122,8 @@ def to_recipe(values: Mapping[str, Any], where: str) -> Recipe:
 
 def _suggestion(name: str) -> str:
     """What to write instead of a name that is no field: a flag, a field's old name, or a misspelt one."""
+    if name in SMOOTHING:
+        return 'It is a parameter of the loss: set loss_params to {"label_smoothing": 0.1}.'
     flags = {declaration.flag.removeprefix("--"): field for field, declaration in FIELDS.items()}
     known = {**NEW_NAMES, **flags, **{field: field for field in FIELDS}}
     spelt = next((each for each in (name, name.replace("-", "_")) if each in known), None)

@@ -8,13 +8,14 @@ from zoo.contract.errors import UsageError
 from zoo.training.optim.optimizers import OPTIMIZERS
 from zoo.training.optim.schedules import SCHEDULES
 from zoo.training.recipe.command import recipe_command
-from zoo.training.recipe.field import TYPES, Field, declared
+from zoo.training.recipe.field import TYPES, Field, declared, explained
 
 MAX_COUNT = 2**31  # of epochs, images of a batch and the like
 MAX_SIDE = 16384  # pixels
 VERSION = 3  # 1 and 2 had other names of fields (`Field.old`); in 1, `amp` was recorded for CUDA only
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A training run. On a CPU, two runs of one recipe with the same versions of the libraries give the same weights.
@@ -24,7 +25,8 @@ class Recipe:
     optimizer's default is filled in.
 
     Raises:
-        UsageError: a value has the wrong type, is out of range, or has no effect with the other values.
+        UsageError: a field is missing or unknown, or a value has the wrong type, is out of range, or has no effect with
+            the other values.
     """
 
     architecture: Annotated[str, Field("Model", "Name of the architecture; see `zoo list`.", in_report=False)]
@@ -259,6 +261,7 @@ class Recipe:
             "Augmentation",
             "AutoAugment policy: trivial is TrivialAugment Wide.",
             choices=("", "trivial"),
+            spellings={"none": ""},
             off="",
             old="trivial_augment",
             old_values={True: "trivial", False: ""},
@@ -324,7 +327,7 @@ class Recipe:
             value = getattr(self, name)
             if not declaration.has_type(value):
                 raise UsageError(
-                    f"{name} = {value!r} has the wrong type: it must be {TYPES[declaration.type]}.",
+                    f"{name} = {value!r:.80} has the wrong type: it must be {TYPES[declaration.type]}.",
                     "Correct its type.",
                 )
             if not declaration.in_range(value):

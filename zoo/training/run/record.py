@@ -1,6 +1,7 @@
 """The record of a run, `run.json`: everything that resuming needs, and what must be the same then."""
 
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.contract.errors import TrainingError, ZooError
+from zoo.contract.reading import MAX_JSON, Field, Malformed, fields, parse_json, shown
 from zoo.contract.specs import NAME as NAMES
 from zoo.contract.specs import Architecture, Dataset, Loss
 from zoo.data.datasets import LoadedDataset
@@ -20,10 +22,7 @@ from zoo.training.recipe.recipe import Recipe
 from zoo.version import __version__
 
 NAME, FORMAT = "run.json", 3
-MAPPINGS = ("plugins", "dataset", "environment")
-TEXTS = ("tag", "weights", "data_root", "device", "initial_weights")
-FOLDERS = ("weights", "data_root")
-MAX_SIZE = 2**25  # bytes of the file
+DIGITS = re.compile(r"[0-9]+")
 LONGEST_PATH = 4096  # characters
 LONGEST_REASON = 300  # characters of an error that may quote the file
 
@@ -73,7 +72,7 @@ def read_record(folder: Path) -> Record:
     """
     path = folder / NAME
     try:
-        content = read_regular(path, MAX_SIZE)
+        content = read_regular(path, MAX_JSON)
     except FileNotFoundError:
         raise TrainingError(
             f"{folder} is not a run folder: it has no {NAME}.", "Name a folder in runs/ that `zoo train` made."
@@ -96,7 +95,7 @@ def parse_record(content: bytes, path: Path) -> Record:
     """
     folder = path.parent
     try:
-        data = json.loads(content)
+        data = parse_json(content)
         release = data["zoo"]
         if not isinstance(release, str):
             raise TypeError(f"zoo is {release!r}")
@@ -122,27 +121,30 @@ def _check_fields(data: Mapping[str, Any]) -> None:
     """Check the types and ranges of everything in `run.json` but the recipe.
 
     Raises:
-        TypeError, ValueError, KeyError: a field is missing, or has another type, or is out of range.
+        Malformed: a `ValueError`: a field is missing, or has another type, or is out of range.
     """
-    for name in MAPPINGS:
-        if not isinstance(data[name], dict):
-            raise TypeError(f"{name} is {data[name]!r}")
+    record = fields(data)
     for name in ("plugins", "environment"):
-        if not all(isinstance(value, str) for value in data[name].values()):
-            raise TypeError(f"{name} is {data[name]!r}")
-    for name in TEXTS:
-        if not isinstance(data[name], str) or "\0" in data[name] or len(data[name]) > LONGEST_PATH:
-            raise TypeError(f"{name} is {data[name]!r}")
-    for name in FOLDERS:
+        for value in record[name].entries().values():
+            value.text()
+    record["dataset"].entries()
+    record["dataset"].plain()
+    for name in ("weights", "data_root", "initial_weights", "device"):
+        _check_path(record[name])
+    for name in ("weights", "data_root"):
         if not Path(data[name]).is_absolute():
-            raise ValueError(f"{name} is {data[name]!r}, which is not an absolute path")
-    if not NAMES.fullmatch(data["tag"]):
-        raise ValueError(f"tag is {data['tag']!r}, which is not a name")
-    if not isinstance(data["force"], bool):
-        raise TypeError(f"force is {data['force']!r}")
-    ranks = data["environment"].get("ranks", "1")
-    if not (ranks.isascii() and ranks.isdecimal() and 0 < int(ranks) <= MAX_RANKS):
-        raise ValueError(f"ranks is {ranks!r}, which is not a number of ranks")
+            raise Malformed(f"{name} is {shown(data[name])}, not an absolute path")
+    record["tag"].text(LONGEST_PATH, NAMES)
+    record["force"].boolean()
+    ranks = record["environment"].get("ranks")
+    if ranks is not None and int(ranks.text(7, DIGITS)) not in range(1, MAX_RANKS + 1):
+        raise Malformed(f"{ranks.path} is {shown(ranks.value)}, not a number of ranks")
+
+
+def _check_path(field: Field) -> None:
+    """A path may be of another encoding, so it need not be text that can be written as UTF-8."""
+    if not isinstance(field.value, str) or "\0" in field.value or len(field.value) > LONGEST_PATH:
+        raise Malformed(f"{field.path} is {shown(field.value)}, not a path of at most {LONGEST_PATH:,} characters")
 
 
 def describe_dataset(data: LoadedDataset) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import onnx
 from zoo.contract.evidence import TensorSpec
 from zoo.contract.exporting.artifact import Paths
 from zoo.contract.exporting.inspection import Claims
+from zoo_export.formats.onnx.gate import read_model
 from zoo_export.formats.onnx.keys import LABELS, PREPROCESS
 
 
@@ -19,7 +20,7 @@ def claims(paths: Paths) -> Claims:
         ValueError: it is no ONNX file, or its metadata is malformed.
     """
     try:
-        model = onnx.load(paths.main, load_external_data=False)
+        model = read_model(paths.main)
     except Exception as error:  # of Protocol Buffers, which has no base of its own
         raise ValueError(f"it is not an ONNX file ({type(error).__name__})") from error
     keys = [entry.key for entry in model.metadata_props]

@@ -9,6 +9,7 @@ import onnxruntime
 
 from zoo.contract.errors import DeviceError, ExportError
 from zoo.contract.exporting.artifact import CPU, Array, Backend, Paths, Run
+from zoo_export.formats.onnx.gate import check_file
 from zoo_export.formats.onnx.providers import full_name, left_to_cpu, open_session, provider_options
 from zoo_export.reasons import first_line
 
@@ -24,8 +25,9 @@ def runner(paths: Paths, backend: Backend = CPU) -> Mapping[str, Run]:
 
     Raises:
         DeviceError: a session does not get the provider, or it would run no node of the graph.
-        ExportError: onnxruntime does not load the file.
+        ExportError: onnxruntime does not load the file, or it asks for more than its own files and operators.
     """
+    check_file(paths)
     with ThreadPoolExecutor(len(LEVELS)) as pool:  # each takes its time on one core
         return dict(pool.map(lambda item: _session(paths.main, item[1], backend, item[0]), LEVELS.items()))
 

@@ -21,6 +21,7 @@ from zoo_export.blame.captured import FILE, captured_stage
 from zoo_export.blame.intermediates import evaluate, exceeds_tolerance, place
 from zoo_export.capture import OUTPUT
 from zoo_export.formats.onnx.file import load, save
+from zoo_export.formats.onnx.gate import check_file
 from zoo_export.formats.onnx.lowering import lower
 from zoo_export.formats.onnx.runner import LEVELS
 
@@ -35,6 +36,8 @@ def stages(capture: Capture, paths: Paths, own: bool) -> Iterator[Stage]:
     """
     if capture.precision != "fp32":
         return
+    if not own:
+        check_file(paths)
     off, basic, everything = LEVELS.values()
     if own:
         yield captured_stage(capture)

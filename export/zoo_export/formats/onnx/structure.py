@@ -16,6 +16,7 @@ from onnx import external_data_helper, numpy_helper
 
 from zoo.contract.exporting.artifact import Paths
 from zoo.contract.exporting.inspection import Structure
+from zoo_export.formats.onnx.gate import read_model
 
 
 def _words(*lines: str) -> frozenset[str]:
@@ -43,7 +44,7 @@ def structure(paths: Paths) -> Structure:
         ValueError: graphs are nested too deeply, or a value is used that none makes.
         Exception: what onnx raises on a file that it cannot read.
     """
-    model = onnx.load(paths.main, load_external_data=False)
+    model = read_model(paths.main)
     _load_tensors(model, paths)
     reader = _Reader({each.domain: each.version for each in model.opset_import})
     reader.functions = {(each.domain, each.name): each for each in model.functions}

@@ -45,6 +45,19 @@ def load_module(path: Path, device: torch.device) -> Any:
     Raises:
         ExportError: it holds more than tensors and a graph of operators, or PyTorch does not load it.
     """
+    content = checked_archive(path)
+    module = _loaded(path, content, device)
+    with refusing(path.name):
+        check_graph(module)
+    return module
+
+
+def checked_archive(path: Path) -> io.BytesIO:
+    """The file in memory, without the records that are left out. Its graph is not checked yet.
+
+    Raises:
+        ExportError: it holds what could run code, or is not such an archive.
+    """
     with refusing(path.name), open_regular(path) as file:
         Archive(file, TEXT_LIMIT)  # before it is read whole
         file.seek(0)
@@ -53,14 +66,11 @@ def load_module(path: Path, device: torch.device) -> Any:
         kept = list(_checked(archive))
         if {*archive.names} - {*kept} - {*OWN}:
             content = pack((name, archive.read(name)) for name in kept)
-    module = _loaded(path, content, device)
-    with refusing(path.name):
-        check_graph(module)
-    return module
+    content.seek(0)
+    return content
 
 
 def _loaded(path: Path, content: io.BytesIO, device: torch.device) -> Any:
-    content.seek(0)
     try:
         with quiet():
             return _JIT.load(content, map_location=device).eval()
