@@ -58,7 +58,7 @@ class ChildProcess:
         self._output = bytearray()
         ours, theirs = _pipes()
         refs = (service, *(setup.get("reads") or (setup.get("runner", ""), setup.get("stages", ""))))
-        modules = ["torch"] if accelerator else []  # it brings the libraries of CUDA, for onnxruntime too
+        modules = ["torch"] if accelerator else []  # it brings the libraries of CUDA, for others too
         modules += [ref.partition(":")[0] for ref in refs if ref]
         try:
             fork_child(modules, theirs)
