@@ -167,7 +167,10 @@ def test_the_runtime_imports_nothing_from_its_folder(folder: Path, name: str, tm
 
 @pytest.mark.parametrize("name", ["../evil.safetensors", "/tmp/evil.safetensors", "evil.safetensors", "a/b", ".."])
 def test_a_name_in_a_manifest_is_no_path(run_zoo, folder: Path, name: str) -> None:
-    sealed(folder, lambda manifest: manifest.update(name=name))
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["name"] = manifest["certificate"]["weights"]["name"] = name
+
+    sealed(folder, change)
     ran = run_zoo("verify", str(folder), "--strict")
     assert ran.code in (1, 3) and name in ran.err
 

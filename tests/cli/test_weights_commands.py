@@ -73,15 +73,15 @@ def test_verify_checks_one_or_all(run_zoo: Run, trained: Path, explained: Callab
     (row,) = json.loads(run_zoo("weights", "verify", "lenet5.tiny", "--json").out)
     card = read_card(trained)[0]
     assert (row["digest"], row["tensors_digest"], row["card_covered"]) == (card.card_digest, card.digest, True)
-    assert run_zoo("weights", "verify", str(trained)).out == f"{trained}: sound, {row['digest']}\n"
+    assert run_zoo("weights", "verify", str(trained)).out == f"{trained}: intact, {row['digest']}\n"
     (here / "weights").mkdir()
     damaged = bytearray(trained.read_bytes())
     damaged[-1] ^= 1
     (here / "weights" / "lenet5.bad.safetensors").write_bytes(damaged)
     ran = run_zoo("weights", "verify", "--json")
     assert "lenet5.bad" in explained(ran, 3, out=True)
-    sound = {Path(row["file"]).name: row["sound"] for row in json.loads(ran.out)}
-    assert sound["lenet5.bad.safetensors"] is False and sound["lenet5.tiny.safetensors"] is True
+    passed = {Path(row["file"]).name: row["passed"] for row in json.loads(ran.out)}
+    assert passed["lenet5.bad.safetensors"] is False and passed["lenet5.tiny.safetensors"] is True
     assert "digest" in run_zoo("weights", "verify", "lenet5.bad").out
 
 

@@ -124,22 +124,22 @@ def verify_weights(names: tuple[str, ...], expect_digest: str | None, as_json: b
             rows.append(
                 {
                     "file": str(path),
-                    "sound": True,
+                    "passed": True,
                     "digest": digest_of(card),
                     "card_covered": bool(card.card_digest),
                     "tensors_digest": card.digest,
                 }
             )
         except WeightsError as error:
-            rows.append({"file": str(path), "sound": False, "error": error.cause})
+            rows.append({"file": str(path), "passed": False, "error": error.cause})
     if as_json:
         print_json(rows)
     else:
         for row in rows:
-            print_line(f"{row['file']}: sound, {row['digest']}" if row["sound"] else str(row["error"]))
-            if row["sound"] and not row["card_covered"]:
+            print_line(f"{row['file']}: intact, {row['digest']}" if row["passed"] else str(row["error"]))
+            if row["passed"] and not row["card_covered"]:
                 click.echo("  Its card is not covered by a digest (made by 0.1.0). `zoo weights upgrade` adds one.")
-    damaged = [str(row["file"]) for row in rows if not row["sound"]]
+    damaged = [str(row["file"]) for row in rows if not row["passed"]]
     if damaged:
         raise DifferenceError(
             f"{len(damaged)} of {len(rows)} weights files are damaged: {', '.join(damaged)}.",
