@@ -19,7 +19,13 @@ from zoo.files.regular import open_regular
 LARGEST = 2**31 - 1  # bytes: Protocol Buffers' own limit
 SHOWN = 80  # characters of a file's own text in a message
 # Of ONNX and of onnxruntime. Others need a library that registers them, which zoo never loads.
-DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview", "com.microsoft"))
+# The last two are of the kernels that onnxruntime itself puts into a file that it has optimised.
+DOMAINS = frozenset(
+    ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview", "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc")
+)
+DECLARED = DOMAINS | {  # which onnxruntime declares in such a file whether a node uses them or not
+    *("com.microsoft.experimental", "ai.onnx.training", "ai.onnx.preview.training", "org.pytorch.aten"),
+}
 LOADS_FILES = frozenset(("EPContext", "PyOp", "PythonOp", "TritonOp", "ATen"))  # and other programs
 SETTINGS = "ort_config"  # a key of the metadata, which onnxruntime can read its settings from
 DEEPEST, MOST_CALLS = 20, 1_000_000  # of graphs in each other; of nodes once functions are unfolded
@@ -71,7 +77,7 @@ def _check(model: onnx.ModelProto, paths: Paths) -> None:
     if second is not None and second.is_file():
         room += second.stat().st_size
     functions = {(each.domain, each.name): each for each in model.functions}
-    for domain in {each.domain for each in model.opset_import} - DOMAINS - {domain for domain, _ in functions}:
+    for domain in {each.domain for each in model.opset_import} - DECLARED - {domain for domain, _ in functions}:
         raise _Refused(f"it needs operators of {_shown(domain)}, which onnxruntime does not have")
     for node in _nodes_of(model):
         if (node.domain, node.op_type) in functions:
