@@ -1,6 +1,6 @@
-"""SIGKILL while an export replaces another, and several processes at once: nothing is lost.
+"""SIGKILL while an export replaces another: nothing is lost.
 
-The long form, with more kills, is `benchmarks/kill.py`.
+The long form, with more kills and with several processes at once, is `benchmarks/kill.py`.
 """
 
 import subprocess
@@ -13,8 +13,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kill.py"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [("--exports", "2"), ("--at-once", "1")], ids=lambda words: words[0])
-def test_nothing_is_lost(words: tuple[str, str]) -> None:
-    done = subprocess.run([sys.executable, str(SCRIPT), *words], capture_output=True, text=True, timeout=900)
+def test_nothing_is_lost() -> None:
+    done = subprocess.run([sys.executable, str(SCRIPT), "--exports", "1"], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert words[1] in done.stdout and "Traceback" not in done.stderr
+    assert "1" in done.stdout and "Traceback" not in done.stderr

@@ -84,7 +84,7 @@ def test_plugins_are_told_with_what_they_provide(run_zoo: Run, registry: Registr
     assert next(e for e in told["plugins"] if e["plugin"] == "export")["provides"] == {
         "format": 3,
         "precision": 2,
-        "command": 4,
+        "command": 5,
     }
     assert told["conflicts"] == []
     assert "export\tzoo-kit" in run_zoo("plugins").out

@@ -40,6 +40,7 @@ def test_the_weights_the_artifacts_and_their_plugins_are_named(lenet) -> None:
     assert certificate["weights"] == {
         "digest": card.digest,
         "file_sha256": hashlib.sha256(lenet["weights"].read_bytes()).hexdigest(),
+        "name": lenet["weights"].name.removesuffix(".safetensors"),
     }
     assert certificate["architecture"] == {
         "distribution": card.plugin,

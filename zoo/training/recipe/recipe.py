@@ -11,6 +11,7 @@ from zoo.training.recipe.command import recipe_command
 from zoo.training.recipe.field import TYPES, Field, declared, explained
 
 MAX_COUNT = 2**31  # of epochs, images of a batch and the like
+MAX_RATE = 1e9  # of learning rates, weight decay and gradient norms: beyond it, float32 overflows soon
 MAX_SIDE = 16384  # pixels
 VERSION = 3  # 1 and 2 had other names of fields (`Field.old`); in 1, `amp` was recorded for CUDA only
 
@@ -126,7 +127,7 @@ class Recipe:
             old="optimizer",
         ),
     ] = "adamw"
-    lr: Annotated[float | None, Field("Optimizer", "Peak learning rate.", gt=0, goes_with="opt")] = None
+    lr: Annotated[float | None, Field("Optimizer", "Peak learning rate.", gt=0, le=MAX_RATE, goes_with="opt")] = None
     weight_decay: Annotated[
         float | None,
         Field(
@@ -134,6 +135,7 @@ class Recipe:
             "Weight decay.",
             note="Biases, norms, embeddings and scales are not decayed.",
             ge=0,
+            le=MAX_RATE,
             goes_with="opt",
         ),
     ] = None
@@ -141,7 +143,8 @@ class Recipe:
         None
     )
     clip_grad: Annotated[
-        float, Field("Optimizer", "Clip the gradient norm to this value (0: off).", ge=0, off=0.0, old="clip")
+        float,
+        Field("Optimizer", "Clip the gradient norm to this value (0: off).", ge=0, le=MAX_RATE, off=0.0, old="clip"),
     ] = 0.0
     grad_accum_steps: Annotated[
         int,
