@@ -213,6 +213,11 @@ def test_no_state_is_kept() -> None:
     refused(scripted(code, calls=torch.zeros(1)), "state")
 
 
+def test_no_state_is_kept_through_a_loop() -> None:
+    code = "  calls = self.calls\n  for i in range(3):\n    calls = calls.add_(1.0)\n  return images + calls"
+    refused(scripted(code, calls=torch.zeros(1)), "state")
+
+
 def test_no_state_is_kept_in_frozen_constants() -> None:
     module = defined("  return images * torch.relu(self.calls)", calls=torch.zeros(1))
     content = rewritten(

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, get_worker_info
 
 from zoo.contract.errors import (
     SHARED_MEMORY_STEP,
+    WORKER_STEP,
     DataError,
     DeviceError,
     ZooError,
@@ -105,7 +106,14 @@ class Reader:
                 refuse_lost_worker(error)
                 raise DataError(
                     f"A worker process that reads images failed: {error}",
-                    "If memory ran out, use fewer --workers, or --workers 0.",
+                    WORKER_STEP,
+                ) from error
+            except (EOFError, ConnectionError, FileNotFoundError) as error:  # it died with a batch in its hands
+                self.close()
+                raise DataError(
+                    f"A worker process that reads images was killed: its batch could not be received "
+                    f"({type(error).__name__}).",
+                    WORKER_STEP,
                 ) from error
             if isinstance(item, ZooError):
                 self.close()

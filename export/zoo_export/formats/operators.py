@@ -49,6 +49,11 @@ OTHER_EFFECTS = listed(
 # Operators of other libraries and kinds of tensors, and gradients, which trust the indices that they receive.
 OTHER_KINDS = re.compile("cudnn|fbgemm|miopen|mkldnn|mps|sparse|nested|backward|qparams|^q_|(?<!fake_)quantize")
 UNINITIALISED = listed("empty empty_like empty_permuted empty_quantized empty_strided new_empty new_empty_strided")
+# Return their argument itself in some cases, which their schema does not say.
+MAY_ALIAS = listed(
+    "dropout feature_dropout alpha_dropout feature_alpha_dropout meshgrid broadcast_tensors atleast_1d atleast_2d "
+    "atleast_3d lift_fresh conj resolve_conj resolve_neg"
+)
 # The argument that decides whether an operator draws random numbers, the first one that it has.
 SWITCHES = ("train", "training", "dropout_p", "dropout", "p")
 

@@ -11,7 +11,7 @@ from zoo.training.recipe.command import recipe_command
 from zoo.training.recipe.field import TYPES, Field, declared, explained
 
 MAX_COUNT = 2**31  # of epochs, images of a batch and the like
-MAX_RATE = 1e9  # of learning rates, weight decay and gradient norms: beyond it, float32 overflows soon
+MAX_RATE = 1e38  # of learning rates, weight decay and gradient norms: float32 holds little more
 MAX_SIDE = 16384  # pixels
 VERSION = 3  # 1 and 2 had other names of fields (`Field.old`); in 1, `amp` was recorded for CUDA only
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from zoo_export.formats.operators import is_random, is_uninitialised, listed, switch, why_refused, writes
+from zoo_export.formats.operators import MAY_ALIAS, is_random, is_uninitialised, switch, why_refused, writes
 from zoo_export.formats.pytorch_archive import Refused, shown
 
 SIZES = re.compile(
@@ -16,11 +16,6 @@ SIZES = re.compile(
 OF_SIZES = {"as_int", "as_float", "as_bool", "as_sym_int", "as_sym_float", "as_sym_bool", "as_sym_ints"}
 GRAPHS = {"torch.ops.higher_order.cond", "torch.ops.higher_order.wrap_with_set_grad_enabled"}
 OPERATOR = re.compile(r"torch\.ops\.(\w+)\.(\w+)\.(\w+)")
-# Return their argument itself in some cases, which their schema does not say.
-MAY_ALIAS = listed(
-    "dropout feature_dropout alpha_dropout feature_alpha_dropout meshgrid broadcast_tensors atleast_1d atleast_2d "
-    "atleast_3d lift_fresh conj resolve_conj resolve_neg"
-)
 OFF = ({"as_bool": False}, {"as_float": 0.0}, {"as_int": 0}, {"as_none": True})
 
 

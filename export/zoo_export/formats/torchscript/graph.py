@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from zoo_export.capture import quiet
-from zoo_export.formats.operators import is_random, is_uninitialised, listed, switch, why_refused, writes
+from zoo_export.formats.operators import MAY_ALIAS, is_random, is_uninitialised, listed, switch, why_refused, writes
 from zoo_export.formats.pytorch_archive import Refused, shown
 
 _JIT: Any = torch.jit  # untyped, in part
@@ -39,8 +39,8 @@ WARNING = "warn"  # writes to the terminal; PyTorch's functions hold it in branc
 def check_graph(module: Any) -> None:
     """Raise `Refused` where `module`, in evaluation mode, may not be run."""
     graph = module.inlined_graph
-    if len(list(graph.inputs())) != 2:
-        raise Refused("its forward does not take one tensor")
+    if len(list(graph.inputs())) < 2:  # itself, and the images; others have defaults
+        raise Refused("its forward takes no tensor")
     _need_all(graph, _why_not_admitted)
     if any(node.kind() in ("prim::GetAttr", "prim::Loop", "prim::If") for node in _nodes(graph)):
         graph = _frozen(module)
@@ -126,16 +126,45 @@ def _constant(value: Any) -> Any:
 
 def _need_no_state(graph: Any) -> None:
     """Raise `Refused` where a graph writes into its weights: it could answer differently each time."""
-    written = [node for node in _nodes(graph) if "::" in node.kind() and _writes(node)]
-    if not written:
-        return
-    aliases = graph.alias_db()
+    images = _names(graph.inputs())
     for node in _nodes(graph):
-        if node.kind() in ("prim::Constant", "prim::GetAttr"):
-            for value in node.outputs():
-                if str(value.type()) == "Tensor" and aliases.has_writers(value):
-                    raise Refused("its graph keeps a state: it writes into a weight")
+        if not node.kind().startswith("aten::") or not writes(_schema(node.schema())):
+            continue
+        changed = next(node.inputs())
+        if changed.type().kind() == "TensorType":  # lists are not kept from call to call
+            for origin in _origins(changed):
+                carried = origin.kind() == "prim::Param" and _names(origin.outputs()) != images  # into a loop
+                if carried or origin.kind() in ("prim::Constant", "prim::GetAttr"):
+                    raise Refused(f"its graph keeps a state: it writes into a weight with {shown(node.kind())}")
 
 
-def _writes(node: Any) -> bool:
-    return node.kind().startswith("aten::") and writes(_schema(node.schema()))
+def _origins(value: Any) -> Iterator[Any]:
+    """The nodes that made the memory that a value may be a view of. Lists, loops and branches are followed."""
+    left, seen = [value], set[str]()
+    while left:
+        value = left.pop()
+        if value.debugName() in seen:
+            continue
+        seen.add(value.debugName())
+        node = value.node()
+        blocks = list(node.blocks())
+        if blocks:
+            at = [each.debugName() for each in node.outputs()].index(value.debugName())
+            skip = node.kind() == "prim::Loop"  # its body returns first whether to go on
+            left += [list(block.outputs())[at + skip] for block in blocks]
+            left += list(node.inputs())[at + 2 : at + 3] if skip else []
+        elif node.kind() in ("prim::ListUnpack", "prim::ListConstruct", "prim::TupleUnpack", "prim::TupleConstruct"):
+            left += list(node.inputs())
+        elif node.kind().startswith("aten::"):
+            schema = _schema(node.schema())
+            views = any(result.alias_info is not None for result in schema.returns)
+            if views or schema.name.partition("::")[2] in MAY_ALIAS:
+                left += list(node.inputs())[:1]
+            else:
+                yield node
+        else:
+            yield node
+
+
+def _names(values: Any) -> set[str]:
+    return {value.debugName() for value in values}
