@@ -60,9 +60,13 @@ def discover(points: Iterable[EntryPoint] | None = None) -> list[Plugin]:
         UsageError: the user's list of plugins is malformed. Nothing was imported.
     """
     allowed = allow_list()
-    points = entry_points(group=GROUP) if points is None else points
-    unique = {(*_distribution(point), point.name, point.value): point for point in points}
-    return [_load(unique[key], allowed) for key in sorted(unique)]
+    points = list(entry_points(group=GROUP) if points is None else points)
+    owners: dict[int, tuple[str, str]] = {}  # by distribution: each look into its metadata parses the file again
+    for point in points:
+        if id(point.dist) not in owners:
+            owners[id(point.dist)] = _distribution(point)
+    unique = {(*owners[id(point.dist)], point.name, point.value): point for point in points}
+    return [_load(unique[key], key[0], key[1], allowed) for key in sorted(unique)]
 
 
 def location(plugin: Plugin) -> str:
@@ -77,8 +81,7 @@ def location(plugin: Plugin) -> str:
     return (spec.origin if spec is not None and spec.has_location else "") or ""
 
 
-def _load(point: EntryPoint, allowed: "AllowList | None") -> Plugin:
-    distribution, version = _distribution(point)
+def _load(point: EntryPoint, distribution: str, version: str, allowed: "AllowList | None") -> Plugin:
     if allowed is not None and not allowed.allows(distribution, point.name):
         return Plugin(point.name, distribution, version, module=point.value, allowed=False)
     try:

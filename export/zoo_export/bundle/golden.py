@@ -15,7 +15,6 @@ from zoo_export.probes.probe_recipe import input_digest
 from zoo_export.truth.backend import Backend
 
 NAME = "golden.npz"
-MAX_BYTES = 2**31  # of one array; those of a check on images of 1024² have a twentieth of that
 
 
 def write_golden(path: Path, probes: Sequence[Probe]) -> None:
