@@ -65,3 +65,14 @@ def card() -> Card:
         preprocess=Preprocess(size=(8, 8), mean=(0.5,), std=(0.25,)),
         params={"width": 2},
     )
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to be in; nothing of this machine's data or weights is seen."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("ZOO_DATA", str(tmp_path / "data"))
+    monkeypatch.delenv("ZOO_WEIGHTS", raising=False)
+    return folder

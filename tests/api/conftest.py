@@ -8,14 +8,8 @@ import zoo
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to be in, without this machine's data and weights."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("ZOO_DATA", str(tmp_path / "data"))
-    monkeypatch.delenv("ZOO_WEIGHTS", raising=False)
-    return folder
+def in_an_empty_folder(here: Path) -> None:
+    """Every test is in a folder of its own."""
 
 
 @pytest.fixture(scope="session")

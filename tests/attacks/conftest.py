@@ -33,17 +33,6 @@ class Late(BaseException):
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to be in; nothing of this machine's data or weights is seen."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("ZOO_DATA", str(tmp_path / "data"))
-    monkeypatch.delenv("ZOO_WEIGHTS", raising=False)
-    return folder
-
-
-@pytest.fixture
 def refused() -> Callable[..., str]:
     """Check that a command ended with the given code, a cause and a next step, and without a traceback; give both."""
 

@@ -25,14 +25,8 @@ Explained = Callable[..., str]
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to be in; nothing of this machine's data or weights is seen."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("ZOO_DATA", str(tmp_path / "data"))
-    monkeypatch.delenv("ZOO_WEIGHTS", raising=False)
-    return folder
+def in_an_empty_folder(here: Path) -> None:
+    """Every test is in a folder of its own."""
 
 
 @pytest.fixture(scope="session")
