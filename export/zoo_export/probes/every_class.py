@@ -35,6 +35,6 @@ def images_of_every_class(registry: Registry, card: Card, root: Path, seed: int,
         chosen = [pair for pairs in taken.values() for pair in pairs][:most]
         images = tuple(fit_image(image, card.preprocess) for _, image in chosen)
     except ZooError as error:
-        return RealImages((), f"none: {card.dataset} test was not available ({type(error).__name__})")
+        return RealImages((), f"none. {error.cause.rstrip('.')}")
     of = f"{len(images)} of {card.dataset} test, of {len(taken)} of {len(card.classes)} classes"
     return RealImages(images, of, tuple(f"{card.dataset} test {index}" for index, _ in chosen))
