@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +233,18 @@ def test_killed_worker_is_not_the_fault_of_the_model() -> None:
 def test_killed_worker_is_named() -> None:
     done = subprocess.run([sys.executable, "-c", KILLING], capture_output=True, text=True, timeout=120)
     assert "killed" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("error", [EOFError(), ConnectionResetError(), FileNotFoundError()])
+def test_worker_that_died_with_a_batch_is_named(error: Exception) -> None:
+    def batches() -> Iterator[Any]:
+        raise error
+        yield
+
+    reader = Reader([(np.zeros((8, 8), np.uint8), 0)], Preprocess(size=(8, 8), mean=(0.5,), std=(0.5,)), 0)
+    reader._loader = batches()
+    with pytest.raises(DataError, match="killed"):
+        list(reader.batches(torch.arange(1), 1))
 
 
 def test_bus_errors_are_of_shared_memory() -> None:
