@@ -159,7 +159,7 @@ def export(
         raise UsageError(f"params={params!r:.80} is no mapping.", "Pass a dict, such as {'depth': 3}.")
     if output is not None:
         refuse_existing(Path(output), force)
-    chosen = [registry.find(ExportFormat, each) for each in formats] or default_formats(registry)
+    chosen = chosen_formats(registry, formats)
     registry.find(Precision, precision)
     options = ExportOptions(
         precision=precision,
@@ -203,9 +203,11 @@ def _assumed(labels: Sequence[str] | None, preprocess: Preprocess | None) -> lis
     ]
 
 
-def default_formats(registry: Registry) -> list[Entry[ExportFormat]]:
-    """The formats that are exported where none is named."""
-    return [entry for entry in registry.entries(ExportFormat) if entry.spec.default]
+def chosen_formats(registry: Registry, names: Sequence[str]) -> list[Entry[ExportFormat]]:
+    """The formats of those names; those that are exported where none is named."""
+    return [registry.find(ExportFormat, name) for name in names] or [
+        entry for entry in registry.entries(ExportFormat) if entry.spec.default
+    ]
 
 
 def _check_names(*, formats: Sequence[str], devices: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from zoo.cli.options import (
 )
 from zoo.cli.progress import progress
 from zoo_export.commands.formats import format_names
+from zoo_export.commands.imports import importing
 from zoo_export.commands.messages import print_failure
 from zoo_export.commands.provider import provider_option
 from zoo_export.commands.results import print_export
@@ -88,11 +89,17 @@ def command(
 
     --atol and --rtol replace the default tolerance, and --no-verify skips the check; the export stays marked so.
     """
-    from zoo.api.exporting import export
-    from zoo.contract.errors import DifferenceError
-    from zoo.contract.params import split_params
-    from zoo.files.folders import is_weights
-    from zoo_export.devices import parse_devices
+    with importing():
+        import zoo_export.pipeline  # noqa: F401
+        from zoo.api.exporting import chosen_formats, export
+        from zoo.contract.errors import DifferenceError
+        from zoo.contract.params import split_params
+        from zoo.files.folders import is_weights
+        from zoo.registry.refs import resolve
+        from zoo_export.devices import parse_devices
+
+        for entry in chosen_formats(lazy.registry, format_names(formats)):
+            resolve(entry, entry.spec.export)
 
     try:
         with progress() as show:
