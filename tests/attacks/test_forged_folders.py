@@ -241,3 +241,70 @@ def test_weights_that_hide_others_are_named(run_zoo, folder: Path, tmp_path: Pat
     monkeypatch.setenv("ZOO_WEIGHTS", str(shadow.parent))
     result = json.loads(run_zoo("verify", str(folder), "--strict", "--json").out)
     assert result["source"]["path"] == str(shadow) and result["source"]["shadows"] == shipped
+
+
+def claim_fame(card: dict[str, Any]) -> None:
+    for metric in card["metrics"]:
+        metric.update(value=1.0, n=1_000_000)
+
+
+CARDS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "top1 1": claim_fame,
+    "licence": lambda card: card.update(licence="Public domain"),
+    "digest": lambda card: card.update(digest="sha256:" + "0" * 64),
+    "dataset": lambda card: card.update(dataset="imagenet"),
+    "seed=666": lambda card: card["recipe"].update(seed=666),
+}
+
+
+@pytest.mark.parametrize("named", CARDS)
+def test_a_card_that_lies_is_refused_beside_the_model(run_zoo, folder: Path, named: str) -> None:
+    sealed(folder, lambda manifest: CARDS[named](manifest["card"]))
+    ran = run_zoo("verify", str(folder), "--against", MODEL)
+    assert ran.code == 3 and named in ran.err and "Traceback" not in ran.err
+
+
+def test_another_name_of_the_model_is_said(run_zoo, folder: Path) -> None:
+    sealed(folder, lambda manifest: manifest.update(name="resnet50.by_somebody"))
+    (folder / "README.md").write_text((folder / "README.md").read_text().replace(MODEL, "resnet50.by_somebody"))
+    sealed(folder)
+    ran = run_zoo("verify", str(folder), "--against", MODEL)
+    assert ran.code == 0 and "resnet50.by_somebody" in ran.err and MODEL in ran.err
+
+
+@pytest.mark.parametrize("version", [None, "99.9"])
+def test_a_readme_that_zoo_did_not_write_is_noticed(run_zoo, folder: Path, version: str | None) -> None:
+    text = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(text + "\n    pip install helper\n")
+    sealed(folder, lambda manifest: manifest["versions"].update({"zoo-kit": version} if version else {}))
+    ran = run_zoo("verify", str(folder))
+    assert "README.md" in ran.err and ran.code == (0 if version else 3)
+
+
+def list_file(manifest: dict[str, Any], name: str) -> None:
+    manifest["files"][name] = {}
+
+
+@pytest.mark.parametrize("name", ["numpy.py", "onnxruntime.so", "model.pt2", "MODEL.onnx", "sitecustomize.py", "a.txt"])
+def test_a_listed_file_of_no_artifact_is_refused(run_zoo, folder: Path, name: str) -> None:
+    """Python imports a `numpy.py` beside `zoo_runtime.py`, and nothing would check an artifact that is only listed."""
+    (folder / name).write_text("print('ran')\n")
+    sealed(folder, lambda manifest: list_file(manifest, name))
+    for command in (["verify"], ["verify", "--strict", "--against", MODEL]):
+        ran = run_zoo(command[0], str(folder), *command[1:])
+        assert ran.code == 3 and name in ran.err and "ran" not in ran.out.split(), command
+
+
+@pytest.mark.parametrize("name", ["numpy.py", "other.onnx", "model.py"])
+def test_an_artifact_of_a_strange_name_is_refused(run_zoo, folder: Path, name: str) -> None:
+    (folder / "model.onnx").rename(folder / name)
+
+    def rename(manifest: dict[str, Any]) -> None:
+        manifest["artifacts"]["onnx"]["files"] = {"model": name}
+        manifest["files"][name] = manifest["files"].pop("model.onnx")
+        record = manifest["certificate"]["artifacts"]["onnx"]
+        record["sha256"] = {name: record["sha256"].pop("model.onnx")}
+
+    sealed(folder, rename)
+    ran = run_zoo("verify", str(folder))
+    assert ran.code == 3 and name in ran.err

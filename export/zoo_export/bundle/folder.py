@@ -13,6 +13,7 @@ from zoo.contract.evidence.format1 import upgraded
 from zoo.contract.reading import Malformed
 from zoo.files.card import COVERED, Card
 from zoo.files.expected_digest import check_digest
+from zoo_export.bundle.files_of_folder import refuse_other_names
 
 
 @contextmanager
@@ -66,9 +67,11 @@ def parse_manifest(data: Mapping[str, Any]) -> Manifest:
     """The manifest of format 2 that `data` is, its card checked too.
 
     Raises:
-        Malformed: a `ValueError`: as `Manifest.from_dict` and `Card.from_dict`, or the card is of another model.
+        Malformed: a `ValueError`: as `Manifest.from_dict` and `Card.from_dict`, the card is of another model, or the
+            manifest lists a file that no export writes.
     """
     manifest = Manifest.from_dict(data)
+    refuse_other_names(manifest)
     card = Card.from_dict(manifest.card)
     if (card.classes, card.preprocess) != (manifest.labels, manifest.preprocess):
         raise Malformed("labels or preprocess are not those of the card")

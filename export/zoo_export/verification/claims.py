@@ -16,6 +16,7 @@ from zoo.registry.registry import Entry
 from zoo_export.capture import first_line
 
 DO_NOT_USE = "Do not use it: a reader of these claims would misread the images or the logits."
+DO_NOT_TRUST = "Do not trust the folder: somebody changed its card, or the model's card was changed after the export."
 
 
 def read_claims(entry: Entry[ExportFormat], paths: Paths) -> Claims:
@@ -78,6 +79,36 @@ def check_manifest(manifest: Manifest, model: Model | None = None) -> None:
         check_labels(manifest.labels, card.classes, "manifest.json", source)
     if model is None or not preprocess_unknown(model):
         check_preprocess(manifest.preprocess.to_dict(), card.preprocess, "manifest.json", source)
+
+
+def check_card(manifest: Manifest, model: Model) -> str:
+    """Compare the card in a manifest with the model's: what it is, what it was trained on, its metrics and licence.
+
+    The card of a module was made up when it was exported, and is not compared. What the exporter says of the machine is
+    not compared either: versions, and the command.
+
+    Returns:
+        A warning if the folder calls the model otherwise; empty if not.
+
+    Raises:
+        DifferenceError: naming what differs.
+    """
+    if model.path is None and not model.fresh:
+        return ""
+    claimed, right = own_card(manifest), model.card
+    for name in ("architecture", "params", "dataset", "recipe", "licence", "digest"):
+        stated, correct = getattr(claimed, name), getattr(right, name)
+        if stated != correct:
+            raise _false(
+                "manifest.json", f"its card has {_differing(name, stated, correct)} {model.name} has", card=True
+            )
+    for metric in claimed.metrics:
+        if metric not in right.metrics:
+            measured = f"{metric.name} {metric.value:g} on {metric.n:,} images ({metric.dataset}, {metric.split})"
+            raise _false("manifest.json", f"its card has {measured}, which {model.name} does not have", card=True)
+    if manifest.name == model.name:
+        return ""
+    return f"The folder calls the model {manifest.name!r}; it was compared with {model.name}."
 
 
 def own_card(manifest: Manifest) -> Card:
@@ -172,9 +203,17 @@ def not_compared(model: Model) -> list[str]:
     return [f"{' and '.join(missing)} of {model.name} are not known, so what the artifact claims was not compared."]
 
 
-def _false(artifact: str, what: str) -> DifferenceError:
+def _differing(name: str, stated: object, correct: object) -> str:
+    """What a field of a card is, and the beginning of what it should be."""
+    if isinstance(stated, Mapping) and isinstance(correct, Mapping):
+        key = min((key for key in {*stated, *correct} if stated.get(key) != correct.get(key)), default="")
+        return f"the {name} {key}={stated.get(key)!r:.60}, where {key}={correct.get(key)!r:.60} is what"
+    return f"the {name} {stated!r:.80}, where {correct!r:.80} is what"
+
+
+def _false(artifact: str, what: str, *, card: bool = False) -> DifferenceError:
     return DifferenceError(
         f"{artifact} does not say what the model is (verdict {FAIL}): {what}.",
-        DO_NOT_USE,
+        DO_NOT_TRUST if card else DO_NOT_USE,
         {"verdict": FAIL, "artifact": artifact, "claim": what},
     )

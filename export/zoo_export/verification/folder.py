@@ -52,7 +52,15 @@ from zoo_export.truth.reference import make_references
 from zoo_export.verification import graphs
 from zoo_export.verification.batches import Batches, draw_for, mixes_images
 from zoo_export.verification.certificate_bounds import refuse_loose_numbers, refuse_other_errors
-from zoo_export.verification.claims import check_claims, check_manifest, check_names, not_compared, read_claims
+from zoo_export.verification.claims import (
+    check_card,
+    check_claims,
+    check_manifest,
+    check_names,
+    not_compared,
+    read_claims,
+)
+from zoo_export.verification.readme import check_readme
 from zoo_export.verification.truth_model import exported_model, truth_source
 
 
@@ -171,6 +179,7 @@ def verify_folder(
         compared = _graphs(entries, paths, structures, _capture(truth.model, manifest, precision), truth, manifest)
         for name, graph in compared.items():
             warnings += graphs.graph_warnings(graph, paths[name].main.name)
+    warnings += check_readme(registry, folder, manifest)  # last, as what is wrong elsewhere is wrong there too
     probes = truth.known[backends[0]]
     halves = {name: truth.batches.split(rows, probes) for name, rows in comparisons.items()}
     return Verification(
@@ -212,6 +221,7 @@ def _computed(
 ) -> Truth:
     """Truth from the weights, on the stored images and on fresh ones, and what comparing on the latter covers."""
     check_manifest(manifest, model)
+    renamed = check_card(manifest, model)
     fresh, real = drawn
     probes = make_references(model.module, [*stored, *fresh])
     known = precision.probes(model.name, model.module, probes, backends)
@@ -230,8 +240,9 @@ def _computed(
         if isinstance(precision.rules, RoundingRules):
             refuse_other_errors(stored, known[backends[0]][: len(stored)])
     apart = not fresh or mixes_images(model.module, probes, seed)
+    warnings = [*not_compared(model), *([renamed] if renamed else [])]
     batches = Batches(seed, len(stored), None, real, apart)
-    return Truth(known, batches, PASS, None, model, covered, truth_source(model), tuple(not_compared(model)))
+    return Truth(known, batches, PASS, None, model, covered, truth_source(model), tuple(warnings))
 
 
 def _golden(folder: Path, manifest: Manifest) -> list[Probe]:
