@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from zoo.contract.errors import ExportError
 from zoo.contract.exporting.artifact import CPU, Backend, Capture, Paths, Run
+from zoo.evaluation.attributes import keep_attributes
 from zoo_export.capture import quiet
 from zoo_export.formats.torch_runner import torch_device, torch_runner
 from zoo_export.formats.torchscript.archive import OWN, load_module
@@ -90,7 +91,7 @@ def _tensors(module: Any) -> dict[str, Tensor]:
 def _trace(capture: Capture) -> Any:
     """A script module with weights of its own, from a trace that was stored, as it then has no names of Python's."""
     buffer = io.BytesIO()
-    with quiet(), torch.no_grad():
+    with keep_attributes(capture.module), quiet(), torch.no_grad():
         _JIT.save(_JIT.trace(capture.module, capture.example, check_trace=False), buffer)
         buffer.seek(0)
         return _JIT.load(buffer).eval()
