@@ -209,9 +209,11 @@ class Table:
         self.kept: Tensor | None = None
 
 
-def test_attributes_are_put_back() -> None:
-    module = nn.Sequential(nn.Linear(2, 2))
-    part = module[0]
+@pytest.mark.parametrize("depth", [0, 20])
+def test_attributes_are_put_back(depth: int) -> None:
+    part = module = nn.Linear(2, 2)
+    for _ in range(depth):
+        module = nn.Sequential(module)
     part.values, part.names, part.object, part.nested = [1, 2], {"a"}, Table(), {"x": [{"y": 1}]}
     with keep_attributes(module):
         part.values.append(3)

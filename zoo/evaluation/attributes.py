@@ -5,7 +5,7 @@ its graph of gradients, and PyTorch's mark of inference mode. In another evaluat
 the table of other weights.
 """
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import CellType, FunctionType, MethodType, ModuleType
@@ -14,9 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-DEEPEST = 10  # containers inside each other
 STATE = ("_parameters", "_buffers")  # of a module: what is registered there belongs to whoever evaluates
-NOT_LOOKED_INTO = (type, ModuleType, Tensor, torch.dtype, torch.device, torch.Generator)
+OF_EVERY_MODULE = vars(nn.Module()).keys() - {"_modules"}  # hooks and the like
+SIMPLE = frozenset(
+    {int, float, bool, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size, torch.Generator}
+)
 
 
 @contextmanager
@@ -29,9 +31,7 @@ def keep_attributes(module: nn.Module) -> Iterator[None]:
     meanwhile, so that gradients can be computed.
     """
     snapshot = _Snapshot()
-    for part in module.modules():
-        snapshot.add(part)
-        snapshot.add(type(part).forward)
+    snapshot.add_all([*module.modules(), *(type(part).forward for part in module.modules())])
     try:
         if not torch.is_inference_mode_enabled():
             snapshot.replace_inference_tensors()
@@ -51,11 +51,17 @@ class _Snapshot:
     cells: dict[int, tuple[CellType, Any]] = field(default_factory=dict)
     copies: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
-    def add(self, value: Any, depth: int = 0) -> None:
-        """Add a container or an object, and what it holds."""
+    def add_all(self, values: list[Any]) -> None:
+        """Add containers and objects, and what they hold."""
+        left = list(values)
+        while left:
+            left += [each for each in self._add(left.pop()) if type(each) not in SIMPLE]
+
+    def _add(self, value: Any) -> Iterable[Any]:
+        """Add one, and return what it holds, unless it was added before."""
         inner: list[Any] = []
-        if depth > DEEPEST or isinstance(value, NOT_LOOKED_INTO):
-            return
+        if isinstance(value, type | ModuleType | Tensor):
+            return inner
         if isinstance(value, dict):
             if id(value) not in self.mappings:
                 self.mappings[id(value)] = value, dict(value)
@@ -80,13 +86,12 @@ class _Snapshot:
                     self.states.setdefault(id(state), (state, dict(state)))
             if id(held) not in self.mappings:
                 self.mappings[id(held)] = held, dict(held)
-                inner = [each for name, each in held.items() if name not in STATE]
+                inner = [each for name, each in held.items() if name not in OF_EVERY_MODULE]
         elif not type(value).__module__.startswith(("torch.", "builtins")):
             held = getattr(value, "__dict__", None)
             if isinstance(held, dict):
                 inner = [held]
-        for each in inner:
-            self.add(each, depth + 1)
+        return inner
 
     def replace_inference_tensors(self) -> None:
         """Put ordinary copies in the place of tensors that were made in inference mode."""
