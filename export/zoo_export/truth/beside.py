@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 from torch.utils.weak import WeakIdKeyDictionary
 
@@ -37,6 +37,13 @@ MOVING = {
         "_unsafe_view",
     ),
 }
+
+
+@contextmanager
+def float64_beside() -> Iterator["Float64Beside"]:
+    """Evaluate what runs inside in float64, without gradients; oneDNN, which has no float64, is off."""
+    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False), Float64Beside() as beside:
+        yield beside
 
 
 class RoundingToFloat32(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -70,6 +77,10 @@ class Float64Beside(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def wide(self, tensor: Tensor) -> Tensor:
         """The float64 values of a tensor; of one that no operator has made here, its own values."""
+        with _disable_current_modes():
+            return self._wide(tensor)
+
+    def _wide(self, tensor: Tensor) -> Tensor:
         if tensor.dtype not in WIDE:
             return tensor
         beside = self._storages.get(tensor.untyped_storage()) if tensor.layout == torch.strided else None
@@ -113,13 +124,13 @@ class Float64Beside(TorchDispatchMode):  # type: ignore[no-untyped-call]
             result = func(*wide_args, **wide_kwargs)
         for tensor in written:
             if tensor.dtype in WIDE:
-                tensor.copy_(self.wide(tensor))
+                tensor.copy_(self._wide(tensor))
         return tree_map(lambda each: seen.get(id(each), each), result)
 
     def _widen(self, leaf: Any) -> Any:
         if isinstance(leaf, torch.dtype):
             return WIDE.get(leaf, leaf)
-        return self.wide(leaf) if isinstance(leaf, Tensor) else leaf
+        return self._wide(leaf) if isinstance(leaf, Tensor) else leaf
 
     def _keep(self, tensor: Tensor) -> None:
         """Give the storage of a tensor one beside it, as it is about to be written."""

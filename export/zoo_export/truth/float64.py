@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from zoo.contract.errors import refuse_out_of_memory
 from zoo.contract.evidence import Truth
 from zoo.evaluation.attributes import keep_attributes
-from zoo_export.truth.beside import Float64Beside, RoundingToFloat32
+from zoo_export.truth.beside import RoundingToFloat32, float64_beside
 
 
 def logits_in_float64(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[list[Truth], Truth]:
@@ -38,7 +38,7 @@ def logits_in_float64(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[list
                     return [_float64_array(module(images.double())) for images in inputs], again
         except Exception as error:
             refuse_out_of_memory(error)
-        with keep_attributes(module), torch.backends.mkldnn.flags(enabled=False), Float64Beside() as beside:
+        with keep_attributes(module), float64_beside() as beside:
             truths = [_float64_array(beside.wide(module(images.clone()))) for images in inputs]
             return truths, _float64_array(beside.wide(module(smallest.clone())))
 
