@@ -54,14 +54,14 @@ class RoundingToFloat32(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.found = False
+        self.noticed = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if not self.found and not _only_views(func) and any(each.dtype in WIDE for each in _tensors(result)):
+        if not self.noticed and not _only_views(func) and any(each.dtype in WIDE for each in _tensors(result)):
             name = func._schema.name.partition("::")[2]
             sources = {each.dtype for each in _tensors((args, kwargs)) if each.is_floating_point() or each.is_complex()}
-            self.found = name in ROUNDING_FACTORIES or bool(sources - WIDE.keys() if name in MOVING else sources)
+            self.noticed = name in ROUNDING_FACTORIES or bool(sources - WIDE.keys() if name in MOVING else sources)
         return result
 
 

@@ -34,7 +34,7 @@ def logits_in_float64(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[list
             with keep_attributes(module), _float64(module):
                 with RoundingToFloat32() as rounding:
                     again = _float64_array(module(smallest.double()))
-                if not rounding.found:
+                if not rounding.noticed:
                     return [_float64_array(module(images.double())) for images in inputs], again
         except Exception as error:
             refuse_out_of_memory(error)
