@@ -11,7 +11,7 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
@@ -322,6 +322,35 @@ def of_triggers() -> str:
     return table(("forged file", "why no sample of images finds it"), rows())
 
 
+def _faults(faults: Iterable[Any]) -> str:
+    rows = (
+        (
+            f"`{each.name}`",
+            f"{each.library}: {each.versions}",
+            each.symptom,
+            each.found_in,
+            each.change,
+            f"`{each.test}`",
+        )
+        for each in faults
+    )
+    return table(("name", "library and versions", "fault", "found in", "what is done", "test"), rows)
+
+
+def of_miscompilations() -> str:
+    """The known faults that an export avoids by changing its graph."""
+    from zoo_export.formats.onnx.miscompilations import KNOWN
+
+    return _faults(fault for fault, _ in KNOWN)
+
+
+def of_translations() -> str:
+    """The known gaps of PyTorch's exporter that zoo fills."""
+    from zoo_export.formats.onnx.translations import GAPS
+
+    return _faults(fault for fault, _ in GAPS)
+
+
 GENERATORS: dict[str, Callable[..., str]] = {
     "commands": of_commands,
     "recipe": of_recipe,
@@ -332,9 +361,11 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "errors": of_errors,
     "export-floors": of_export_floors,
     "members": of_members,
+    "miscompilations": of_miscompilations,
     "attributes": of_attributes,
     "api": of_api,
     "floors": of_floors,
+    "translations": of_translations,
     "triggers": of_triggers,
 }
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from zoo.contract.errors import ExportError, UnknownName, UsageError, ZooError, refuse_out_of_memory
+from zoo.contract.evidence import Workaround
 from zoo.contract.exporting.artifact import Capture, Paths
 from zoo.contract.formats import ExportFormat
 from zoo.contract.names import owner_name
@@ -93,6 +94,21 @@ def export_checked(entry: Entry[ExportFormat], capture: Capture, paths: Paths) -
             f"The format {entry.spec.name} of {entry.plugin.distribution} {what}.",
             f"Report it to its author: {entry.spec.export} must write the files of `paths`, and no others.",
         )
+
+
+def workarounds_of(entry: Entry[ExportFormat], returned: object) -> tuple[Workaround, ...]:
+    """What a format's `export` returned: the known faults that the artifact avoids, or nothing.
+
+    Raises:
+        ExportError: it returned something else.
+    """
+    avoided = () if returned is None else returned
+    if not isinstance(avoided, Sequence) or not all(isinstance(each, Workaround) for each in avoided):
+        raise ExportError(
+            f"The format {entry.spec.name} of {entry.plugin.distribution} returned a {type(returned).__name__}.",
+            f"Report it to its author: {entry.spec.export} must return nothing, or a sequence of Workarounds.",
+        )
+    return tuple(avoided)
 
 
 def artifact_paths(entry: Entry[ExportFormat], main: Path) -> Paths:

@@ -19,7 +19,7 @@ from zoo.models.load import Model
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry, Registry
 from zoo_export import capture as captures
-from zoo_export.artifacts import export_checked, refuse_precision, refuse_same_files
+from zoo_export.artifacts import export_checked, refuse_precision, refuse_same_files, workarounds_of
 from zoo_export.blame.blame import blame_sentence
 from zoo_export.bundle import golden, manifest
 from zoo_export.bundle.certificate import build_certificate, describe_artifact, files_by_role
@@ -95,7 +95,7 @@ def export_model(
             callback.on_message(f"exporting {name}")
             export = resolve(entry, entry.spec.export)
             with export_checked(entry, published, paths):
-                export(published, paths)
+                workarounds = workarounds_of(entry, export(published, paths))
             if options.verify:
                 callback.on_message(f"checking {paths.main.name}{_where(entry, options)}")
             if evidence.published is not None:
@@ -105,7 +105,7 @@ def export_model(
             else:
                 comparisons[name] = _check(entry, own, evidence.checks, paths, precision, options, callback)
             artifacts[name] = Artifact(files_by_role(paths), registry.short_name(entry))
-            described[name] = describe_artifact(entry, paths, evidence.verdict, comparisons[name])
+            described[name] = describe_artifact(entry, paths, evidence.verdict, comparisons[name], workarounds)
             sections += [resolve(entry, entry.spec.readme)(paths)] if entry.spec.readme else []
         shutil.copyfile(zoo_runtime.__file__, folder / "zoo_runtime.py")
         certificate = build_certificate(registry, model, evidence, described, proof, precision.rules)

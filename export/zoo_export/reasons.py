@@ -1,10 +1,16 @@
-"""Why something failed, in one line. Loads nothing else."""
+"""Why something failed, in one line. Loads little else."""
+
+import re
+
+from zoo.contract.printable import plain
+
+ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")  # colours and the like
 
 INTERPRETER = "The following operation failed in the TorchScript interpreter."
 
 
 def first_line(error: BaseException) -> str:
-    """An error's type and the first line of its text that is not empty."""
+    """An error's type and the first line of its text that is not empty, without what a terminal would obey."""
     lines = _lines(error)
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
@@ -23,4 +29,5 @@ def reason(error: BaseException) -> str:
 
 
 def _lines(error: BaseException) -> list[str]:
-    return [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = ESCAPES.sub("", str(error))
+    return [plain(line.strip()) for line in text.splitlines() if line.strip()]

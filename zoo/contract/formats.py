@@ -24,8 +24,9 @@ class ExportFormat(Spec):
     """A file format that models are exported to.
 
     Args:
-        export: ref to `export(capture: Capture, paths: Paths) -> None`, which writes every file of `paths` and no
-            other. The same capture must give the same bytes.
+        export: ref to `export(capture: Capture, paths: Paths)`, which writes every file of `paths` and no other. The
+            same capture must give the same bytes. It may return a sequence of `Workaround`s: known faults of libraries
+            that the artifact avoids, which the certificate lists.
         runner: ref to `runner(paths: Paths, backend: Backend)`, which loads the artifact afresh and returns a `Run`, a
             function from images, float32 `[N, C, H, W]`, to logits, float32 `[N, K]`, both numpy arrays; or a mapping
             of names to such functions where an artifact is run in several ways, all of which are judged. It runs on the

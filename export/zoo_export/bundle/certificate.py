@@ -10,6 +10,7 @@ from zoo.contract.evidence import (
     PriorCheck,
     Probe,
     Verdict,
+    Workaround,
 )
 from zoo.contract.exporting.artifact import Paths
 from zoo.contract.exporting.precision_rules import PrecisionRules
@@ -79,11 +80,15 @@ def definitions(rules: PrecisionRules) -> dict[str, str]:
 
 
 def describe_artifact(
-    entry: Entry[ExportFormat], paths: Paths, verdict: Verdict, comparisons: Sequence[Comparison]
+    entry: Entry[ExportFormat],
+    paths: Paths,
+    verdict: Verdict,
+    comparisons: Sequence[Comparison],
+    workarounds: Sequence[Workaround] = (),
 ) -> ArtifactRecord:
-    """One artifact: its verdict, the hashes of its files, the plugin of its format, and what was compared."""
+    """One artifact: verdict, hashes of its files, plugin of its format, what was compared, and faults avoided."""
     hashes = {path.name: sha256(path) for path in paths.existing}
-    return ArtifactRecord(verdict, hashes, plugin_of(entry), tuple(comparisons))
+    return ArtifactRecord(verdict, hashes, plugin_of(entry), tuple(comparisons), tuple(workarounds))
 
 
 def files_by_role(paths: Paths) -> dict[str, str]:

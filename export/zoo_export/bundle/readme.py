@@ -39,6 +39,11 @@ NO_PROOF = """
 
     zoo verify . --strict              # needs zoo and the weights
 """
+AVOIDED = """
+## Known faults avoided
+
+{rows}
+"""
 FORM = """
 ## Input and output
 
@@ -71,6 +76,7 @@ def readme(
         version=manifest.versions.get("zoo-kit", ""),
     )
     text += NO_PROOF if manifest.verdict == UNVERIFIED else _proof(manifest, comparisons, rules)
+    text += _avoided(manifest)
     text += FORM.format(
         classes=len(manifest.labels),
         input=f"[{', '.join(str(size) for size in manifest.input.shape)}]",
@@ -92,6 +98,16 @@ def _warning(manifest: Manifest) -> str:
     too_little = coverage is not None and not coverage.enough
     inconclusive = INCONCLUSIVE.format(percent=100 * coverage.fraction) if coverage and too_little else ""
     return OVERRIDE.format(atol=override.atol, rtol=override.rtol, inconclusive=inconclusive)
+
+
+def _avoided(manifest: Manifest) -> str:
+    """The known faults of libraries that the artifacts avoid; empty where there are none."""
+    rows = [
+        f"- `{manifest.artifacts[name].file}`, {each.fault} of {each.library}: {each.change} Places: {each.places}."
+        for name, record in manifest.certificate.artifacts.items()
+        for each in record.workarounds
+    ]
+    return AVOIDED.format(rows="\n".join(rows)) if rows else ""
 
 
 def _proof(manifest: Manifest, comparisons: Mapping[str, Sequence[Comparison]], rules: PrecisionRules) -> str:

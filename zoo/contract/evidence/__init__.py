@@ -20,6 +20,7 @@ from zoo.contract.evidence.extent import Extent, GraphComparison, TruthSource
 from zoo.contract.evidence.manifest import Artifact, FileRecord, Manifest, TensorSpec
 from zoo.contract.evidence.probe import TOLERANCE_FACTOR, Images, Probe, Truth
 from zoo.contract.evidence.results import Export, Verification
+from zoo.contract.evidence.workaround import KnownFault, Workaround
 
 __all__ = [
     "FAIL",
@@ -38,6 +39,7 @@ __all__ = [
     "FileRecord",
     "GraphComparison",
     "Images",
+    "KnownFault",
     "Manifest",
     "Override",
     "PriorCheck",
@@ -47,4 +49,5 @@ __all__ = [
     "TruthSource",
     "Verdict",
     "Verification",
+    "Workaround",
 ]

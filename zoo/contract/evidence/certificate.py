@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from zoo.contract.evidence.comparison import Comparison, Override
 from zoo.contract.evidence.coverage import Coverage
 from zoo.contract.evidence.probe import TOLERANCE_FACTOR, Probe
+from zoo.contract.evidence.workaround import MAX_WORKAROUNDS, Workaround
 from zoo.contract.reading import DIGEST, MAX_NUMBER, SHA256, Field, Malformed, fields
 
 Verdict = Literal["pass", "overridden", "unverified", "fail", "inconclusive"]
@@ -31,12 +32,14 @@ class ArtifactRecord:
         sha256: of each of its files, by file name.
         format: the distribution, its version and the name of the format that wrote it.
         comparisons: every comparison, those with probe weights included.
+        workarounds: what was done in it to avoid known faults of libraries. Older folders lack it.
     """
 
     verdict: Verdict
     sha256: Mapping[str, str]
     format: Mapping[str, str]
     comparisons: tuple[Comparison, ...]
+    workarounds: tuple[Workaround, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -45,6 +48,7 @@ class ArtifactRecord:
             "sha256": dict(self.sha256),
             "format": dict(self.format),
             "comparisons": [comparison.to_dict() for comparison in self.comparisons],
+            "workarounds": [workaround.to_dict() for workaround in self.workarounds],
         }
 
     @classmethod
@@ -54,12 +58,14 @@ class ArtifactRecord:
         Raises:
             Malformed: a field is missing, malformed or out of range.
         """
-        record = fields(data).only("verdict", "sha256", "format", "comparisons")
+        record = fields(data).only("verdict", "sha256", "format", "comparisons", "workarounds")
+        workarounds = record.get("workarounds")
         return cls(
             record["verdict"].choice(PUBLISHED),
             {name: each.text(64, SHA256) for name, each in record["sha256"].entries(1).items()},
             _provider(record["format"]),
             tuple(Comparison.from_dict(each) for each in record["comparisons"].items(0, MAX_COMPARISONS)),
+            tuple(Workaround.from_dict(each) for each in workarounds.items(0, MAX_WORKAROUNDS)) if workarounds else (),
         )
 
 

@@ -1,12 +1,17 @@
 """From the shared capture to an ONNX graph: lowered once, its weights put in afterwards."""
 
+import traceback
+
 import onnx_ir
 import torch
 from torch import Tensor
+from torch.fx import Node
 
-from zoo.contract.errors import ExportError
+from zoo.contract.errors import ExportError, refuse_out_of_memory
 from zoo.contract.exporting.artifact import Capture
+from zoo_export.blame.intermediates import place
 from zoo_export.capture import INPUT, OUTPUT, first_line, quiet
+from zoo_export.formats.onnx.translations import TABLE
 
 OPSET = 18
 LOWERED = "onnx"  # its key in the memo
@@ -19,7 +24,7 @@ def lower(capture: Capture) -> torch.onnx.ONNXProgram:
     It is lowered once for all captures that share a memo; the result is a copy, which may be changed.
 
     Raises:
-        ExportError: PyTorch cannot lower the model to ONNX; the reason is its own.
+        ExportError: an operator of the model cannot be translated to ONNX.
     """
     if LOWERED not in capture.memo:
         try:
@@ -30,15 +35,18 @@ def lower(capture: Capture) -> torch.onnx.ONNXProgram:
                     opset_version=OPSET,
                     input_names=[INPUT],
                     output_names=[OUTPUT],
+                    custom_translation_table=TABLE,
                     optimize=False,
                     verbose=False,
                 )
         except ExportError:
             raise
         except Exception as error:
+            refuse_out_of_memory(error)
             raise ExportError(
-                f"{capture.name} could not be lowered to ONNX: {first_line(error)}",
-                "Leave ONNX out with --format, or change the model to use operators that ONNX has.",
+                f"{capture.name} cannot be written as ONNX: {_refusal(error)}.",
+                "Use another --format, such as pt2, which needs no translation; or change the model to use an operator "
+                "that ONNX has.",
             ) from error
         assert program is not None  # only without dynamo=True
         _name_sizes(program.model, [str(size) for size in capture.input_shape])
@@ -50,6 +58,22 @@ def lower(capture: Capture) -> torch.onnx.ONNXProgram:
     model = shared.model.clone()
     _put_weights(model, capture.module.state_dict())
     return torch.onnx.ONNXProgram(model, shared.exported_program)
+
+
+def _refusal(error: BaseException) -> str:
+    """Which operator of which module PyTorch could not translate, and its reason; its own message is a page long."""
+    chain = [error]
+    while (earlier := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(earlier)
+    reason = first_line(chain[-1]).rstrip(".")
+    frames = [frame for each in chain for frame, _ in traceback.walk_tb(each.__traceback__)]
+    nodes = (frame.f_locals.get("node") for frame in frames)
+    node = next((node for node in nodes if isinstance(node, Node) and node.op == "call_function"), None)
+    if node is None:
+        return reason
+    where = place(node)
+    module = f" in {where.module or 'the model itself'}{f' ({where.source})' if where.source else ''}"
+    return f"the operator {node.target}{module} cannot be translated ({reason})"
 
 
 def _put_weights(model: onnx_ir.Model, weights: dict[str, Tensor]) -> None:
