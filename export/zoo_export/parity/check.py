@@ -57,7 +57,8 @@ def make_checks(module: nn.Module, probes: list[Probe], backends: Sequence[Backe
     checks, louder = [own], frozenset[str]()
     while len(checks) <= MAX_DRAWS:
         drawn = copy.deepcopy(module)
-        draw_probe_weights(drawn, noise, louder)
+        if not draw_probe_weights(drawn, noise, louder):
+            break  # further tensors that are made larger would not help
         label = PROBE if len(checks) == 1 else f"{PROBE}_{len(checks)}"
         checks.append(_check(label, drawn, [*noise, *sized], backends))
         total = covered(checks)
@@ -80,4 +81,8 @@ def covered(checks: Sequence[Check]) -> Coverage:
         tuple(sorted(uncovered)),
         by_weights={check.weights: check.coverage.fraction for check in checks},
         probe_weights_seed=SEED if len(checks) > 1 else None,
+        details={
+            name: max((check.coverage.details[name] for check in checks), key=lambda detail: detail.effect)
+            for name in sorted(uncovered)
+        },
     )
