@@ -132,7 +132,7 @@ def load_into(module: nn.Module, weights: Weights, path: Path) -> None:
     differences = [
         *_count("is missing", [name for name in expected if name not in actual]),
         *_count("is not in the model", [name for name in actual if name not in expected]),
-        *_count("does not match", [_mismatch(name, expected, actual) for name in expected]),
+        *_count("does not match", [text for name in expected if (text := _mismatch(name, expected, actual))]),
     ]
     if differences:
         raise WeightsError(
@@ -170,9 +170,8 @@ def _mismatch(name: str, expected: Mapping[str, Tensor], actual: Mapping[str, Te
 
 
 def _count(difference: str, names: list[str]) -> list[str]:
-    names = [name for name in names if name]
     more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-    return [f"{names[0]} {difference}{more}"] if names else []
+    return [f"{names[0] or repr('')} {difference}{more}"] if names else []
 
 
 def _refuse_dtypes(path: Path, tensors: Mapping[str, Tensor]) -> None:
