@@ -23,9 +23,9 @@ class UncoveredTensor:
 
     Args:
         shape: of the tensor.
-        reason: `unused`: the logits are computed without it; `no_effect`: its gradient is 0 but for rounding, so
-            that no small error in it reaches the logits; `weak`: an error of 1 % changes the logits by less than the
-            tolerance.
+        reason: `unused`: no gradient reaches it, as the forward ignores or detaches it; `no_effect`: its gradient is 0
+            but for rounding, so that no small error in it reaches the logits; `weak`: an error of 1 % changes the
+            logits by less than the tolerance.
         effect: what an error of 1 % changes the logits by, as a fraction of the tolerance, 0 to 1; the largest over
             all sets of weights.
     """
@@ -37,7 +37,7 @@ class UncoveredTensor:
     def __str__(self) -> str:
         """The reason in words, as a clause."""
         if self.reason == "unused":
-            return "the logits are computed without it"
+            return "the forward ignores or detaches it"
         if self.reason == "no_effect":
             return "no small error in it reaches the logits"
         return f"a 1 % error changes the logits by {self.effect:.1g} of the tolerance"
