@@ -1,5 +1,6 @@
 """What an export is judged by, gathered before anything is exported: probes, truth, rounding errors, coverage."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,7 +8,17 @@ from pathlib import Path
 import torch
 
 from zoo.contract.errors import ExportError, refuse_out_of_memory
-from zoo.contract.evidence import OVERRIDDEN, PASS, TOLERANCE_FACTOR, UNVERIFIED, Override, Probe, Verdict
+from zoo.contract.evidence import (
+    INCONCLUSIVE,
+    OVERRIDDEN,
+    PASS,
+    TOLERANCE_FACTOR,
+    UNVERIFIED,
+    Coverage,
+    Override,
+    Probe,
+    Verdict,
+)
 from zoo.contract.exporting.options import ExportOptions
 from zoo.evaluation.attributes import keep_attributes
 from zoo.models.load import Model
@@ -31,6 +42,7 @@ class Evidence:
         checks: in float32, the model's own weights first; empty if nothing is to be judged.
         real: the images of a data set among the probes.
         published: what an artifact is judged by that is proven in float32 first, if one is to be published.
+        accepted_coverage: the coverage that the user accepted, if that of the checks is not enough.
     """
 
     verdict: Verdict
@@ -39,6 +51,7 @@ class Evidence:
     real: RealImages
     override: Override | None = None
     published: Check | None = None
+    accepted_coverage: float | None = None
 
     @property
     def own(self) -> Check | None:
@@ -60,8 +73,9 @@ def gather_evidence(
         sizes: of images, besides the model's own, to judge with.
 
     Raises:
-        DifferenceError: the check would be inconclusive. With an override that is not an error: the caller warns.
-            What is proven in float32 first is proven by the default tolerance all the same.
+        DifferenceError: the check would be inconclusive, and covers less than `options.accept_coverage`. With an
+            override that is not an error: the caller warns. What is proven in float32 first is proven by the default
+            tolerance all the same.
         ExportError: the model does not run, returns other logits than its card names, or cannot be exported in that
             precision.
     """
@@ -74,15 +88,22 @@ def gather_evidence(
     if override is not None and published is None:
         checks = [replace(check, coverage=coverage(check.module, _within(override, check.probes))) for check in checks]
         return Evidence(OVERRIDDEN, probes, checks, real, override)
-    total = covered(checks)
-    if not total.enough:
-        raise inconclusive(
-            f"A check of {model.name}",
-            model.name,
-            total,
-            "Export trained weights, or correct a forward that ignores its parameters.",
-        )
-    return Evidence(PASS if override is None else OVERRIDDEN, probes, checks, real, override, published)
+    total, accepted = covered(checks), options.accept_coverage
+    if total.enough:
+        return Evidence(PASS if override is None else OVERRIDDEN, probes, checks, real, override, published)
+    if accepted is None or total.fraction < accepted:
+        raise inconclusive(f"A check of {model.name}", model.name, total, _next_step(total))
+    verdict = INCONCLUSIVE if override is None else OVERRIDDEN
+    return Evidence(verdict, probes, checks, real, override, published, accepted)
+
+
+def _next_step(total: Coverage) -> str:
+    """What to do about coverage that is not enough."""
+    step = "Export trained weights, or correct a forward that ignores its parameters"
+    acceptable = math.floor(100 * total.fraction) / 100
+    if not acceptable:
+        return f"{step}."
+    return f"{step}; or accept that with --accept-coverage {acceptable:g}, which marks the export as inconclusive."
 
 
 def _published(model: Model, check: Check, precision: PrecisionInUse, options: ExportOptions) -> Check:

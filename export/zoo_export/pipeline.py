@@ -66,8 +66,9 @@ def export_model(
     precision = find_precision(registry, options.precision)
     if options.save_failure is not None:
         refuse_place(options.save_failure, options.force, output)
-    if text := warning(PASS if options.verify else UNVERIFIED, options.override):
-        callback.on_message(text, warning=True)
+    early = warning(PASS if options.verify else UNVERIFIED, options.override)
+    if early:
+        callback.on_message(early, warning=True)
     with (
         claimed(output),
         new_folder(output, force=options.force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder,
@@ -114,8 +115,9 @@ def export_model(
         text = readme(content, comparisons, sections, precision.rules)
         (folder / "README.md").write_text(text, encoding="utf-8")
         content = manifest.write_manifest(folder, content)
-    for text in warnings_of(content)[1:]:  # the first was shown before the work began
-        callback.on_message(text, warning=True)
+    for text in warnings_of(content):
+        if text != early:
+            callback.on_message(text, warning=True)
     return Export(output, content, comparisons)
 
 

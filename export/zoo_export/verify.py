@@ -110,8 +110,8 @@ def verify(
             expect_digest=expect_digest,
             callback=callback,
         )
-        if verification.manifest is not None and not verification.strict:
-            for text in warnings_of(verification.manifest):
+        if verification.manifest is not None:
+            for text in warnings_of(verification.manifest, overridden=not verification.strict):
                 callback.on_message(text, warning=True)
     for text in verification.warnings:
         callback.on_message(text, warning=True)

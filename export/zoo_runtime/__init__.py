@@ -31,6 +31,7 @@ MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeE
 MAX_JSON, MAX_PIXELS, MAX_IMAGES, BLANK = 1 << 24, 1 << 22, 1 << 16, "\u115f\u1160\u2800\u3164\uffa0"
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")  # for others Pillow may run programs
 UNVERIFIED = "UNVERIFIED: it was exported with --no-verify, so nothing was compared and its outputs may be wrong"
+UNPROVEN = {"unverified": UNVERIFIED, "inconclusive": "INCONCLUSIVE: its check covers too little of the model"}
 RESTORE = "Copy the folder again from where it came, or export again with `zoo export`."
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]  # from a manifest of an older format to one of this format
 
@@ -95,9 +96,8 @@ class Report:
         """One line for people."""
         failed = [f"{p.probe} ({p.reason or f'{p.ratio:.3g} rounding errors'})" for p in self.probes if not p.passed]
         worst, n = max((p.ratio or 0.0 for p in self.probes), default=0.0), sum(p.n for p in self.probes)
-        what, limit = "computes what the model computes", f"{self.tolerance_factor:g}"
-        if self.verdict != "pass":
-            what, limit = "overridden: within the tolerances named at export", "OVERRIDDEN"
+        what = "computes what the model computes" if self.verdict == "pass" else f"{self.verdict}: accepted at export"
+        limit = "OVERRIDDEN" if self.verdict == "overridden" else f"{self.tolerance_factor:g}"
         extent = f"tolerance {limit}; {len(self.probes)} probes, {n} images"
         if self.passed:
             return f"{self.artifact}: {what} (largest error {worst:.1f} rounding errors, {extent})"
@@ -120,7 +120,7 @@ class Model:
         if self.manifest["verdict"] != "pass":
             over = self.manifest["certificate"]["override"]
             by = over and f"OVERRIDDEN: its tolerance is {over['atol']:g} + {over['rtol']:g} · |truth|, not the default"
-            warnings.warn(f"{self.name} is {by or UNVERIFIED}.", stacklevel=2)
+            warnings.warn(f"{self.name} is {by or UNPROVEN[self.manifest['verdict']]}.", stacklevel=2)
         self._session = _open_session(self.folder / self.artifact, providers)
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
 
@@ -263,8 +263,8 @@ def _check_manifest(data: dict[str, Any]) -> None:
         fit = name.isprintable() and name not in ("", ".", "..") and not set(name) & set("/\\:")
         fit = fit and type(entry["bytes"]) is int and isinstance(entry["sha256"], str)
         _need(fit, f"{name!r} is not a plain file name, or its entry is malformed")
-    verdict, over = data["verdict"], certificate["override"]
-    fit = verdict == certificate["verdict"] and verdict in ("unverified", "pass" if over is None else "overridden")
+    passes = ("pass", "inconclusive") if (over := certificate["override"]) is None else ("overridden",)
+    fit = (verdict := data["verdict"]) == certificate["verdict"] and verdict in ("unverified", *passes)
     _need(fit and (over is None or all(0 <= over[key] <= 1e39 for key in ("atol", "rtol"))), "verdict is malformed")
     names = [name for artifact in data["artifacts"].values() for name in artifact["files"].values()]
     for name in names if verdict == "unverified" else [*names, "golden.npz"]:

@@ -83,6 +83,7 @@ def export(
     verify: bool = True,
     atol: float | None = None,
     rtol: float | None = None,
+    accept_coverage: float | None = None,
     save_failure: str | PathLike[str] | None = None,
     num_classes: int | None = None,
     in_channels: int | None = None,
@@ -115,6 +116,8 @@ def export(
         verify: compare the artifacts with the model. Without it, the export is marked `unverified` for good.
         atol: accept logits within `atol + rtol * |truth|` instead of the default tolerance.
         rtol: the relative part of it; 0 if only `atol` is passed.
+        accept_coverage: publish an export whose check is inconclusive if it covers at least this fraction of the
+            parameter tensors, such as 0.7. The export is marked `inconclusive` for good.
         save_failure: a folder to make if an artifact fails its check, with a script that reproduces the failure.
         num_classes: of an architecture with fresh weights; by default its own.
         in_channels: of the images of an architecture with fresh weights, 1 or 3; by default its own.
@@ -155,6 +158,7 @@ def export(
         check_integer(argument, number, 1)
     check_tolerance("atol", atol)
     check_tolerance("rtol", rtol)
+    check_tolerance("accept_coverage", accept_coverage)
     if params is not None and not isinstance(params, Mapping):
         raise UsageError(f"params={params!r:.80} is no mapping.", "Pass a dict, such as {'depth': 3}.")
     if output is not None:
@@ -167,6 +171,7 @@ def export(
         devices=tuple(devices),
         verify=verify,
         override=None if atol is None and rtol is None else Override(atol or 0.0, rtol or 0.0),
+        accept_coverage=accept_coverage,
         save_failure=None if save_failure is None else Path(save_failure),
         force=force,
     )

@@ -66,6 +66,7 @@ def build_certificate(
         coverage=covered(evidence.checks) if evidence.checks else None,
         artifacts=dict(artifacts),
         prior_check=prior,
+        accepted_coverage=evidence.accepted_coverage,
     )
 
 
@@ -75,7 +76,10 @@ def definitions(rules: PrecisionRules) -> dict[str, str]:
         "truth": "logits of the unmodified model, evaluated in float64",
         "rounding_error": rules.definition,
         "tolerance": f"the largest error that passes: {rules.tolerance:g} times the rounding error, unless overridden",
-        "coverage": "fraction of the parameter tensors in which an error of 1 % would have failed the check",
+        "coverage": (
+            "fraction of the parameter tensors in which an error of 1 % would have failed the check: all values scaled "
+            "by 1.01, or, where scaling a tensor has no effect, 1 % of each value with random signs"
+        ),
     }
 
 

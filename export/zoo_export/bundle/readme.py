@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from zoo.contract.evidence import OVERRIDDEN, UNVERIFIED, Comparison, Manifest
+from zoo.contract.evidence import OVERRIDDEN, UNVERIFIED, Comparison, Coverage, Manifest
 from zoo.contract.exporting.precision_rules import PrecisionRules
 from zoo_export.precisions.fp32 import FP32
 
@@ -13,6 +13,13 @@ OVERRIDE = """> **OVERRIDDEN.** `--atol` and `--rtol` replaced the default toler
 """
 INCONCLUSIVE = """
 > **The check is inconclusive:** it covers {percent:.0f} % of the parameter tensors; a 1 % error in others passes."""
+ACCEPTED = """> **INCONCLUSIVE.** The check covers {percent:.0f} % of the {tensors} parameter tensors, which
+> `--accept-coverage {accepted:g}` accepted. A 1 % error in any of the others would pass it:
+>
+{uncovered}
+
+"""
+LISTED = 50  # tensors in the README; the manifest lists them all
 UNPROVEN = """> **UNVERIFIED.** These artifacts were exported with `--no-verify`: nothing was run or compared, and their
 > outputs may be wrong. `zoo verify . --strict` checks them.
 
@@ -93,11 +100,25 @@ def _warning(manifest: Manifest) -> str:
     if manifest.verdict == UNVERIFIED:
         return UNPROVEN
     override, coverage = manifest.certificate.override, manifest.certificate.coverage
+    accepted = _accepted(coverage, manifest.certificate.accepted_coverage)
     if manifest.verdict != OVERRIDDEN or override is None:
-        return ""
+        return accepted
     too_little = coverage is not None and not coverage.enough
-    inconclusive = INCONCLUSIVE.format(percent=100 * coverage.fraction) if coverage and too_little else ""
-    return OVERRIDE.format(atol=override.atol, rtol=override.rtol, inconclusive=inconclusive)
+    vague = coverage is not None and too_little and not accepted
+    inconclusive = INCONCLUSIVE.format(percent=100 * coverage.fraction) if coverage and vague else ""
+    return OVERRIDE.format(atol=override.atol, rtol=override.rtol, inconclusive=inconclusive) + accepted
+
+
+def _accepted(coverage: Coverage | None, accepted: float | None) -> str:
+    """What the check does not cover, where the user accepted that."""
+    if coverage is None or accepted is None:
+        return ""
+    lines = [f"> - {coverage.describe(name)}" for name in coverage.uncovered[:LISTED]]
+    more = len(coverage.uncovered) - LISTED
+    lines += [f"> - and {more} more, see `manifest.json`"] if more > 0 else []
+    return ACCEPTED.format(
+        percent=100 * coverage.fraction, tensors=coverage.tensors, accepted=accepted, uncovered="\n".join(lines)
+    )
 
 
 def _avoided(manifest: Manifest) -> str:

@@ -45,6 +45,12 @@ if TYPE_CHECKING:
     "--atol", type=float, metavar="A", help="Allow each logit A + R · |truth| in place of the default tolerance."
 )
 @click.option("--rtol", type=float, metavar="R", help="Relative tolerance; see --atol.")
+@click.option(
+    "--accept-coverage",
+    type=float,
+    metavar="FRACTION",
+    help="Publish an inconclusive export if its check covers this fraction of the parameter tensors; mark it so.",
+)
 @click.option("--no-verify", is_flag=True, help="Do not check the artifacts; mark the export unverified.")
 @click.option(
     "--save-failure",
@@ -87,7 +93,8 @@ def command(
     Every artifact is loaded again, run on images that it was not traced with, and compared with the model in float64.
     If one differs by more than rounding explains, nothing is written and the exit code is 3.
 
-    --atol and --rtol replace the default tolerance, and --no-verify skips the check; the export stays marked so.
+    --atol and --rtol replace the default tolerance, --accept-coverage publishes although the check is inconclusive,
+    and --no-verify skips it; the export stays marked so.
     """
     with importing():
         import zoo_export.pipeline  # noqa: F401

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from zoo.cli.output import print_json
-from zoo.contract.evidence import FAIL, OVERRIDDEN, UNVERIFIED
+from zoo.contract.evidence import FAIL, INCONCLUSIVE, OVERRIDDEN, UNVERIFIED
 
 if TYPE_CHECKING:
     from zoo.contract.errors import DifferenceError
@@ -35,6 +35,9 @@ def result_line(comparisons: "Sequence[Comparison]", verdict: "Verdict", rules: 
     if verdict == OVERRIDDEN:
         return f"{OVERRIDDEN}: within --atol and --rtol ({error}; {len(comparisons)} comparisons)"
     error = f"{error}, {rules.describe_tolerance()} allowed"
+    if verdict == INCONCLUSIVE:
+        agrees = "agrees with the model, but the check covers too little of it"
+        return f"{INCONCLUSIVE}: {agrees} ({error}; {len(comparisons)} comparisons)"
     return f"computes what the model computes ({error}; {len(comparisons)} comparisons)"
 
 

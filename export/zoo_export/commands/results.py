@@ -41,7 +41,7 @@ def print_verification(registry: "Registry", verification: "Verification", *, as
 
     manifest = verification.manifest
     if as_json:
-        warnings = [] if manifest is None or verification.strict else warnings_of(manifest)
+        warnings = [] if manifest is None else warnings_of(manifest, overridden=not verification.strict)
         print_json({**verification.to_dict(), "warnings": [*warnings, *verification.warnings]})
         return
     rules = find_precision(registry, verification.precision).rules

@@ -55,10 +55,9 @@ def difference(
 
 def inconclusive(check: str, model: str, coverage: Coverage, next_step: str) -> DifferenceError:
     """The error for a `check` that covers too little of the model to prove anything."""
-    example = coverage.uncovered[0]
     return DifferenceError(
         f"{check} would be inconclusive: it covers {100 * coverage.fraction:.0f} % of the {coverage.tensors} parameter "
-        f"tensors. A 1 % error in {example}, for example, would pass it.",
+        f"tensors. A 1 % error in any of these would pass it: {coverage.describe_uncovered()}.",
         next_step,
         {"verdict": INCONCLUSIVE, "model": model, "coverage": coverage.to_dict()},
     )

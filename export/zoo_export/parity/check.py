@@ -59,7 +59,9 @@ def make_checks(module: nn.Module, probes: list[Probe], backends: Sequence[Backe
     while len(checks) <= MAX_DRAWS:
         drawn = copy.deepcopy(module)
         with keep_attributes(drawn):  # a table that forward keeps would be that of unfinished weights
-            draw_probe_weights(drawn, noise, louder)
+            reached = draw_probe_weights(drawn, noise, louder)
+        if not reached:
+            break  # further tensors that are made larger would not help
         label = PROBE if len(checks) == 1 else f"{PROBE}_{len(checks)}"
         checks.append(_check(label, drawn, [*noise, *sized], backends))
         total = covered(checks)
@@ -82,4 +84,8 @@ def covered(checks: Sequence[Check]) -> Coverage:
         tuple(sorted(uncovered)),
         by_weights={check.weights: check.coverage.fraction for check in checks},
         probe_weights_seed=SEED if len(checks) > 1 else None,
+        details={
+            name: max((check.coverage.details[name] for check in checks), key=lambda detail: detail.effect)
+            for name in sorted(uncovered)
+        },
     )

@@ -1,9 +1,12 @@
 """Coverage: could the check have noticed a small error in a parameter?
 
 One backward pass gives, for every parameter tensor, the change of the logits that a 1 % error in it would make, to
-first order. A tensor is covered if that change exceeds the tolerance.
+first order. A tensor is covered if that change exceeds the tolerance. The error is a scaling by 1.01. Scaling some
+tensors is no error: a kernel that is standardised before use, or a convolution that a normalisation follows. There
+the error is 1 % of each value, with random signs.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -11,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from zoo.contract.evidence import Coverage, Images, Probe
-from zoo.contract.evidence.coverage import CHANGE
+from zoo.contract.evidence.coverage import CHANGE, UncoveredTensor
 from zoo.evaluation.attributes import keep_attributes
 from zoo_export.probes.fresh import FRESH
 
 DRAWS = 2
+SCALE_FREE = 1e-2  # what scaling a tensor does, relative to errors of random signs, if its scale has no effect
+NEGLIGIBLE = 1e-3  # of the tolerance: a gradient of 0 looks so in float32
 HOPELESS = 0.5  # of the tensors; with fewer covered by the first draw, the exact fraction decides nothing
 
 
@@ -30,28 +35,57 @@ def coverage(module: nn.Module, probes: Sequence[Probe]) -> Coverage:
     probe = max(measured, key=lambda probe: probe.n)
     named = {name: value for name, value in module.named_parameters() if value.is_floating_point()}
     fine = {name for name, value in named.items() if _rounding(value).any()}
-    squares, rounded = dict.fromkeys(named, 0.0), dict.fromkeys(named, 0.0)
+    squares, rounded, scattered = dict.fromkeys(named, 0.0), dict.fromkeys(named, 0.0), dict.fromkeys(named, 0.0)
+
+    unused = set(named)
+
+    def square_of(name: str) -> float:
+        """What a 1 % error does: a scaling, or errors of random signs where scaling does next to nothing."""
+        return scattered[name] if squares[name] <= SCALE_FREE**2 * scattered[name] else squares[name]
+
     with _requiring_grad(list(named.values())), torch.enable_grad():
         once = probe.tolerance**2 * probe.truth.shape[1]  # what a draw has to exceed on average
         allowed = 0.0
         for gradients in _projected_gradients(module, probe.images, list(named.values())):
             for (name, parameter), gradient in zip(named.items(), gradients, strict=True):
                 if gradient is not None:
-                    squares[name] += (CHANGE * _dot(gradient, parameter.detach())) ** 2
+                    unused.discard(name)
+                    square = (CHANGE * _dot(gradient, parameter.detach())) ** 2
+                    squares[name] += square
+                    if square <= once:  # else it is not scale-free, and this need not be known
+                        scattered[name] += CHANGE**2 * _sum_of_squares(gradient, parameter.detach())
                     rounded[name] += _dot(gradient, _rounding(parameter)) ** 2
             del gradients  # as large as the weights; enumerate() too would keep them while the next ones are made
             allowed += once
-            if sum(square > allowed for square in squares.values()) < HOPELESS * len(named):
+            if sum(square_of(name) > allowed for name in named) < HOPELESS * len(named):
                 break  # no further draw would make it enough
+    uncovered = tuple(name for name in named if not square_of(name) > allowed)
     return Coverage(
         len(named),
-        tuple(name for name, square in squares.items() if not square > allowed),
+        uncovered,
         tuple(name for name, square in rounded.items() if name in fine and not square > allowed),
+        details={
+            name: _detail(named[name], math.sqrt(square_of(name) / allowed) if allowed else 0.0, unused=name in unused)
+            for name in uncovered
+        },
     )
+
+
+def _detail(parameter: Tensor, effect: float, *, unused: bool) -> UncoveredTensor:
+    """Why a tensor is not covered: `effect` is what a 1 % error in it does, in tolerances."""
+    shape = tuple(parameter.shape)
+    if unused or not effect > 0:
+        return UncoveredTensor(shape, "unused" if unused else "no_effect")
+    return UncoveredTensor(shape, "weak" if effect > NEGLIGIBLE else "no_effect", min(1.0, effect))
 
 
 def _dot(gradient: Tensor, change: Tensor) -> float:
     return float(torch.dot(gradient.flatten(), change.flatten()))
+
+
+def _sum_of_squares(gradient: Tensor, parameter: Tensor) -> float:
+    """What changes of random signs do: the mean, over signs s, of `(gradient · (s * parameter))²`."""
+    return float(torch.linalg.vector_norm(gradient * parameter)) ** 2
 
 
 def _rounding(parameter: Tensor) -> Tensor:

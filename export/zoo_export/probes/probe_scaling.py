@@ -11,6 +11,8 @@ from torch.overrides import TorchFunctionMode
 GATES = {torch.sigmoid, torch.Tensor.sigmoid, nn.functional.sigmoid, nn.functional.hardsigmoid}
 NEARLY_CLOSED = -1.25  # to twice that, before the sigmoid; a hard one is closed at -3
 CLIPS = {nn.functional.hardtanh, nn.functional.relu6}
+SILENT = 1e-6  # a signal below so much of the bias beside it is lost in rounding
+CONSTANT = 1e-3  # of a layer's output: a spread below it is none, as of a normalisation of a single channel
 CLIPPED = 32  # channels, of which one is moved to where it is clipped: more of them would drown the others' errors
 
 
@@ -19,8 +21,9 @@ class ScaleProbes(TorchFunctionMode):
 
     In general each channel's mean gets barely positive: a ReLU behind it is neither dead nor the identity. Where an
     image gives one value a channel, as in a squeeze-and-excitation block or a head, noise images are too much alike
-    for their spread to be a measure; the size of the values is. A layer whose output goes into a sigmoid is a gate,
-    and a gate that is nearly closed is what it is most sensitive at: there its factor follows the bias in proportion.
+    for their spread to be a measure; the size of the values is. So it is where they are the same at every place. A
+    layer whose output goes into a sigmoid is a gate, and a gate that is nearly closed is what it is most sensitive at:
+    there its factor follows the bias in proportion.
     Where a norm's output is clipped from above, as by ReLU6, a few channels are moved to the clip, half beyond it.
 
     Use it as a context around the call, and remove its `hooks` afterwards.
@@ -41,8 +44,7 @@ class ScaleProbes(TorchFunctionMode):
         self.waiting.remove(layer)
         values = _by_channel(layer, output)
         fraction = torch.rand(values.shape[1], generator=self.generator)
-        size = values.std(0, unbiased=False) / 2 if len(values) > len(output) else values.square().mean().sqrt()
-        moved = _move(layer, output, fraction * size - values.mean(0))
+        moved = _move(layer, output, fraction * _size(layer, values, len(output)) - values.mean(0))
         self.latest = layer, moved
         return moved
 
@@ -85,6 +87,22 @@ def _axis(layer: nn.Module) -> int:
 def _by_channel(layer: nn.Module, output: Tensor) -> Tensor:
     """`[positions of all images, channels]`."""
     return output.movedim(_axis(layer), -1).flatten(0, -2)
+
+
+def _size(layer: Any, values: Tensor, images: int) -> Tensor:
+    """Around what mean, for each channel of `values` or for all, a layer's output lets damage through.
+
+    The bias is left out, as it may be drawn much larger than the signal that reaches the layer. It remains where
+    nothing else does: a layer that only ever gets zeros gives its bias.
+    """
+    unbiased: Tensor = values - layer.bias
+    overall = unbiased.square().mean().sqrt()
+    if not overall > SILENT * values.abs().max():
+        return values.square().mean().sqrt()
+    spread = values.std(0, unbiased=False)
+    if len(values) > images and bool((spread > CONSTANT * overall).any()):
+        return spread / 2
+    return overall
 
 
 def _move(layer: Any, output: Tensor, shift: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ SPREAD = 2.0  # standard deviations that a drawn BatchNorm bias may have; with m
 
 
 @torch.no_grad()
-def draw_probe_weights(module: nn.Module, probes: list[Probe], louder: Set[str] = frozenset()) -> None:
+def draw_probe_weights(module: nn.Module, probes: list[Probe], louder: Set[str] = frozenset()) -> bool:
     """Change `module` (evaluation mode, float32, CPU) in place, the same way every time.
 
     Matrices and kernels that are zero or tiny get the scale that keeps a signal's size; vectors of one value get
@@ -40,6 +40,9 @@ def draw_probe_weights(module: nn.Module, probes: list[Probe], louder: Set[str] 
 
     Args:
         louder: names of the parameters that are made larger, as no earlier check covers them.
+
+    Returns:
+        Whether the weights and the logits are finite: else the weights are of no use.
     """
     generator = torch.Generator().manual_seed(SEED)
     changed = set[nn.Parameter]()
@@ -62,7 +65,7 @@ def draw_probe_weights(module: nn.Module, probes: list[Probe], louder: Set[str] 
     scaling = ScaleProbes(layers, [norm for norm in _norms(module) if norm.bias in changed], generator)
     try:
         with scaling:
-            module(torch.from_numpy(noise))  # all in one batch, so that every layer's signal fits them
+            logits = module(torch.from_numpy(noise))  # all in one batch, so that every layer's signal fits them
     finally:
         for hook in [*hooks, *scaling.hooks]:
             hook.remove()
@@ -72,6 +75,7 @@ def draw_probe_weights(module: nn.Module, probes: list[Probe], louder: Set[str] 
     for tensor in (*module.parameters(), *statistics):
         if tensor.dtype == torch.float32 and tensor.ndim:
             _put_between_halves(tensor, generator)
+    return bool(logits.isfinite().all()) and all(bool(each.isfinite().all()) for each in module.parameters())
 
 
 def _drawn(parameter: Tensor, generator: torch.Generator, largest: float) -> Tensor | None:

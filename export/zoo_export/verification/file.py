@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import ExportError
-from zoo.contract.evidence import PASS, GraphComparison, Verification
+from zoo.contract.evidence import INCONCLUSIVE, PASS, GraphComparison, Verification
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
 from zoo_export.artifacts import artifact_paths, format_of
@@ -15,6 +15,7 @@ from zoo_export.blame.contained import blame_in_child
 from zoo_export.capture import Capture
 from zoo_export.devices import check_devices
 from zoo_export.failures.difference import difference, inconclusive, worst
+from zoo_export.failures.unverified import accepted_by_manifest
 from zoo_export.parity.check import OWN
 from zoo_export.parity.coverage import coverage
 from zoo_export.parity.judge import passed
@@ -27,7 +28,7 @@ from zoo_export.truth.reference import make_references
 from zoo_export.verification import graphs
 from zoo_export.verification.batches import Batches, draw_for, mixes_images, refuse_large
 from zoo_export.verification.claims import check_claims, dynamic_size, fixed_batch, not_compared, read_claims
-from zoo_export.verification.recorded import DEFAULT, recorded_precision
+from zoo_export.verification.recorded import DEFAULT, recorded_acceptance, recorded_precision
 from zoo_export.verification.truth_model import truth_source
 
 
@@ -54,7 +55,8 @@ def verify_file(
         strict: compare the graph with zoo's own export too, and refuse choices that this one does not make.
         trust: run it in this process, without limits, instead of in one of its own.
         precision: of the file; by default the one of the manifest beside it, or else `fp32`. In another precision than
-            `fp32`, the graph is always compared, because rounding may hide an error in a parameter.
+            `fp32`, the graph is always compared, because rounding may hide an error in a parameter. So it is where the
+            manifest says that an inconclusive check was accepted: the file must then be zoo's own export.
         callback: receives the progress of the comparisons.
 
     Returns:
@@ -107,7 +109,8 @@ def verify_file(
         raise difference(model.name, str(path), comparisons, blamed, rules=precision.rules)
     compared: dict[str, GraphComparison] = {}
     warnings = not_compared(model)
-    if strict or precision.name != DEFAULT or graphs.is_suspicious(structure):
+    accepted = recorded_acceptance(path)
+    if strict or precision.name != DEFAULT or accepted is not None or graphs.is_suspicious(structure):
         capture = Capture(model.name, model.module, model.card, dynamic_size=dynamic_size(claims))
         ours = precision.rules.prepare(capture.in_precision(precision.name))
         graph = compared[entry.spec.name] = graphs.compare_graph(entry, paths, structure, ours)
@@ -115,8 +118,12 @@ def verify_file(
             graphs.refuse_unexplained(graph, str(path), model.name)
         warnings += graphs.graph_warnings(graph, path.name)
     covered = coverage(model.module, known[judged_on[0]][: len(seeded)])
-    proven = precision.name != DEFAULT and compared[entry.spec.name].proven
-    if not proven and not (covered.enough and isinstance(precision.rules, RoundingRules)):
+    exported = (precision.name != DEFAULT or accepted is not None) and compared[entry.spec.name].proven
+    verdict = PASS
+    if exported and accepted is not None:
+        verdict = INCONCLUSIVE
+        warnings.append(accepted_by_manifest(path.name, accepted))
+    if not exported and not (covered.enough and isinstance(precision.rules, RoundingRules)):
         raise inconclusive(
             f"{path} agrees with {model.name}, but the check",
             model.name,
@@ -127,10 +134,10 @@ def verify_file(
     return Verification(
         path,
         model.name,
-        PASS,
+        verdict,
         {entry.spec.name: first},
         strict,
-        coverage=None if proven else covered,
+        coverage=None if exported else covered,
         further={entry.spec.name: further},
         extent=batches.extent(probes),
         source=truth_source(model),

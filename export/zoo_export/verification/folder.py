@@ -11,6 +11,7 @@ import numpy as np
 from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.evidence import (
+    INCONCLUSIVE,
     PASS,
     UNVERIFIED,
     Comparison,
@@ -104,7 +105,8 @@ def verify_folder(
         names: formats to run; by default all that are there.
         strict: compute truth and rounding errors from the weights that the manifest names or from `against`, on the
             stored images and on fresh ones; use the default tolerance, whatever override the export has; and compare
-            labels, preprocessing and graphs with those of the model.
+            labels, preprocessing and graphs with those of the model. A coverage that was accepted stays so: the
+            verdict is `inconclusive`, and a warning says what is not covered.
         against: the model that was exported, its name, or the digest of its weights.
         devices: that the artifacts are run on.
         data_root: where the data set that the card names may lie; by default, where zoo looks.
@@ -242,7 +244,8 @@ def _computed(
     apart = not fresh or mixes_images(model.module, probes, seed)
     warnings = [*not_compared(model), *([renamed] if renamed else [])]
     batches = Batches(seed, len(stored), None, real, apart)
-    return Truth(known, batches, PASS, None, model, covered, truth_source(model), tuple(warnings))
+    verdict = PASS if manifest.certificate.accepted_coverage is None else INCONCLUSIVE
+    return Truth(known, batches, verdict, None, model, covered, truth_source(model), tuple(warnings))
 
 
 def _golden(folder: Path, manifest: Manifest) -> list[Probe]:

@@ -1,4 +1,4 @@
-"""The precision of a single file, as the manifest beside it records it."""
+"""What the manifest beside a single file records of it: its precision, and a coverage that was accepted."""
 
 import json
 from pathlib import Path
@@ -15,16 +15,34 @@ DEFAULT = "fp32"
 
 
 def recorded_precision(path: Path) -> str:
-    """The precision that `manifest.json` in the folder of `path` records, if it lists this very file by its hash.
+    """The precision that `manifest.json` in the folder of `path` records; the default is `fp32`.
 
-    Any other file of that name says nothing of `path`, and neither does a damaged one: the default is `fp32`. A wrong
-    record makes no check pass that should fail, because a file of another precision is accepted by its graph too.
+    A wrong record makes no check pass that should fail, because a file of another precision is accepted by its graph
+    too.
+    """
+    manifest = _manifest_of(path)
+    return DEFAULT if manifest is None else manifest.precision
+
+
+def recorded_acceptance(path: Path) -> float | None:
+    """The coverage that was accepted when `path` was exported, as `manifest.json` in its folder records it.
+
+    A wrong record makes no check pass that should fail, because such a file must be zoo's own export of the model.
+    """
+    manifest = _manifest_of(path)
+    return None if manifest is None else manifest.certificate.accepted_coverage
+
+
+def _manifest_of(path: Path) -> Manifest | None:
+    """The manifest beside `path`, if it lists this very file by its hash.
+
+    Any other file of that name says nothing of `path`, and neither does a damaged one.
     """
     try:
         data = json.loads(read_regular(path.parent / NAME, MAX_SIZE))
         manifest = Manifest.from_dict(upgraded(data))
     except (OSError, ValueError, RecursionError, Malformed):
-        return DEFAULT
+        return None
     record = manifest.files.get(path.name)
     main = path.name in [artifact.file for artifact in manifest.artifacts.values()]
-    return manifest.precision if main and record is not None and record.sha256 == sha256(path) else DEFAULT
+    return manifest if main and record is not None and record.sha256 == sha256(path) else None

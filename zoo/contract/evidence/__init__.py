@@ -15,7 +15,7 @@ from zoo.contract.evidence.certificate import (
     Verdict,
 )
 from zoo.contract.evidence.comparison import Comparison, Override
-from zoo.contract.evidence.coverage import Coverage
+from zoo.contract.evidence.coverage import Coverage, UncoveredTensor
 from zoo.contract.evidence.extent import Extent, GraphComparison, TruthSource
 from zoo.contract.evidence.manifest import Artifact, FileRecord, Manifest, TensorSpec
 from zoo.contract.evidence.probe import TOLERANCE_FACTOR, Images, Probe, Truth
@@ -47,6 +47,7 @@ __all__ = [
     "TensorSpec",
     "Truth",
     "TruthSource",
+    "UncoveredTensor",
     "Verdict",
     "Verification",
     "Workaround",

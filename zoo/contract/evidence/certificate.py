@@ -16,8 +16,8 @@ PASS: Verdict = "pass"  # within the default tolerance on every probe
 OVERRIDDEN: Verdict = "overridden"  # within the tolerances that the user named in place of the default one
 UNVERIFIED: Verdict = "unverified"  # nothing was run or compared, because the user chose so
 FAIL: Verdict = "fail"  # it does not compute what the model computes; never published
-INCONCLUSIVE: Verdict = "inconclusive"  # the check covers too little of the model; never published
-PUBLISHED: tuple[Verdict, ...] = (PASS, OVERRIDDEN, UNVERIFIED)
+INCONCLUSIVE: Verdict = "inconclusive"  # the check covers too little; published only if the user accepts that
+PUBLISHED: tuple[Verdict, ...] = (PASS, OVERRIDDEN, UNVERIFIED, INCONCLUSIVE)
 
 
 MAX_PROBES, MAX_COMPARISONS = 10_000, 100_000
@@ -133,6 +133,7 @@ class Certificate:
         coverage: of the checks; `None` if nothing was checked.
         artifacts: by format.
         prior_check: in a finer precision, if the published one needs it.
+        accepted_coverage: the coverage that the user accepted, where that of the check is not enough; else `None`.
     """
 
     VERSION: ClassVar[int] = 2
@@ -151,9 +152,11 @@ class Certificate:
     artifacts: Mapping[str, ArtifactRecord]
     tolerance_factor: float = TOLERANCE_FACTOR
     prior_check: PriorCheck | None = field(default=None)
+    accepted_coverage: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; `from_dict` reads it back."""
+        """Plain data for JSON; `from_dict` reads it back. `accepted_coverage` only where there is one."""
+        accepted = {} if self.accepted_coverage is None else {"accepted_coverage": self.accepted_coverage}
         return {
             "version": self.VERSION,
             "verdict": self.verdict,
@@ -170,6 +173,7 @@ class Certificate:
             "coverage": None if self.coverage is None else self.coverage.to_dict(),
             "artifacts": {name: record.to_dict() for name, record in self.artifacts.items()},
             "prior_check": None if self.prior_check is None else self.prior_check.to_dict(),
+            **accepted,
         }
 
     @classmethod
@@ -182,6 +186,7 @@ class Certificate:
         certificate = fields(data, "certificate").only(
             *("version", "verdict", "definitions", "tolerance_factor", "override", "weights", "architecture"),
             *("environment", "real_images", "seed", "probe_recipe", "probes", "coverage", "artifacts", "prior_check"),
+            "accepted_coverage",
         )
         certificate["version"].choice((cls.VERSION,))
         factor = certificate["tolerance_factor"].number(SMALLEST, MAX_NUMBER)
@@ -195,6 +200,7 @@ class Certificate:
         for probe in probes:
             if verdict != UNVERIFIED and math.isnan(probe.rounding_error):
                 raise Malformed(f"the probe {probe.name} has no rounding_error, and the verdict is {verdict!r}")
+        coverage = certificate["coverage"].optional(Coverage.from_dict)
         return cls(
             verdict=verdict,
             definitions=_definitions(certificate["definitions"]),
@@ -211,12 +217,27 @@ class Certificate:
             seed=certificate["seed"].integer(),
             probe_recipe=certificate["probe_recipe"].text(),
             probes=probes,
-            coverage=certificate["coverage"].optional(Coverage.from_dict),
+            coverage=coverage,
             artifacts={
                 name: ArtifactRecord.from_dict(record) for name, record in certificate["artifacts"].entries(1).items()
             },
             prior_check=certificate["prior_check"].optional(PriorCheck.from_dict),
+            accepted_coverage=_accepted(certificate.get("accepted_coverage"), verdict, coverage),
         )
+
+
+def _accepted(data: Field | None, verdict: Verdict, coverage: Coverage | None) -> float | None:
+    """The coverage that was accepted, if any, once it fits the verdict and the coverage."""
+    if data is None:
+        if verdict == INCONCLUSIVE:
+            raise Malformed(f"the verdict is {verdict!r}, and accepted_coverage is missing")
+        return None
+    accepted = data.number(SMALLEST, 1)
+    if verdict not in (INCONCLUSIVE, OVERRIDDEN):
+        raise Malformed(f"{data.path} does not fit the verdict {verdict!r}")
+    if coverage is None or coverage.enough or coverage.fraction < accepted:
+        raise Malformed(f"{data.path} is {accepted:g}, which does not fit the coverage")
+    return accepted
 
 
 def _definitions(data: Field) -> dict[str, str]:

@@ -109,7 +109,7 @@ class Manifest:
 
     Args:
         name: of the model, `ARCH.TAG` or the architecture's name.
-        verdict: of the check: `pass`, `overridden` or `unverified`.
+        verdict: of the check: `pass`, `overridden`, `unverified`, or `inconclusive` where the user accepted that.
         card: of the weights, as a weights file stores it.
         input: of every artifact: float32 images `[N, C, H, W]`.
         output: of every artifact: float32 logits `[N, K]`.

@@ -37,7 +37,7 @@ class Export:
 
     @property
     def verdict(self) -> Verdict:
-        """`pass`, `overridden` or `unverified`."""
+        """`pass`, `overridden`, `unverified`, or `inconclusive` where the user accepted that."""
         return self.manifest.verdict
 
     @property
@@ -56,6 +56,7 @@ class Export:
             "precision": self.manifest.precision,
             "override": None if certificate.override is None else certificate.override.to_dict(),
             "coverage": None if certificate.coverage is None else certificate.coverage.to_dict(),
+            "accepted_coverage": certificate.accepted_coverage,
             "artifacts": {
                 name: {
                     "file": str(path),
@@ -75,7 +76,7 @@ class Verification:
     Args:
         path: the export folder, or the file.
         model: the name of the model.
-        verdict: `pass` or `overridden`.
+        verdict: `pass` or `overridden`; `inconclusive` where that was accepted when the model was exported.
         comparisons: on the stored or seeded probes, by format; none for a weights file.
         strict: truth was computed again, from the weights, and the graphs were compared with zoo's own export.
         manifest: of the export folder; `None` for a file.

@@ -19,6 +19,8 @@ class ExportOptions:
         devices: where artifacts are checked; a format that knows none of them is checked on the CPU.
         verify: whether artifacts are compared with the model at all.
         override: tolerances in place of the default tolerance.
+        accept_coverage: the coverage, above 0 and at most 1, with which an export is published although its check is
+            inconclusive; it is marked so.
         save_failure: the folder to write if an artifact fails its check.
         force: whether existing folders may be replaced.
 
@@ -32,13 +34,19 @@ class ExportOptions:
     devices: tuple[str, ...] = ("cpu",)
     verify: bool = True
     override: Override | None = None
+    accept_coverage: float | None = None
     save_failure: Path | None = None
     force: bool = False
 
     def __post_init__(self) -> None:
-        if not self.verify and (self.override or self.save_failure or self.devices != ("cpu",)):
+        accept = self.accept_coverage
+        if accept is not None and not 0 < accept <= 1:  # so for NaN
             raise UsageError(
-                "--no-verify excludes --atol, --rtol, --save-failure and --provider.",
+                f"--accept-coverage {accept:g} is not a fraction.", "Use a number above 0 and at most 1, such as 0.7."
+            )
+        if not self.verify and (self.override or accept or self.save_failure or self.devices != ("cpu",)):
+            raise UsageError(
+                "--no-verify excludes --atol, --rtol, --accept-coverage, --save-failure and --provider.",
                 "Leave out --no-verify, or leave out the others.",
             )
 
