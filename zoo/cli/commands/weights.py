@@ -1,10 +1,11 @@
-"""`zoo weights`: list the weights files that zoo finds, show their cards, verify them."""
+"""`zoo weights`: list the weights files that zoo finds, show their cards, verify them; import those of others."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
+from zoo.cli.commands.weights_import import import_file
 from zoo.cli.options import json_option
 from zoo.cli.output import print_fields, print_json, print_line, print_table
 from zoo.contract.printable import plain_lines
@@ -12,7 +13,10 @@ from zoo.contract.printable import plain_lines
 
 @click.group("weights")
 def command() -> None:
-    """List, show and verify weights files, or write a page about them."""
+    """List, show, import and verify weights files, or write a page about them."""
+
+
+command.add_command(import_file)
 
 
 @command.command("list")
@@ -85,6 +89,17 @@ def show_weights(name: str, as_json: bool) -> None:
                 f"{metric.name}": f"{metric.value:.4f}  ({metric.dataset} {metric.split}, n={metric.n})"
                 for metric in card.metrics
             },
+            **(
+                {"metrics": f"unmeasured; `zoo evaluate {name} --data NAME --record` measures them"}
+                if card.source and not card.metrics
+                else {}
+            ),
+            **{
+                f"{metric.name}, published": f"{metric.value:.4f}  ({metric.dataset} {metric.split})"
+                for metric in card.published
+            },
+            **({"source": card.source} if card.source else {}),
+            **({"SHA-256 of source": card.source_sha256} if card.source_sha256 else {}),
             "command": card.command,
             "versions": ", ".join(f"{key} {value}" for key, value in card.versions.items()),
             "licence": card.licence,
