@@ -346,11 +346,17 @@ def no_network(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights.value, "url", weights.url.replace(served.address, "http://127.0.0.1:9"))
 
 
-def full_disk(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = download.TemporaryFile
+def full_disk(_: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.open
+
+    def opened(path: Path, mode: str = "r", *more: Any, **others: Any) -> Any:
+        file = real(path, mode, *more, **others)
+        if mode == "xb" and path.name.endswith(".partial"):
+            return Limited(file)
+        return file
 
     monkeypatch.setattr(download, "CHUNK", 4096)
-    monkeypatch.setattr(download, "TemporaryFile", lambda **options: Limited(real(**options)))
+    monkeypatch.setattr(Path, "open", opened)
 
 
 class Limited:

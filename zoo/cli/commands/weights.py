@@ -1,10 +1,11 @@
-"""`zoo weights`: list the weights files that zoo finds, show their cards, verify them."""
+"""`zoo weights`: list the weights files that zoo finds, show their cards, verify them; import those of others."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli.commands.weights_import import import_file
 from zoo.cli.options import json_option
 from zoo.cli.output import print_fields, print_json, print_line, print_table
 from zoo.contract.printable import plain_lines
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 @click.group("weights")
 def command() -> None:
-    """List, show and verify weights files, or write a page about them."""
+    """List, show, import and verify weights files, or write a page about them."""
+
+
+command.add_command(import_file)
 
 
 @command.command("list")
@@ -106,7 +110,12 @@ def show_weights(lazy: "Lazy", name: str, as_json: bool) -> None:
             "mean, std": f"{card.preprocess.mean}, {card.preprocess.std}",
             "trained on": card.dataset,
             **{metric.name: _measured(metric) for metric in card.metrics},
-            **{f"published {metric.name}": f"{_measured(metric)}, not measured by zoo" for metric in card.published},
+            **(
+                {"metrics": f"unmeasured; `zoo evaluate {name} --data NAME --record` measures them"}
+                if card.source and not card.metrics
+                else {}
+            ),
+            **{f"{metric.name}, published": _measured(metric) for metric in card.published},
             **({"source": card.source} if card.source else {}),
             **({"SHA-256 of source": card.source_sha256} if card.source_sha256 else {}),
             "command": card.command,
