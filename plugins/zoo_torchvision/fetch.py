@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 from torchvision.models import WeightsEnum
-from zoo.models.importing.read_file import read_source
 
 from zoo.contract.errors import WeightsError
 from zoo.contract.pretrained import PretrainedWeights, download_needed
 from zoo.files.folders import pretrained_folder
 from zoo.files.regular import CHUNK, open_regular
+from zoo.models.importing.read_file import read_source
 from zoo_torchvision import published
 from zoo_torchvision.build import build
 from zoo_torchvision.download import downloaded

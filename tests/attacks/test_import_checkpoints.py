@@ -16,8 +16,8 @@ from torch import nn
 
 from zoo.containment.limits import MEMORY, SECONDS
 from zoo.contract.errors import WeightsError
-from zoo.models.importing import source
-from zoo.models.importing.source import read_source
+from zoo.models.importing import read_file
+from zoo.models.importing.read_file import read_source
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the system has no such restrictions")
 
@@ -153,13 +153,13 @@ def test_tensors_come_as_they_are_stored(tmp_path: Path) -> None:
 
 def test_a_file_that_changes_meanwhile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save({"w": torch.ones(1)}, tmp_path / "x.pth")
-    read = source._read_in_child
+    read = read_file._read_in_child
 
     def replaced(path: Path, key: str) -> Any:
         torch.save({"w": torch.zeros(9)}, path)
         return read(path, key)
 
-    monkeypatch.setattr(source, "_read_in_child", replaced)
+    monkeypatch.setattr(read_file, "_read_in_child", replaced)
     with pytest.raises(WeightsError, match="changed"):
         read_source(tmp_path / "x.pth")
 

@@ -12,7 +12,7 @@ from zoo.contract.errors import UsageError, WeightsError
 from zoo.contract.preprocess import Preprocess
 from zoo.models.importing.convert import UnconfirmedMapping, convert
 from zoo.models.importing.names import match, without_prefixes
-from zoo.models.importing.source import SourceFile
+from zoo.models.importing.read_file import SourceFile
 from zoo.models.importing.state_dicts import choose_state_dict, find_state_dicts
 from zoo.models.importing.stated import PreprocessOverrides, read_labels
 

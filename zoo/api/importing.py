@@ -25,7 +25,7 @@ from zoo.models.build import build_model
 from zoo.models.foreign import store_foreign
 from zoo.models.importing.convert import Converted, convert
 from zoo.models.importing.names import Pair
-from zoo.models.importing.source import SourceFile, read_source
+from zoo.models.importing.read_file import SourceFile, read_source
 from zoo.models.importing.stated import PreprocessOverrides, check_labels
 from zoo.registry.registry import Registry
 

@@ -10,19 +10,17 @@ from zoo.cli.options import (
     channels_option,
     force_option,
     img_size_option,
-    json_option,
-    num_classes_option,
-    param_option,
-)
-from zoo.cli.output import print_json, print_line, print_table
-from zoo.cli.preprocess_options import (
     interpolation_option,
+    json_option,
     labels_option,
     mean_option,
+    num_classes_option,
+    param_option,
     preprocess_overrides,
     shorter_side_option,
     std_option,
 )
+from zoo.cli.output import print_json, print_line, print_table
 from zoo.cli.progress import progress
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from torch import Tensor
 from zoo.contract.errors import WeightsError
 from zoo.contract.printable import plain
 from zoo.models.importing.names import Match, match
-from zoo.models.importing.source import SourceFile
+from zoo.models.importing.read_file import SourceFile
 
 SHOWN_PAIRS = 3
 

@@ -1,8 +1,8 @@
 """In a child process: read a checkpoint with PyTorch's weights-only unpickler, and write its tensors as safetensors.
 
 The weights-only unpickler knows tensors, numbers, texts and containers of these. It imports no module and calls no
-function that a file names, but those that build tensors. `source.py` starts the child, which may read files and write
-in one folder, and nothing else.
+function that a file names, but those that build tensors. `read_file.py` starts the child, which may read files and
+write in one folder, and nothing else.
 """
 
 import re
