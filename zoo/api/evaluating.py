@@ -76,7 +76,7 @@ def evaluate(
         data: the name of a data set; by default the one that the weights were trained on.
         split: `train` or `test`.
         data_root: the folder of data sets; by default `$ZOO_DATA`, or a folder in your cache.
-        download: download the data set if it is missing.
+        download: download the data set, and weights that a plugin provides, if they are missing.
         batch_size: images that go through the model at once.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         workers: processes that read images; by default one a core, up to 8.
@@ -111,7 +111,9 @@ def evaluate(
         )
     target = pick_device(device)
     loaded = (
-        model if isinstance(model, Model) else load(model, expect_digest=expect_digest, trust=trust, registry=registry)
+        model
+        if isinstance(model, Model)
+        else load(model, expect_digest=expect_digest, trust=trust, download=download, registry=registry)
     )
     name = data or loaded.card.dataset_name
     if not name:

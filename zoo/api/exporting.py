@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from zoo.api.command_call import call_of
+from zoo.api.factory import described
 from zoo.api.installed import registry_of
 from zoo.api.live_module import model_of
 from zoo.api.progress import reporting
@@ -30,7 +31,7 @@ from zoo.registry.exports import is_export
 from zoo.registry.registry import Entry, Registry
 
 ModelLike = Model | nn.Module | str | PathLike[str]
-"""A loaded model, a live module, an `ARCH.TAG`, the path of a weights file, or an architecture."""
+"""A loaded model, a live module, an `ARCH.TAG`, the path of a weights file, an architecture, or a module's factory."""
 
 
 class ExportCall(Protocol):
@@ -94,6 +95,7 @@ def export(
     preprocess: Preprocess | None = None,
     name: str | None = None,
     expect_digest: str | None = None,
+    download: bool = False,
     data_root: str | PathLike[str] | None = None,
     force: bool = False,
     progress: bool = False,
@@ -107,7 +109,9 @@ def export(
 
     Args:
         model: a loaded model, an `ARCH.TAG`, a path or an architecture; or any `nn.Module` from float32 images
-            `[N, C, H, W]` to logits `[N, K]`, which is exported as it is in evaluation mode.
+            `[N, C, H, W]` to logits `[N, K]`, which is exported as it is in evaluation mode; or
+            `package.module:factory` or `file.py:factory`, a function that returns one, alone or with the arguments
+            below: `(module, {"input_shape": (3, 32, 32)})`. The current folder is importable for it.
         output: the folder to make; by default `exports/NAME`.
         formats: names of formats; by default those that `zoo export` writes.
         precision: of weights and arithmetic; images and logits stay float32.
@@ -129,8 +133,10 @@ def export(
             divided by 255.
         name: of the model in the manifest; by default its own.
         expect_digest: the digest that the weights file must have, as `zoo weights verify` shows it.
+        download: download weights that a plugin provides, such as `resnet50.imagenet1k_v2`, if they are not on this
+            machine.
         data_root: the folder of data sets, for real images in the check; by default `$ZOO_DATA`, or a folder in your
-            cache. Nothing is downloaded.
+            cache. No data set is downloaded.
         force: replace the export that is at `output`.
         progress: show progress on standard error, or in a notebook.
         callback: receives messages and progress.
@@ -176,20 +182,14 @@ def export(
         force=force,
     )
     build = BuildArgs(num_classes=num_classes, channels=in_channels, img_size=img_size, params=params or None)
-    opened = model_from(
-        *(registry, model, build),
-        input_shape=input_shape,
-        labels=labels,
-        preprocess=preprocess,
-        name=name,
-        expect_digest=expect_digest,
-    )
+    named = described(registry, model, input_shape=input_shape, labels=labels, preprocess=preprocess, name=name)
+    opened = model_from(registry, build=build, expect_digest=expect_digest, download=download, **vars(named))
     target = Path("exports", opened.name) if output is None else Path(output)
     refuse_existing(target, force)
     images = folders.data_root(None if data_root is None else Path(data_root))
     with reporting(progress, callback) as report:
-        if isinstance(model, nn.Module):
-            for text in _assumed(labels, preprocess):
+        if isinstance(named.module, nn.Module):
+            for text in _assumed(named.labels, named.preprocess):
                 report.on_message(text, warning=True)
         if opened.fresh:
             report.on_message(f"{opened.name} has fresh, untrained weights (seed 0).")
@@ -299,8 +299,9 @@ def verify(
     check_path("data_root", data_root)
     check_integer("seed", seed, 0, 2**32)
     opened: Model | str | None = None
-    if isinstance(against, Model | nn.Module):
-        opened = model_from(registry, against, input_shape=input_shape, labels=labels, preprocess=preprocess)
+    named = described(registry, against, input_shape=input_shape, labels=labels, preprocess=preprocess)
+    if isinstance(named.module, Model | nn.Module):
+        opened = model_from(registry, **vars(named))
     else:
         if against is not None and not isinstance(against, str | PathLike):
             raise UsageError(
@@ -329,7 +330,7 @@ def verify(
 
 def model_from(
     registry: Registry,
-    model: ModelLike,
+    module: ModelLike,
     build: BuildArgs | None = None,
     *,
     input_shape: tuple[int, int, int] | None = None,
@@ -337,6 +338,7 @@ def model_from(
     preprocess: Preprocess | None = None,
     name: str | None = None,
     expect_digest: str | None = None,
+    download: bool = False,
 ) -> Model:
     """The model that an argument of the API stands for.
 
@@ -346,7 +348,7 @@ def model_from(
     """
     if name is not None and not (isinstance(name, str) and re.fullmatch(r"\w[\w.+-]*", name)):
         raise UsageError(f"name={name!r} cannot be the name of a model.", "Use letters, digits, '_', '.', '+' and '-'.")
-    if isinstance(model, nn.Module):
+    if isinstance(module, nn.Module):
         if build not in (None, BuildArgs()):
             raise UsageError(
                 "num_classes, in_channels, img_size and params build an architecture, not an nn.Module.",
@@ -354,23 +356,23 @@ def model_from(
             )
         if expect_digest is not None:
             raise UsageError("An nn.Module has no digest to compare.", "Leave expect_digest out.")
-        return model_of(model, input_shape=input_shape, labels=labels, preprocess=preprocess, name=name)
-    if not isinstance(model, Model | str | PathLike):
-        kind = f"the class {model.__name__}" if isinstance(model, type) else f"of type {type(model).__name__}"
+        return model_of(module, input_shape=input_shape, labels=labels, preprocess=preprocess, name=name)
+    if not isinstance(module, Model | str | PathLike):
+        kind = f"the class {module.__name__}" if isinstance(module, type) else f"of type {type(module).__name__}"
         raise UsageError(
             f"The model is {kind}, which cannot be exported.",
             "Pass an nn.Module, a model of zoo.load, an ARCH.TAG, a path or an architecture.",
         )
     _refuse_module_arguments(input_shape, labels, preprocess)
-    if isinstance(model, Model):
-        opened = model
+    if isinstance(module, Model):
+        opened = module
         _refuse_export(registry, opened.path)
         if build not in (None, BuildArgs()):
             raise UsageError("num_classes, in_channels, img_size and params need a name.", "Leave them out.")
         check_digest(expect_digest, digest_of(opened.card), opened.name)
     else:
-        _refuse_export(registry, Path(model))
-        opened = open_model(registry, fspath(model), build, expect_digest)
+        _refuse_export(registry, Path(module))
+        opened = open_model(registry, fspath(module), build, expect_digest, download=download)
     return opened if name is None else replace(opened, name=name)
 
 

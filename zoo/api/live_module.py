@@ -42,7 +42,7 @@ def model_of(
     if preprocess is not None and not isinstance(preprocess, Preprocess):
         raise UsageError(f"preprocess is a {type(preprocess).__name__}.", "Pass a zoo.Preprocess.")
     if preprocess is None:
-        preprocess = _default_preprocess(input_shape)
+        preprocess = default_preprocess(input_shape)
     elif input_shape not in (None, preprocess.input_shape):
         raise UsageError(
             f"input_shape={input_shape} is not the shape {preprocess.input_shape} that preprocess gives.",
@@ -64,10 +64,16 @@ def model_of(
     return Model(title, on_cpu, card)
 
 
-def _default_preprocess(input_shape: tuple[int, int, int] | None) -> Preprocess:
+def default_preprocess(input_shape: tuple[int, ...] | None) -> Preprocess:
+    """Images stretched to that shape and divided by 255.
+
+    Raises:
+        UsageError: it is `None`, or not `(C, H, W)` with C 1 or 3.
+    """
     if input_shape is None:
         raise UsageError(
-            "The input shape of an nn.Module is not known.", "Pass input_shape=(channels, height, width) or preprocess."
+            "The input shape of an nn.Module is not known.",
+            "Pass `--input-shape` (in Python input_shape=(channels, height, width)).",
         )
     integers = isinstance(input_shape, Sequence) and all(isinstance(each, SupportsIndex) for each in input_shape)
     if not integers or len(input_shape) != 3 or input_shape[0] not in (1, 3):

@@ -12,11 +12,12 @@ from torch import nn
 from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import UsageError
 from zoo.contract.params import check_params
+from zoo.contract.pretrained import Metric
 from zoo.contract.specs import Architecture, Dataset, Loss
 from zoo.data.datasets import LoadedDataset, open_dataset
 from zoo.data.fitting import InputOverrides
 from zoo.data.read_options import MEMORY_LIMIT, ReadOptions
-from zoo.files.card import Card, Metric
+from zoo.files.card import Card
 from zoo.files.environment import versions
 from zoo.files.folders import weights_name
 from zoo.models.build import build_model
@@ -49,7 +50,7 @@ class RunPaths:
         run_name: of the run folder; `None` for `ARCH.TAG`, numbered where that exists.
         initial_weights: the path of the initial weights; `None` to find them by their name in the recipe.
         workers, memory_limit, cache: as in `zoo.data.read_options.ReadOptions`.
-        download: download the data set where it is missing.
+        download: download the data set, and initial weights that a plugin provides, where they are missing.
         force: replace an existing weights file.
         checkpoint_every: seconds between checkpoints within an epoch.
         tensorboard: write TensorBoard events into the run folder.
@@ -164,7 +165,7 @@ def prepare(
     )
     loss = build_loss(loss_entry, recipe.loss_params, paths.device)
     class_weights_param = weights_param(loss_entry.spec, recipe.loss_params) if recipe.balance == "weights" else None
-    initial = _initial_weights(recipe, architecture, paths)
+    initial = _initial_weights(registry, recipe, architecture, paths)
     overrides = InputOverrides(img_size=recipe.img_size, channels=recipe.channels)
     data = open_dataset(
         dataset,
@@ -230,10 +231,14 @@ def prepare_on_all_ranks(
     return job
 
 
-def _initial_weights(recipe: Recipe, architecture: Entry[Architecture], paths: RunPaths) -> InitialWeights | None:
+def _initial_weights(
+    registry: Registry, recipe: Recipe, architecture: Entry[Architecture], paths: RunPaths
+) -> InitialWeights | None:
     if not recipe.initial_checkpoint:
         return None
-    initial = read_initial_weights(recipe.initial_checkpoint, architecture, paths.initial_weights)
+    initial = read_initial_weights(
+        *(registry, recipe.initial_checkpoint, architecture, paths.initial_weights), download=paths.download
+    )
     result = paths.weights_file(architecture.spec.name)
     if result.exists() and result.samefile(initial.path):
         raise UsageError(

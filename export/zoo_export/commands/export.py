@@ -8,12 +8,21 @@ import click
 from zoo.cli.data_options import data_root_option
 from zoo.cli.options import (
     channels_option,
+    download_weights_option,
     expect_digest_option,
     force_option,
     img_size_option,
+    input_shape_option,
+    interpolation_option,
     json_option,
+    labels_option,
+    mean_option,
+    module_preprocess,
     num_classes_option,
     param_option,
+    preprocess_overrides,
+    shorter_side_option,
+    std_option,
 )
 from zoo.cli.progress import progress
 from zoo_export.commands.formats import format_names
@@ -62,6 +71,12 @@ if TYPE_CHECKING:
 @channels_option
 @img_size_option
 @param_option
+@input_shape_option
+@labels_option
+@mean_option
+@std_option
+@shorter_side_option
+@interpolation_option
 @click.option(
     "--precision",
     default="fp32",
@@ -70,6 +85,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dynamic-size", is_flag=True, help="Make the height and width of images dynamic, too.")
 @expect_digest_option
+@download_weights_option
 @provider_option
 @data_root_option
 @force_option
@@ -84,11 +100,20 @@ def command(
     channels: int | None,
     img_size: int | None,
     params: tuple[str, ...],
+    input_shape: tuple[float, ...] | None,
+    labels: Path | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    shorter_side: int | None,
+    interpolation: str | None,
     provider: str,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Export MODEL: an ARCH.TAG, a path to a weights file, or an architecture with fresh weights.
+
+    MODEL may also be package.module:factory or file.py:factory, a function that returns an nn.Module; then
+    --input-shape, --labels, --mean, --std, --shorter-side and --interpolation describe it.
 
     Every artifact is loaded again, run on images that it was not traced with, and compared with the model in float64.
     If one differs by more than rounding explains, nothing is written and the exit code is 3.
@@ -99,9 +124,11 @@ def command(
     with importing():
         import zoo_export.pipeline  # noqa: F401
         from zoo.api.exporting import chosen_formats, export
+        from zoo.api.factory import is_factory
         from zoo.contract.errors import DifferenceError
         from zoo.contract.params import split_params
         from zoo.files.folders import is_weights
+        from zoo.models.importing.stated import read_labels
         from zoo.registry.refs import resolve
         from zoo_export.devices import parse_devices
 
@@ -117,6 +144,8 @@ def command(
                 in_channels=channels,
                 img_size=img_size,
                 params=split_params(params),
+                labels=None if labels is None else read_labels(labels),
+                **module_preprocess(input_shape, preprocess_overrides(mean, std, shorter_side, interpolation)),
                 devices=parse_devices(provider),
                 **options,
                 callback=show,
@@ -126,4 +155,6 @@ def command(
         if as_json:
             print_failure(error)
         raise
-    print_export(lazy.registry, exported, fresh=not is_weights(model), as_json=as_json)
+    print_export(
+        lazy.registry, exported, fresh=not (is_weights(model) or is_factory(lazy.registry, model)), as_json=as_json
+    )

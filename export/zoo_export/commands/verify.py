@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.data_options import data_root_option
-from zoo.cli.options import json_option, trust_option
+from zoo.cli.options import (
+    input_shape_option,
+    interpolation_option,
+    json_option,
+    labels_option,
+    mean_option,
+    module_preprocess,
+    preprocess_overrides,
+    shorter_side_option,
+    std_option,
+    trust_option,
+)
 from zoo.cli.progress import progress
 from zoo_export.commands.formats import format_names
 from zoo_export.commands.messages import print_failure
@@ -28,8 +39,15 @@ if TYPE_CHECKING:
 @click.option(
     "--against",
     metavar="MODEL",
-    help="Model to compare with: ARCH.TAG, a path, or sha256:DIGEST of weights. Implies --strict for a folder.",
+    help="Model to compare with: ARCH.TAG, a path, sha256:DIGEST of weights, or package.module:factory, which "
+    "--input-shape, --labels and the like describe. Implies --strict for a folder.",
 )
+@input_shape_option
+@labels_option
+@mean_option
+@std_option
+@shorter_side_option
+@interpolation_option
 @click.option("--seed", type=int, metavar="N", help="Seed of the fresh images and batches.  [default: a random one]")
 @click.option(
     "--key",
@@ -55,6 +73,12 @@ def command(
     formats: str,
     strict: bool,
     against: str | None,
+    input_shape: tuple[float, ...] | None,
+    labels: Path | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    shorter_side: int | None,
+    interpolation: str | None,
     expect_digest: str | None,
     key: Path | None,
     seed: int | None,
@@ -78,6 +102,7 @@ def command(
     """
     from zoo.api.exporting import verify
     from zoo.contract.errors import DifferenceError
+    from zoo.models.importing.stated import read_labels
     from zoo_export.devices import parse_devices
 
     try:
@@ -85,6 +110,8 @@ def command(
             verification = verify(
                 export,
                 against=against,
+                labels=None if labels is None else read_labels(labels),
+                **module_preprocess(input_shape, preprocess_overrides(mean, std, shorter_side, interpolation)),
                 key=key,
                 formats=format_names(formats),
                 strict=strict,

@@ -33,22 +33,28 @@ SHOWN, IN_JSON = 5, 20  # worst confusions; the matrix in the JSON has all of th
 @memory_limit_option
 @cache_option
 @click.option("--skip-corrupt", is_flag=True, help="Leave out images that cannot be read.")
+@click.option("--record", is_flag=True, help="Write the metrics into the card of the weights file.")
 @trust_option
 @expect_digest_option
 @json_option
 @click.pass_obj
-def command(lazy: "Lazy", /, model: str, as_json: bool, **options: Any) -> None:
+def command(lazy: "Lazy", /, model: str, record: bool, as_json: bool, **options: Any) -> None:
     """Evaluate MODEL on a data set.
 
     MODEL is an ARCH.TAG, a path to a weights file, an export folder or an artifact in one.
 
     Shows precision, recall and F1 of every class, the worst confusions, top-1 with its 95 % interval, top-5,
-    cross-entropy and the expected calibration error.
+    cross-entropy and the expected calibration error. --record writes them into the card of a weights file, whose digest
+    changes.
     """
     from zoo.api.evaluating import evaluate
+    from zoo.api.recording import record_metrics, recordable
 
+    subject = recordable(model, expect_digest=options["expect_digest"], registry=lazy.registry) if record else model
     with progress() as show:
-        measured = evaluate(model, **options, callback=show, registry=lazy.registry)
+        measured = evaluate(subject, **options, callback=show, registry=lazy.registry)
+    if not isinstance(subject, str):
+        record_metrics(subject, measured)
     if as_json:
         print_json(
             {
