@@ -1,8 +1,8 @@
 """In a child process: read a checkpoint with PyTorch's weights-only unpickler, and write its tensors as safetensors.
 
 The weights-only unpickler knows tensors, numbers, texts and containers of these. It imports no module and calls no
-function that a file names, but those that build tensors. `read_file.py` starts the child, which may read files and write
-in one folder, and nothing else.
+function that a file names, but those that build tensors. `read_file.py` starts the child, which may read files and
+write in one folder, and nothing else.
 """
 
 import re
@@ -49,12 +49,12 @@ class WeightsOnlyReader:
         """
         limit_processor(self._limits.load_seconds)
         limit_memory(memory_in_use() + self._limits.memory_for())
-        found = find_state_dicts(read(self._file))
-        key = choose_state_dict(found, request["key"])
-        tensors = tensors_of(found[key])
-        ignored = [str(name)[:MAX_NAME] for name in found[key] if name not in tensors]
+        candidates = find_state_dicts(read(self._file))
+        key = choose_state_dict(candidates, request["key"])
+        tensors = tensors_of(candidates[key])
+        ignored = [str(name)[:MAX_NAME] for name in candidates[key] if name not in tensors]
         write(tensors, self._scratch / TENSORS)
-        others = [other[:MAX_NAME] for other in found if other != key and not other.startswith(f"{key}.")]
+        others = [other[:MAX_NAME] for other in candidates if other != key and not other.startswith(f"{key}.")]
         return {"key": key[:MAX_NAME], "others": others[:MAX_LISTED], "ignored": ignored[:MAX_LISTED]}, None
 
 
