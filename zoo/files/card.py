@@ -94,7 +94,7 @@ class Card:
         return canonical_digest(self._content()) if self.format >= COVERED else ""
 
     def _content(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "preprocess": self.preprocess.to_dict()}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` reads it back."""
