@@ -42,9 +42,8 @@ def fetch(name: str, tag: str, *, download: bool) -> PretrainedWeights:
         raise WeightsError(f"The weights {full} have no classifier.", "Use weights that classify images.")
     path, source = _file(name, tag, cfg, download=download)
     try:
-        network = timm.create_model(
-            full, pretrained=True, pretrained_cfg_overlay={"file": str(path), "hf_hub_id": None, "url": None}
-        )
+        overlay = {"file": str(path), "hf_hub_id": None, "url": None, "custom_load": path.suffix == ".npz"}
+        network = timm.create_model(full, pretrained=True, pretrained_cfg_overlay=overlay)
     except (RuntimeError, KeyError, OSError, ValueError) as error:
         raise WeightsError(
             f"{path} does not hold the weights {full}: {type(error).__name__}: {error}.", "Download the file again."
@@ -103,7 +102,7 @@ def _from_hub(full: str, cfg: PretrainedCfg, *, download: bool) -> tuple[Path, s
 
 
 def _from_url(full: str, url: str, *, download: bool) -> tuple[Path, str]:
-    from timm.models._hub import download_cached_file, get_cache_dir
+    from timm.models._hub import HASH_REGEX, download_cached_file, get_cache_dir
 
     path = Path(get_cache_dir(), Path(url).name)
     if not path.is_file():
@@ -113,6 +112,11 @@ def _from_url(full: str, url: str, *, download: bool) -> tuple[Path, str]:
             path = Path(download_cached_file(url, check_hash=True))
         except Exception as error:  # of the network, of many types
             raise _failed(full, url, error) from error
+    in_name = HASH_REGEX.search(path.name)
+    if in_name and not _sha256(path).startswith(in_name[1]):
+        raise WeightsError(
+            f"{path} is damaged: its SHA-256 is not the one in its name.", "Delete it and download again."
+        )
     return path, url
 
 
