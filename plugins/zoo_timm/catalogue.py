@@ -76,6 +76,8 @@ def _data_config(name: str, size: int) -> dict[str, Any]:
     square = config["input_size"][1] == config["input_size"][2]
     # zoo's images are squares: those of other models, which have no published classifier, are resized to one
     changed = {} if square else {"input_size": (3, size, size), "crop_mode": "squash", "crop_pct": 1.0}
+    if config["crop_pct"] > 1:  # black borders, which `preprocess_of` refuses for published weights; see there
+        changed["crop_pct"] = 1.0
     return {key: changed.get(key, config[key]) for key in keys}
 
 

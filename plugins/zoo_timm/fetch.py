@@ -40,6 +40,10 @@ def fetch(name: str, tag: str, *, download: bool) -> PretrainedWeights:
         raise UnknownName(f"timm {timm.__version__} has no weights {full}.", f"Run `zoo show {name}` to see the tags.")
     if cfg.num_classes < 1:
         raise WeightsError(f"The weights {full} have no classifier.", "Use weights that classify images.")
+    try:
+        preprocess = preprocess_of(resolve_data_config(pretrained_cfg=cfg.to_dict()))
+    except ValueError as error:
+        raise WeightsError(f"zoo cannot prepare images as {full} needs them: {error}.", "Use other weights.") from None
     path, source = _file(name, tag, cfg, download=download)
     try:
         overlay = {"file": str(path), "hf_hub_id": None, "url": None, "custom_load": path.suffix == ".npz"}
@@ -48,11 +52,10 @@ def fetch(name: str, tag: str, *, download: bool) -> PretrainedWeights:
         raise WeightsError(
             f"{path} does not hold the weights {full}: {type(error).__name__}: {error}.", "Download the file again."
         ) from error
-    config = resolve_data_config(pretrained_cfg=cfg.to_dict())
     return PretrainedWeights(
         tensors={key: value.detach().cpu() for key, value in network.state_dict().items()},
         classes=_classes(cfg),
-        preprocess=preprocess_of(config),
+        preprocess=preprocess,
         source=source,
         file_sha256=_sha256(path),
         licence=cfg.license or "",

@@ -57,13 +57,15 @@ def preprocess_of(config: Mapping[str, Any]) -> Preprocess:
             `timm.data.resolve_model_data_config` returns them.
 
     Raises:
-        ValueError: zoo has no such interpolation or crop mode, or it is cropped from an image that is no square.
+        ValueError: zoo cannot express it.
     """
+    if config["crop_pct"] > 1:
+        raise ValueError(f"a crop_pct of {config['crop_pct']}, above 1, puts black borders around images")
     height, width = config["input_size"][1:]
     mode = config["crop_mode"]
     side: int | None = floor(height / config["crop_pct"])
     if height != width and mode != "squash":
-        raise ValueError(f"images of {height}×{width} pixels with the crop mode {mode} are not supported")
+        raise ValueError(f"images of {height}×{width} pixels have the crop mode {mode}, which zoo has for squares only")
     if mode == "squash" and side == height == width:  # nothing is cropped
         side, mode = None, "center"
     return Preprocess(
