@@ -145,7 +145,7 @@ def tensor_differences(module: nn.Module, tensors: Mapping[str, Tensor]) -> str:
         [
             *_count("is missing", [name for name in expected if name not in tensors]),
             *_count("is not in the model", [name for name in tensors if name not in expected]),
-            *_count("does not match", [_mismatch(name, expected, tensors) for name in expected]),
+            *_count("does not match", [text for name in expected if (text := _mismatch(name, expected, tensors))]),
         ]
     )
 
