@@ -33,12 +33,12 @@ from zoo.version import __version__
 if TYPE_CHECKING:
     from zoo.api.evaluating import DatasetEvaluation, evaluate
     from zoo.api.exporting import export, verify
-    from zoo.api.importing import ImportedWeights, import_weights
     from zoo.api.listing import list_models
     from zoo.api.loading import create_model, load
-    from zoo.api.recording import record_metrics
     from zoo.api.signing import sign
     from zoo.api.training import TrainResult, train
+    from zoo.api.weights.importing import ImportedWeights, import_weights
+    from zoo.api.weights.recording import record_metrics
     from zoo.contract.evidence import Certificate, Comparison, Export, Manifest, Verification
     from zoo.contract.prediction import Prediction
     from zoo.models.load import Model
@@ -50,7 +50,7 @@ _LAZY = {
     "Comparison": "zoo.contract.evidence",
     "DatasetEvaluation": "zoo.api.evaluating",
     "Export": "zoo.contract.evidence",
-    "ImportedWeights": "zoo.api.importing",
+    "ImportedWeights": "zoo.api.weights.importing",
     "Manifest": "zoo.contract.evidence",
     "Model": "zoo.models.load",
     "Prediction": "zoo.contract.prediction",
@@ -61,10 +61,10 @@ _LAZY = {
     "create_model": "zoo.api.loading",
     "evaluate": "zoo.api.evaluating",
     "export": "zoo.api.exporting",
-    "import_weights": "zoo.api.importing",
+    "import_weights": "zoo.api.weights.importing",
     "list_models": "zoo.api.listing",
     "load": "zoo.api.loading",
-    "record_metrics": "zoo.api.recording",
+    "record_metrics": "zoo.api.weights.recording",
     "sign": "zoo.api.signing",
     "train": "zoo.api.training",
     "verify": "zoo.api.exporting",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import zoo
-from zoo.api.factory import is_factory
+from zoo.api.modules.factory import is_factory
 from zoo.registry.registry import Registry
 
 SOURCE = """

@@ -122,7 +122,7 @@ def test_metrics_are_recorded(run_zoo: Run, here: Path, trained: Path) -> None:
 
 
 def test_only_what_was_measured_is_recorded(here: Path, trained: Path, exported: Path) -> None:
-    from zoo.api.recording import recordable
+    from zoo.api.weights.recording import recordable
 
     with pytest.raises(zoo.UsageError, match="export"):
         recordable(str(exported))

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 from torch import nn
 
 from zoo.api.command_call import call_of
-from zoo.api.factory import described
 from zoo.api.installed import registry_of
-from zoo.api.live_module import model_of
+from zoo.api.modules.factory import described
+from zoo.api.modules.live_module import model_of
 from zoo.api.progress import reporting
 from zoo.contract.callback import Callback
 from zoo.contract.errors import UsageError

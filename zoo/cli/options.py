@@ -124,6 +124,6 @@ def module_preprocess(input_shape: tuple[float, ...] | None, overrides: "Preproc
         return {"input_shape": shape}
     if shape is None:
         raise UsageError("--mean, --std, --shorter-side and --interpolation require --input-shape.", "Add it.")
-    from zoo.api.live_module import default_preprocess
+    from zoo.api.modules.live_module import default_preprocess
 
     return {"preprocess": overrides.applied(default_preprocess(shape))}

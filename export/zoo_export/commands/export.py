@@ -124,7 +124,7 @@ def command(
     with importing():
         import zoo_export.pipeline  # noqa: F401
         from zoo.api.exporting import chosen_formats, export
-        from zoo.api.factory import is_factory
+        from zoo.api.modules.factory import is_factory
         from zoo.contract.errors import DifferenceError
         from zoo.contract.params import split_params
         from zoo.files.folders import is_weights

@@ -48,7 +48,7 @@ def command(lazy: "Lazy", /, model: str, record: bool, as_json: bool, **options:
     changes.
     """
     from zoo.api.evaluating import evaluate
-    from zoo.api.recording import record_metrics, recordable
+    from zoo.api.weights.recording import record_metrics, recordable
 
     subject = recordable(model, expect_digest=options["expect_digest"], registry=lazy.registry) if record else model
     with progress() as show:

@@ -85,7 +85,7 @@ def import_file(
     Wrappers (state_dict, model, ema, …) and prefixes (module., _orig_mod., model., …) are removed. If the names of
     tensors differ from those of the architecture, the mapping by order and shape is shown, and --map order accepts it.
     """
-    from zoo.api.importing import import_weights
+    from zoo.api.weights.importing import import_weights
     from zoo.contract.params import split_params
     from zoo.models.importing.convert import UnconfirmedMapping
     from zoo.models.importing.stated import read_labels

@@ -27,29 +27,29 @@ def tensors_of(mapping: Mapping[Any, Any]) -> dict[str, Tensor]:
     return {name: value for name, value in mapping.items() if isinstance(name, str) and isinstance(value, Tensor)}
 
 
-def choose_state_dict(found: Mapping[str, Mapping[str, Any]], key: str) -> str:
+def choose_state_dict(candidates: Mapping[str, Mapping[str, Any]], key: str) -> str:
     """The key of the state dict to take.
 
     Args:
-        found: as `find_state_dicts` returns it.
+        candidates: as `find_state_dicts` returns it.
         key: the one that the user names; empty to take the first one of `WRAPPERS` that is there, or the only one.
 
     Raises:
         WeightsError: there is none, none has this key, or which one to take is not clear.
     """
-    if not found:
+    if not candidates:
         raise WeightsError("The file holds no tensors by name.", "Use a file with the state dict of a model.")
-    listing = _listing(found)
+    listing = _listing(candidates)
     if key:
-        if key not in found:
+        if key not in candidates:
             raise WeightsError(f"The file holds no state dict with the key {key!r:.{MAX_KEY}}.", f"Use {listing}.")
         return key
-    ranked = sorted((rank, each) for each in found if (rank := _rank(each)) is not None)
+    ranked = sorted((rank, each) for each in candidates if (rank := _rank(each)) is not None)
     if ranked:
         return ranked[0][1]
-    if ROOT in found or len(found) == 1:
-        return ROOT if ROOT in found else next(iter(found))
-    raise WeightsError(f"The file holds {len(found)} state dicts.", f"Choose one with {listing}.")
+    if ROOT in candidates or len(candidates) == 1:
+        return ROOT if ROOT in candidates else next(iter(candidates))
+    raise WeightsError(f"The file holds {len(candidates)} state dicts.", f"Choose one with {listing}.")
 
 
 def _mappings(content: object, key: str, depth: int) -> Iterator[tuple[str, Mapping[Any, Any]]]:
@@ -67,6 +67,8 @@ def _rank(key: str) -> tuple[int, ...] | None:
     return tuple(map(WRAPPERS.index, parts)) if all(part in WRAPPERS for part in parts) else None
 
 
-def _listing(found: Mapping[str, Mapping[str, Any]]) -> str:
-    keys = [f"--key {key[:MAX_KEY]} ({len(tensors_of(found[key])):,} tensors)" for key in list(found)[:MAX_LISTED]]
+def _listing(candidates: Mapping[str, Mapping[str, Any]]) -> str:
+    keys = [
+        f"--key {key[:MAX_KEY]} ({len(tensors_of(candidates[key])):,} tensors)" for key in list(candidates)[:MAX_LISTED]
+    ]
     return " or ".join(keys)

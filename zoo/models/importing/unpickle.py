@@ -49,12 +49,12 @@ class WeightsOnlyReader:
         """
         limit_processor(self._limits.load_seconds)
         limit_memory(memory_in_use() + self._limits.memory_for())
-        found = find_state_dicts(read(self._file))
-        key = choose_state_dict(found, request["key"])
-        tensors = tensors_of(found[key])
-        ignored = [str(name)[:MAX_NAME] for name in found[key] if name not in tensors]
+        candidates = find_state_dicts(read(self._file))
+        key = choose_state_dict(candidates, request["key"])
+        tensors = tensors_of(candidates[key])
+        ignored = [str(name)[:MAX_NAME] for name in candidates[key] if name not in tensors]
         write(tensors, self._scratch / TENSORS)
-        others = [other[:MAX_NAME] for other in found if other != key and not other.startswith(f"{key}.")]
+        others = [other[:MAX_NAME] for other in candidates if other != key and not other.startswith(f"{key}.")]
         return {"key": key[:MAX_NAME], "others": others[:MAX_LISTED], "ignored": ignored[:MAX_LISTED]}, None
 
 

@@ -16,10 +16,10 @@ from zoo.contract.preprocess import Preprocess
 from zoo.contract.pretrained import PretrainedWeights
 from zoo.contract.printable import plain
 from zoo.contract.specs import Architecture
-from zoo.data.fitting import InputOverrides, default_preprocess
+from zoo.data.fitting import InputOverrides, chosen_size, default_preprocess, params_for_size
 from zoo.files.atomic import refuse_existing, refuse_unwritable
 from zoo.files.card import Card
-from zoo.files.folders import SUFFIX, weights_name
+from zoo.files.folders import name_of_weights, weights_name
 from zoo.models.arguments import check_integer, check_path
 from zoo.models.build import build_model
 from zoo.models.foreign import store_foreign
@@ -51,7 +51,7 @@ class ImportedWeights:
     @property
     def name(self) -> str:
         """`ARCH.TAG`."""
-        return self.path.name.removesuffix(SUFFIX)
+        return name_of_weights(self.path, self.card.architecture)
 
 
 def import_weights(
@@ -130,7 +130,8 @@ def import_weights(
     refuse_unwritable(path)
     classes = _classes(entry.spec, labels, num_classes)
     chosen = check_params(entry.spec, params or {})
-    prepared = _preprocess(entry.spec, preprocess, img_size, in_channels)
+    prepared = _preprocess(entry.spec, preprocess, chosen_size(entry.spec, img_size, chosen), in_channels)
+    chosen = params_for_size(entry.spec, chosen, prepared.size[0])
     module = build_model(entry, num_classes=len(classes), in_channels=prepared.channels, params=chosen)
     with reporting(progress, callback) as report:
         source = read_source(Path(file), key)
