@@ -4,12 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types clean lock sbom dist
+.PHONY: demo test lint types clean lock sbom dist benchmark-timm
 demo: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests  # two workers of one thread each, rather than four threads
+
+# The smallest model of each of timm's modules, exported in every format: hours. It goes on where it was stopped.
+# SHARD=1/4 to SHARD=4/4 in four terminals share the work.
+SHARD ?= 1/1
+benchmark-timm: $(READY)
+	$(BIN)/python benchmarks/catalogue.py --collection timm --per-module --shard $(SHARD)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
+from safetensors import SafetensorError
 from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
 from timm.models import PretrainedCfg, get_pretrained_cfg
 
@@ -48,7 +49,7 @@ def fetch(name: str, tag: str, *, download: bool) -> PretrainedWeights:
     try:
         overlay = {"file": str(path), "hf_hub_id": None, "url": None, "custom_load": path.suffix == ".npz"}
         network = timm.create_model(full, pretrained=True, pretrained_cfg_overlay=overlay)
-    except (RuntimeError, KeyError, OSError, ValueError) as error:
+    except (RuntimeError, KeyError, OSError, ValueError, SafetensorError) as error:
         raise WeightsError(
             f"{path} does not hold the weights {full}: {type(error).__name__}: {error}.", "Download the file again."
         ) from error
