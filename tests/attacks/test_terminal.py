@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import zoo_runtime
+from zoo.contract.pretrained import Metric
 from zoo.contract.printable import INVISIBLE, json_text, plain, plain_lines
-from zoo.files.card import Metric
 from zoo.files.weights import load_weights, save_weights
 from zoo_export.bundle.folder import read_folder
 

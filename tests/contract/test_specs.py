@@ -81,6 +81,8 @@ def test_an_input_shape_is_three_whole_numbers(kind: type[Spec], shape: Any) -> 
         (Architecture, "params", {"width": 1}),
         (Architecture, "params", {"width": Param(default=None)}),  # type: ignore[arg-type]
         (Architecture, "params", {"act": Param(default="relu", choices=("tanh",))}),
+        (Architecture, "pretrained", ("a",)),  # without fetch
+        (Architecture, "fetch", "a.b:c"),  # without pretrained
         (Loss, "target", "indices"),
         (Loss, "params", {"width": 1}),
         (Dataset, "std", (0.5,)),
@@ -92,6 +94,18 @@ def test_an_input_shape_is_three_whole_numbers(kind: type[Spec], shape: Any) -> 
 def test_a_field_out_of_its_range_is_refused(kind: type[Spec], field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=r"width|act|tiny"):
         make(kind, **{field: value})
+
+
+@pytest.mark.parametrize("tags", [["a"], "a", ("",), ("a/b",), ("a:b",), (".a",), ("a b",), (1,)])
+def test_a_tag_that_is_no_tag_is_refused(tags: Any) -> None:
+    with pytest.raises(ValueError, match="pretrained"):
+        make(pretrained=tags, fetch="a.b:c")
+
+
+@pytest.mark.parametrize("ref", ["a", "a:", 1, len])
+def test_fetch_must_be_a_ref(ref: Any) -> None:
+    with pytest.raises(ValueError, match="fetch"):
+        make(pretrained=("imagenet1k_v1",), fetch=ref)
 
 
 def test_a_spec_is_plain_data_that_cannot_be_changed() -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from zoo.contract.errors import WeightsError
 from zoo.contract.preprocess import Preprocess
-from zoo.files.card import Card, Metric, read_card
+from zoo.contract.pretrained import Metric
+from zoo.files.card import Card, read_card
 from zoo.files.expected_digest import digest_of
 from zoo.files.metadata import canonical_digest
 
@@ -48,6 +49,19 @@ def test_a_card_comes_back_as_it_was_written(tmp_path: Path) -> None:
     card, header = read_card(store(tmp_path / "a", CARD.to_metadata()))
     assert card == CARD
     assert not header.tensors
+
+
+FOREIGN = replace(CARD, published=CARD.metrics, source="https://example.org/a.pth", source_sha256="0" * 64)
+
+
+def test_the_origin_of_weights_comes_back(tmp_path: Path) -> None:
+    assert read_card(store(tmp_path / "a", FOREIGN.to_metadata()))[0] == FOREIGN
+    assert FOREIGN.card_digest != CARD.card_digest
+
+
+def test_cards_without_an_origin_stay_as_they_were() -> None:
+    assert not {"published", "source", "source_sha256"} & CARD.to_dict().keys()
+    assert CARD.card_digest == "sha256:16c00c55931f684542f4a24808f1120971560c81094514ba327071549ac70bd5"
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4), st.floats(0, 1))
@@ -140,6 +154,14 @@ PREPROCESS = {"size": [8, 8], "mean": [0.5], "std": [0.25], "shorter_side": None
         ("preprocess", {**PREPROCESS, "shorter_side": 4}, "shorter_side"),
         ("preprocess", {**PREPROCESS, "shorter_side": 5000}, "shorter_side"),
         ("preprocess", {**PREPROCESS, "interpolation": "lanczos"}, "interpolation"),
+        ("published", [], "card.published"),
+        ("published", [{**METRIC, "n": -1}], "n is -1"),
+        ("source", "", "card.source"),
+        ("source", 1, "card.source"),
+        ("source", None, "card.source"),
+        ("source", "a" * 2001, "card.source"),
+        ("source_sha256", "0" * 63, "card.source_sha256"),
+        ("source_sha256", None, "card.source_sha256"),
         ("more", 1, "more"),
     ],
 )
@@ -174,7 +196,7 @@ def places(data: Any) -> list[tuple[Any, Any]]:
 @given(st.data())
 def test_random_card_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     """What is read can be written as JSON again: no command that shows it can fail on it."""
-    changed = json.loads(json.dumps(CARD.to_dict()))
+    changed = json.loads(json.dumps(FOREIGN.to_dict()))
     container, key = data.draw(st.sampled_from(range(len(places(changed)))).map(lambda n: places(changed)[n]))
     if data.draw(st.booleans()):
         container[key] = data.draw(JSON)

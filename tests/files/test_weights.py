@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from zoo.contract.errors import OutputError, WeightsError
-from zoo.files.card import Card, Metric
+from zoo.contract.pretrained import Metric
+from zoo.files.card import Card
 from zoo.files.weights import Weights, load_into, load_weights, save_weights, tensors_digest
 
 DTYPES = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]

@@ -8,7 +8,8 @@ import torch
 
 from zoo.contract.errors import WeightsError
 from zoo.contract.preprocess import Preprocess
-from zoo.files.card import Card, Metric
+from zoo.contract.pretrained import Metric
+from zoo.files.card import Card
 from zoo.files.weights import save_weights
 from zoo.report.cards import cards_page
 from zoo.training.recipe.file import command_of_card

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 from zoo.contract.preprocess import Preprocess
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 REF = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
@@ -83,6 +84,11 @@ class Architecture(Spec):
         preprocess: how images are prepared for it where no data set says. `None`: stretched to `input_shape`.
         parameters: the number of parameters at the defaults, as published; `None` where it is not known.
         paper: where it was published.
+        pretrained: the tags of the weights that `fetch` can provide: `("imagenet1k_v1",)` makes `NAME.imagenet1k_v1` a
+            model. A tag is letters, digits, `_`, `-` and `.`.
+        fetch: ref to `fetch(name, tag, *, download) -> zoo.contract.pretrained.PretrainedWeights`, where `name` is the
+            name of this spec. It must not download anything unless `download` is true: then it raises
+            `zoo.contract.pretrained.download_needed`. It must check what it downloads, and unpickle nothing.
     """
 
     kind: ClassVar[str] = "architecture"
@@ -100,6 +106,8 @@ class Architecture(Spec):
     preprocess: Preprocess | None = None
     parameters: int | None = None
     paper: str = ""
+    pretrained: tuple[str, ...] = ()
+    fetch: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -110,6 +118,14 @@ class Architecture(Spec):
             if not isinstance(counts, tuple) or any(type(n) is not int or n < 1 for n in counts):
                 raise ValueError(f"architecture {self.name}: {field_name} must be integers of at least 1")
         _check_params(self)
+        if not isinstance(self.pretrained, tuple) or not all(
+            isinstance(tag, str) and TAG.fullmatch(tag) for tag in self.pretrained
+        ):
+            raise ValueError(f"architecture {self.name}: pretrained must be a tuple of tags, not {self.pretrained!r}")
+        if bool(self.pretrained) != bool(self.fetch):
+            raise ValueError(f"architecture {self.name}: pretrained and fetch require each other")
+        if self.fetch and not (isinstance(self.fetch, str) and REF.fullmatch(self.fetch)):
+            raise ValueError(f"architecture {self.name}: fetch={self.fetch!r} is not 'package.module:attribute'")
 
 
 @dataclass(frozen=True, kw_only=True)

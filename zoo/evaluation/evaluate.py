@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from zoo.contract.errors import refuse_lost_worker
 from zoo.contract.preprocess import Preprocess
+from zoo.contract.pretrained import Metric
 from zoo.data.batches import Batches
 from zoo.data.images import normalise
 from zoo.evaluation import BATCH_SIZE
 from zoo.evaluation.calibration import Calibration
 from zoo.evaluation.scores import wilson
-from zoo.files.card import Metric
 from zoo.models.forward import check_logits, explain_model_errors
 from zoo.models.losses import LossFunction
 

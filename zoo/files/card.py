@@ -1,5 +1,6 @@
 """The model card: what a weights file says of itself, as JSON in its header; readable without torch."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 from zoo.contract.errors import WeightsError
 from zoo.contract.names import bare_name
 from zoo.contract.preprocess import Preprocess
-from zoo.contract.reading import DIGEST, MAX_CLASSES, MAX_LABEL, Field, Malformed, fields
+from zoo.contract.pretrained import Metric
+from zoo.contract.reading import DIGEST, MAX_CLASSES, MAX_LABEL, SHA256, Field, Malformed, fields
 from zoo.files.header import Header, read_header, refused
 from zoo.files.metadata import canonical_digest, from_metadata, to_metadata
 
@@ -16,22 +18,8 @@ KEY = "zoo"  # of the card in the header's __metadata__
 FORMAT = 2
 COVERED = 2  # the first format whose cards hold a digest of themselves
 CARD_DIGEST = "card_digest"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """A figure and what it was measured on.
-
-    Args:
-        name: `top1` (fraction of images, 0 to 1) or `loss` (mean over images).
-        dataset, split, n: the images it was measured on, and how many they were.
-    """
-
-    name: str
-    value: float
-    dataset: str
-    split: str
-    n: int
+MAX_SOURCE = 2_000  # characters
+NOT_EMPTY = re.compile(r".+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +37,9 @@ class Card:
         recipe: everything that decided the training run; empty for fresh weights.
         command: the command that made the file.
         metrics: measured on the weights as stored.
+        published: metrics as the authors of the weights state them, not measured by zoo; empty if zoo trained them.
+        source: the URL, hub identifier or file that the weights came from; empty if zoo trained them.
+        source_sha256: SHA-256 of that file, as 64 hex digits; empty if it was not a single file.
         versions: of Python and the packages that took part.
         licence: of the weights.
         digest: of the tensors, by `zoo.files.header.digest`.
@@ -72,6 +63,9 @@ class Card:
     digest: str = ""
     storage_dtype: str = ""
     entry_point: str = ""
+    published: tuple[Metric, ...] = ()
+    source: str = ""
+    source_sha256: str = ""
     format: int = FORMAT
 
     @property
@@ -94,7 +88,9 @@ class Card:
         return canonical_digest(self._content()) if self.format >= COVERED else ""
 
     def _content(self) -> dict[str, Any]:
-        return asdict(self)
+        # The card of weights that zoo trained has none of the fields on the origin, so that it and its digest stay the
+        # ones that earlier cards have.
+        return {key: value for key, value in asdict(self).items() if value or key not in _ORIGIN}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` reads it back."""
@@ -118,9 +114,10 @@ class Card:
             )
         later = {name: each for key, name in _LATER_TEXTS.items() if (each := card.get(key)) is not None}
         covered = number >= COVERED
-        card.only("format", *_TEXTS, *_OTHERS, *_LATER_TEXTS, *([CARD_DIGEST] if covered else []))
+        card.only("format", *_TEXTS, *_OTHERS, *_LATER_TEXTS, *_ORIGIN, *([CARD_DIGEST] if covered else []))
         texts: dict[str, Any] = {name: card[name].text() for name in _TEXTS}
         texts |= {name: field.text() for name, field in later.items()}
+        published, source, sha256 = (card.get(name) for name in _ORIGIN)
         result = cls(
             **texts,
             format=number,
@@ -130,6 +127,9 @@ class Card:
             classes=tuple(name.text(MAX_LABEL) for name in card["classes"].items(1, MAX_CLASSES)),
             preprocess=Preprocess.from_dict(card["preprocess"]),
             metrics=tuple(_metric(metric) for metric in card["metrics"].items(0, 1_000)),
+            published=tuple(_metric(metric) for metric in published.items(1, 1_000)) if published else (),
+            source=source.text(MAX_SOURCE, NOT_EMPTY) if source else "",
+            source_sha256=sha256.text(64, SHA256) if sha256 else "",
         )
         if covered and card[CARD_DIGEST].text(71, DIGEST) != _digest_of(card.value):
             raise Malformed("its card is not the one that was written: it does not match its own digest")
@@ -150,6 +150,7 @@ class Card:
 
 _TEXTS = ("architecture", "plugin", "plugin_version", "dataset", "command", "licence", "digest")
 _OTHERS = ("params", "recipe", "versions", "classes", "preprocess", "metrics")
+_ORIGIN = ("published", "source", "source_sha256")  # of weights that others trained; left out where empty
 _LATER_TEXTS = {  # key to field, of what not every card has
     "stored_as": "storage_dtype",  # the key of release 0.1.0
     "storage_dtype": "storage_dtype",

@@ -42,6 +42,11 @@ def decoded_folder() -> Path:
     return (_variable("ZOO_CACHE") or user_cache_path("zoo")) / "decoded"
 
 
+def pretrained_folder() -> Path:
+    """Return the folder of weights that plugins provided: `pretrained` in `$ZOO_CACHE`, else in zoo's cache folder."""
+    return (_variable("ZOO_CACHE") or user_cache_path("zoo")) / "pretrained"
+
+
 def weights_folders() -> list[Path]:
     """Return the folders that `ARCH.TAG` is looked up in, first match first: `$ZOO_WEIGHTS`, `./weights`, zoo's own."""
     variable = _variable("ZOO_WEIGHTS")

@@ -127,19 +127,27 @@ def load_into(module: nn.Module, weights: Weights, path: Path) -> None:
     Raises:
         WeightsError: they differ. The error names the first tensor of each kind of difference.
     """
-    expected = module.state_dict()
-    actual = weights.tensors
-    differences = [
-        *_count("is missing", [name for name in expected if name not in actual]),
-        *_count("is not in the model", [name for name in actual if name not in expected]),
-        *_count("does not match", [_mismatch(name, expected, actual) for name in expected]),
-    ]
-    if differences:
+    if differences := tensor_differences(module, weights.tensors):
         raise WeightsError(
-            f"{path} does not fit {weights.card.architecture} as it is built here: {'; '.join(differences)}.",
+            f"{path} does not fit {weights.card.architecture} as it is built here: {differences}.",
             f"It was made with {weights.card.plugin} {weights.card.plugin_version}; use that version, or train again.",
         )
-    put_tensors(module, actual)
+    put_tensors(module, weights.tensors)
+
+
+def tensor_differences(module: nn.Module, tensors: Mapping[str, Tensor]) -> str:
+    """How `tensors` differ from the state dict of `module` in names, shapes and dtypes; empty if they fit.
+
+    The first tensor of each kind of difference is named, with the number of others.
+    """
+    expected = module.state_dict()
+    return "; ".join(
+        [
+            *_count("is missing", [name for name in expected if name not in tensors]),
+            *_count("is not in the model", [name for name in tensors if name not in expected]),
+            *_count("does not match", [_mismatch(name, expected, tensors) for name in expected]),
+        ]
+    )
 
 
 def put_tensors(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:

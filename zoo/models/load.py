@@ -19,12 +19,13 @@ from zoo.contract.reading import MAX_CLASSES
 from zoo.contract.specs import Architecture
 from zoo.data.fitting import InputOverrides, default_preprocess
 from zoo.files.card import Card
-from zoo.files.folders import SUFFIX, find_weights, is_weights
+from zoo.files.folders import SUFFIX, is_weights
 from zoo.files.weights import load_into, load_weights
 from zoo.models.build import build_model
 from zoo.models.forward import check_logits, explain_model_errors
 from zoo.models.identity import architecture_of
 from zoo.models.predict import ImageLike, predict
+from zoo.models.pretrained import locate_weights
 from zoo.registry.exports import refuse_missing_artifact
 from zoo.registry.registry import Registry
 
@@ -116,13 +117,19 @@ class BuildArgs:
 
 
 def open_model(
-    registry: Registry, name: str, fresh: BuildArgs | None = None, expect_digest: str | None = None
+    registry: Registry,
+    name: str,
+    fresh: BuildArgs | None = None,
+    expect_digest: str | None = None,
+    *,
+    download: bool = False,
 ) -> Model:
     """Open an `ARCH.TAG`, a path to a weights file, or an architecture with fresh weights of seed 0.
 
     Args:
         fresh: how to build an architecture; a weights file decides all of it.
         expect_digest: the digest of the weights file, as `zoo weights verify` shows it.
+        download: download weights that a plugin provides, if they are not on this machine.
 
     Raises:
         ZooError: nothing has that name, or the file is damaged.
@@ -136,7 +143,7 @@ def open_model(
                 "Leave those options out, or name an architecture.",
             )
         try:
-            path = find_weights(name)
+            path = locate_weights(registry, name, download=download)
         except UnknownName:
             refuse_missing_artifact(registry, name)
             raise

@@ -51,8 +51,14 @@ class Registry:
             for spec in plugin.specs:
                 self._entries.setdefault((spec.kind, spec.name), []).append(Entry(spec, plugin))
 
-    def entries(self, kind: type[S]) -> list[Entry[S]]:
-        """All of one kind, sorted by name; a name that several plugins provide appears once for each."""
+    def entries(self, kind: type[S], name: str | None = None) -> list[Entry[S]]:
+        """All of one kind, sorted by name; a name that several plugins provide appears once for each.
+
+        Args:
+            name: only those of this name, without an owner.
+        """
+        if name is not None:
+            return self._of(kind, name)
         return [entry for key in sorted(self._entries) if key[0] == kind.kind for entry in self._of(kind, key[1])]
 
     def find(self, kind: type[S], name: str) -> Entry[S]:

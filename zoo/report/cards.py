@@ -6,8 +6,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from zoo.contract.errors import WeightsError
+from zoo.contract.pretrained import Metric
 from zoo.evaluation.scores import wilson
-from zoo.files.card import Card, Metric, read_card
+from zoo.files.card import Card, read_card
 from zoo.files.folders import SUFFIX
 from zoo.files.header import Header
 from zoo.report.names import markdown, one_line

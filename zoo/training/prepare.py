@@ -12,11 +12,12 @@ from torch import nn
 from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import UsageError
 from zoo.contract.params import check_params
+from zoo.contract.pretrained import Metric
 from zoo.contract.specs import Architecture, Dataset, Loss
 from zoo.data.datasets import LoadedDataset, open_dataset
 from zoo.data.fitting import InputOverrides
 from zoo.data.read_options import MEMORY_LIMIT, ReadOptions
-from zoo.files.card import Card, Metric
+from zoo.files.card import Card
 from zoo.files.environment import versions
 from zoo.files.folders import weights_name
 from zoo.models.build import build_model
