@@ -95,10 +95,9 @@ class Report:
         """One line for people."""
         failed = [f"{p.probe} ({p.reason or f'{p.ratio:.3g} rounding errors'})" for p in self.probes if not p.passed]
         worst, n = max((p.ratio or 0.0 for p in self.probes), default=0.0), sum(p.n for p in self.probes)
-        what, limit = "computes what the model computes", f"{self.tolerance_factor:g}"
-        if self.verdict != "pass":
-            what, limit = "overridden: within the tolerances named at export", "OVERRIDDEN"
-        extent = f"tolerance {limit}; {len(self.probes)} probes, {n} images"
+        over, limit = self.verdict != "pass", f"{self.tolerance_factor:g}"
+        what = "overridden: within the tolerances named at export" if over else "computes what the model computes"
+        extent = f"tolerance {'OVERRIDDEN' if over else limit}; {len(self.probes)} probes, {n} images"
         if self.passed:
             return f"{self.artifact}: {what} (largest error {worst:.1f} rounding errors, {extent})"
         return f"{self.artifact}: differs from the model on {', '.join(failed) or 'no probe'} ({extent})"
@@ -208,8 +207,7 @@ def _replay(model: Model, probe: Mapping[str, Any], factor: float) -> ProbeResul
             how = model.manifest["certificate"]["override"] or {"atol": tolerance, "rtol": 0}
             off, allowed = np.abs(y.astype(np.float64) - truth), how["atol"] + how["rtol"] * np.abs(truth)
             error, reason, passed = float(off.max()), "", bool((off <= allowed).all())
-            tolerance = float(allowed.flat[(off - allowed).argmax()])
-            ratio = error / max(rounding_error, 1e-45)  # which is 0 where truth is
+            tolerance, ratio = float(allowed.flat[(off - allowed).argmax()]), error / max(rounding_error, 1e-45)
     except Error as failure:
         reason = failure.cause.rstrip(".")
     return ProbeResult(name, n, error, rounding_error, tolerance, ratio, passed, reason)
@@ -258,6 +256,7 @@ def _check_manifest(data: dict[str, Any]) -> None:
     fit = all(type(s) is int and s > 0 for s in (height, width)) and height * width <= MAX_PIXELS
     fit = fit and (side is None or (type(side) is int and max(height, width) <= side <= 4096))
     fit = fit and len(stats) in (1, 3) and all(abs(mean) < 1e6 and 0 < std < 1e6 for mean, std in stats)
+    fit = fit and how.get("crop_mode") in (None, "squash", "border") and (side is not None or "crop_mode" not in how)
     _need(fit and how["interpolation"] in ("nearest", "bilinear", "bicubic"), "preprocess is malformed")
     for name, entry in data["files"].items():
         fit = name.isprintable() and name not in ("", ".", "..") and not set(name) & set("/\\:")
@@ -293,17 +292,19 @@ def prepare_image(image: Any, preprocess: Mapping[str, Any]) -> npt.NDArray[np.f
         if picture.mode.startswith("I;16") or picture.mode == "I":
             picture = pil.fromarray((np.asarray(picture, np.int64).clip(0, 65535) >> 8).astype(np.uint8))
         picture = picture.convert("L" if len(preprocess["mean"]) == 1 else "RGB")
-        (height, width), side = preprocess["size"], preprocess["shorter_side"]
-        scaled = (width, height) if side is None else tuple(side * edge // min(picture.size) for edge in picture.size)
+        (height, width), side, mode = preprocess["size"], preprocess["shorter_side"], preprocess.get("crop_mode")
+        edges = (1, 1) if mode == "squash" else picture.size  # which makes both sides `side`; border: the longer one
+        scaled = (width, height) if side is None else tuple(side * edge // min(edges) for edge in edges)
+        scaled = tuple(max(1, round(edge / (max(edges) / side))) for edge in edges) if mode == "border" else scaled
         _need(side is None or max(scaled) <= min(512 * side, (1 << 26) // side), f"its size {picture.size} is too long")
-        if picture.size != scaled:
-            picture = picture.resize(scaled, getattr(pil.Resampling, preprocess["interpolation"].upper()))
-        left, top = round((scaled[0] - width) / 2), round((scaled[1] - height) / 2)
-        pixels = np.atleast_3d(np.asarray(picture.crop((left, top, left + width, top + height)), np.float32))
+        picture = picture.resize(scaled, getattr(pil.Resampling, preprocess["interpolation"].upper()))
+        whole = pil.new(picture.mode, (width, height), tuple(round(255 * mean) for mean in preprocess["mean"]))
+        whole.paste(picture, tuple(d // 2 if d > 0 else round(d / 2) for d in (width - scaled[0], height - scaled[1])))
     except Exception as error:  # decoders raise errors of many kinds on what is no sound image
         raise Error(f"{name} cannot be used: {_why(error)}.", "Use a complete PNG, JPEG or similar image.") from None
     mean, std = (np.array(preprocess[key], np.float32)[:, None, None] for key in ("mean", "std"))
-    return np.ascontiguousarray((pixels.transpose(2, 0, 1) / np.float32(255) - mean) / std)
+    pixels = np.atleast_3d(np.asarray(whole, np.float32)).transpose(2, 0, 1)
+    return np.ascontiguousarray((pixels / np.float32(255) - mean) / std)
 
 
 def _open_session(path: Path, providers: Sequence[str]) -> Any:
@@ -321,8 +322,7 @@ def _open_session(path: Path, providers: Sequence[str]) -> Any:
         session.disable_fallback()
         if not (absent := sorted(set(names) - set(session.get_providers()))):
             return session
-    hint = "Install the libraries that it needs, or use CPUExecutionProvider."
-    raise Error(f"onnxruntime has no {', '.join(absent) or 'provider'} here, and would fall back silently.", hint)
+    raise Error(f"onnxruntime has no {', '.join(absent) or 'provider'} here.", "Use CPUExecutionProvider.")
 
 
 def _package(module: str, package: str) -> Any:

@@ -191,6 +191,12 @@ def test_mismatched_tensors_are_named_and_not_loaded(card: Card) -> None:
     assert all(torch.equal(value, before[name]) for name, value in target.state_dict().items())
 
 
+@pytest.mark.parametrize("name", ["", " ", "0", "0.weight.", "\\"])
+def test_a_further_tensor_of_any_name_is_refused(card: Card, name: str) -> None:
+    with pytest.raises(WeightsError, match="is not in the model"):
+        load(card, {**model().state_dict(), name: torch.zeros(1)}, model())
+
+
 def test_a_wrong_dtype_is_not_converted_silently(card: Card) -> None:
     target = model()
     tensors = {

@@ -1,5 +1,6 @@
 """`zoo.list_models`: names, without importing torch."""
 
+from collections import Counter
 from fnmatch import fnmatchcase
 
 from zoo.api.installed import registry_of
@@ -13,7 +14,7 @@ def list_models(pattern: str = "*", *, pretrained: bool = False, registry: Regis
     """The names of architectures, or of weights files, sorted. Imports no torch.
 
     Args:
-        pattern: a shell pattern that the name of the architecture or the whole `ARCH.TAG` matches.
+        pattern: a shell pattern that the name of the architecture or the whole `ARCH.TAG` matches, such as `timm/*`.
         pretrained: list the weights files that zoo finds, as `ARCH.TAG`, instead of architectures.
         registry: of plugins; the installed ones by default.
 
@@ -37,9 +38,9 @@ def list_models(pattern: str = "*", *, pretrained: bool = False, registry: Regis
     registry = registry_of(registry)
     entries = [entry for entry in registry.entries(Architecture) if _matches(entry.spec.name, pattern)]
     names = [entry.spec.name for entry in entries]
+    count = Counter(names)
     return [
-        name if names.count(name) == 1 else registry.short_name(entry)
-        for name, entry in zip(names, entries, strict=True)
+        name if count[name] == 1 else registry.short_name(entry) for name, entry in zip(names, entries, strict=True)
     ]
 
 

@@ -12,8 +12,9 @@ from zoo.api.command_call import call_of
 from zoo.api.installed import registry_of
 from zoo.contract.errors import ExportError, UnknownName, UsageError
 from zoo.contract.names import close_names
+from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture
-from zoo.data.fitting import InputOverrides, default_preprocess
+from zoo.data.fitting import IMG_SIZE, InputOverrides, chosen_size, default_preprocess, params_for_size
 from zoo.files.card import read_card
 from zoo.files.folders import find_weights, is_weights
 from zoo.files.regular import is_folder
@@ -138,12 +139,13 @@ def create_model(
         return _pretrained(registry, model, num_classes, in_channels, img_size, params, seed)
     entry = registry.find(Architecture, model)
     _check_names(entry.spec, params)
-    default_preprocess(entry.spec, InputOverrides(img_size=img_size))
+    img_size = chosen_size(entry.spec, img_size, check_params(entry.spec, params))
+    side = default_preprocess(entry.spec, InputOverrides(img_size=img_size)).size[0]
     return build_model(
         entry,
         num_classes=entry.spec.num_classes if num_classes is None else num_classes,
         in_channels=entry.spec.input_shape[0] if in_channels is None else in_channels,
-        params=params,
+        params=params_for_size(entry.spec, params, side),
         seed=seed,
     )
 
@@ -172,6 +174,11 @@ def _pretrained(
         raise UsageError(
             f"The weights {name} fix the parameters of {card.architecture}: {stored}.",
             f"Leave {', '.join(params)} out.",
+        )
+    side = card.preprocess.size[0]
+    if img_size not in (None, side) and IMG_SIZE in architecture_of(registry, card).spec.params:
+        raise UsageError(
+            f"The weights {name} take images of {side} pixels a side, not {img_size}.", "Leave img_size out."
         )
     default_preprocess(architecture_of(registry, card).spec, InputOverrides(img_size=img_size))
     if num_classes in (None, len(card.classes)):

@@ -6,6 +6,9 @@ NAME                            resnet18
 DISTRIBUTION:NAME               zoo-kit:resnet18
 ENTRY_POINT:NAME                classic:resnet18
 DISTRIBUTION/ENTRY_POINT:NAME   zoo-kit/classic:resnet18, which is always unambiguous
+
+The name of an architecture may begin with the collection that it belongs to: COLLECTION/NAME, such as timm/resnet18.
+Its weights are COLLECTION/NAME.TAG, and lie in a folder of the collection's name.
 """
 
 import re
@@ -13,7 +16,10 @@ from collections.abc import Iterable, Sequence
 
 from zoo.contract.errors import DataError
 
-QUALIFIED = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?:[a-z0-9][a-z0-9_]*")
+NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+COLLECTED = re.compile(rf"({NAME.pattern}/)?{NAME.pattern}")
+QUALIFIED = re.compile(rf"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?:{COLLECTED.pattern}")
+MEMBER = re.compile(rf"{NAME.pattern}/{NAME.pattern}(\.[\w.-]+)?")  # of a collection, or weights of one
 UNUSABLE = {"Cc": "a control character", "Cs": "bytes that are not UTF-8", "Zl": "a line break", "Zp": "a line break"}
 MAX_FILE_NAME = 200  # bytes; file systems take 255, and temporary files have longer names than the file
 
@@ -38,6 +44,12 @@ def bare_name(name: str) -> str:
 def owner_name(name: str) -> str:
     """`zoo-kit/classic` of `zoo-kit/classic:resnet18`; empty for a bare name."""
     return name.rpartition(":")[0]
+
+
+def collection_name(name: str) -> str:
+    """`timm` of `timm/resnet18`, of `zoo-kit:timm/resnet18` and of `timm/resnet18.TAG`; empty for others."""
+    bare = bare_name(name)
+    return bare.partition("/")[0] if MEMBER.fullmatch(bare) else ""
 
 
 def is_owner(owner: str, distribution: str, entry_point: str) -> bool:

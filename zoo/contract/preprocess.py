@@ -15,6 +15,7 @@ MAX_SIDE = 65_536  # pixels
 MAX_PIXELS = 1 << 22  # of an image: 2048 × 2048. A check holds some forty of them as float32 and float64
 MAX_SHORTER_SIDE = 4096  # pixels; an image is resized to this before it is cropped
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
+CropMode = Literal["center", "squash", "border"]  # as timm calls them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,9 @@ class Preprocess:
         shorter_side: resize the shorter side to this many pixels, keeping the aspect ratio, and crop the centre to
             `size`. `None` resizes to `size` without keeping the aspect ratio.
         interpolation: `nearest`, `bilinear` or `bicubic`.
+        crop_mode: `center`, as above; or what `shorter_side` sets instead. `squash` resizes both sides to it, without
+            keeping the aspect ratio, and crops the centre. `border` resizes the longer side to it, keeping the aspect
+            ratio, pads with the mean colour where the image is smaller than `size`, and crops the centre.
 
     Raises:
         ValueError: a field is out of range.
@@ -41,6 +45,7 @@ class Preprocess:
     std: tuple[float, ...]
     shorter_side: int | None = None
     interpolation: Interpolation = "bilinear"
+    crop_mode: CropMode = "center"
 
     def __post_init__(self) -> None:
         if len(self.size) != 2 or any(type(side) is not int or not 1 <= side <= MAX_SIDE for side in self.size):
@@ -57,6 +62,10 @@ class Preprocess:
             )
         if self.interpolation not in get_args(Interpolation):
             raise ValueError(f"preprocess interpolation must be one of {', '.join(get_args(Interpolation))}")
+        if self.crop_mode not in get_args(CropMode):
+            raise ValueError(f"preprocess crop_mode must be one of {', '.join(get_args(CropMode))}")
+        if self.crop_mode != "center" and self.shorter_side is None:
+            raise ValueError(f"preprocess crop_mode {self.crop_mode} requires shorter_side")
 
     @property
     def channels(self) -> int:
@@ -69,8 +78,12 @@ class Preprocess:
         return (self.channels, *self.size)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON. `from_dict` is its inverse."""
-        return asdict(self)
+        """Return plain data for JSON. `from_dict` is its inverse.
+
+        `crop_mode` is left out if it is `center`, as cards and manifests of releases that had no others leave it out.
+        """
+        data = asdict(self)
+        return data if self.crop_mode != "center" else {key: data[key] for key in data if key != "crop_mode"}
 
     @classmethod
     def from_dict(cls, data: "Mapping[str, Any] | Field") -> "Preprocess":
@@ -81,7 +94,7 @@ class Preprocess:
         """
         from zoo.contract.reading import Malformed, fields  # which listings need not load
 
-        how = fields(data, "preprocess").only("size", "mean", "std", "shorter_side", "interpolation")
+        how = fields(data, "preprocess").only("size", "mean", "std", "shorter_side", "interpolation", "crop_mode")
         height, width = how["size"].items(2, 2)
         try:
             return cls(
@@ -90,6 +103,7 @@ class Preprocess:
                 std=tuple(each.number() for each in how["std"].items(1, 3)),
                 shorter_side=how["shorter_side"].optional(lambda side: side.integer(1, MAX_SHORTER_SIDE)),
                 interpolation=how["interpolation"].choice(get_args(Interpolation)),
+                crop_mode="center" if (mode := how.get("crop_mode")) is None else mode.choice(get_args(CropMode)),
             )
         except Malformed:
             raise

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from zoo.contract.names import COLLECTED, NAME
 from zoo.contract.preprocess import Preprocess
 
-NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 REF = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
@@ -36,7 +36,8 @@ class Spec:
     """The base class of all specs.
 
     Args:
-        name: the name that users type: lower-case letters, digits and `_`.
+        name: the name that users type: lower-case letters, digits and `_`. That of an architecture may have one
+            `COLLECTION/` in front, as in `timm/resnet18`.
         summary: one line, shown in listings.
         requires: distributions that it needs, by the names that pip uses.
 
@@ -47,13 +48,14 @@ class Spec:
     kind: ClassVar[str]
     plural: ClassVar[str]
     refs: ClassVar[tuple[str, ...]]
+    grammar: ClassVar[re.Pattern[str]] = NAME
 
     name: str
     summary: str
     requires: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not self.grammar.fullmatch(self.name):
             raise ValueError(f"{self.kind} name {self.name!r} must be lower-case letters, digits and underscores")
         if not isinstance(self.summary, str) or not self.summary or "\n" in self.summary:
             raise ValueError(f"{self.kind} {self.name}: summary must be one line of text")
@@ -80,7 +82,8 @@ class Architecture(Spec):
         sizes: the image heights and widths it accepts, square; empty for any from `min_size` up.
         min_size: the smallest height and width it accepts, in pixels.
         build_args: keyword arguments that are always passed to `build`.
-        params: keyword arguments that users may set.
+        params: keyword arguments that users may set. One called `img_size` is for architectures that are built for one
+            image size: `--img-size` sets it, and its default is the size of `input_shape`.
         preprocess: how images are prepared for it where no data set says. `None`: stretched to `input_shape`.
         parameters: the number of parameters at the defaults, as published; `None` where it is not known.
         paper: where it was published.
@@ -94,6 +97,7 @@ class Architecture(Spec):
     kind: ClassVar[str] = "architecture"
     plural: ClassVar[str] = "architectures"
     refs: ClassVar[tuple[str, ...]] = ("build",)
+    grammar: ClassVar[re.Pattern[str]] = COLLECTED
 
     build: str
     input_shape: tuple[int, int, int]

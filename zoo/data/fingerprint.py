@@ -13,6 +13,7 @@ from torch import Tensor
 from zoo.contract.preprocess import Preprocess
 from zoo.data import images
 from zoo.data.batches import MapDataset
+from zoo.data.images import border_colour
 from zoo.version import __version__
 
 
@@ -37,8 +38,10 @@ def fingerprint(dataset: MapDataset, labels: Tensor | None, preprocess: Preproce
 
 
 def geometry(preprocess: Preprocess) -> tuple[Any, ...]:
-    """Return the fields of `preprocess` that determine the pixels. Mean and std do not: they are applied later."""
-    return preprocess.channels, *preprocess.size, preprocess.shorter_side, preprocess.interpolation
+    """Return the fields of `preprocess` that determine the pixels. Mean and std are applied later, but to borders."""
+    fields = preprocess.channels, *preprocess.size, preprocess.shorter_side, preprocess.interpolation
+    fill = border_colour(preprocess) if preprocess.crop_mode == "border" else ()
+    return fields if preprocess.crop_mode == "center" else (*fields, preprocess.crop_mode, *fill)
 
 
 def _code(dataset: MapDataset) -> tuple[str, ...]:

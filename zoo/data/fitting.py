@@ -1,13 +1,16 @@
 """Choose the preprocessing for an architecture and a data set."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isqrt
+from typing import Any
 
 from zoo.contract.errors import UsageError
 from zoo.contract.preprocess import MAX_PIXELS, Preprocess
 from zoo.contract.specs import Architecture
 
 LARGEST = isqrt(MAX_PIXELS)  # pixels a side, of a square image
+IMG_SIZE = "img_size"  # the parameter of architectures that are built for one image size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +50,14 @@ def fit_preprocess(architecture: Architecture, images: ImageStats, overrides: In
     own = architecture.preprocess
     known = len(images.mean) == channels
     shorter_side = None if images.side else size  # crop images of varying shape instead of distorting them
+    # The colour of borders is the mean, which may yet have to be measured on the images: they are cropped instead.
+    kept = own is not None and own.size == (size, size) and not images.side and own.crop_mode != "border"
     return Preprocess(
         size=(size, size),
         mean=images.mean if known else (0.5,) * channels,
         std=images.std if known else (0.5,) * channels,
-        shorter_side=own.shorter_side if own and own.size == (size, size) and not images.side else shorter_side,
+        shorter_side=own.shorter_side if own and kept else shorter_side,
+        crop_mode=own.crop_mode if own and kept else "center",
         interpolation=own.interpolation if own else "bilinear",
     )
 
@@ -75,7 +81,35 @@ def default_preprocess(architecture: Architecture, overrides: InputOverrides) ->
     return own
 
 
+def chosen_size(architecture: Architecture, img_size: int | None, params: Mapping[str, Any]) -> int | None:
+    """The image size that the user chose: `img_size`, or the parameter `img_size` of an architecture that has one.
+
+    Raises:
+        UsageError: both are set, and differ.
+    """
+    value = params.get(IMG_SIZE) if IMG_SIZE in architecture.params else None
+    if value is None:
+        return img_size
+    side = int(value)
+    if img_size not in (None, side):
+        raise UsageError(
+            f"--img-size {img_size} and the parameter img_size={side} of {architecture.name} differ.",
+            "Leave one of them out.",
+        )
+    return side
+
+
+def params_for_size(architecture: Architecture, params: Mapping[str, Any], side: int) -> dict[str, Any]:
+    """`params`, with the image size in them if the architecture is built for one size and `side` is not its default."""
+    if IMG_SIZE not in architecture.params or side == architecture.params[IMG_SIZE].default:
+        return dict(params)
+    return {**params, IMG_SIZE: side}
+
+
 def _size(architecture: Architecture, side: int | None, override: int | None) -> int:
+    if override is not None and IMG_SIZE in architecture.params and 1 <= override <= LARGEST:
+        return override  # it is built for that size, or refuses
+
     def accepts(size: int) -> bool:
         return size in architecture.sizes if architecture.sizes else architecture.min_size <= size <= LARGEST
 

@@ -95,13 +95,17 @@ def fit_image(image: Any, preprocess: Preprocess) -> npt.NDArray[np.uint8]:
     """
     pil = as_pil_image(image)
     box, resized = crop_box(pil.size, preprocess)
-    if preprocess.shorter_side is not None and max(resized) > MAX_ASPECT_RATIO * min(resized):
+    cropped = preprocess.shorter_side is not None and preprocess.crop_mode == "center"
+    if cropped and max(resized) > MAX_ASPECT_RATIO * min(resized):
         raise DataError(
             f"{_name(pil)} has {pil.width}×{pil.height} pixels; its longer side may be at most {MAX_ASPECT_RATIO} "
             "times its shorter side.",
             "Crop the image, or remove it.",
         )
     pil = _convert(pil, "L" if preprocess.channels == 1 else "RGB")
+    if preprocess.crop_mode == "border":
+        pil = _resize_and_pad(pil, resized, preprocess)
+        resized = pil.size
     pixels = np.asarray(_resize_and_crop(pil, resized, box, _RESAMPLING[preprocess.interpolation]))
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     return pixels.transpose(2, 0, 1).copy()
@@ -120,6 +124,25 @@ def _resize_and_crop(
     left, top, right, bottom = box
     part = (left * across, top * down, min(right * across, image.width), min(bottom * down, image.height))
     return image.resize((right - left, bottom - top), resampling, part)
+
+
+def _resize_and_pad(image: Image.Image, resized: tuple[int, int], preprocess: Preprocess) -> Image.Image:
+    """The image of size `resized`, in the middle of a border where it is smaller than the model's input."""
+    if image.size != resized:
+        image = image.resize(resized, _RESAMPLING[preprocess.interpolation])
+    height, width = preprocess.size
+    if resized[0] >= width and resized[1] >= height:
+        return image
+    colour = border_colour(preprocess)
+    size = max(width, resized[0]), max(height, resized[1])
+    whole = Image.new(image.mode, size, colour if len(colour) > 1 else colour[0])
+    whole.paste(image, ((size[0] - resized[0]) // 2, (size[1] - resized[1]) // 2))
+    return whole
+
+
+def border_colour(preprocess: Preprocess) -> tuple[int, ...]:
+    """The colour of borders, per channel on 0 to 255: the mean."""
+    return tuple(min(max(round(255 * value), 0), 255) for value in preprocess.mean)
 
 
 def _convert(image: Image.Image, mode: str) -> Image.Image:
@@ -145,16 +168,24 @@ def _name(image: Image.Image) -> str:
 
 
 def crop_box(size: tuple[int, int], preprocess: Preprocess) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
-    """Return the crop `(left, top, right, bottom)` within the resized image, and the size `(W, H)` to resize to."""
+    """Return the crop `(left, top, right, bottom)` within the resized image, and the size `(W, H)` to resize to.
+
+    With the crop mode `border`, the crop is within the resized and padded image.
+    """
     height, width = preprocess.size
     if preprocess.shorter_side is None:
         return (0, 0, width, height), (width, height)
     side, (image_width, image_height) = preprocess.shorter_side, size
-    if image_width <= image_height:
+    if preprocess.crop_mode == "squash":
+        resized = (side, side)
+    elif preprocess.crop_mode == "border":
+        ratio = max(size) / side
+        resized = (max(1, round(image_width / ratio)), max(1, round(image_height / ratio)))
+    elif image_width <= image_height:
         resized = (side, max(side, side * image_height // image_width))
     else:
         resized = (max(side, side * image_width // image_height), side)
-    left, top = round((resized[0] - width) / 2), round((resized[1] - height) / 2)
+    left, top = round((max(resized[0], width) - width) / 2), round((max(resized[1], height) - height) / 2)
     return (left, top, left + width, top + height), resized
 
 

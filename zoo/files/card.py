@@ -90,7 +90,8 @@ class Card:
     def _content(self) -> dict[str, Any]:
         # The card of weights that zoo trained has none of the fields on the origin, so that it and its digest stay the
         # ones that earlier cards have.
-        return {key: value for key, value in asdict(self).items() if value or key not in _ORIGIN}
+        content = {**asdict(self), "preprocess": self.preprocess.to_dict()}
+        return {key: value for key, value in content.items() if value or key not in _ORIGIN}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` reads it back."""

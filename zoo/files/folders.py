@@ -7,7 +7,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from zoo.contract.errors import UnknownName, UsageError, WeightsError
-from zoo.contract.names import QUALIFIED, bare_name
+from zoo.contract.names import MEMBER, NAME, QUALIFIED, bare_name, collection_name
 
 SUFFIX = ".safetensors"
 
@@ -58,8 +58,14 @@ def weights_folders() -> list[Path]:
 
 
 def weights_name(architecture: str, tag: str) -> str:
-    """Return `ARCH.TAG.safetensors`. The name of the architecture may be qualified."""
+    """Return `ARCH.TAG.safetensors`, with the folder of the collection. The architecture's name may be qualified."""
     return f"{bare_name(architecture)}.{tag}{SUFFIX}"
+
+
+def name_of_weights(path: Path, architecture: str) -> str:
+    """Return `ARCH.TAG` of a weights file: the collection of its architecture, and the name of the file."""
+    name, collection = path.name.removesuffix(SUFFIX), collection_name(architecture)
+    return f"{collection}/{name}" if collection else name
 
 
 def weights_files() -> dict[str, Path]:
@@ -68,15 +74,23 @@ def weights_files() -> dict[str, Path]:
     for folder in weights_folders():
         for path in sorted(folder.glob(f"*{SUFFIX}")):
             files.setdefault(path.name.removesuffix(SUFFIX), path)
+        for path in sorted(folder.glob(f"*/*{SUFFIX}")):
+            if NAME.fullmatch(path.parent.name):
+                files.setdefault(f"{path.parent.name}/{path.name.removesuffix(SUFFIX)}", path)
     return dict(sorted(files.items()))
 
 
 def is_weights(name: str) -> bool:
-    """Whether `name` is written as an `ARCH.TAG` or as a path, rather than as the name of an architecture."""
+    """Whether `name` is written as an `ARCH.TAG` or as a path, rather than as the name of an architecture.
+
+    `COLLECTION/NAME` is an architecture, unless there is a file or folder at that path.
+    """
     return not QUALIFIED.fullmatch(name) and (_is_path(name) or "." in bare_name(name))
 
 
 def _is_path(name: str) -> bool:
+    if not name.endswith(SUFFIX) and MEMBER.fullmatch(bare_name(name)):
+        return os.path.lexists(name)
     return name.endswith(SUFFIX) or "/" in name or os.sep in name
 
 

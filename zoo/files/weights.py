@@ -145,7 +145,7 @@ def tensor_differences(module: nn.Module, tensors: Mapping[str, Tensor]) -> str:
         [
             *_count("is missing", [name for name in expected if name not in tensors]),
             *_count("is not in the model", [name for name in tensors if name not in expected]),
-            *_count("does not match", [_mismatch(name, expected, tensors) for name in expected]),
+            *_count("does not match", [text for name in expected if (text := _mismatch(name, expected, tensors))]),
         ]
     )
 
@@ -178,9 +178,8 @@ def _mismatch(name: str, expected: Mapping[str, Tensor], actual: Mapping[str, Te
 
 
 def _count(difference: str, names: list[str]) -> list[str]:
-    names = [name for name in names if name]
     more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-    return [f"{names[0]} {difference}{more}"] if names else []
+    return [f"{names[0] or repr('')} {difference}{more}"] if names else []
 
 
 def _refuse_dtypes(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -17,9 +17,9 @@ from zoo.contract.prediction import Prediction
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.reading import MAX_CLASSES
 from zoo.contract.specs import Architecture
-from zoo.data.fitting import InputOverrides, default_preprocess
+from zoo.data.fitting import InputOverrides, chosen_size, default_preprocess, params_for_size
 from zoo.files.card import Card
-from zoo.files.folders import SUFFIX, is_weights
+from zoo.files.folders import is_weights, name_of_weights
 from zoo.files.weights import load_into, load_weights
 from zoo.models.build import build_model
 from zoo.models.forward import check_logits, explain_model_errors
@@ -168,7 +168,7 @@ def _from_file(registry: Registry, path: Path, expect_digest: str | None) -> Mod
     except (UsageError, UnknownName) as error:  # about the card, not about what the user typed
         raise WeightsError(f"{path} does not fit the installed plugins: {error.cause}", made) from None
     load_into(module, weights, path)
-    return Model(path.name.removesuffix(SUFFIX), module, card, path)
+    return Model(name_of_weights(path, card.architecture), module, card, path)
 
 
 def _fresh(registry: Registry, name: str, fresh: BuildArgs) -> Model:
@@ -176,8 +176,10 @@ def _fresh(registry: Registry, name: str, fresh: BuildArgs) -> Model:
     num_classes = entry.spec.num_classes if fresh.num_classes is None else fresh.num_classes
     if not 1 <= num_classes <= MAX_CLASSES:
         raise UsageError(f"A model cannot have {num_classes} classes.", f"Use 1 to {MAX_CLASSES:,}.")
-    preprocess = default_preprocess(entry.spec, InputOverrides(img_size=fresh.img_size, channels=fresh.channels))
     params = check_params(entry.spec, fresh.params or {})
+    img_size = chosen_size(entry.spec, fresh.img_size, params)
+    preprocess = default_preprocess(entry.spec, InputOverrides(img_size=img_size, channels=fresh.channels))
+    params = params_for_size(entry.spec, params, preprocess.size[0])
     module = build_model(entry, num_classes=num_classes, in_channels=preprocess.channels, params=params).eval()
     card = Card(
         architecture=entry.spec.name,

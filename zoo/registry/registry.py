@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Generic, TypeVar
 
 from zoo.contract.errors import MissingPackage, NameConflict, UnknownName
-from zoo.contract.names import bare_name, close_names, is_owner, owner_name
+from zoo.contract.names import bare_name, close_names, collection_name, is_owner, owner_name
 from zoo.contract.specs import Spec
 from zoo.registry.discovery import Plugin
 from zoo.registry.preferences import PREFER, config_file, preferred_names
@@ -151,7 +151,8 @@ class Registry:
         close = close_names(bare_name(name).lower(), names, n=3, cutoff=0.6)
         listing = f"`zoo list {kind.plural}`"
         hint = f"Did you mean {' or '.join(close)}?" if close else f"See {listing} for the available names."
-        return UnknownName(f"There is no {kind.kind} named {name!r}.", hint)
+        what = f"{kind.kind}, file or folder" if collection_name(name) else kind.kind
+        return UnknownName(f"There is no {what} named {name!r}.", hint)
 
     def _conflict(self, entries: Sequence[Entry[S]]) -> NameConflict:
         spec = entries[0].spec

@@ -118,7 +118,7 @@ def _new_run(job: Job, group: ProcessGroup) -> Iterator[Run | None]:
         yield None
         return
     paths = job.paths
-    name = paths.run_name or f"{job.architecture.spec.name}.{paths.tag}"
+    name = paths.run_name or f"{job.architecture.spec.name.replace('/', '-')}.{paths.tag}"
     run = Run.start(paths.runs, name, _record(job), numbered=paths.run_name is None)
     try:
         if not paths.force:

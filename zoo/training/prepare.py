@@ -15,7 +15,7 @@ from zoo.contract.params import check_params
 from zoo.contract.pretrained import Metric
 from zoo.contract.specs import Architecture, Dataset, Loss
 from zoo.data.datasets import LoadedDataset, open_dataset
-from zoo.data.fitting import InputOverrides
+from zoo.data.fitting import InputOverrides, chosen_size, params_for_size
 from zoo.data.read_options import MEMORY_LIMIT, ReadOptions
 from zoo.files.card import Card
 from zoo.files.environment import versions
@@ -166,6 +166,7 @@ def prepare(
     loss = build_loss(loss_entry, recipe.loss_params, paths.device)
     class_weights_param = weights_param(loss_entry.spec, recipe.loss_params) if recipe.balance == "weights" else None
     initial = _initial_weights(recipe, architecture, paths)
+    recipe = replace(recipe, img_size=chosen_size(architecture.spec, recipe.img_size, recipe.params))
     overrides = InputOverrides(img_size=recipe.img_size, channels=recipe.channels)
     data = open_dataset(
         dataset,
@@ -182,6 +183,7 @@ def prepare(
             on_progress=lambda split, done, n: callback.on_progress(f"reading {split} images", done, n),
         ),
     )
+    recipe = replace(recipe, params=params_for_size(architecture.spec, recipe.params, data.preprocess.size[0]))
     if initial is not None:
         data = initial.with_mean_and_std(data)
         recipe = replace(recipe, initial_checkpoint=f"{split_init(recipe.initial_checkpoint)[0]}@{initial.digits}")

@@ -63,7 +63,11 @@ def readme(
     preprocess = manifest.preprocess
     height, width = preprocess.size
     side = preprocess.shorter_side
-    resize = f"resized to {width}×{height}" if side is None else f"resized to {side} on its shorter side, cropped"
+    resize = {
+        "center": f"resized to {width}×{height}" if side is None else f"resized to {side} on its shorter side, cropped",
+        "squash": f"resized to {side}×{side}, cropped",
+        "border": f"resized to {side} on its longer side, padded with the mean colour, cropped",
+    }[preprocess.crop_mode]
     text = _warning(manifest) + HEAD.format(
         name=manifest.name,
         classes=len(manifest.labels),

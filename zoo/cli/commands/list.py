@@ -1,5 +1,6 @@
 """`zoo list`: what plugins provide."""
 
+from collections import Counter
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -8,12 +9,15 @@ import click
 
 from zoo.cli.options import json_option
 from zoo.cli.output import print_json, print_table
+from zoo.contract.errors import UsageError
 from zoo.contract.formats import ExportFormat
+from zoo.contract.names import close_names, collection_name
 from zoo.contract.precisions import Precision
 from zoo.contract.specs import Architecture, Command, Dataset, Loss, Spec
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
+    from zoo.registry.registry import Registry
 
 KINDS: dict[str, type[Spec]] = {
     spec.plural: spec for spec in (Architecture, Loss, Dataset, ExportFormat, Precision, Command)
@@ -21,15 +25,19 @@ KINDS: dict[str, type[Spec]] = {
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(list(KINDS)), required=False)
+@click.argument("kind", metavar="[KIND | COLLECTION | PATTERN]", required=False)
 @click.option("--filter", "-f", "pattern", default="*", help="Only names that match, such as 'resnet*'.")
 @json_option
 @click.pass_obj
 def command(lazy: "Lazy", kind: str | None, pattern: str, as_json: bool) -> None:
-    """List what the installed plugins provide, or only one KIND of it.
+    """List what the installed plugins provide.
+
+    With a KIND (architectures, losses, datasets, formats, precisions, commands), only that. A collection of
+    architectures, such as timm, is one line; its name, or a pattern such as 'timm/resnet*', lists what is in it.
 
     In a pipe, columns are separated by tabs.
     """
+    kind, pattern, collapsed = _chosen(lazy.registry, kind, pattern)
     entries_of = {
         name: [entry for entry in lazy.registry.entries(spec) if fnmatchcase(entry.spec.name, pattern)]
         for name, spec in KINDS.items()
@@ -50,19 +58,44 @@ def command(lazy: "Lazy", kind: str | None, pattern: str, as_json: bool) -> None
         return
     for name, entries in entries_of.items():
         extra = EXTRA.get(name, {})
-        if entries:
-            print_table(
-                [name, *extra, "summary", "plugin"],
-                [
-                    [
-                        entry.spec.name,
-                        *(_shown(value(entry.spec)) for value in extra.values()),
-                        entry.spec.summary,
-                        entry.plugin.name,
-                    ]
-                    for entry in entries
-                ],
-            )
+        collections = Counter((collection_name(entry.spec.name), entry.plugin.name) for entry in entries)
+        rows = [
+            [
+                entry.spec.name,
+                *(_shown(value(entry.spec)) for value in extra.values()),
+                entry.spec.summary,
+                entry.plugin.name,
+            ]
+            for entry in entries
+            if not (collapsed and collection_name(entry.spec.name))
+        ]
+        rows += [
+            [f"{collection}/*", *("" for _ in extra), f"{count:,} {name}; see `zoo list {collection}`", plugin]
+            for (collection, plugin), count in collections.items()
+            if collapsed and collection
+        ]
+        if rows:
+            print_table([name, *extra, "summary", "plugin"], rows)
+
+
+def _chosen(registry: "Registry", what: str | None, pattern: str) -> tuple[str | None, str, bool]:
+    """The kind and the pattern to list, and whether collections are one line.
+
+    Raises:
+        UsageError: `what` is neither a kind nor a collection nor a pattern.
+    """
+    if what is None or what in KINDS:
+        return what, pattern, pattern == "*"
+    if set(what) & set("*?["):
+        return None, what, False
+    collections = {collection_name(entry.spec.name) for entry in registry.entries(Architecture)} - {""}
+    if what not in collections:
+        close = close_names(what, [*KINDS, *collections], n=1)
+        hint = (
+            f"Did you mean {close[0]}?" if close else f"Use {', '.join([*KINDS, *sorted(collections)])} or a pattern."
+        )
+        raise UsageError(f"{what!r} is neither a kind of thing nor a collection.", hint)
+    return Architecture.plural, f"{what}/{pattern}", False
 
 
 def _shown(value: Any) -> str:

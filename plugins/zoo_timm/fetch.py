@@ -1,0 +1,148 @@
+"""Weights that timm knows, from a local folder, the hub's cache, timm's download cache, or the network."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import timm
+from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
+from timm.models import PretrainedCfg, get_pretrained_cfg
+
+from zoo.contract.errors import UnknownName, WeightsError
+from zoo.contract.pretrained import PretrainedWeights, download_needed
+from zoo_timm.build import check_version
+from zoo_timm.plugin import COLLECTION, preprocess_of
+
+LOCAL = "ZOO_TIMM_WEIGHTS"  # a folder of folders NAME.TAG with a file of weights each, as `local-dir:` of timm has it
+FILES = ("model.safetensors", "pytorch_model.bin")  # on the hub, as timm looks for them
+
+
+def fetch(name: str, tag: str, *, download: bool) -> PretrainedWeights:
+    """The weights `NAME.TAG` of timm, as timm's own loader reads them.
+
+    They are looked for in `$ZOO_TIMM_WEIGHTS/NAME.TAG/`, in the cache of huggingface_hub, and in that of torch.hub, and
+    downloaded only with `download`. Files other than safetensors are read by torch's weights-only unpickler.
+
+    Args:
+        name: `timm/NAME`.
+        tag: of the weights.
+
+    Raises:
+        UnknownName: the installed timm has no such weights.
+        WeightsError: they are not on this machine and `download` is false, the download fails, or they do not fit.
+    """
+    model = name.removeprefix(f"{COLLECTION}/")
+    check_version(model)
+    full = f"{model}.{tag}"
+    cfg = get_pretrained_cfg(full) if full in timm.list_pretrained(f"{model}.*") else None
+    if cfg is None:
+        raise UnknownName(f"timm {timm.__version__} has no weights {full}.", f"Run `zoo show {name}` to see the tags.")
+    if cfg.num_classes < 1:
+        raise WeightsError(f"The weights {full} have no classifier.", "Use weights that classify images.")
+    try:
+        preprocess = preprocess_of(resolve_data_config(pretrained_cfg=cfg.to_dict()))
+    except ValueError as error:
+        raise WeightsError(f"zoo cannot prepare images as {full} needs them: {error}.", "Use other weights.") from None
+    path, source = _file(name, tag, cfg, download=download)
+    try:
+        overlay = {"file": str(path), "hf_hub_id": None, "url": None, "custom_load": path.suffix == ".npz"}
+        network = timm.create_model(full, pretrained=True, pretrained_cfg_overlay=overlay)
+    except (RuntimeError, KeyError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path} does not hold the weights {full}: {type(error).__name__}: {error}.", "Download the file again."
+        ) from error
+    return PretrainedWeights(
+        tensors={key: value.detach().cpu() for key, value in network.state_dict().items()},
+        classes=_classes(cfg),
+        preprocess=preprocess,
+        source=source,
+        file_sha256=_sha256(path),
+        licence=cfg.license or "",
+    )
+
+
+def _file(name: str, tag: str, cfg: PretrainedCfg, *, download: bool) -> tuple[Path, str]:
+    """The file of the weights on this machine, and where it came from."""
+    local = os.environ.get(LOCAL)
+    if local:
+        folder = Path(local, f"{name.removeprefix(f'{COLLECTION}/')}.{tag}")
+        found = next((folder / file for file in FILES if (folder / file).is_file()), None)
+        if found is not None:
+            return found, f"local-dir:{folder}"
+    if cfg.hf_hub_id:
+        return _from_hub(f"{name}.{tag}", cfg, download=download)
+    if isinstance(cfg.url, str):
+        return _from_url(f"{name}.{tag}", cfg.url, download=download)
+    raise WeightsError(f"timm names no file of the weights {name}.{tag}.", f"Put them into a folder in {LOCAL}.")
+
+
+def _from_hub(full: str, cfg: PretrainedCfg, *, download: bool) -> tuple[Path, str]:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    repository, _, revision = str(cfg.hf_hub_id).partition("@")
+    source = f"hf-hub:{cfg.hf_hub_id}"
+    arguments: dict[str, Any] = {"repo_id": repository, "revision": revision or None}
+    files = [cfg.hf_hub_filename] if cfg.hf_hub_filename else list(FILES)
+    for file in files:
+        try:
+            return Path(hf_hub_download(filename=file, local_files_only=True, **arguments)), source
+        except LocalEntryNotFoundError:
+            continue
+    if not download:
+        raise download_needed(full, source)
+    for file in files:
+        try:
+            return Path(hf_hub_download(filename=file, **arguments)), source
+        except LocalEntryNotFoundError as error:  # which is what the network's absence is called, too
+            raise _failed(full, source, error) from error
+        except EntryNotFoundError:
+            continue
+        except Exception as error:  # of the network, of many types
+            raise _failed(full, source, error) from error
+    raise WeightsError(f"{source} has none of the files {', '.join(files)}.", "Use other weights.")
+
+
+def _from_url(full: str, url: str, *, download: bool) -> tuple[Path, str]:
+    from timm.models._hub import HASH_REGEX, download_cached_file, get_cache_dir
+
+    path = Path(get_cache_dir(), Path(url).name)
+    if not path.is_file():
+        if not download:
+            raise download_needed(full, url)
+        try:
+            path = Path(download_cached_file(url, check_hash=True))
+        except Exception as error:  # of the network, of many types
+            raise _failed(full, url, error) from error
+    in_name = HASH_REGEX.search(path.name)
+    if in_name and not _sha256(path).startswith(in_name[1]):
+        raise WeightsError(
+            f"{path} is damaged: its SHA-256 is not the one in its name.", "Delete it and download again."
+        )
+    return path, url
+
+
+def _failed(full: str, source: str, error: Exception) -> WeightsError:
+    first = str(error).strip().partition("\n")[0][:300] or type(error).__name__
+    return WeightsError(
+        f"The weights {full} could not be downloaded from {source}: {first}", "Check the network connection."
+    )
+
+
+def _classes(cfg: PretrainedCfg) -> tuple[str, ...]:
+    """The names of the classes: those in timm's configuration, those of its ImageNet subsets, else their numbers."""
+    if cfg.label_names and len(cfg.label_names) == cfg.num_classes:
+        descriptions = cfg.label_descriptions or {}
+        return tuple(descriptions.get(name, name) for name in cfg.label_names)
+    subset = infer_imagenet_subset(cfg)
+    if subset:
+        info = ImageNetInfo(subset)
+        if info.num_classes() == cfg.num_classes:
+            return tuple(info.index_to_description(index) for index in range(cfg.num_classes))
+    return tuple(str(index) for index in range(cfg.num_classes))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,45 @@
+"""The index of timm's models: one row a model, read without importing timm or torch.
+
+The index that comes with zoo is of one version of timm. `python -m zoo_timm.catalogue` makes one of the installed
+version in the user's cache, which is then read instead.
+"""
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+SHIPPED = Path(__file__).with_name("index.json")
+
+
+def installed_version() -> str:
+    """The version of the installed timm; empty if there is none."""
+    try:
+        return version("timm")
+    except PackageNotFoundError:
+        return ""
+
+
+def cached_index(timm_version: str) -> Path:
+    """Where the index of a version of timm lies that was made on this machine."""
+    return user_cache_path("zoo") / "timm" / f"index-{timm_version}.json"
+
+
+def read_index() -> dict[str, Any]:
+    """The index of the installed timm if one was made on this machine, else the one that comes with zoo.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    installed = installed_version()
+    path = cached_index(installed)
+    path = path if installed and path.is_file() else SHIPPED
+    try:
+        index: dict[str, Any] = json.loads(path.read_bytes())
+        if index["format"] != 1:
+            raise ValueError(f"its format is {index['format']!r}")
+        return index
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"the index {path} is damaged ({error}); delete it or install zoo-kit again") from None
