@@ -33,8 +33,10 @@ from zoo.version import __version__
 if TYPE_CHECKING:
     from zoo.api.evaluating import DatasetEvaluation, evaluate
     from zoo.api.exporting import export, verify
+    from zoo.api.importing import ImportedWeights, import_weights
     from zoo.api.listing import list_models
     from zoo.api.loading import create_model, load
+    from zoo.api.recording import record_metrics
     from zoo.api.signing import sign
     from zoo.api.training import TrainResult, train
     from zoo.contract.evidence import Certificate, Comparison, Export, Manifest, Verification
@@ -48,6 +50,7 @@ _LAZY = {
     "Comparison": "zoo.contract.evidence",
     "DatasetEvaluation": "zoo.api.evaluating",
     "Export": "zoo.contract.evidence",
+    "ImportedWeights": "zoo.api.importing",
     "Manifest": "zoo.contract.evidence",
     "Model": "zoo.models.load",
     "Prediction": "zoo.contract.prediction",
@@ -58,8 +61,10 @@ _LAZY = {
     "create_model": "zoo.api.loading",
     "evaluate": "zoo.api.evaluating",
     "export": "zoo.api.exporting",
+    "import_weights": "zoo.api.importing",
     "list_models": "zoo.api.listing",
     "load": "zoo.api.loading",
+    "record_metrics": "zoo.api.recording",
     "sign": "zoo.api.signing",
     "train": "zoo.api.training",
     "verify": "zoo.api.exporting",
@@ -79,6 +84,7 @@ __all__ = [
     "Export",
     "ExportError",
     "ExportFormat",
+    "ImportedWeights",
     "Loss",
     "Manifest",
     "MissingPackage",
@@ -105,8 +111,10 @@ __all__ = [
     "evaluate",
     "export",
     "hookimpl",
+    "import_weights",
     "list_models",
     "load",
+    "record_metrics",
     "sign",
     "train",
     "verify",

@@ -25,7 +25,7 @@ def build(*, name: str, num_classes: int, in_channels: int, **params: Any) -> nn
         name: as in `torchvision.models.list_models(module=torchvision.models)`.
         num_classes: K, at least 1.
         in_channels: C, at least 1. If it is not 3, the first convolution is replaced; see `_replace_first_conv`.
-        params: passed to torchvision's builder, for example `dropout=0.2`.
+        params: passed to torchvision's builder, for example `dropout=0.2`. Its `image_size` is called `img_size` here.
 
     Raises:
         ValueError: a count below 1, a rate outside 0 to 1, or no such model.
@@ -36,6 +36,8 @@ def build(*, name: str, num_classes: int, in_channels: int, **params: Any) -> nn
     for rate in RATES.keys() & params.keys():
         if not 0 <= params[rate] <= 1:  # torchvision accepts some of these, and fails in the first training step
             raise ValueError(f"{rate} must be from 0 to 1, not {params[rate]}")
+    if "img_size" in params:
+        params["image_size"] = params.pop("img_size")
     arguments = {**SETTINGS.get(name, {}), **params}
     network: nn.Module = get_model(name, weights=None, num_classes=num_classes, **arguments)
     if in_channels != 3:

@@ -1,8 +1,8 @@
 """Write `catalogue.json` from the installed torchvision: `python -m zoo_torchvision.catalogue`.
 
-Names, papers, evaluation presets and published parameter counts are copied from torchvision. The image sizes that a
-model accepts, the rates that its builder takes, and the number of parameters are measured on models on the meta
-device, which takes little memory and less than a minute.
+Names, papers, evaluation presets, tags of weights and published parameter counts are copied from torchvision. The image
+sizes that a model accepts, the rates that its builder takes, and the number of parameters are measured on models on the
+meta device, which takes little memory and less than a minute.
 """
 
 import inspect
@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torchvision import models
 
+from zoo_torchvision import published
 from zoo_torchvision.build import build
 from zoo_torchvision.plugin import RATES, TABLE
 
@@ -68,7 +69,7 @@ def _row(name: str) -> dict[str, Any]:
         if hasattr(network, "image_size"):
             # A ViT has a fixed size. It is always passed, because torchvision's default for vit_h_14 is not the size
             # of its weights.
-            build_args = {"image_size": size}
+            build_args = {"img_size": size}
             network = build(name=name, num_classes=1000, in_channels=3, **build_args)
     network.to("meta").eval()
     fixed = not _accepts(network, size + 32)
@@ -86,7 +87,15 @@ def _row(name: str) -> dict[str, Any]:
         "published_parameters": weights.meta["num_params"],
         "build_args": build_args,
         "rates": _rates(name, type(network)),
+        "choices": _choices(name, size),
+        "tags": list(published.tags(name)),
     }
+
+
+def _choices(name: str, size: int) -> dict[str, Any]:
+    """Return the other parameters that some weights of the model need, with their defaults."""
+    needed = {choice for weights in published.tags(name).values() for choice in published.params(name, weights)}
+    return {choice: {"img_size": size, "transform_input": False}[choice] for choice in sorted(needed)}
 
 
 def _cited(name: str) -> tuple[str, str]:

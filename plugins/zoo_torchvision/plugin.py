@@ -22,6 +22,12 @@ RATES = {
     "stochastic_depth_prob": "probability of skipping the last block while training; less for earlier blocks",
 }
 
+# Other arguments that some of torchvision's weights need.
+CHOICES = {
+    "img_size": "height and width of the images that it is built for",
+    "transform_input": "normalise images as Inception's authors do, instead of with ImageNet's mean and std",
+}
+
 
 @hookimpl
 def zoo_specs() -> Iterable[Spec]:
@@ -40,7 +46,10 @@ def _spec(name: str, row: Mapping[str, Any]) -> Architecture:
         input_shape=(3, size, size),
         sizes=tuple(row["sizes"]),
         min_size=row["min_size"],
-        params={rate: Param(default=default, summary=RATES[rate]) for rate, default in row["rates"].items()},
+        params={
+            **{rate: Param(default=default, summary=RATES[rate]) for rate, default in row["rates"].items()},
+            **{name: Param(default=default, summary=CHOICES[name]) for name, default in row["choices"].items()},
+        },
         preprocess=Preprocess(
             size=(size, size),
             mean=tuple(row["mean"]),
@@ -50,6 +59,8 @@ def _spec(name: str, row: Mapping[str, Any]) -> Architecture:
         ),
         parameters=row["parameters"],
         paper=row["paper"],
+        pretrained=tuple(row["tags"]),
+        fetch="zoo_torchvision.fetch:fetch",
     )
 
 

@@ -82,8 +82,10 @@ def test_pretrained_takes_the_only_weights(monkeypatch: pytest.MonkeyPatch, foun
     shutil.copy(found, found.parent / "lenet5.again.safetensors")
     with pytest.raises(zoo.UsageError, match=r"lenet5\.again, lenet5\.tiny"):
         zoo.create_model("lenet5", pretrained=True)
-    with pytest.raises(zoo.UnknownName, match="resnet18"):
-        zoo.create_model("resnet18", pretrained=True)
+    with pytest.raises(zoo.UnknownName, match="resnet20"):
+        zoo.create_model("resnet20", pretrained=True)
+    with pytest.raises(zoo.UsageError, match=r"resnet50\.imagenet1k_v1, resnet50\.imagenet1k_v2"):
+        zoo.create_model("resnet50", pretrained=True)
 
 
 def test_another_number_of_classes_keeps_all_but_the_head(found: Path) -> None:

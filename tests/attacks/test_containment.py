@@ -25,13 +25,13 @@ from onnx import TensorProto, helper
 import zoo_runtime
 from zoo.api.exporting import export
 from zoo.api.loading import load
+from zoo.containment import process
+from zoo.containment.errors import ContainmentError
+from zoo.containment.limits import MEMORY, SECONDS
+from zoo.containment.protocol import Decoder, InvalidFrame, encode
 from zoo.contract.errors import DifferenceError, ExportError, UsageError
 from zoo.contract.exporting.artifact import Paths
-from zoo_export.containment import process
 from zoo_export.containment.artifact import ContainedArtifact
-from zoo_export.containment.errors import ContainmentError
-from zoo_export.containment.limits import MEMORY, SECONDS
-from zoo_export.containment.protocol import Decoder, InvalidFrame, encode
 from zoo_export.verify import verify_folder
 
 ROOT = Path(__file__).parents[2]

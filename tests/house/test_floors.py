@@ -14,6 +14,7 @@ FLOORS = {
     "contract": 1,
     "files": 2,
     "registry": 3,
+    "containment": 4,
     "data": 4,
     "models": 5,
     "evaluation": 6,

@@ -22,6 +22,7 @@ DOCUMENTED = [name for name in SHIPPED if not name.startswith("plugins/")]
 VAGUE = {"utils", "util", "common", "base", "helpers", "helper", "manager", "misc"}
 MOST_FILES = 12  # in a folder, besides `__init__.py`
 FORBIDDEN_CALLS = {"eval", "exec"}
+WEIGHTS_ONLY = "zoo/models/importing/unpickle.py"  # may call `torch.load(…, weights_only=True)`, in a child
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal"}
 
 
@@ -56,14 +57,16 @@ def test_every_public_function_and_class_says_what_it_does(name: str) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_no_shipped_file_can_run_code_out_of_data(name: str) -> None:
-    assert list(_dangerous(ast.parse(SHIPPED[name].read_text()))) == []
+    dangerous = list(_dangerous(ast.parse(SHIPPED[name].read_text())))
+    assert dangerous == (["torch.load weights_only"] if name == WEIGHTS_ONLY else [])
 
 
 def test_a_file_that_unpickles_or_evaluates_would_be_noticed() -> None:
     source = (
         "import torch, pickle\nfrom pickle import loads\ntorch.load('x')\neval('1')\nexec('1')\nfrom torch import load"
+        "\ntorch.load('x', weights_only=False)"
     )
-    assert len(list(_dangerous(ast.parse(source)))) == 6
+    assert len(list(_dangerous(ast.parse(source)))) == 7
 
 
 def test_the_changelog_has_an_entry_for_this_version() -> None:
@@ -90,9 +93,15 @@ def _dangerous(module: ast.Module) -> Iterator[str]:
                 yield "torch.load"
         elif isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            if called in FORBIDDEN_CALLS or called in ("torch.load", "torch.hub.load", "torch.serialization.load"):
+            if called == "torch.load" and _is_true(node, "weights_only"):
+                yield "torch.load weights_only"
+            elif called in FORBIDDEN_CALLS or called in ("torch.load", "torch.hub.load", "torch.serialization.load"):
                 yield called
             if any(
                 word.arg == "allow_pickle" and getattr(word.value, "value", None) is not False for word in node.keywords
             ):
                 yield "allow_pickle"
+
+
+def _is_true(call: ast.Call, argument: str) -> bool:
+    return any(word.arg == argument and getattr(word.value, "value", None) is True for word in call.keywords)

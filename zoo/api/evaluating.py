@@ -9,11 +9,11 @@ from typing import Literal
 import torch
 from torch import nn
 
+from zoo.api.evaluation.measurement import Measurement
+from zoo.api.evaluation.subjects import open_subjects
 from zoo.api.exporting import ModelLike, check_names
 from zoo.api.installed import registry_of
-from zoo.api.measuring import Measurement
 from zoo.api.progress import reporting
-from zoo.api.subjects import open_subjects
 from zoo.contract.callback import Callback
 from zoo.contract.errors import UsageError
 from zoo.contract.preprocess import Preprocess
@@ -94,7 +94,7 @@ def evaluate(
             those of `against`.
         preprocess: how images are prepared for a single exported file; by default as it says, or as for `against`.
         data_root: the folder of data sets; by default `$ZOO_DATA`, or a folder in your cache.
-        download: download the data set if it is missing.
+        download: download the data set, and weights that a plugin provides, if they are missing.
         batch_size: images that go through the model at once.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`. Exported files run on the CPU with `auto`.
         workers: processes that read images; by default one a core, up to 8.
@@ -143,7 +143,7 @@ def evaluate(
         trust=trust,
         expect_digest=expect_digest,
     )
-    subjects = open_subjects(registry, model, against, options)
+    subjects = open_subjects(registry, model, against, options, download=download)
     with reporting(progress, callback) as report:
         for text in subjects.messages:
             report.on_message(text)

@@ -93,6 +93,7 @@ def export(
     preprocess: Preprocess | None = None,
     name: str | None = None,
     expect_digest: str | None = None,
+    download: bool = False,
     data_root: str | PathLike[str] | None = None,
     force: bool = False,
     progress: bool = False,
@@ -126,8 +127,10 @@ def export(
             divided by 255.
         name: of the model in the manifest; by default its own.
         expect_digest: the digest that the weights file must have, as `zoo weights verify` shows it.
+        download: download weights that a plugin provides, such as `resnet50.imagenet1k_v2`, if they are not on this
+            machine.
         data_root: the folder of data sets, for real images in the check; by default `$ZOO_DATA`, or a folder in your
-            cache. Nothing is downloaded.
+            cache. No data set is downloaded.
         force: replace the export that is at `output`.
         progress: show progress on standard error, or in a notebook.
         callback: receives messages and progress.
@@ -178,6 +181,7 @@ def export(
         preprocess=preprocess,
         name=name,
         expect_digest=expect_digest,
+        download=download,
     )
     target = Path("exports", opened.name) if output is None else Path(output)
     refuse_existing(target, force)
@@ -332,6 +336,7 @@ def model_from(
     preprocess: Preprocess | None = None,
     name: str | None = None,
     expect_digest: str | None = None,
+    download: bool = False,
 ) -> Model:
     """The model that an argument of the API stands for.
 
@@ -365,7 +370,7 @@ def model_from(
         check_digest(expect_digest, digest_of(opened.card), opened.name)
     else:
         _refuse_export(registry, Path(model))
-        opened = open_model(registry, fspath(model), build, expect_digest)
+        opened = open_model(registry, fspath(model), build, expect_digest, download=download)
     return opened if name is None else replace(opened, name=name)
 
 

@@ -7,15 +7,17 @@ from zoo.api.installed import registry_of
 from zoo.contract.errors import UsageError
 from zoo.contract.specs import Architecture
 from zoo.files.folders import weights_files
+from zoo.registry.pretrained import pretrained_names
 from zoo.registry.registry import Registry
 
 
 def list_models(pattern: str = "*", *, pretrained: bool = False, registry: Registry | None = None) -> list[str]:
-    """The names of architectures, or of weights files, sorted. Imports no torch.
+    """The names of architectures, or of weights, sorted. Imports no torch.
 
     Args:
         pattern: a shell pattern that the name of the architecture or the whole `ARCH.TAG` matches, such as `timm/*`.
-        pretrained: list the weights files that zoo finds, as `ARCH.TAG`, instead of architectures.
+        pretrained: list weights as `ARCH.TAG` instead of architectures: the files that zoo finds, and the weights that
+            plugins provide, whether they are on this machine or not.
         registry: of plugins; the installed ones by default.
 
     Returns:
@@ -32,9 +34,8 @@ def list_models(pattern: str = "*", *, pretrained: bool = False, registry: Regis
     if not isinstance(pattern, str):
         raise UsageError(f"pattern={pattern!r:.80} is not a text.", "Pass a shell pattern, such as 'resnet*'.")
     if pretrained:
-        return [
-            name for name in weights_files() if _matches(name, pattern) or _matches(name.partition(".")[0], pattern)
-        ]
+        names = sorted({*weights_files(), *pretrained_names(registry_of(registry))})
+        return [name for name in names if _matches(name, pattern) or _matches(name.partition(".")[0], pattern)]
     registry = registry_of(registry)
     entries = [entry for entry in registry.entries(Architecture) if _matches(entry.spec.name, pattern)]
     names = [entry.spec.name for entry in entries]

@@ -16,7 +16,7 @@ from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture
 from zoo.data.fitting import IMG_SIZE, InputOverrides, chosen_size, default_preprocess, params_for_size
 from zoo.files.card import read_card
-from zoo.files.folders import find_weights, is_weights
+from zoo.files.folders import is_weights
 from zoo.files.regular import is_folder
 from zoo.files.weights import Weights, load_into, load_weights
 from zoo.models.arguments import check_bool, check_integer
@@ -24,6 +24,7 @@ from zoo.models.build import build_model
 from zoo.models.exported import ArtifactOptions, OpenedExport
 from zoo.models.identity import architecture_of, stored_weights
 from zoo.models.load import Model, open_model
+from zoo.models.pretrained import locate_weights
 from zoo.registry.exports import is_export
 from zoo.registry.registry import Registry
 from zoo.training.optim.head import head_names
@@ -34,6 +35,7 @@ def load(
     *,
     expect_digest: str | None = None,
     trust: bool = False,
+    download: bool = False,
     registry: Registry | None = None,
 ) -> Model:
     """Load stored weights: the module on the CPU in evaluation mode, with its card, labels and preprocessing.
@@ -47,13 +49,15 @@ def load(
         trust: run an artifact in this process; by default it is run in a process of its own, with limits.
         expect_digest: the digest that the weights file has (`zoo weights verify` shows it) or the export folder
             (`zoo verify` shows it); by default any.
+        download: download weights that a plugin provides, such as `resnet50.imagenet1k_v2`, if they are not on this
+            machine.
         registry: of plugins; the installed ones by default.
 
     Raises:
         DifferenceError: the digest is another one than `expect_digest`.
         UnknownName: there are no such weights.
         UsageError: `model` is neither a name nor a path, or the name of an architecture, which has no trained weights.
-        WeightsError: the file is damaged, or does not fit the installed plugins.
+        WeightsError: the file is damaged, does not fit the installed plugins, or would have to be downloaded.
         ExportError, DifferenceError: the folder is no export or a damaged one, or its artifact does not load.
 
     Example:
@@ -81,7 +85,7 @@ def load(
             f"{name!r} is the name of an architecture, not of weights.",
             f"Use an ARCH.TAG or a path; zoo.create_model({name!r}) builds it with fresh weights.",
         )
-    return open_model(registry, name, expect_digest=expect_digest)
+    return open_model(registry, name, expect_digest=expect_digest, download=download)
 
 
 def create_model(
@@ -91,6 +95,7 @@ def create_model(
     in_channels: int | None = None,
     img_size: int | None = None,
     pretrained: bool = False,
+    download: bool = False,
     seed: int = 0,
     registry: Registry | None = None,
     **params: Any,
@@ -104,8 +109,9 @@ def create_model(
             that of the weights, the head (every tensor whose shape depends on it) is fresh and all else is loaded.
         in_channels: 1 or 3, or what else the architecture takes; by default that of the weights or the architecture.
         img_size: height and width of its images in pixels, which is checked against what the architecture takes.
-        pretrained: load weights, of which the architecture must have exactly one file. If it has several, name one as
-            `ARCH.TAG`.
+        pretrained: load weights. The architecture must have exactly one weights file, or none and one tag that its
+            plugin provides. If it has several, name one as `ARCH.TAG`.
+        download: download weights that a plugin provides, if they are not on this machine.
         seed: of fresh weights. PyTorch's global generator is left as it was.
         registry: of plugins; the installed ones by default.
         params: parameters that the architecture declares; see `zoo show ARCH`. Weights fix them.
@@ -114,7 +120,7 @@ def create_model(
         UnknownName: there is no such architecture, parameter or weights file.
         NameConflict: several plugins provide that architecture.
         UsageError: an argument is not what the architecture or the weights take.
-        WeightsError: the weights file is damaged.
+        WeightsError: the weights file is damaged, or would have to be downloaded.
 
     Example:
         >>> import zoo
@@ -133,10 +139,12 @@ def create_model(
     check_integer("img_size", img_size, 1)
     check_integer("seed", seed, 0, 2**63)
     check_bool("pretrained", pretrained)
+    check_bool("download", download)
     if pretrained and not is_weights(model):
         model = _only_weights(registry, model)
     if is_weights(model):
-        return _pretrained(registry, model, num_classes, in_channels, img_size, params, seed)
+        path = locate_weights(registry, model, download=download)
+        return _pretrained(registry, model, path, num_classes, in_channels, img_size, params, seed)
     entry = registry.find(Architecture, model)
     _check_names(entry.spec, params)
     img_size = chosen_size(entry.spec, img_size, check_params(entry.spec, params))
@@ -153,13 +161,13 @@ def create_model(
 def _pretrained(
     registry: Registry,
     name: str,
+    path: Path,
     num_classes: int | None,
     in_channels: int | None,
     img_size: int | None,
     params: Mapping[str, Any],
     seed: int,
 ) -> nn.Module:
-    path = find_weights(name)
     card = read_card(path)[0]
     channels = card.preprocess.channels
     if in_channels not in (None, channels):
@@ -182,7 +190,7 @@ def _pretrained(
         )
     default_preprocess(architecture_of(registry, card).spec, InputOverrides(img_size=img_size))
     if num_classes in (None, len(card.classes)):
-        return open_model(registry, name).module.train()
+        return open_model(registry, str(path)).module.train()
     return _with_new_head(registry, path, num_classes, seed)
 
 
@@ -214,7 +222,7 @@ def _with_new_head(registry: Registry, path: Path, num_classes: int, seed: int) 
 def _only_weights(registry: Registry, architecture: str) -> str:
     """The one `ARCH.TAG` there is of an architecture."""
     entry = registry.find(Architecture, architecture)
-    names = stored_weights(registry, entry)
+    names = stored_weights(registry, entry) or [f"{entry.spec.name}.{tag}" for tag in entry.spec.pretrained]
     if not names:
         raise UnknownName(
             f"There are no weights of the architecture {architecture}.",
@@ -222,7 +230,7 @@ def _only_weights(registry: Registry, architecture: str) -> str:
         )
     if len(names) > 1:
         raise UsageError(
-            f"The architecture {architecture} has {len(names)} weights files: {', '.join(names)}.",
+            f"The architecture {architecture} has {len(names)} sets of weights: {', '.join(names)}.",
             f"Name one of them instead, such as zoo.create_model({names[0]!r}).",
         )
     return names[0]

@@ -141,7 +141,7 @@ def train(
         force: replace a weights file of the same name.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         data_root: the folder of data sets; by default `$ZOO_DATA`, or a folder in your cache.
-        download: download the data set if it is missing.
+        download: download the data set, and initial weights that a plugin provides, if they are missing.
         workers: processes that read images; by default one a core, up to 8.
         memory_limit: GiB of decoded images of a split to keep in memory; a larger split is read in every epoch.
         cache: keep decoded images on disk for the next time.

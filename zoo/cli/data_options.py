@@ -22,7 +22,9 @@ data_root_option = click.option(
     type=click.Path(path_type=Path),
     help="Folder of the data sets.  [default: $ZOO_DATA, else a folder in your cache]",
 )
-download_option = click.option("--download", is_flag=True, help="Download the data set if it is missing.")
+download_option = click.option(
+    "--download", is_flag=True, help="Download the data set, and weights that a plugin provides, if they are missing."
+)
 workers_option = click.option(
     "--workers",
     "-j",

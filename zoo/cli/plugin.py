@@ -11,7 +11,7 @@ COMMANDS = {
     "summary": "Show a model's layers, output shapes and parameters",
     "train": "Train an architecture on a data set",
     "evaluate": "Evaluate a weights file on a data set",
-    "weights": "List, show and verify weights files",
+    "weights": "List, show, import and verify weights files",
     "plugins": "List plugins: what each provides, where it lies, and which were not loaded",
 }
 

@@ -8,12 +8,13 @@ if TYPE_CHECKING:
     from zoo.training.recipe.recipe import Recipe
 
 
-def recipe_from_options(registry: "Registry", options: dict[str, Any]) -> "Recipe":
+def recipe_from_options(registry: "Registry", options: dict[str, Any], *, download: bool = False) -> "Recipe":
     """The recipe of the options of `zoo train`.
 
     Args:
         options: `recipe` and `like`, paths or `None`; `smoothing`, a number or `None`; and every field of a recipe,
             `None` or empty where it is not on the command line.
+        download: download initial weights that a plugin provides, if they are not on this machine.
 
     Raises:
         ZooError: a name is unknown, a value is out of range, or two values exclude each other.
@@ -35,7 +36,7 @@ def recipe_from_options(registry: "Registry", options: dict[str, Any]) -> "Recip
             raise UsageError(f"{flag} is missing.", f"Add {flag}, or a --recipe that sets {name}.")
     for name, declared in texts.items():
         fields[name] = {**fields.get(name, {}), **split_params(declared)}
-    return complete_recipe(registry, Recipe(**fields))
+    return complete_recipe(registry, Recipe(**fields), download=download)
 
 
 def _values(file: Path | None, like: str | None) -> dict[str, Any]:

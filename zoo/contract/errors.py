@@ -8,6 +8,7 @@ ZooError                 exit code 1
 ├── PluginError          1  a plugin violates the contract, or its code raised an exception
 ├── DataError            1  a data set, an image or a data root is invalid
 ├── WeightsError         1  a weights file is invalid
+│   └── DownloadNeeded   1  weights are not on this machine, and may not be downloaded
 ├── OutputError          1  a file cannot be written, or exists
 ├── DeviceError          1  a device is not available, or is out of memory
 ├── TrainingError        1  training cannot start or continue
@@ -86,6 +87,10 @@ class DataError(ZooError):
 
 class WeightsError(ZooError):
     """A weights file is missing or invalid."""
+
+
+class DownloadNeeded(WeightsError):
+    """Weights are not on this machine, and the user did not allow to download them."""
 
 
 class OutputError(ZooError):

@@ -23,10 +23,13 @@ CANNOT_WRITE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errn
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[None]:
+def claimed(path: Path, *, wait: bool = False) -> Iterator[None]:
     """Keep other processes from claiming `path` during the block. Neither `path` nor its folder needs to exist.
 
     On a file system without locks nobody is kept out.
+
+    Args:
+        wait: wait for another process that has claimed it, instead of raising.
 
     Raises:
         OutputError: another process has claimed it, or nothing can be written there.
@@ -36,7 +39,7 @@ def claimed(path: Path) -> Iterator[None]:
     made = [parent for parent in path.parents if not os.path.lexists(parent)]
     file = path.with_name(f".{path.name}.lock")
     try:
-        lock = _lock(file, path)
+        lock = _lock(file, path, -1 if wait else PATIENCE)
         try:
             yield
         finally:
@@ -49,11 +52,11 @@ def claimed(path: Path) -> Iterator[None]:
                 parent.rmdir()
 
 
-def _lock(file: Path, path: Path) -> FileLock:
+def _lock(file: Path, path: Path, timeout: float) -> FileLock:
     lock = FileLock(file, thread_local=False, fallback_to_soft=False)
     with explain_write_errors(path):
         try:
-            in_parent(file, lambda: lock.acquire(timeout=PATIENCE, poll_interval=PATIENCE / 10))
+            in_parent(file, lambda: lock.acquire(timeout=timeout, poll_interval=PATIENCE / 10))
         except Timeout:
             raise OutputError(
                 f"{_holder(file)} is writing {path}.", "Wait until it ends, or use another name or folder."

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from zoo.contract.errors import PluginError, UnknownName, ZooError, refuse_out_of_memory
-from zoo.contract.names import bare_name, owner_name
 from zoo.contract.pretrained import PretrainedWeights
 from zoo.contract.specs import Architecture
-from zoo.files.folders import SUFFIX, find_weights, pretrained_folder, weights_files
+from zoo.files.claim import claimed
 from zoo.files.regular import is_regular
 from zoo.models.foreign import store_foreign
+from zoo.registry.pretrained import find_file, pretrained_path, provided_weights, split_tag
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry, Registry
 
@@ -25,50 +25,9 @@ def locate_weights(registry: Registry, name: str, *, download: bool = False) -> 
         WeightsError: `name` is a path and there is no file, or the weights are not here and `download` is false.
         ZooError: the plugin could not provide them.
     """
-    if name.endswith(SUFFIX) or name in weights_files() or (is_regular(name) and "/" in name):
-        return find_weights(name)
-    if split_tag(registry, name) is not None:
+    if provided_weights(registry, name) is not None:
         return open_pretrained(registry, name, download=download)
-    try:
-        return find_weights(name)
-    except UnknownName as error:
-        architecture = name.partition(".")[0]
-        alike = [other for other in pretrained_names(registry) if other.partition(".")[0] == architecture]
-        if alike:
-            raise UnknownName(
-                error.cause, f"Available: {', '.join(sorted({*alike, *_stored(architecture)}))}."
-            ) from None
-        raise
-
-
-def split_tag(registry: Registry, name: str) -> tuple[Entry[Architecture], str] | None:
-    """The architecture and the tag of an `ARCH.TAG` whose weights a plugin provides; `None` if none does.
-
-    Raises:
-        NameConflict: several plugins provide the architecture, and the user prefers none of them.
-    """
-    architecture, _, tag = bare_name(name).partition(".")
-    owner = owner_name(name)
-    if not any(tag in entry.spec.pretrained for entry in registry.entries(Architecture, architecture)):
-        return None
-    try:
-        entry = registry.look_up(Architecture, f"{owner}{owner and ':'}{architecture}")
-    except UnknownName:  # of that owner
-        return None
-    return (entry, tag) if tag in entry.spec.pretrained else None
-
-
-def pretrained_names(registry: Registry) -> list[str]:
-    """The `ARCH.TAG` of all weights that plugins provide, on this machine or not, sorted. Imports no torch."""
-    return sorted(
-        {f"{entry.spec.name}.{tag}" for entry in registry.entries(Architecture) for tag in entry.spec.pretrained}
-    )
-
-
-def pretrained_path(entry: Entry[Architecture], tag: str) -> Path:
-    """Where the cache holds weights that a plugin provides, once they were fetched."""
-    owner = pretrained_folder() / entry.plugin.distribution / entry.plugin.name
-    return owner / f"{entry.spec.name}.{tag}{SUFFIX}"
+    return find_file(registry, name)
 
 
 def open_pretrained(registry: Registry, name: str, *, download: bool = False) -> Path:
@@ -92,6 +51,18 @@ def open_pretrained(registry: Registry, name: str, *, download: bool = False) ->
     if is_regular(path):
         return path
     entry = registry.find(Architecture, provided[0].full_name)  # which refuses where a package is missing
+    with claimed(path, wait=True):  # the ranks of a training may come here together
+        if not is_regular(path):
+            store_foreign(_fetched(entry, tag, download=download), entry, path, force=True)
+    return path
+
+
+def _fetched(entry: Entry[Architecture], tag: str, *, download: bool) -> PretrainedWeights:
+    """What the plugin's `fetch` returns.
+
+    Raises:
+        PluginError: it raised an exception, or returned something else.
+    """
     fetch = resolve(entry, entry.spec.fetch)
     label = f"The weights {entry.spec.name}.{tag} of {entry.plugin.distribution}"
     try:
@@ -107,9 +78,4 @@ def open_pretrained(registry: Registry, name: str, *, download: bool = False) ->
         raise PluginError(
             f"{label} came as a {type(weights).__name__}, not a PretrainedWeights.", f"Correct {entry.spec.fetch}."
         )
-    store_foreign(weights, entry, path, force=True)
-    return path
-
-
-def _stored(architecture: str) -> list[str]:
-    return [name for name in weights_files() if name.partition(".")[0] == architecture]
+    return weights

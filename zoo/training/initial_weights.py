@@ -11,9 +11,9 @@ from zoo.contract.errors import UsageError, WeightsError
 from zoo.contract.specs import Architecture
 from zoo.data.datasets import LoadedDataset
 from zoo.data.fitting import InputOverrides
-from zoo.files.folders import find_weights
 from zoo.files.weights import Weights, load_into, load_weights
-from zoo.registry.registry import Entry
+from zoo.models.pretrained import locate_weights
+from zoo.registry.registry import Entry, Registry
 from zoo.training.recipe.recipe import Recipe
 
 PINNED = re.compile(r"(.+)@([0-9a-f]{8,64})")  # a name, and the first digits of the digest
@@ -88,7 +88,12 @@ class InitialWeights:
 
 
 def read_initial_weights(
-    initial_checkpoint: str, entry: Entry[Architecture], path: Path | None = None
+    registry: Registry,
+    initial_checkpoint: str,
+    entry: Entry[Architecture],
+    path: Path | None = None,
+    *,
+    download: bool = False,
 ) -> InitialWeights:
     """Find and read the weights that a recipe starts from.
 
@@ -96,13 +101,14 @@ def read_initial_weights(
         initial_checkpoint: as in the recipe.
         entry: the architecture that is trained.
         path: where the weights were before; they may have moved.
+        download: download weights that a plugin provides, if they are not on this machine.
 
     Raises:
         UnknownName, WeightsError: the weights are missing or damaged, of another architecture, or have another digest
             than the recipe records.
     """
     name, digits = split_init(initial_checkpoint)
-    path = path if path is not None and path.is_file() else find_weights(name)
+    path = path if path is not None and path.is_file() else locate_weights(registry, name, download=download)
     initial = InitialWeights(path, load_weights(path))
     card = initial.weights.card
     architecture = entry.full_name if card.entry_point else entry.qualified

@@ -77,7 +77,7 @@ def run_job(
             that holds a checkpoint, and the weights where only the report failed.
     """
     callback = callback if group.is_main else SILENT
-    recipe = complete_recipe(registry, recipe)
+    recipe = complete_recipe(registry, recipe, download=paths.download)
     with explain_out_of_memory(paths.device), _claimed_weights_file(registry, recipe, paths, group):
         job = prepare_on_all_ranks(registry, recipe, paths, callback, group)
         with _new_run(job, group) as run, open_trainer(job, run, callback, group) as trainer:

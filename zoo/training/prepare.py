@@ -50,7 +50,7 @@ class RunPaths:
         run_name: of the run folder; `None` for `ARCH.TAG`, numbered where that exists.
         initial_weights: the path of the initial weights; `None` to find them by their name in the recipe.
         workers, memory_limit, cache: as in `zoo.data.read_options.ReadOptions`.
-        download: download the data set where it is missing.
+        download: download the data set, and initial weights that a plugin provides, where they are missing.
         force: replace an existing weights file.
         checkpoint_every: seconds between checkpoints within an epoch.
         tensorboard: write TensorBoard events into the run folder.
@@ -165,7 +165,7 @@ def prepare(
     )
     loss = build_loss(loss_entry, recipe.loss_params, paths.device)
     class_weights_param = weights_param(loss_entry.spec, recipe.loss_params) if recipe.balance == "weights" else None
-    initial = _initial_weights(recipe, architecture, paths)
+    initial = _initial_weights(registry, recipe, architecture, paths)
     recipe = replace(recipe, img_size=chosen_size(architecture.spec, recipe.img_size, recipe.params))
     overrides = InputOverrides(img_size=recipe.img_size, channels=recipe.channels)
     data = open_dataset(
@@ -233,10 +233,14 @@ def prepare_on_all_ranks(
     return job
 
 
-def _initial_weights(recipe: Recipe, architecture: Entry[Architecture], paths: RunPaths) -> InitialWeights | None:
+def _initial_weights(
+    registry: Registry, recipe: Recipe, architecture: Entry[Architecture], paths: RunPaths
+) -> InitialWeights | None:
     if not recipe.initial_checkpoint:
         return None
-    initial = read_initial_weights(recipe.initial_checkpoint, architecture, paths.initial_weights)
+    initial = read_initial_weights(
+        *(registry, recipe.initial_checkpoint, architecture, paths.initial_weights), download=paths.download
+    )
     result = paths.weights_file(architecture.spec.name)
     if result.exists() and result.samefile(initial.path):
         raise UsageError(

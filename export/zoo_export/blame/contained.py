@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from zoo.containment.limits import Limits, limits_for
+from zoo.containment.process import ChildProcess
+from zoo.containment.protocol import AnyArray
+from zoo.containment.system.restrictions import limit_memory, limit_processor, memory_in_use
 from zoo.contract.evidence import Probe
 from zoo.contract.exporting.artifact import Capture, Paths
 from zoo.contract.formats import ExportFormat
@@ -17,11 +21,7 @@ from zoo.files.card import Card
 from zoo.registry.registry import Entry
 from zoo_export import capture as captures
 from zoo_export.blame.blame import blame_sentence
-from zoo_export.containment.limits import Limits, limits_for
-from zoo_export.containment.process import ChildProcess
-from zoo_export.containment.protocol import AnyArray
 from zoo_export.containment.service import format_entry
-from zoo_export.containment.system.restrictions import limit_memory, limit_processor, memory_in_use
 
 SERVICE = "zoo_export.blame.contained:BlameService"
 PROGRAM, CARD, IMAGES, TRUTH = "program", "card.json", "images.npy", "truth.npy"

@@ -8,6 +8,7 @@ import click
 from zoo.cli.data_options import data_root_option
 from zoo.cli.options import (
     channels_option,
+    download_weights_option,
     expect_digest_option,
     force_option,
     img_size_option,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dynamic-size", is_flag=True, help="Make the height and width of images dynamic, too.")
 @expect_digest_option
+@download_weights_option
 @provider_option
 @data_root_option
 @force_option

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import expect_digest_option, json_option, trust_option
+from zoo.cli.options import download_weights_option, expect_digest_option, json_option, trust_option
 from zoo.cli.output import print_json, print_line
 from zoo.contract.errors import ExportError
 from zoo.contract.prediction import Prediction
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Number of classes for each image.")
 @expect_digest_option
 @trust_option
+@download_weights_option
 @json_option
 @click.pass_obj
 def command(
@@ -38,6 +39,7 @@ def command(
     top: int,
     expect_digest: str | None,
     trust: bool,
+    download: bool,
     as_json: bool,
 ) -> None:
     """Classify IMAGES with MODEL.
@@ -47,7 +49,7 @@ def command(
     ranked = (
         _with_export(lazy, Path(model), images, top, expect_digest, trust)
         if is_export(lazy.registry, Path(model))
-        else _with_weights(lazy, model, images, top, expect_digest)
+        else _with_weights(lazy, model, images, top, expect_digest, download)
     )
     rows = list(zip(images, ranked, strict=True))
     if as_json:
@@ -103,11 +105,11 @@ def _installation_warnings(lazy: "Lazy", folder: Path, path: Path, manifest: "Ma
 
 
 def _with_weights(
-    lazy: "Lazy", name: str, images: Sequence[Path], top: int, expect_digest: str | None
+    lazy: "Lazy", name: str, images: Sequence[Path], top: int, expect_digest: str | None, download: bool
 ) -> list[list[Prediction]]:
     from zoo.models.load import open_model
 
-    model = open_model(lazy.registry, name, expect_digest=expect_digest)
+    model = open_model(lazy.registry, name, expect_digest=expect_digest, download=download)
     if model.fresh:
         print_line(f"warning: {name} has fresh weights: its predictions are random.", err=True)
     return model.predict(images, top)

@@ -1,7 +1,4 @@
-"""Run an artifact of unknown origin in a process of its own, with limits on what that process may use and do.
+"""Run an artifact of unknown origin in a process of its own, as `zoo.containment` starts it.
 
-`artifact.py` is what the rest of zoo uses. `forking.py` starts a server, which imports what runs artifacts and forks
-children (`server.py`, `child.py`). A child restricts itself (`system/`) before it opens any file of the artifact, and
-then answers requests in the frames of `protocol.py`. The parent (`process.py`) takes everything that it receives for
-the work of an attacker.
+`artifact.py` is what the rest of zoo uses; `service.py` is what answers in the child.
 """

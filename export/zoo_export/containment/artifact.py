@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from zoo.containment.limits import limits_for
+from zoo.containment.process import ChildProcess
+from zoo.containment.protocol import Frame
 from zoo.contract import errors
 from zoo.contract.errors import ExportError, ZooError
 from zoo.contract.exporting import artifact
 from zoo.contract.exporting.artifact import Array, Paths, Run
 from zoo.contract.printable import plain
-from zoo_export.containment.limits import limits_for
-from zoo_export.containment.process import ChildProcess
-from zoo_export.containment.protocol import Frame
 
 SERVICE = "zoo_export.containment.service:ArtifactService"
 LARGEST_ROW = 2**22  # bytes of the logits of one image

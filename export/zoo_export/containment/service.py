@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from zoo.containment.child import is_out_of_memory
+from zoo.containment.limits import Limits
+from zoo.containment.protocol import DTYPES, AnyArray
+from zoo.containment.system.restrictions import limit_memory, limit_processor, memory_in_use
 from zoo.contract.exporting.artifact import Backend, Paths, Run
 from zoo.contract.formats import ExportFormat
 from zoo.registry.discovery import Plugin
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
-from zoo_export.containment.child import is_out_of_memory
-from zoo_export.containment.limits import Limits
 from zoo_export.containment.loading import load_runner
-from zoo_export.containment.protocol import DTYPES, AnyArray
-from zoo_export.containment.system.restrictions import limit_memory, limit_processor, memory_in_use
 
 
 class ArtifactService:

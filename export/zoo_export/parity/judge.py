@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from zoo.containment.errors import ContainmentError
 from zoo.contract.errors import ZooError, refuse_out_of_memory
 from zoo.contract.evidence import Comparison, Override, Probe
 from zoo.contract.exporting.artifact import Run
 from zoo.contract.exporting.precision_rules import PrecisionRules
-from zoo_export.containment.errors import ContainmentError
 from zoo_export.precisions.fp32 import FP32
 
 

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from zoo.contract.errors import DifferenceError, ExportError, UnknownName, WeightsError
+from zoo.contract.errors import DifferenceError, DownloadNeeded, ExportError, UnknownName, WeightsError
 from zoo.contract.evidence import Manifest, TruthSource
 from zoo.files.card import Card, read_card
-from zoo.files.folders import SUFFIX, is_weights, weights_folders
+from zoo.files.folders import SUFFIX, is_weights, pretrained_folder, weights_folders
 from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.registry import Registry
 from zoo_export.bundle.provenance import sha256, weights_of
@@ -26,7 +26,10 @@ def open_against(registry: Registry, name: str, fresh: BuildArgs | None = None) 
     """
     if DIGEST.fullmatch(name):
         return open_model(registry, str(_weights_with(name)))
-    return open_model(registry, name, None if is_weights(name) else fresh)
+    try:
+        return open_model(registry, name, None if is_weights(name) else fresh)
+    except DownloadNeeded as error:  # verification downloads nothing
+        raise WeightsError(error.cause, f"Get them with `zoo summary {name} --download`.") from None
 
 
 def exported_model(registry: Registry, manifest: Manifest, against: Model | str | None) -> Model:
@@ -84,16 +87,17 @@ def _open_by_name(registry: Registry, manifest: Manifest, against: str | None) -
 
 def _weights_with(digest: str) -> Path:
     """The weights file whose tensors have that digest, among all that are found by name."""
-    for folder in weights_folders():
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
-            try:
-                if read_card(path)[0].digest == digest:
-                    return path
-            except WeightsError:  # a damaged file is not the one
-                continue
+    folders = (*weights_folders(), pretrained_folder())
+    stored = [path for folder in folders[:-1] for path in sorted(folder.glob(f"*{SUFFIX}"))]
+    for path in (*stored, *sorted(folders[-1].rglob(f"*{SUFFIX}"))):
+        try:
+            if read_card(path)[0].digest == digest:
+                return path
+        except WeightsError:  # a damaged file is not the one
+            continue
     raise UnknownName(
         f"No weights file has the digest {digest}.",
-        f"It was looked for in {', '.join(map(str, weights_folders()))}; give the path of the file.",
+        f"It was looked for in {', '.join(map(str, folders))}; give the path of the file.",
     )
 
 

@@ -56,6 +56,7 @@ MANY = 50  # classes; of more, those without images and predictions are not show
 @memory_limit_option
 @cache_option
 @click.option("--skip-corrupt", is_flag=True, help="Leave out images that cannot be read.")
+@click.option("--record", is_flag=True, help="Write the metrics into the card of the weights file.")
 @trust_option
 @expect_digest_option
 @json_option
@@ -67,6 +68,7 @@ def command(
     formats: str,
     labels: Path | None,
     preprocess: Path | None,
+    record: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -75,17 +77,20 @@ def command(
     MODEL is an ARCH.TAG, a path to a weights file, an export folder, or an exported file of any origin.
 
     Shows precision, recall and F1 of every class, the worst confusions, top-1 with its 95 % interval, top-5,
-    cross-entropy and the expected calibration error.
+    cross-entropy and the expected calibration error. --record writes them into the card of a weights file, whose digest
+    changes.
 
     Exported files are run themselves, and compared with the model that they were exported from: their accuracy beside
     the model's, how often both predict the same class, and the images on which they do not.
     """
     from zoo.api.evaluating import evaluate
+    from zoo.api.recording import record_metrics, recordable
     from zoo.models.exported import read_labels, read_preprocess
 
+    subject = recordable(model, expect_digest=options["expect_digest"], registry=lazy.registry) if record else model
     with progress() as show:
         measured = evaluate(
-            model,
+            subject,
             formats=[name.strip() for name in formats.split(",") if name.strip()],
             labels=None if labels is None else read_labels(labels),
             preprocess=None if preprocess is None else read_preprocess(preprocess),
@@ -93,6 +98,8 @@ def command(
             callback=show,
             registry=lazy.registry,
         )
+    if not isinstance(subject, str):
+        record_metrics(subject, measured)
     if as_json:
         print_json(
             {

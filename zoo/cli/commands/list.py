@@ -109,7 +109,8 @@ def _shown(value: Any) -> str:
 
 
 EXTRA: dict[str, dict[str, Callable[[Any], Any]]] = {
-    "architectures": {"parameters": lambda spec: spec.parameters, "input": lambda spec: spec.input_shape},
+    "architectures": {"parameters": lambda spec: spec.parameters, "input": lambda spec: spec.input_shape}
+    | {"weights": lambda spec: list(spec.pretrained)},
     "datasets": {"classes": lambda spec: len(spec.classes) or None, "images": lambda spec: spec.input_shape},
     "formats": {
         "suffix": lambda spec: next(iter(spec.suffixes.values())),

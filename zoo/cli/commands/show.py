@@ -27,7 +27,7 @@ def command(lazy: "Lazy", name: str, as_json: bool) -> None:
     """
     from zoo.files.folders import is_weights
 
-    items = _weights(name) if is_weights(name) else _specs(lazy, name)
+    items = _weights(lazy, name) if is_weights(name) else _specs(lazy, name)
     if as_json:
         print_json(items)
         return
@@ -72,11 +72,11 @@ def _spec(entry: "Entry[Spec]") -> dict[str, Any]:
     }
 
 
-def _weights(name: str) -> list[dict[str, Any]]:
+def _weights(lazy: "Lazy", name: str) -> list[dict[str, Any]]:
     from zoo.files.card import read_card
-    from zoo.files.folders import find_weights
+    from zoo.registry.pretrained import stored_file
 
-    path = find_weights(name)
+    path = stored_file(lazy.registry, name)
     return [{"kind": "weights", "file": str(path), **read_card(path)[0].to_dict()}]
 
 

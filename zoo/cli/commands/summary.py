@@ -8,6 +8,7 @@ import click
 from zoo.cli.options import (
     build_args,
     channels_option,
+    download_weights_option,
     img_size_option,
     json_option,
     num_classes_option,
@@ -33,6 +34,7 @@ UNITS = re.compile(r"Units\.([A-Z])[A-Z]+")  # torchinfo writes (Units.MEGABYTES
 @channels_option
 @img_size_option
 @param_option
+@download_weights_option
 @json_option
 @click.pass_obj
 def command(
@@ -44,6 +46,7 @@ def command(
     channels: int | None,
     img_size: int | None,
     params: tuple[str, ...],
+    download: bool,
     as_json: bool,
 ) -> None:
     """Show the layers, output shapes and parameters of MODEL.
@@ -56,7 +59,7 @@ def command(
     from zoo.models.forward import explain_model_errors
     from zoo.models.load import open_model
 
-    opened = open_model(lazy.registry, model, build_args(num_classes, channels, img_size, params))
+    opened = open_model(lazy.registry, model, build_args(num_classes, channels, img_size, params), download=download)
     shape = (batch_size, *opened.card.preprocess.input_shape)
     with explain_model_errors(torch.device("cpu")):
         images = torch.zeros(shape)

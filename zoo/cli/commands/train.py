@@ -91,7 +91,7 @@ def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
         recipe: Recipe | None = None
         if arguments["resume"] is None:
             like = options["like"]
-            recipe = recipe_from_options(registry, options)
+            recipe = recipe_from_options(registry, options, download=arguments["download"])
             device = str(pick_device(arguments["device"]))
             if changes := _changes_since(like, device, group):
                 show.on_message(f"the weights may differ from {like}: {'; '.join(changes)}", warning=True)

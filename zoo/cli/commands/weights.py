@@ -1,46 +1,51 @@
-"""`zoo weights`: list the weights files that zoo finds, show their cards, verify them."""
+"""`zoo weights`: list the weights files that zoo finds, show their cards, verify them; import those of others."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli.commands.weights_import import import_file
 from zoo.cli.options import json_option
 from zoo.cli.output import print_fields, print_json, print_line, print_table
 from zoo.contract.printable import plain_lines
 
+if TYPE_CHECKING:
+    from zoo.cli.main import Lazy
+    from zoo.contract.pretrained import Metric
+
 
 @click.group("weights")
 def command() -> None:
-    """List, show and verify weights files, or write a page about them."""
+    """List, show, import and verify weights files, or write a page about them."""
+
+
+command.add_command(import_file)
 
 
 @command.command("list")
+@click.option("--filter", "-f", "pattern", default="*", help="Only names that match, such as 'resnet*'.")
 @json_option
-def list_weights(as_json: bool) -> None:
-    """List the weights files in $ZOO_WEIGHTS, ./weights and those that come with zoo. No tensor is read."""
-    from zoo.contract.errors import WeightsError
-    from zoo.files.card import read_card
-    from zoo.files.folders import weights_files
+@click.pass_obj
+def list_weights(lazy: "Lazy", pattern: str, as_json: bool) -> None:
+    """List the weights files in $ZOO_WEIGHTS, ./weights and those that come with zoo, and weights of plugins.
 
-    rows: list[dict[str, Any]] = []
-    for name, path in weights_files().items():
-        try:
-            card, _ = read_card(path)
-        except WeightsError as error:
-            rows.append({"name": name, "file": str(path), "error": error.cause})
-            continue
-        metrics = [metric for metric in card.metrics if metric.name == "top1"]
-        rows.append(
-            {
-                "name": name,
-                "dataset": card.dataset,
-                "top1": metrics[0].value if metrics else None,
-                "measured_on": f"{metrics[0].dataset} {metrics[0].split}, n={metrics[0].n}" if metrics else "",
-                "bytes": path.stat().st_size,
-                "file": str(path),
-            }
-        )
+    Weights that a plugin provides have no file until they are first used. A top-1 that is published was not measured
+    by zoo. No tensor is read.
+    """
+    from fnmatch import fnmatchcase
+
+    from zoo.files.folders import weights_files
+    from zoo.files.regular import is_regular
+    from zoo.registry.pretrained import pretrained_entries, pretrained_path
+
+    files = weights_files()
+    rows = [_row(name, path) for name, path in files.items() if fnmatchcase(name, pattern)]
+    for entry, tag in pretrained_entries(lazy.registry):
+        name, path = f"{entry.spec.name}.{tag}", pretrained_path(entry, tag)
+        if name not in files and fnmatchcase(name, pattern):
+            provided = {"provided_by": entry.plugin.distribution}
+            rows.append({**(_row(name, path) if is_regular(path) else {"name": name, "file": None}), **provided})
     if as_json:
         print_json(rows)
         return
@@ -49,22 +54,45 @@ def list_weights(as_json: bool) -> None:
         [
             [row["name"], "", f"refused: {row['error']}", "", row["file"]]
             if "error" in row
+            else [row["name"], "", "", "", f"none yet; {row['provided_by']} provides it"]
+            if row["file"] is None
             else [row["name"], _percent(row["top1"]), row["measured_on"], _size(row["bytes"]), row["file"]]
             for row in rows
         ],
     )
 
 
+def _row(name: str, path: Path) -> dict[str, Any]:
+    from zoo.contract.errors import WeightsError
+    from zoo.files.card import read_card
+
+    try:
+        card, _ = read_card(path)
+    except WeightsError as error:
+        return {"name": name, "file": str(path), "error": error.cause}
+    metric = next((metric for metric in (*card.metrics, *card.published) if metric.name == "top1"), None)
+    published = "published: " if metric is not None and metric not in card.metrics else ""
+    return {
+        "name": name,
+        "dataset": card.dataset,
+        "top1": metric.value if metric else None,
+        "measured_on": f"{published}{metric.dataset} {metric.split}, n={metric.n}" if metric else "",
+        "bytes": path.stat().st_size,
+        "file": str(path),
+    }
+
+
 @command.command("show")
 @click.argument("name")
 @json_option
-def show_weights(name: str, as_json: bool) -> None:
+@click.pass_obj
+def show_weights(lazy: "Lazy", name: str, as_json: bool) -> None:
     """Show the card of NAME, an ARCH.TAG or a path. No tensor is read."""
     from zoo.files.card import read_card
     from zoo.files.expected_digest import digest_of
-    from zoo.files.folders import find_weights
+    from zoo.registry.pretrained import stored_file
 
-    path = find_weights(name)
+    path = stored_file(lazy.registry, name)
     card, header = read_card(path)
     if as_json:
         print_json(card.to_dict())
@@ -81,10 +109,15 @@ def show_weights(name: str, as_json: bool) -> None:
             "input": " × ".join(map(str, card.preprocess.input_shape)),
             "mean, std": f"{card.preprocess.mean}, {card.preprocess.std}",
             "trained on": card.dataset,
-            **{
-                f"{metric.name}": f"{metric.value:.4f}  ({metric.dataset} {metric.split}, n={metric.n})"
-                for metric in card.metrics
-            },
+            **{metric.name: _measured(metric) for metric in card.metrics},
+            **(
+                {"metrics": f"unmeasured; `zoo evaluate {name} --data NAME --record` measures them"}
+                if card.source and not card.metrics
+                else {}
+            ),
+            **{f"{metric.name}, published": _measured(metric) for metric in card.published},
+            **({"source": card.source} if card.source else {}),
+            **({"SHA-256 of source": card.source_sha256} if card.source_sha256 else {}),
             "command": card.command,
             "versions": ", ".join(f"{key} {value}" for key, value in card.versions.items()),
             "licence": card.licence,
@@ -99,7 +132,8 @@ def show_weights(name: str, as_json: bool) -> None:
 @click.argument("names", nargs=-1)
 @click.option("--expect-digest", metavar="SHA256", help="Digest that the one file in NAMES must have, as shown here.")
 @json_option
-def verify_weights(names: tuple[str, ...], expect_digest: str | None, as_json: bool) -> None:
+@click.pass_obj
+def verify_weights(lazy: "Lazy", names: tuple[str, ...], expect_digest: str | None, as_json: bool) -> None:
     """Check NAMES, or all weights files: structure, card, digest, finite values.
 
     The digest that is shown is of the whole card, which has the digest of the tensors. Cards that release 0.1.0 wrote
@@ -108,13 +142,14 @@ def verify_weights(names: tuple[str, ...], expect_digest: str | None, as_json: b
     """
     from zoo.contract.errors import DifferenceError, UsageError, WeightsError
     from zoo.files.expected_digest import digest_of
-    from zoo.files.folders import find_weights, weights_files
+    from zoo.files.folders import weights_files
     from zoo.files.weights import load_weights
+    from zoo.registry.pretrained import stored_file
 
     if expect_digest is not None and len(names) != 1:
         raise UsageError("--expect-digest requires one file.", "Name the file.")
 
-    paths = [find_weights(name) for name in names] or list(weights_files().values())
+    paths = [stored_file(lazy.registry, name) for name in names] or list(weights_files().values())
     if not paths:
         raise WeightsError("There are no weights files to verify.", "Pass the path of one.")
     rows = []
@@ -170,6 +205,10 @@ def page(folder: Path) -> None:
     from zoo.training.recipe.file import command_of_card
 
     click.echo(plain_lines(cards_page(folder, command_of_card)), nl=False)
+
+
+def _measured(metric: "Metric") -> str:
+    return f"{metric.value:.4f}  ({metric.dataset} {metric.split}, n={metric.n})"
 
 
 def _percent(value: float | None) -> str:

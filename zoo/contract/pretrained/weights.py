@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from zoo.contract.errors import WeightsError
+from zoo.contract.errors import DownloadNeeded
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.pretrained.metric import Metric
 
@@ -38,7 +38,7 @@ class PretrainedWeights:
     licence: str = ""
 
 
-def download_needed(name: str, source: str, size: str = "") -> WeightsError:
+def download_needed(name: str, source: str, size: str = "") -> DownloadNeeded:
     """The error that `fetch` raises where the weights `name` are not on this machine and `download` is false.
 
     Args:
@@ -46,7 +46,7 @@ def download_needed(name: str, source: str, size: str = "") -> WeightsError:
         source: where they would be downloaded from.
         size: of the download, such as `98 MB`; empty if it is not known.
     """
-    return WeightsError(
+    return DownloadNeeded(
         f"The weights {name} are not on this machine.",
         f"Add --download to get them from {source}{size and f' ({size})'}.",
     )

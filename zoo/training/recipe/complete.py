@@ -6,17 +6,20 @@ from typing import Any
 from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture, Dataset, Loss
 from zoo.files.card import read_card
-from zoo.files.folders import find_weights
+from zoo.models.pretrained import locate_weights
 from zoo.registry.registry import Registry
 from zoo.training.initial_weights import split_init
 from zoo.training.recipe.recipe import Recipe
 
 
-def complete_recipe(registry: Registry, recipe: Recipe) -> Recipe:
+def complete_recipe(registry: Registry, recipe: Recipe, *, download: bool = False) -> Recipe:
     """The recipe with all parameters that its architecture is built with, and with texts converted to numbers.
 
     The architecture is built as its initial weights were, except for the parameters that the recipe sets. A new run
     calls this; a resumed one has such a recipe already.
+
+    Args:
+        download: download initial weights that a plugin provides, if they are not on this machine.
 
     Raises:
         UnknownName: no plugin provides the architecture, data set or loss, or they declare no such parameter.
@@ -26,13 +29,15 @@ def complete_recipe(registry: Registry, recipe: Recipe) -> Recipe:
     spec = registry.find(Architecture, recipe.architecture).spec
     registry.find(Dataset, recipe.data)
     loss = registry.find(Loss, recipe.loss).spec
-    params = {**params_of_weights(recipe.initial_checkpoint, spec.name), **recipe.params}
+    params = {**params_of_weights(registry, recipe.initial_checkpoint, spec.name, download=download), **recipe.params}
     return replace(recipe, params=check_params(spec, params), loss_params=check_params(loss, recipe.loss_params))
 
 
-def params_of_weights(initial_checkpoint: str, architecture: str) -> dict[str, Any]:
+def params_of_weights(
+    registry: Registry, initial_checkpoint: str, architecture: str, *, download: bool = False
+) -> dict[str, Any]:
     """The parameters that the initial weights were built with; empty if they are of another architecture, or none."""
     if not initial_checkpoint:
         return {}
-    card, _ = read_card(find_weights(split_init(initial_checkpoint)[0]))
+    card, _ = read_card(locate_weights(registry, split_init(initial_checkpoint)[0], download=download))
     return dict(card.params) if card.architecture == architecture else {}

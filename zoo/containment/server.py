@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
-from zoo_export.containment import protocol
-from zoo_export.containment.child import serve
-from zoo_export.containment.system.restrictions import restrict_early
+from zoo.containment import protocol
+from zoo.containment.child import serve
+from zoo.containment.system.restrictions import restrict_early
 
 STATUS = struct.Struct(">i")  # the exit code, or the number of a signal below 0
 DESCRIPTORS = 5  # requests, replies, what it prints, lifeline, status

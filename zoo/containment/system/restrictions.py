@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from zoo_export.containment.system.landlock import give_up_writing
-from zoo_export.containment.system.seccomp import give_up_sockets
+from zoo.containment.system.landlock import give_up_writing
+from zoo.containment.system.seccomp import give_up_sockets
 
 LINUX = sys.platform == "linux"
 OPEN_FILES = 512

@@ -17,10 +17,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from zoo.containment import protocol
+from zoo.containment.protocol import AnyArray
+from zoo.containment.system.restrictions import restrict
 from zoo.contract.errors import ZooError
-from zoo_export.containment import protocol
-from zoo_export.containment.protocol import AnyArray
-from zoo_export.containment.system.restrictions import restrict
 
 MAX_TEXT = 2000  # characters of an error; the parent cuts more of it off
 OUT_OF_MEMORY = ("bad_alloc", "bad allocation", "allocate memory", "out of memory", "not enough memory")

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo_export.containment import protocol
+from zoo.containment import protocol
 
-BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from zoo_export.containment.server import main; main()"
+BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from zoo.containment.server import main; main()"
 PASSED_ON = (  # of the environment, by how the names begin; the rest may hold secrets
     *("PATH", "LD_LIBRARY_PATH", "DYLD_", "LANG", "LC_", "TZ", "TMPDIR"),
     *("OMP_", "MKL_", "KMP_", "OPENBLAS_", "GOMP_", "CUDA_", "CUDNN_", "CUBLAS_", "NVIDIA_"),

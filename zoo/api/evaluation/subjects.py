@@ -38,15 +38,25 @@ class Subjects:
 
 
 def open_subjects(
-    registry: Registry, model: Model | str | PathLike[str], against: ModelLike | None, options: ArtifactOptions
+    registry: Registry,
+    model: Model | str | PathLike[str],
+    against: ModelLike | None,
+    options: ArtifactOptions,
+    *,
+    download: bool = False,
 ) -> Subjects:
     """Open what is measured, and what it is compared with.
+
+    Args:
+        download: download weights that a plugin provides.
 
     Raises:
         ZooError: one of them cannot be opened.
         UsageError: `options` describe an export, and `model` is none.
     """
-    reference = None if against is None or isinstance(against, nn.Module) else model_from(registry, against)
+    reference = (
+        None if against is None or isinstance(against, nn.Module) else model_from(registry, against, download=download)
+    )
     if isinstance(model, Model) or not is_export(registry, Path(model)):
         if options.formats or options.labels is not None or options.preprocess is not None:
             raise UsageError(
@@ -54,7 +64,9 @@ def open_subjects(
                 "Leave them out: a model has labels and preprocessing of its own.",
             )
         if not isinstance(model, Model):
-            model = load(model, expect_digest=options.expect_digest, trust=options.trust, registry=registry)
+            model = load(
+                model, expect_digest=options.expect_digest, trust=options.trust, download=download, registry=registry
+            )
         subject = model
         if isinstance(against, nn.Module):
             reference = _of_module(registry, against, subject)

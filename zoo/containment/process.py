@@ -12,13 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from zoo.containment import protocol
+from zoo.containment.errors import TRUST, ContainmentError
+from zoo.containment.forking import fork_child
+from zoo.containment.limits import GIB, MEMORY, SECONDS, Limits
+from zoo.containment.protocol import AnyArray, Decoder, Frame, InvalidFrame
+from zoo.containment.server import STATUS
 from zoo.contract.printable import plain
-from zoo_export.containment import protocol
-from zoo_export.containment.errors import TRUST, ContainmentError
-from zoo_export.containment.forking import fork_child
-from zoo_export.containment.limits import GIB, MEMORY, SECONDS, Limits
-from zoo_export.containment.protocol import AnyArray, Decoder, Frame, InvalidFrame
-from zoo_export.containment.server import STATUS
 
 KEPT_OUTPUT = 4096  # bytes of the end of what it prints
 QUOTED = 200  # characters of that in an error
@@ -28,18 +28,19 @@ GRACE = 2.0  # seconds for a process that closed its pipe to end
 
 
 class ChildProcess:
-    """A process that answers requests about an artifact, one at a time, from any thread of the process that made it.
+    """A process that answers requests about a file, one at a time, from any thread of the process that made it.
 
     It is started at once, and imports what it needs while the caller does something else. It ends with `close`, when
     this object is collected, or when this process ends in whatever way.
 
     Args:
-        title: the artifact's name, for errors.
+        title: the file's name, for errors.
         service: ref of what answers in the child, made from `setup`.
-        setup: for the service; plain data, without anything that the artifact says.
+        setup: for the service; plain data, without anything that the file says.
         limits: of memory and time.
         accelerator: whether it computes elsewhere than on the CPU; see `system.restrictions.restrict`.
         scratch: a folder in which the child may write.
+        advice: the next step of an error, where more time or memory is not all that helps.
     """
 
     def __init__(
@@ -51,9 +52,11 @@ class ChildProcess:
         *,
         accelerator: bool = False,
         scratch: Path | None = None,
+        advice: str = TRUST,
     ) -> None:
         self.restrictions: dict[str, str] = {}
         self._title, self._limits, self._lock = plain(title), limits, threading.Lock()
+        self._advice = advice
         self._failure: ContainmentError | None = None
         self._output = bytearray()
         ours, theirs = _pipes()
@@ -65,7 +68,7 @@ class ChildProcess:
         except OSError as error:
             for descriptor in ours:
                 os.close(descriptor)
-            raise ContainmentError(f"{self._title} cannot be run in a process of its own: {error}.", TRUST) from None
+            raise ContainmentError(f"{self._title} cannot be run in a process of its own: {error}.", advice) from None
         finally:
             for descriptor in theirs:
                 os.close(descriptor)
@@ -109,10 +112,10 @@ class ChildProcess:
             except TimeoutError:
                 self._fail(
                     f"{self._title} did not finish within {seconds:g} s.",
-                    f"For more time, set {SECONDS} to a number of seconds. {TRUST}",
+                    f"For more time, set {SECONDS} to a number of seconds. {self._advice}",
                 )
             except InvalidFrame as error:
-                self._fail(f"The process that ran {self._title} sent {error}, which is no answer.", TRUST)
+                self._fail(f"The process that ran {self._title} sent {error}, which is no answer.", self._advice)
             except (BrokenPipeError, EOFError):
                 self._fail(*self._ended())
             except BaseException:  # Ctrl-C above all: what comes next would be the answer to this request
@@ -176,10 +179,10 @@ class ChildProcess:
             selector.register(self._status, selectors.EVENT_READ)
             ended = selector.select(GRACE)
         if not ended:
-            return f"The process that ran {self._title} closed its pipe.", TRUST
+            return f"The process that ran {self._title} closed its pipe.", self._advice
         status = os.read(self._status, STATUS.size)
         if len(status) < STATUS.size:
-            return f"The process that ran {self._title} is gone, and how it ended is not known.", TRUST
+            return f"The process that ran {self._title} is gone, and how it ended is not known.", self._advice
         (code,) = STATUS.unpack(status)
         with suppress(BlockingIOError):
             while self._read_output():
@@ -192,19 +195,19 @@ class ChildProcess:
         if code == -signal.SIGXCPU:
             return (
                 f"{self._title} used more processor time than it may.",
-                f"For more time, set {SECONDS} to a number of seconds. {TRUST}",
+                f"For more time, set {SECONDS} to a number of seconds. {self._advice}",
             )
         if code < 0:
             name = signal.Signals(-code).name if -code in {*signal.Signals} else f"signal {-code}"
             hint = ", which the system sends where memory runs out" if code == -signal.SIGKILL else ""
-            return f"The process that ran {self._title} was ended by {name}{hint}.{printed}", TRUST
-        return f"The process that ran {self._title} ended with the exit code {code}.{printed}", TRUST
+            return f"The process that ran {self._title} was ended by {name}{hint}.{printed}", self._advice
+        return f"The process that ran {self._title} ended with the exit code {code}.{printed}", self._advice
 
     def _out_of_memory(self) -> tuple[str, str]:
         allowed = self._limits.memory_for() / GIB
         return (
             f"{self._title} needs more memory than it may use, {allowed:.3g} GiB.",
-            f"For more, set {MEMORY} to a number of GiB. {TRUST}",
+            f"For more, set {MEMORY} to a number of GiB. {self._advice}",
         )
 
 
