@@ -22,6 +22,7 @@ from zoo.files.weights import Weights, load_into, load_weights
 from zoo.models.arguments import check_bool, check_integer
 from zoo.models.build import build_model
 from zoo.models.exported import ArtifactOptions, OpenedExport
+from zoo.models.hub_layout.folder import is_hub_folder
 from zoo.models.identity import architecture_of, stored_weights
 from zoo.models.load import Model, open_model
 from zoo.models.pretrained import locate_weights
@@ -77,7 +78,7 @@ def load(
         for text in opened.warnings:
             warnings.warn(text, stacklevel=2)
         return next(iter(opened.artifacts.values()))()
-    if name and is_folder(path):
+    if name and is_folder(path) and not is_hub_folder(path):
         raise ExportError(f"{name} is a folder without a manifest.json, so it is no export.", "Check the path.")
     if not is_weights(name):
         registry.find(Architecture, name)
