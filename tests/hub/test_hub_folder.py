@@ -71,7 +71,7 @@ def images() -> Iterator[torch.Tensor]:
 
 def test_a_folder_of_timm_is_a_model(run_zoo, with_timm, of_timm, module, images) -> None:
     model = zoo.load(of_timm, registry=with_timm)
-    assert (model.name, model.labels, model.preprocess.shorter_side) == ("theirs", LABELS, 256)
+    assert (model.name, model.labels, model.preprocess.shorter_side) == ("timm/theirs", LABELS, 256)
     assert torch.equal(model.module(images), module(images))
     assert model.card.source == "theirs" and model.card.metrics == ()
     again = open_model(with_timm, str(of_timm))
