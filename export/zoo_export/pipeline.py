@@ -29,6 +29,7 @@ from zoo_export.evidence import gather_evidence, no_evidence
 from zoo_export.failures.difference import difference, worst
 from zoo_export.failures.saved_failure import Failure, refuse_place, save_failure
 from zoo_export.failures.unverified import warning, warnings_of
+from zoo_export.installation import installation_warnings
 from zoo_export.parity.check import Check
 from zoo_export.parity.judge import passed
 from zoo_export.precisions.in_use import PrecisionInUse, find_precision
@@ -62,6 +63,8 @@ def export_model(
     """
     refuse_same_files(formats)
     refuse_precision(formats, options.precision)
+    for text in installation_warnings(formats):
+        callback.on_message(text, warning=True)
     check_devices(formats, options.devices)
     precision = find_precision(registry, options.precision)
     if options.save_failure is not None:

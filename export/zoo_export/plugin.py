@@ -18,7 +18,7 @@ CALLS = {
     "export": "zoo_export.pipeline:export_model",
     "verify": "zoo_export.verify:verify",
     "sign": "zoo_export.sign:sign",
-    "predict": "zoo_export.open_artifact:open_artifact",
+    "predict": "zoo_export.open_artifact:open_export",
 }
 
 

@@ -30,6 +30,7 @@ FLOORS = {
 EXPORT_FLOORS = {
     "capture": 1,
     "devices": 1,
+    "installation": 1,
     "reasons": 0,
     "containment": 1,
     "signatures": 1,
@@ -47,6 +48,7 @@ EXPORT_FLOORS = {
     "sign": 8,
     "verification": 8,
     "verify": 9,
+    "single_file": 9,
     "commands": 10,
     "open_artifact": 10,
     "formats": 10,

@@ -157,7 +157,7 @@ def export(
     """
     registry = registry_of(registry)
     call: ExportCall = call_of(registry, "export")
-    _check_names(formats=formats, devices=devices)
+    check_names(formats=formats, devices=devices)
     for argument, path in (("output", output), ("save_failure", save_failure), ("data_root", data_root)):
         check_path(argument, path)
     for argument, number in (("num_classes", num_classes), ("in_channels", in_channels), ("img_size", img_size)):
@@ -215,7 +215,7 @@ def chosen_formats(registry: Registry, names: Sequence[str]) -> list[Entry[Expor
     ]
 
 
-def _check_names(*, formats: Sequence[str], devices: Sequence[str]) -> None:
+def check_names(*, formats: Sequence[str] = (), devices: Sequence[str] = ("cpu",)) -> None:
     """Refuse a bare text where a sequence of names belongs, and an empty list of devices."""
     for argument, names in (("formats", formats), ("devices", devices)):
         if isinstance(names, str):
@@ -294,7 +294,7 @@ def verify(
             f"An object of type {type(path).__name__} is not the path of an export.", "Pass a folder or a file."
         )
     call: VerifyCall = call_of(registry, "verify")
-    _check_names(formats=formats, devices=devices)
+    check_names(formats=formats, devices=devices)
     check_path("key", key)
     check_path("data_root", data_root)
     check_integer("seed", seed, 0, 2**32)

@@ -15,8 +15,7 @@ def list_models(pattern: str = "*", *, pretrained: bool = False, registry: Regis
     """The names of architectures, or of weights, sorted. Imports no torch.
 
     Args:
-        pattern: a shell pattern that the name of the architecture or the whole `ARCH.TAG` matches, such as
-            `timm/*`.
+        pattern: a shell pattern that the name of the architecture or the whole `ARCH.TAG` matches, such as `timm/*`.
         pretrained: list weights as `ARCH.TAG` instead of architectures: the files that zoo finds, and the weights that
             plugins provide, whether they are on this machine or not.
         registry: of plugins; the installed ones by default.

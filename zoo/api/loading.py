@@ -1,5 +1,6 @@
 """`zoo.create_model` and `zoo.load`: from a name to a module, or to a model with its card."""
 
+import warnings
 from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
@@ -20,6 +21,8 @@ from zoo.files.regular import is_folder
 from zoo.files.weights import Weights, load_into, load_weights
 from zoo.models.arguments import check_bool, check_integer
 from zoo.models.build import build_model
+from zoo.models.exported import ArtifactOptions, OpenedExport
+from zoo.models.hub_layout.folder import is_hub_folder
 from zoo.models.identity import architecture_of, stored_weights
 from zoo.models.load import Model, open_model
 from zoo.models.pretrained import locate_weights
@@ -70,9 +73,12 @@ def load(
         )
     registry, name, path = registry_of(registry), fspath(model), Path(model)
     if is_export(registry, path):
-        opened: Model = call_of(registry, "predict")(registry, path, expect_digest=expect_digest, trust=trust)
-        return opened
-    if name and is_folder(path):
+        options = ArtifactOptions(expect_digest=expect_digest, trust=trust)
+        opened: OpenedExport = call_of(registry, "predict")(registry, path, options)
+        for text in opened.warnings:
+            warnings.warn(text, stacklevel=2)
+        return next(iter(opened.artifacts.values()))()
+    if name and is_folder(path) and not is_hub_folder(path):
         raise ExportError(f"{name} is a folder without a manifest.json, so it is no export.", "Check the path.")
     if not is_weights(name):
         registry.find(Architecture, name)

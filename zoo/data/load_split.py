@@ -32,6 +32,7 @@ class LoadedSplit:
         total: the number of images, corrupt ones included.
         checksum: returns the checksum of the pixels and labels of `batches`, in order.
         corrupt: the cause for each image that cannot be read.
+        index: the index of each image of `batches` in the data set, int64 `[N]`; `None` if it is the whole data set.
         notes: remarks for the user on how the split was read, a line each.
     """
 
@@ -42,6 +43,7 @@ class LoadedSplit:
     corrupt: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     known_moments: Moments | None = field(default=None, repr=False)
+    index: Tensor | None = field(default=None, repr=False)
 
     def moments(self) -> Moments:
         """Return the sums over all pixels."""
@@ -101,7 +103,8 @@ def load_split(
         batches = InMemorySplit(images.to(device), scan.labels.to(device))
     # the checksum of arrays is of the arrays themselves, so that it does not depend on the memory limit
     of_arrays = None if arrays is None or labels is None else partial(checksum, arrays, labels)
-    return LoadedSplit(name, batches, n, of_arrays or (lambda: scan.checksum), corrupt, notes, scan.moments)
+    of_scan = of_arrays or (lambda: scan.checksum)
+    return LoadedSplit(name, batches, n, of_scan, corrupt, notes, scan.moments, scan.index(n))
 
 
 def known_labels(dataset: Any) -> Tensor | None:

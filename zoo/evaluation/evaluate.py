@@ -66,6 +66,7 @@ def evaluate(
     device: torch.device,
     batch_size: int = BATCH_SIZE,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_logits: Callable[[Tensor], None] = lambda logits: None,
 ) -> Evaluation:
     """Evaluate `module` in float32 evaluation mode on a split. Its training mode is restored afterwards.
 
@@ -73,6 +74,7 @@ def evaluate(
 
     Args:
         on_progress: called after each batch with the number of images that were evaluated, and of all.
+        on_logits: called with the logits `[B, K]` of each batch, on the device.
 
     Raises:
         PluginError: the model raised an exception, or did not return logits `[N, num_classes]`.
@@ -89,6 +91,7 @@ def evaluate(
         for images, labels in batches.epoch(batch_size):
             with explain_model_errors(device):
                 logits = check_logits(module(normalise(images, preprocess)), len(labels), num_classes)
+            on_logits(logits)
             predicted = logits.argmax(1)
             confusion.index_add_(
                 0, labels * num_classes + predicted, torch.ones_like(labels)

@@ -23,6 +23,7 @@ from zoo.files.folders import is_weights, name_of_weights
 from zoo.files.weights import load_into, load_weights
 from zoo.models.build import build_model
 from zoo.models.forward import check_logits, explain_model_errors
+from zoo.models.hub_layout import WEIGHTS
 from zoo.models.identity import architecture_of
 from zoo.models.predict import ImageLike, predict
 from zoo.models.pretrained import locate_weights
@@ -168,7 +169,8 @@ def _from_file(registry: Registry, path: Path, expect_digest: str | None) -> Mod
     except (UsageError, UnknownName) as error:  # about the card, not about what the user typed
         raise WeightsError(f"{path} does not fit the installed plugins: {error.cause}", made) from None
     load_into(module, weights, path)
-    return Model(name_of_weights(path, card.architecture), module, card, path)
+    name = path.absolute().parent.name if path.name == WEIGHTS else name_of_weights(path, card.architecture)
+    return Model(name, module, card, path)
 
 
 def _fresh(registry: Registry, name: str, fresh: BuildArgs) -> Model:

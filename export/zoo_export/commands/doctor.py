@@ -24,6 +24,7 @@ def command(lazy: "Lazy", as_json: bool) -> None:
     from zoo.files.folders import data_root, weights_files, weights_folders
     from zoo.models.devices import available
     from zoo_export.containment.restrictions_here import restrictions_here
+    from zoo_export.installation import installation_warnings
 
     formats = lazy.registry.entries(ExportFormat)
     needed = [package for entry in formats for package in entry.spec.requires]
@@ -31,6 +32,7 @@ def command(lazy: "Lazy", as_json: bool) -> None:
         "versions": versions((*PACKAGES, *needed)),
         "devices": {name: _device(name) for name in available()},
         "formats": {entry.qualified: _runs_on(lazy.registry, entry) for entry in formats},
+        "conflicts": list(installation_warnings(formats)),
         "limits_on_artifacts": restrictions_here(),
         "folders": {"data": _folder(data_root()), "weights": [_folder(path) for path in weights_folders()]},
         "weights": list(weights_files()),

@@ -19,6 +19,7 @@ from zoo_export.failures.unverified import warning
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
+    from zoo.contract.evidence import Manifest
 
 
 @click.command("predict")
@@ -79,6 +80,8 @@ def _with_export(
     manifest = read_folder(folder, expect_digest)
     if text := warning(manifest.verdict, manifest.certificate.override):
         print_line(f"warning: {text}", err=True)
+    for text in _installation_warnings(lazy, folder, path, manifest):
+        print_line(f"warning: {text}", err=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # shown above
         if path.is_file() or zoo_runtime.FORMAT not in manifest.artifacts:
@@ -90,6 +93,15 @@ def _with_export(
             batches = (zoo_runtime.prepare_image(path, manifest.preprocess.to_dict())[None] for path in images)
             ranked = [zoo_runtime.rank(run(batch)[0], manifest.labels, top) for batch in batches]
             return [[Prediction(**asdict(each)) for each in best] for best in ranked]
+
+
+def _installation_warnings(lazy: "Lazy", folder: Path, path: Path, manifest: "Manifest") -> Sequence[str]:
+    """About the packages that run the file, as far as the plugin that provides its format is installed."""
+    from zoo.contract.formats import ExportFormat
+    from zoo_export.installation import installation_warnings
+
+    main = path if path.is_file() else folder / next(iter(manifest.artifacts.values())).file
+    return installation_warnings([each for each in lazy.registry.entries(ExportFormat) if each.spec.paths_of(main)])
 
 
 def _with_weights(

@@ -16,6 +16,7 @@ from zoo_export.capture import Capture
 from zoo_export.devices import check_devices
 from zoo_export.failures.difference import difference, inconclusive, worst
 from zoo_export.failures.unverified import accepted_by_manifest
+from zoo_export.installation import installation_warnings
 from zoo_export.parity.check import OWN
 from zoo_export.parity.coverage import coverage
 from zoo_export.parity.judge import passed
@@ -73,6 +74,8 @@ def verify_file(
         raise ExportError(f"There is no file {path}.", "Check the path.")
     entry = format_of(registry, path)
     paths = artifact_paths(entry, path)
+    for text in installation_warnings([entry]):
+        callback.on_message(text, warning=True)
     check_devices([entry], devices)
     if not trust:
         try_reading(entry, paths)

@@ -39,6 +39,7 @@ from zoo_export.bundle.folder import read_folder, uncovered_card
 from zoo_export.devices import check_devices
 from zoo_export.failures.difference import difference, inconclusive
 from zoo_export.failures.unverified import unverified
+from zoo_export.installation import installation_warnings
 from zoo_export.parity.check import OWN
 from zoo_export.parity.coverage import coverage
 from zoo_export.parity.judge import passed
@@ -130,6 +131,8 @@ def verify_folder(
     if missing:
         raise ExportError(f"{folder} holds no {missing[0]} artifact.", f"It holds {', '.join(manifest.artifacts)}.")
     entries = {name: recorded_format(registry, manifest.artifacts[name].format) for name in names or manifest.artifacts}
+    for text in installation_warnings(list(entries.values())):
+        callback.on_message(text, warning=True)
     check_devices(list(entries.values()), devices)
     check_manifest(manifest)
     paths = {name: artifact_paths(entry, folder / manifest.artifacts[name].file) for name, entry in entries.items()}

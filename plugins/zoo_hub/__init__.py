@@ -1,0 +1,1 @@
+"""`zoo pull` and `zoo push`: models on the Hugging Face Hub, in timm's layout."""

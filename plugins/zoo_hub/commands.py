@@ -1,0 +1,79 @@
+"""`zoo pull` and `zoo push`. The hub library is imported when they run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo.cli.options import force_option, json_option
+from zoo.cli.output import print_json, print_line
+
+if TYPE_CHECKING:
+    from zoo.cli.main import Lazy
+
+LOCAL = "local-dir:"
+
+
+@click.command("pull")
+@click.argument("repository", metavar="hf-hub:OWNER/NAME")
+@click.option("--revision", metavar="REV", help="Branch, tag or commit.  [default: the main branch]")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Weights file to write.  [default: named after the repository, in $ZOO_WEIGHTS or ./weights]",
+)
+@force_option
+@json_option
+@click.pass_obj
+def pull_command(
+    lazy: "Lazy", /, repository: str, revision: str | None, output: Path | None, force: bool, as_json: bool
+) -> None:
+    """Download weights from the Hugging Face Hub and store them as a weights file.
+
+    The repository has timm's layout: config.json and model.safetensors. Weights that `zoo push` uploaded are stored
+    byte for byte; others get a card that says where they came from, and need the extra zoo-kit[timm].
+
+    HF_TOKEN or `hf auth login` gives access to private repositories; HF_ENDPOINT sets another hub.
+    """
+    from zoo.files.expected_digest import digest_of
+    from zoo.files.folders import weights_folders
+    from zoo_hub.pull import pull
+    from zoo_hub.repository import parse_repository
+
+    source = parse_repository(repository, revision)
+    path, card = pull(lazy.registry, source, output, folder=weights_folders()[0], force=force)
+    if as_json:
+        print_json({"file": str(path), "architecture": card.architecture, "digest": digest_of(card)})
+        return
+    print_line(f"{path}: {card.architecture}, {len(card.classes):,} classes")
+    print_line(f"Digest: {digest_of(card)}")
+
+
+@click.command("push")
+@click.argument("model")
+@click.argument("repository", metavar="hf-hub:OWNER/NAME|local-dir:DIR")
+@click.option("--private", is_flag=True, help="Make a new repository private.")
+@click.option("--force", is_flag=True, help="Replace a folder that has this layout.")
+@json_option
+@click.pass_obj
+def push_command(lazy: "Lazy", /, model: str, repository: str, private: bool, force: bool, as_json: bool) -> None:
+    """Upload MODEL, an ARCH.TAG or a path to a weights file, to the Hugging Face Hub in timm's layout.
+
+    The repository is made if it is not there. timm.create_model loads it where the architecture is timm's, and
+    `zoo pull` gives the same file back. local-dir:DIR writes the same files to a folder instead.
+
+    HF_TOKEN or `hf auth login` gives the right to upload; HF_ENDPOINT sets another hub.
+    """
+    from zoo_hub.push import push, save_folder
+    from zoo_hub.repository import parse_repository
+
+    if repository.startswith(LOCAL):
+        place = str(save_folder(lazy.registry, model, Path(repository.removeprefix(LOCAL)), force=force))
+    else:
+        place = push(lazy.registry, model, parse_repository(repository), private=private)
+    if as_json:
+        print_json({"model": model, "pushed_to": place})
+        return
+    print_line(f"{model} is at {place}")

@@ -1,0 +1,90 @@
+"""Upload a weights file in timm's layout, or write that layout to a folder."""
+
+from pathlib import Path
+
+from huggingface_hub import CommitOperationAdd
+
+from zoo.files.atomic import new_folder
+from zoo.files.card import Card
+from zoo.files.weights import load_weights
+from zoo.models.hub_layout import CONFIG, WEIGHTS
+from zoo.models.hub_layout.config import PREFIX, config_json
+from zoo.models.hub_layout.folder import is_hub_folder
+from zoo.models.pretrained import locate_weights
+from zoo.registry.registry import Registry
+from zoo_hub.repository import Repository, explain_hub_errors, hub
+
+
+def push(registry: Registry, model: str, repository: Repository, *, private: bool = False) -> str:
+    """Upload a weights file to a repository, which is made if it is not there. Its files are replaced in one commit.
+
+    Args:
+        model: `ARCH.TAG` or a path.
+        private: make a new repository private.
+
+    Returns:
+        The URL of the commit.
+
+    Raises:
+        UnknownName, WeightsError: there are no such weights, or they are damaged; or the hub refuses or is not
+            reached.
+    """
+    path = locate_weights(registry, model)
+    files = contents(path, repository)
+    with explain_hub_errors(repository):
+        api = hub()
+        api.create_repo(repository.name, exist_ok=True, private=private or None)
+        commit = api.create_commit(
+            repository.name,
+            [CommitOperationAdd(name, content) for name, content in files.items()],
+            commit_message=f"Upload {path.name} with zoo",
+            revision=repository.revision,
+        )
+    return str(commit.commit_url)
+
+
+def save_folder(registry: Registry, model: str, folder: Path, *, force: bool = False) -> Path:
+    """Write the files that `push` uploads to a new folder, for `timm.create_model("local-dir:FOLDER")`.
+
+    Raises:
+        UnknownName, WeightsError: as `push`.
+        OutputError: the folder exists and may not be replaced, or cannot be written.
+    """
+    files = contents(locate_weights(registry, model), None)
+    with new_folder(folder, force=force, replaceable=is_hub_folder) as temporary:
+        for name, content in files.items():
+            (temporary / name).write_bytes(content)
+    return folder
+
+
+def contents(path: Path, repository: Repository | None) -> dict[str, bytes]:
+    """The files of the layout: name to content. The weights file is uploaded as it is, with its card.
+
+    Raises:
+        WeightsError: it is damaged.
+    """
+    card = load_weights(path).card
+    name = repository.name if repository else path.name
+    return {CONFIG: config_json(card), WEIGHTS: path.read_bytes(), "README.md": _readme(card, name).encode()}
+
+
+def _readme(card: Card, name: str) -> str:
+    shape = "×".join(map(str, card.preprocess.input_shape))
+    library = "timm" if card.architecture.startswith(PREFIX) else "zoo-kit"
+    metrics = [f"- {each.name}: {each.value:.4f} on {each.dataset} {each.split}, n={each.n:,}" for each in card.metrics]
+    lines = [
+        "---",
+        f"library_name: {library}",
+        "pipeline_tag: image-classification",
+        *([f"license: {card.licence}"] if card.licence and card.licence.isascii() and "\n" not in card.licence else []),
+        "---",
+        "",
+        f"# {name}",
+        "",
+        f"{card.architecture}, {len(card.classes):,} classes, images of {shape}.",
+        "",
+        *(["Measured by zoo on the weights as stored:", "", *metrics, ""] if metrics else []),
+        f"Use it: `zoo pull hf-hub:{name}`.",
+        "",
+    ]
+    return "\n".join(lines)

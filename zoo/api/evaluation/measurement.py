@@ -1,0 +1,175 @@
+"""Measure one model after another on the same split of a data set, for `zoo.evaluate`."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from zoo.contract.callback import Callback
+from zoo.contract.errors import DataError, UsageError, WeightsError
+from zoo.contract.preprocess import Preprocess
+from zoo.contract.specs import Dataset, Loss
+from zoo.data.corrupt import corrupt_warning, refuse_corrupt
+from zoo.data.datasets import class_names, load_dataset, open_split
+from zoo.data.load_split import LoadedSplit
+from zoo.data.read_options import ReadOptions
+from zoo.evaluation.agreement import Decisions, Flip, flips
+from zoo.evaluation.evaluate import Evaluation, evaluate
+from zoo.evaluation.relabelled import RelabelledSplit, class_positions
+from zoo.models.devices import explain_out_of_memory
+from zoo.models.load import Model
+from zoo.models.losses import build_loss
+from zoo.registry.registry import Registry
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of one model.
+
+    Args:
+        classes: its class names.
+        labels: the class of each image as an index of these, int64 `[N]`, on the CPU.
+        index: the index of each image in the data set; `None` if none was left out.
+        files: the path of each image of the data set, if it has paths.
+    """
+
+    name: str
+    evaluation: Evaluation
+    dataset: str
+    classes: tuple[str, ...]
+    skipped: int
+    decisions: Decisions
+    labels: Tensor
+    index: Tensor | None
+    files: Sequence[object] | None
+
+    def flips(self, model: "Measured") -> tuple[Flip, ...]:
+        """The images for which this one and `model` predict different classes.
+
+        Raises:
+            DataError: they have other classes, or were measured on other images.
+        """
+        if self.classes != model.classes:
+            raise DataError(
+                f"The labels of {self.name} ({_first(self.classes)}) are not those of {model.name} "
+                f"({_first(model.classes)}), so their predictions cannot be compared.",
+                "Name the model that it was exported from with `--against`.",
+            )
+        if not torch.equal(self.labels, model.labels):
+            raise DataError(
+                f"{self.name} and {model.name} were measured on different images, as some cannot be read for both.",
+                "Repair or remove the images that cannot be read.",
+            )
+        return flips(model.decisions, self.decisions, self.labels, self.classes, self.index, self.files)
+
+
+@dataclass
+class Measurement:
+    """Measures models on a split. It is read once for all models that prepare their images alike.
+
+    Args:
+        data: the name of the data set; `None` for the one that the first model was trained on.
+        root: the folder of data sets.
+    """
+
+    registry: Registry
+    split: str
+    root: Path
+    data: str | None
+    download: bool
+    batch_size: int
+    reading: ReadOptions
+    report: Callback
+    _splits: dict[tuple[Preprocess, torch.device], LoadedSplit] = field(default_factory=dict)
+
+    def __call__(self, model: Model, name: str, device: torch.device, *, decide: bool) -> Measured:
+        """Measure a model in float32.
+
+        Args:
+            name: of the model, for messages.
+            device: of the images, and of the model while it is measured.
+            decide: keep what it predicts for each image.
+
+        Raises:
+            UsageError: no data set is named.
+            DataError: the data set is missing or damaged, or has other classes than the model.
+            WeightsError: the logits are not finite.
+        """
+        self.data = self.data or model.card.dataset_name
+        if not self.data:
+            raise UsageError(f"{name} does not record a training data set.", "Name a data set with `--data`.")
+        entry = self.registry.find(Dataset, self.data)
+        images = load_dataset(entry, self.root, self.split, self.download)
+        classes = class_names(entry, images)
+        positions = class_positions(classes, model.labels) if classes != model.labels else []
+        if positions is None:
+            raise DataError(
+                f"The classes of {entry.spec.name} ({_first(classes)}) are not those of {name} "
+                f"({_first(model.labels)}).",
+                "Use the data set that its card names, or one whose class names are among its labels.",
+            )
+        key = (model.preprocess, device)
+        if key not in self._splits:
+            with explain_out_of_memory(device):
+                loaded = open_split(
+                    *(entry, self.root, self.split, images, model.preprocess, len(classes), device, self.reading)
+                )
+            refuse_corrupt([loaded], skip=self.reading.skip_corrupt)
+            for note in (*loaded.notes, *corrupt_warning([loaded])):
+                self.report.on_message(note.removeprefix("warning: "), warning=note.startswith("warning: "))
+            if len(classes) < len(model.labels):
+                self.report.on_message(
+                    f"{entry.spec.name} has {len(classes):,} of the {len(model.labels):,} classes of {name}; "
+                    "a prediction of another class counts as wrong"
+                )
+            self._splits[key] = loaded
+        loaded, decisions = self._splits[key], Decisions()
+        batches = loaded.batches
+        if positions:
+            batches = RelabelledSplit(batches, torch.tensor(positions, device=device))
+        with _moved(model.module, device) as module:
+            measured = evaluate(
+                module,
+                batches,
+                model.preprocess,
+                build_loss(self.registry.find(Loss, "cross_entropy")),
+                num_classes=len(model.labels),
+                device=device,
+                batch_size=self.batch_size,
+                on_progress=lambda done, n: self.report.on_progress(f"evaluating {name}", done, n),
+                on_logits=decisions.add if decide else lambda logits: None,
+            )
+        if not math.isfinite(measured.loss):
+            raise WeightsError(
+                f"{name} gives logits that are not finite on {entry.spec.name}.",
+                "Train it again with a lower `--lr`, or check an exported file with `zoo verify`.",
+            )
+        return Measured(
+            name,
+            measured,
+            entry.spec.name,
+            model.labels,
+            len(loaded.corrupt),
+            decisions,
+            batches.labels.cpu(),
+            loaded.index,
+            getattr(images, "files", None),
+        )
+
+
+@contextmanager
+def _moved(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
+    """The module on `device`, and back on its own device afterwards."""
+    own = next((value.device for value in module.state_dict().values()), device)
+    try:
+        yield module.to(device)
+    finally:
+        module.to(own)
+
+
+def _first(classes: tuple[str, ...]) -> str:
+    return f"{len(classes)}: {', '.join(classes[:3])}{', …' if len(classes) > 3 else ''}"
