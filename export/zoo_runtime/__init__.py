@@ -30,8 +30,7 @@ CPU, FORMAT, BY_ROUNDING = ("CPUExecutionProvider",), "onnx", ("fp32", "fp16")  
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 MAX_JSON, MAX_PIXELS, MAX_IMAGES, BLANK = 1 << 24, 1 << 22, 1 << 16, "\u115f\u1160\u2800\u3164\uffa0"
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")  # for others Pillow may run programs
-UNVERIFIED = "UNVERIFIED: it was exported with --no-verify, so nothing was compared and its outputs may be wrong"
-UNPROVEN = {"unverified": UNVERIFIED, "inconclusive": "INCONCLUSIVE: its check covers too little of the model"}
+UNPROVEN = ("INCONCLUSIVE: its check covers too little", "UNVERIFIED: nothing was compared; its outputs may be wrong")
 RESTORE = "Copy the folder again from where it came, or export again with `zoo export`."
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]  # from a manifest of an older format to one of this format
 
@@ -97,7 +96,7 @@ class Report:
         failed = [f"{p.probe} ({p.reason or f'{p.ratio:.3g} rounding errors'})" for p in self.probes if not p.passed]
         worst, n = max((p.ratio or 0.0 for p in self.probes), default=0.0), sum(p.n for p in self.probes)
         what = "computes what the model computes" if self.verdict == "pass" else f"{self.verdict}: accepted at export"
-        limit = "OVERRIDDEN" if self.verdict == "overridden" else f"{self.tolerance_factor:g}"
+        limit = self.verdict.upper() if self.verdict == "overridden" else f"{self.tolerance_factor:g}"
         extent = f"tolerance {limit}; {len(self.probes)} probes, {n} images"
         if self.passed:
             return f"{self.artifact}: {what} (largest error {worst:.1f} rounding errors, {extent})"
@@ -120,7 +119,7 @@ class Model:
         if self.manifest["verdict"] != "pass":
             over = self.manifest["certificate"]["override"]
             by = over and f"OVERRIDDEN: its tolerance is {over['atol']:g} + {over['rtol']:g} · |truth|, not the default"
-            warnings.warn(f"{self.name} is {by or UNPROVEN[self.manifest['verdict']]}.", stacklevel=2)
+            warnings.warn(f"{self.name} is {by or UNPROVEN[self.manifest['verdict'] == 'unverified']}.", stacklevel=2)
         self._session = _open_session(self.folder / self.artifact, providers)
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
 
@@ -155,7 +154,7 @@ class Model:
 def verify(folder: str | os.PathLike[str], providers: Sequence[str] = CPU, model: Model | None = None) -> Report:
     """Check every file, and the outputs on every probe, in the session of `model` if passed. Raises as `Model` does."""
     if (manifest := check_files(folder))["verdict"] == "unverified":
-        raise Difference(f"{folder} is {UNVERIFIED}.", f"Run `zoo verify {folder} --strict`.")
+        raise Difference(f"{folder} is {UNPROVEN[True]}.", f"Run `zoo verify {folder} --strict`.")
     if (precision := manifest.get("precision", "fp32")) not in BY_ROUNDING:
         raise Error(f"{folder} is in {precision}, which has rules of its own.", f"Run `zoo verify {folder}`.")
     if (model := model or Model(folder, providers)).manifest["digest"] != manifest["digest"]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import timm
-from timm.data import resolve_data_config
-from timm.models import get_pretrained_cfg
+from timm.data.config import resolve_data_config
+from timm.models import PretrainedCfg, get_pretrained_cfg
 
 from zoo_timm.index import cached_index
 from zoo_timm.measure import measure
@@ -70,8 +70,15 @@ def text(index: Mapping[str, Any]) -> str:
     return json.dumps(head, indent=0, separators=(",", ":"))[:-2] + ',\n"models":{\n' + ",\n".join(lines) + "\n}}\n"
 
 
+def _known(name: str) -> PretrainedCfg:
+    cfg = get_pretrained_cfg(name)
+    if cfg is None:
+        raise ValueError(f"timm has no configuration of {name}")
+    return cfg
+
+
 def _data_config(name: str, size: int) -> dict[str, Any]:
-    config = resolve_data_config(pretrained_cfg=get_pretrained_cfg(name).to_dict())
+    config = resolve_data_config(pretrained_cfg=_known(name).to_dict())
     keys = ("input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode")
     square = config["input_size"][1] == config["input_size"][2]
     # zoo's images are squares: those of other models, which have no published classifier, are resized to one

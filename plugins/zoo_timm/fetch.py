@@ -7,7 +7,8 @@ from typing import Any
 
 import timm
 from safetensors import SafetensorError
-from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
+from timm.data.config import resolve_data_config
+from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from timm.models import PretrainedCfg, get_pretrained_cfg
 
 from zoo.contract.errors import UnknownName, WeightsError
@@ -68,9 +69,9 @@ def _file(name: str, tag: str, cfg: PretrainedCfg, *, download: bool) -> tuple[P
     local = os.environ.get(LOCAL)
     if local:
         folder = Path(local, f"{name.removeprefix(f'{COLLECTION}/')}.{tag}")
-        found = next((folder / file for file in FILES if (folder / file).is_file()), None)
-        if found is not None:
-            return found, f"local-dir:{folder}"
+        path = next((folder / file for file in FILES if (folder / file).is_file()), None)
+        if path is not None:
+            return path, f"local-dir:{folder}"
     if cfg.hf_hub_id:
         return _from_hub(f"{name}.{tag}", cfg, download=download)
     if isinstance(cfg.url, str):
@@ -106,7 +107,8 @@ def _from_hub(full: str, cfg: PretrainedCfg, *, download: bool) -> tuple[Path, s
 
 
 def _from_url(full: str, url: str, *, download: bool) -> tuple[Path, str]:
-    from timm.models._hub import HASH_REGEX, download_cached_file, get_cache_dir
+    from timm.models._hub import download_cached_file, get_cache_dir
+    from torch.hub import HASH_REGEX
 
     path = Path(get_cache_dir(), Path(url).name)
     if not path.is_file():

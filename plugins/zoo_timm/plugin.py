@@ -45,7 +45,8 @@ def zoo_specs() -> Iterable[Spec]:
             preprocess=preprocesses[how],
             parameters=parameters,
             requires=REQUIRES,
-            **({"pretrained": tuple(tags), "fetch": FETCH} if tags else {}),
+            pretrained=tuple(tags),
+            fetch=FETCH if tags else "",
         )
 
 

@@ -98,13 +98,13 @@ def handler_of(hub: Hub) -> type[BaseHTTPRequestHandler]:
                         }
                     )
                 return
-            found = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path)
-            content = hub.repositories.get(found[1], {}).get(found[2]) if found else None
-            if found is None or content is None:
+            match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path)
+            content = hub.repositories.get(match[1], {}).get(match[2]) if match else None
+            if match is None or content is None:
                 self.missing("EntryNotFound")
                 return
             headers = {"ETag": f'"{sha(content)}"', "X_Repo_Commit": COMMIT, "Accept_Ranges": "bytes"}
-            if found[2] in hub.cut and self.command == "GET":
+            if match[2] in hub.cut and self.command == "GET":
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(content)))
                 self.send_header("ETag", headers["ETag"])

@@ -11,8 +11,8 @@ from zoo.api.installed import registry_of
 from zoo.api.progress import reporting
 from zoo.contract.callback import Callback
 from zoo.contract.errors import UsageError
-from zoo.contract.names import is_file_name
-from zoo.contract.specs import NAME, Dataset
+from zoo.contract.names import NAME, is_file_name
+from zoo.contract.specs import Dataset
 from zoo.data.read_options import MEMORY_LIMIT, MOST_WORKERS
 from zoo.evaluation.evaluate import Evaluation
 from zoo.files import folders

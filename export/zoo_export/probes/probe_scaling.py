@@ -12,6 +12,7 @@ GATES = {torch.sigmoid, torch.Tensor.sigmoid, nn.functional.sigmoid, nn.function
 NEARLY_CLOSED = -1.25  # to twice that, before the sigmoid; a hard one is closed at -3
 CLIPS = {nn.functional.hardtanh, nn.functional.relu6}
 SILENT = 1e-6  # a signal below so much of the bias beside it is lost in rounding
+DROWNED = 0.1  # of a layer's output: a signal below it is drowned by the bias
 CONSTANT = 1e-3  # of a layer's output: a spread below it is none, as of a normalisation of a single channel
 CLIPPED = 32  # channels, of which one is moved to where it is clipped: more of them would drown the others' errors
 
@@ -92,17 +93,17 @@ def _by_channel(layer: nn.Module, output: Tensor) -> Tensor:
 def _size(layer: Any, values: Tensor, images: int) -> Tensor:
     """Around what mean, for each channel of `values` or for all, a layer's output lets damage through.
 
-    The bias is left out, as it may be drawn much larger than the signal that reaches the layer. It remains where
-    nothing else does: a layer that only ever gets zeros gives its bias.
+    The bias is left out where it is drawn so much larger than the signal that reaches the layer that it would drown it.
+    It remains where nothing else does: a layer that only ever gets zeros gives its bias.
     """
     unbiased: Tensor = values - layer.bias
-    overall = unbiased.square().mean().sqrt()
-    if not overall > SILENT * values.abs().max():
-        return values.square().mean().sqrt()
+    signal, whole = unbiased.square().mean().sqrt(), values.square().mean().sqrt()
+    if not signal > SILENT * values.abs().max():
+        return whole
     spread = values.std(0, unbiased=False)
-    if len(values) > images and bool((spread > CONSTANT * overall).any()):
+    if len(values) > images and bool((spread > CONSTANT * signal).any()):
         return spread / 2
-    return overall
+    return signal if signal < DROWNED * whole else whole
 
 
 def _move(layer: Any, output: Tensor, shift: Tensor) -> Tensor:

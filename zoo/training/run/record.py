@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo.contract.errors import TrainingError, ZooError
+from zoo.contract.names import NAME as NAMES
 from zoo.contract.reading import MAX_JSON, Field, Malformed, fields, parse_json, shown
-from zoo.contract.specs import NAME as NAMES
 from zoo.contract.specs import Architecture, Dataset, Loss
 from zoo.data.datasets import LoadedDataset
 from zoo.files.folders import weights_name
