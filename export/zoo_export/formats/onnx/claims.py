@@ -9,7 +9,7 @@ from zoo.contract.evidence import TensorSpec
 from zoo.contract.exporting.artifact import Paths
 from zoo.contract.exporting.inspection import Claims
 from zoo.contract.reading import parse_json
-from zoo_export.formats.onnx.gate import read_model
+from zoo_export.formats.onnx.gate.check import read_model
 from zoo_export.formats.onnx.keys import LABELS, PREPROCESS
 
 

@@ -9,7 +9,7 @@ import onnxruntime
 
 from zoo.contract.errors import DeviceError, ExportError
 from zoo.contract.exporting.artifact import CPU, Array, Backend, Paths, Run
-from zoo_export.formats.onnx.gate import check_file
+from zoo_export.formats.onnx.gate.check import check_file
 from zoo_export.formats.onnx.providers import full_name, left_to_cpu, open_session, provider_options
 from zoo_export.reasons import first_line
 

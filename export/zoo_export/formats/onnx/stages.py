@@ -21,7 +21,7 @@ from zoo_export.blame.captured import FILE, captured_stage
 from zoo_export.blame.intermediates import evaluate, exceeds_tolerance, place
 from zoo_export.capture import OUTPUT
 from zoo_export.formats.onnx.file import load, save
-from zoo_export.formats.onnx.gate import check_file
+from zoo_export.formats.onnx.gate.check import check_file
 from zoo_export.formats.onnx.lowering import lower
 from zoo_export.formats.onnx.runner import LEVELS
 

@@ -16,8 +16,8 @@ from onnx import external_data_helper, numpy_helper
 
 from zoo.contract.exporting.artifact import Paths
 from zoo.contract.exporting.inspection import Structure
-from zoo_export.formats.onnx.gate import read_model
-from zoo_export.formats.onnx.names import why_ambiguous
+from zoo_export.formats.onnx.gate.check import read_model
+from zoo_export.formats.onnx.gate.names import why_ambiguous
 
 
 def _words(*lines: str) -> frozenset[str]:

@@ -15,7 +15,7 @@ from zoo.contract.errors import ExportError
 from zoo.contract.exporting.artifact import Paths
 from zoo.contract.printable import plain
 from zoo.files.regular import open_regular
-from zoo_export.formats.onnx.names import why_ambiguous
+from zoo_export.formats.onnx.gate.names import why_ambiguous
 
 LARGEST = 2**31 - 1  # bytes: Protocol Buffers' own limit
 SHOWN = 80  # characters of a file's own text in a message

@@ -1,0 +1,1 @@
+"""What an ONNX file may hold before onnxruntime loads it."""
