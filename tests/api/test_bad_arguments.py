@@ -77,9 +77,9 @@ CALLS: list[tuple[Callable[[], Any], type[zoo.ZooError], str]] = [
     (lambda: zoo.Recipe(architecture="lenet5", data="digits", epoch=3), zoo.UsageError, "epoch"),  # type: ignore[call-arg]
     (lambda: zoo.create_model("lenet5", channels=3), zoo.UnknownName, "channels"),
     (lambda: zoo.create_model("lenet5", pretrained="digits"), zoo.UsageError, "pretrained"),  # type: ignore[arg-type]
-    (lambda: zoo.load("exports/nope"), zoo.WeightsError, "no file or folder exports/nope"),
+    (lambda: zoo.load("exports/nope"), zoo.UnknownName, "exports/nope"),
     (lambda: zoo.load("nope.onnx"), zoo.ExportError, "no file nope.onnx"),
-    (lambda: zoo.evaluate("exports/nope"), zoo.WeightsError, "no file or folder exports/nope"),
+    (lambda: zoo.evaluate("exports/nope"), zoo.UnknownName, "exports/nope"),
     (lambda: zoo.train(net(), data="digits"), zoo.UsageError, "Sequential"),  # type: ignore[arg-type]
     (lambda: zoo.train("lenet5", data="digits", smoothing=0.1), zoo.UsageError, "smoothing"),  # type: ignore[call-arg]
     (lambda: zoo.train("lenet5", data="digits", output=5), zoo.UsageError, "output"),  # type: ignore[arg-type]
