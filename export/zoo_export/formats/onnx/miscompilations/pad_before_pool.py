@@ -15,8 +15,8 @@ FAULT = KnownFault(
     versions="1.17.3, 1.18.1, 1.20.1, 1.22.1, 1.24.1 and 1.31.1 have it; 1.16.3 does not",
     symptom="A Pad of zeros is folded into the MaxPool or AveragePool that follows, from the basic optimizations on; "
     "a MaxPool pads with minus infinity instead, so windows of negative values come out wrong. An AveragePool with "
-    "`ceil_mode` loses a row (1.22.1 to 1.31.1) or averages wrongly (1.20.1); padding as wide as the window "
-    "is refused.",
+    "`ceil_mode` loses a row (1.22.1 to 1.31.1) or averages wrongly (1.20.1). Padding as wide as the window is refused "
+    "on loading.",
     found_in="timm: hgnetv2_b0",
     change="Each such Pad names its axes explicitly, which is the same operation, and onnxruntime does not fold it.",
     test="tests/export/test_miscompilations.py",
