@@ -9,6 +9,7 @@ import torch
 from zoo.contract.errors import ExportError, refuse_out_of_memory
 from zoo.contract.evidence import OVERRIDDEN, PASS, TOLERANCE_FACTOR, UNVERIFIED, Override, Probe, Verdict
 from zoo.contract.exporting.options import ExportOptions
+from zoo.evaluation.attributes import keep_attributes
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
 from zoo_export.capture import Capture, first_line, quiet
@@ -107,7 +108,7 @@ def no_evidence(model: Model, capture: Capture, sizes: Sequence[tuple[int, int]]
     """
     images = capture.example.clone()  # outside: a tensor that is made in inference mode cannot be traced
     try:
-        with torch.inference_mode(), quiet():
+        with keep_attributes(model.module), torch.no_grad(), quiet():
             logits = model.module(images)
     except Exception as error:
         refuse_out_of_memory(error)

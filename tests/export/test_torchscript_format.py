@@ -1,5 +1,6 @@
 """`model.torchscript` loads in PyTorch alone; the same command gives the same folder anywhere, and no local path."""
 
+import copy
 import hashlib
 import os
 import site
@@ -8,16 +9,24 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import zoo
 from zoo.contract.errors import ExportError
 from zoo.contract.exporting.artifact import Paths
-from zoo_export.formats.torchscript.format import runner
+from zoo_export.capture import Capture
+from zoo_export.formats.pytorch_archive import pack
+from zoo_export.formats.torchscript.archive import OWN, VERSIONS, checked_archive
+from zoo_export.formats.torchscript.format import export, runner, traced
+from zoo_export.formats.torchscript.names import Renumbering
+from zoo_export.formats.torchscript.structure import structure
+from zoo_export.reasons import reason
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5, 17])
@@ -147,3 +156,139 @@ def test_the_runner_gives_float32_of_its_own(exported) -> None:
     run = runner(Paths({"model": exported.path / "model.torchscript"}))
     logits = run(np.zeros((3, 3, 8, 8), np.float32))
     assert (logits.dtype, logits.shape) == (np.float32, (3, 4))
+
+
+class Scaled(nn.Module):
+    """Divides sizes, as padding to the same size does, with one buffer that is stored, and one that is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 4)
+        self.register_buffer("stored", torch.ones(4))
+        self.register_buffer("unstored", torch.arange(4.0), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        share = torch.div(torch.tensor(images.shape[2] - 1), torch.tensor(2))
+        pooled = nn.functional.gelu(images, approximate="tanh").mean((2, 3))
+        return self.head(pooled) * share * self.stored + self.unstored
+
+
+@pytest.fixture
+def scaled(make_model) -> Capture:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = make_model(Scaled())
+    return Capture(model.name, model.module, model.card)
+
+
+def written(capture: Capture, path: Path) -> Path:
+    export(capture, Paths({"model": path}))
+    return path
+
+
+def test_operators_keep_the_meaning_of_their_version(scaled: Capture, tmp_path: Path) -> None:
+    path = written(scaled, tmp_path / "model.torchscript")
+    images = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.load(path)(images), scaled.module(images))
+        torch.testing.assert_close(
+            torch.from_numpy(runner(Paths({"model": path}))(images.numpy())), scaled.module(images)
+        )
+
+
+def test_structure_tells_versions_apart(scaled: Capture, tmp_path: Path) -> None:
+    path = written(scaled, tmp_path / "model.torchscript")
+    reader = torch._C.PyTorchFileReader(str(path))
+    records = {name: reader.get_record(name) for name in reader.get_all_records() if name not in OWN}
+    (version,) = records.keys() & {*VERSIONS}
+    assert int(records[version]) >= 4
+    older = tmp_path / "older.torchscript"
+    older.write_bytes(pack((name, b"3\n" if name == version else record) for name, record in records.items()).read())
+    assert structure(Paths({"model": older})).graph != structure(Paths({"model": path})).graph
+
+
+def test_checking_a_file_keeps_its_records(scaled: Capture, tmp_path: Path) -> None:
+    """Of a file of another writer, with the records that are left out; the others stay, to the byte."""
+    path = tmp_path / "model.pt"
+    torch.jit.save(torch.jit.freeze(torch.jit.trace(scaled.module, scaled.example)), path, {"note": "text"})
+    checked = torch._C.PyTorchFileReader(checked_archive(path))
+    original = torch._C.PyTorchFileReader(str(path))
+    kept = set(checked.get_all_records())
+    assert {name for name in original.get_all_records() if name not in kept} == {
+        name for name in original.get_all_records() if name.endswith(".debug_pkl") or name.startswith("extra/")
+    }
+    for name in kept - {".data/serialization_id"}:
+        assert checked.get_record(name) == original.get_record(name), name
+
+
+def test_rewriting_changes_only_names_of_classes() -> None:
+    """A text that looks like such a name keeps its length, which a pickle stores before it."""
+    numbered = b"c__torch__.___torch_mangle_77\nNet\n"
+    pickled = b"\x80\x02X\x15\x00\x00\x00___torch_mangle_12345" + b"0" + numbered + b"."
+    code = b'class A(__torch__.___torch_mangle_77.B):\n  text = "___torch_mangle_12345"\n'
+    records = {"data.pkl": pickled, "code/__torch__/___torch_mangle_77.py": code, "data/0": b"___torch_mangle_77"}
+    renumbering = Renumbering(records)
+    assert renumbering.name("code/__torch__/___torch_mangle_77.py") == "code/__torch__/___torch_mangle_0.py"
+    assert renumbering.record("data.pkl", pickled) == pickled.replace(b"_77", b"_0")
+    assert renumbering.record("code/__torch__/___torch_mangle_77.py", code) == code.replace(b"_77", b"_0")
+    assert renumbering.record("data/0", records["data/0"]) == records["data/0"]
+
+
+def test_trace_takes_other_weights_and_buffers(scaled: Capture, tmp_path: Path) -> None:
+    traced(scaled)
+    other = copy.deepcopy(scaled.module)
+    with torch.no_grad():
+        for tensor in (*other.parameters(), *other.buffers()):
+            tensor.add_(0.5)
+    images = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        again = traced(scaled.with_weights(other))
+        assert again is scaled.memo["torchscript"]
+        torch.testing.assert_close(again(images), other(images))
+        torch.testing.assert_close(traced(scaled)(images), scaled.module(images))
+
+
+def test_tied_weights_take_other_values(make_model) -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(192, 192), nn.Linear(192, 192), nn.Linear(192, 4)).eval()
+    module[2].weight = module[1].weight
+    model = make_model(module)
+    capture = Capture(model.name, model.module, model.card)
+    traced(capture)
+    other = copy.deepcopy(module)
+    with torch.no_grad():
+        other[1].weight.mul_(2)
+        images = torch.randn(2, 3, 8, 8)
+        torch.testing.assert_close(traced(capture.with_weights(other))(images), other(images))
+
+
+def test_weights_of_other_names_get_their_own_trace(make_model) -> None:
+    """A forward may add a buffer, which a copy of the module from before does not have."""
+
+    class Growing(Scaled):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(images) + (self.late if hasattr(self, "late") else 0)
+
+    model = make_model(Growing())
+    other = copy.deepcopy(model.module)
+    model.module.register_buffer("late", torch.ones(4))
+    capture = Capture(model.name, model.module, model.card)
+    shared = traced(capture)
+    own = traced(replace(capture, module=other))
+    images = torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        assert own is not shared and traced(capture) is shared
+        torch.testing.assert_close(own(images), other(images))
+        torch.testing.assert_close(shared(images), model.module(images))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('Error(s) in loading state_dict for Net:\n\tMissing key(s): "a".\n\tmore', 'Net: Missing key(s): "a".'),
+        ("The following operation failed in the TorchScript interpreter.\nTraceback:\n at x\nRuntimeError: why", "why"),
+        ("one\ntwo", "RuntimeError: one"),
+        ("only a heading:", "RuntimeError: only a heading:"),
+    ],
+)
+def test_reason_is_what_stands_below_a_heading(text: str, expected: str) -> None:
+    assert reason(RuntimeError(text)).endswith(expected)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from zoo.contract.errors import ExportError, UsageError
 from zoo.contract.preprocess import Preprocess
+from zoo.evaluation.attributes import keep_attributes
 from zoo.files.card import Card
 from zoo.files.weights import module_digest
 from zoo.models.forward import explain_model_errors
@@ -101,7 +102,8 @@ def _evaluated_on_cpu(module: nn.Module) -> nn.Module:
 
 @torch.inference_mode()
 def _classes(module: nn.Module, preprocess: Preprocess, labels: Sequence[str] | None) -> tuple[str, ...]:
-    with explain_model_errors(torch.device("cpu"), f"The {type(module).__name__}", ExportError):
+    explained = explain_model_errors(torch.device("cpu"), f"The {type(module).__name__}", ExportError)
+    with keep_attributes(module), explained:
         logits = module(torch.zeros(2, *preprocess.input_shape))
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2 or not logits.is_floating_point():
         what = f"a tensor {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"

@@ -16,6 +16,7 @@ from torch.fx.node import map_aggregate
 
 from zoo.contract.exporting.artifact import Place
 from zoo_export.capture.user_code import user_line
+from zoo_export.truth.beside import float64_beside
 from zoo_export.truth.reference import EPS32, EVALUATIONS
 
 SAME = 1e-9  # of the largest value: two float64 runs of the same operations are closer than that
@@ -160,29 +161,28 @@ def _stack(node: Node) -> Iterator[tuple[str, tuple[str, Any]]]:
 
 def _calls(module: nn.Module, images: Tensor) -> dict[str, tuple[Tensor | None, Tensor | None]]:
     """The input and output of every module call in eager mode, float64; the second call of `a` is `a@1`."""
-    double = copy.deepcopy(module).double()
+    twin = copy.deepcopy(module)
     calls: dict[str, tuple[Tensor | None, Tensor | None]] = {}
     inputs: dict[str, list[Tensor | None]] = {}
     counts: Counter[str] = Counter()
 
+    def kept(value: Any) -> Tensor | None:
+        return beside.wide(value).clone() if isinstance(value, Tensor) and value.is_floating_point() else None
+
     def before(path: str, arguments: tuple[Any, ...]) -> None:
-        inputs.setdefault(path, []).append(_kept(arguments[0] if arguments else None))
+        inputs.setdefault(path, []).append(kept(arguments[0] if arguments else None))
 
     def after(path: str, output: Any) -> None:
         call = f"{path}@{counts[path]}" if counts[path] else path
         counts[path] += 1
-        calls[call] = (inputs[path].pop(), _kept(output))
+        calls[call] = (inputs[path].pop(), kept(output))
 
-    for path, layer in double.named_modules():
+    for path, layer in twin.named_modules():
         layer.register_forward_pre_hook(lambda _, arguments, path=path: before(path, arguments))
         layer.register_forward_hook(lambda _, arguments, output, path=path: after(path, output))
-    with torch.no_grad():
-        double(images.double())
+    with float64_beside() as beside:  # as some modules cannot be converted to float64
+        twin(images.clone())
     return calls
-
-
-def _kept(value: Any) -> Tensor | None:
-    return value.clone() if isinstance(value, Tensor) and value.is_floating_point() else None
 
 
 def _same(value: Tensor, expected: Tensor) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from zoo.contract.evidence import Coverage, Probe
+from zoo.evaluation.attributes import keep_attributes
 from zoo_export.parity.coverage import coverage
 from zoo_export.probes.probe_weights import SEED, draw_probe_weights
 from zoo_export.truth.backend import CPU, Backend
@@ -57,7 +58,8 @@ def make_checks(module: nn.Module, probes: list[Probe], backends: Sequence[Backe
     checks, louder = [own], frozenset[str]()
     while len(checks) <= MAX_DRAWS:
         drawn = copy.deepcopy(module)
-        draw_probe_weights(drawn, noise, louder)
+        with keep_attributes(drawn):  # a table that forward keeps would be that of unfinished weights
+            draw_probe_weights(drawn, noise, louder)
         label = PROBE if len(checks) == 1 else f"{PROBE}_{len(checks)}"
         checks.append(_check(label, drawn, [*noise, *sized], backends))
         total = covered(checks)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from zoo.contract.evidence import Coverage, Images, Probe
 from zoo.contract.evidence.coverage import CHANGE
+from zoo.evaluation.attributes import keep_attributes
 from zoo_export.probes.fresh import FRESH
 
 DRAWS = 2
@@ -64,12 +65,14 @@ def _projected_gradients(
     """The gradients of `DRAWS` sums of logits with random signs."""
     generator = torch.Generator().manual_seed(0)
     for index in range(DRAWS):
-        logits = module(torch.from_numpy(images[[index % len(images)]]))
-        signs = torch.randint(0, 2, logits.shape, generator=generator) * 2.0 - 1
-        if parameters and logits.requires_grad:
-            yield torch.autograd.grad((logits * signs).sum(), parameters, allow_unused=True)
-        else:  # no parameters, or a forward that detaches its logits from them
-            yield [None] * len(parameters)
+        with keep_attributes(module):  # a table that forward keeps would hold the graph of this draw
+            logits = module(torch.from_numpy(images[[index % len(images)]]))
+            signs = torch.randint(0, 2, logits.shape, generator=generator) * 2.0 - 1
+            gradients: Sequence[Tensor | None] = [None] * len(parameters)
+            if parameters and logits.requires_grad:  # else a forward that detaches its logits from them
+                gradients = torch.autograd.grad((logits * signs).sum(), parameters, allow_unused=True)
+        yield gradients
+        del gradients
 
 
 @contextmanager

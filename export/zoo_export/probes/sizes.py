@@ -8,6 +8,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from zoo.contract.errors import ExportError, UnknownName
+from zoo.evaluation.attributes import keep_attributes
 from zoo.models.identity import architecture_of
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
@@ -115,7 +116,8 @@ def _sides(program: ExportedProgram) -> tuple[Any, Any]:
 def _why_not(module: nn.Module, shape: tuple[int, ...]) -> str:
     """Why the model does not take images of that shape; empty if it does."""
     try:
-        module(torch.zeros(shape))
+        with keep_attributes(module):
+            module(torch.zeros(shape))
     except Exception as error:  # the model's own; an artifact need not take what the model does not
         return first_line(error)
     return ""

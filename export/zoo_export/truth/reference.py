@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from zoo.contract.errors import ExportError, refuse_out_of_memory
 from zoo.contract.evidence import Probe, Truth
+from zoo.evaluation.attributes import keep_attributes
 from zoo.models.generators import drawn_from, generator_states
 from zoo_export.capture import first_line, quiet
 from zoo_export.truth.backend import CPU, Backend
+from zoo_export.truth.float64 import logits_in_float64
 
 Evaluate = Callable[[nn.Module, list[Tensor], int, Backend], list[Tensor]]
 EPS32 = float(np.finfo(np.float32).eps)
@@ -47,11 +49,10 @@ def make_references(
     with _explain_model_errors(), quiet():
         twin = module if in_place else copy.deepcopy(module)
         before_all = generator_states()
-        with _float64(twin), torch.inference_mode():
-            truths = [np.asarray(twin(images.double()).numpy(), np.float64) for images in inputs]
-            smallest = min(range(len(inputs)), key=lambda index: inputs[index].numel())
-            again = np.asarray(twin(inputs[smallest].double()).numpy(), np.float64)
-        rounding_errors = _rounding_errors(twin, probes, truths, CPU, on_stage)
+        first = _outputs(_plain, twin, inputs, 1, CPU)  # before float64: a table kept for later calls is float32
+        truths, again = logits_in_float64(twin, inputs)
+        rounding_errors = _rounding_errors(twin, inputs, truths, CPU, first, on_stage)
+    smallest = min(range(len(inputs)), key=lambda index: inputs[index].numel())
     drawn = drawn_from(before_all, generator_states())
     if drawn or not _same(truths[smallest], again):
         source = f" ({drawn})" if drawn else ""
@@ -90,7 +91,9 @@ def rounding_errors_at(module: nn.Module, probes: Sequence[Probe], backend: Back
     """
     with _explain_model_errors(backend), quiet():
         there = copy.deepcopy(module).to(backend.torch_device, backend.dtype)
-        rounding_errors = _rounding_errors(there, probes, [probe.truth for probe in probes], backend)
+        inputs = [torch.from_numpy(probe.images).to(backend.torch_device, backend.dtype) for probe in probes]
+        first = _outputs(_plain, there, inputs, 1, backend)
+        rounding_errors = _rounding_errors(there, inputs, [probe.truth for probe in probes], backend, first)
     for probe, rounding_error in zip(probes, rounding_errors, strict=True):
         if not np.isfinite(rounding_error):
             raise ExportError(
@@ -111,39 +114,27 @@ def at_backend(module: nn.Module, probes: Sequence[Probe], backend: Backend) -> 
 
 def _rounding_errors(
     module: nn.Module,
-    probes: Sequence[Probe],
+    inputs: list[Tensor],
     truths: Sequence[Truth],
     backend: Backend,
+    first: list[Truth],
     on_stage: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[float]:
-    """The rounding error of each probe; `module` is on `backend` already."""
-    inputs = [torch.from_numpy(probe.images).to(backend.torch_device, backend.dtype) for probe in probes]
+    """The rounding error of each input. `module` and `inputs` are on `backend`; `first` is the plain evaluation."""
     rounding_errors = [backend.epsilon * float(np.abs(truth).max()) for truth in truths]
-    with backend.active(), torch.inference_mode():
-        for done, evaluate in enumerate(EVALUATIONS, 1):
-            for index, output in enumerate(evaluate(module, inputs, done, backend)):
-                deviation = np.abs(output.double().cpu().numpy() - truths[index]).max()
-                rounding_errors[index] = float(np.maximum(rounding_errors[index], deviation))  # keeps NaN
-            on_stage(done, len(EVALUATIONS))
+    for done, evaluate in enumerate(EVALUATIONS, 1):
+        outputs = first if done == 1 else _outputs(evaluate, module, inputs, done, backend)
+        for index, output in enumerate(outputs):
+            deviation = np.abs(output - truths[index]).max()
+            rounding_errors[index] = float(np.maximum(rounding_errors[index], deviation))  # keeps NaN
+        on_stage(done, len(EVALUATIONS))
     return rounding_errors
 
 
-@contextmanager
-def _float64(module: nn.Module) -> Iterator[None]:
-    """Hold a module in float64, then restore what was float32, to the bit."""
-    single = {name for name, tensor in _tensors(module) if tensor.dtype == torch.float32}
-    module.double()
-    try:
-        yield
-    finally:
-        for name, tensor in _tensors(module):
-            if name in single:
-                tensor.data = tensor.data.float()
-
-
-def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from module.named_parameters()
-    yield from module.named_buffers()
+def _outputs(evaluate: Evaluate, module: nn.Module, inputs: list[Tensor], seed: int, backend: Backend) -> list[Truth]:
+    """What an evaluation gives for each input, as float64."""
+    with keep_attributes(module), backend.active(), torch.no_grad():
+        return [output.double().cpu().numpy() for output in evaluate(module, inputs, seed, backend)]
 
 
 @contextmanager

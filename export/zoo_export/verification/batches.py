@@ -10,6 +10,7 @@ from torch import nn
 
 from zoo.contract.errors import ExportError
 from zoo.contract.evidence import TOLERANCE_FACTOR, Comparison, Extent, Probe
+from zoo.evaluation.attributes import keep_attributes
 from zoo.files.card import Card
 from zoo.registry.registry import Registry
 from zoo_export.capture import quiet
@@ -110,6 +111,6 @@ def refuse_large(size: int | None, shape: Sequence[int], name: str) -> None:
 def mixes_images(module: nn.Module, probes: Sequence[Probe], seed: int) -> bool:
     """Whether the logits of an image depend on the images beside it, or on its place, by more than rounding."""
     batch = max(regrouped(probes, seed)[:8], key=lambda probe: probe.n)
-    with torch.inference_mode(), quiet():
+    with keep_attributes(module), torch.inference_mode(), quiet():
         logits = module(torch.from_numpy(batch.images.copy())).double().numpy()
     return not float(np.abs(logits - batch.truth).max()) <= TOLERANCE_FACTOR * batch.rounding_error

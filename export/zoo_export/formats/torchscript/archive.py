@@ -25,10 +25,11 @@ import torch
 
 from zoo.contract.errors import ExportError
 from zoo.files.regular import open_regular
-from zoo_export.capture import first_line, quiet
+from zoo_export.capture import quiet
 from zoo_export.formats.pytorch_archive import TEXT_LIMIT, Archive, Refused, pack, refusing, shown
 from zoo_export.formats.torchscript.graph import check_graph
 from zoo_export.formats.torchscript.pickles import Reader
+from zoo_export.reasons import reason
 
 COPIED = re.compile(r"(data|constants)/\w{1,40}")
 CODE = re.compile(r"code/__torch__(/\w+)*\.py")
@@ -75,7 +76,7 @@ def _loaded(path: Path, content: io.BytesIO, device: torch.device) -> Any:
         with quiet():
             return _JIT.load(content, map_location=device).eval()
     except Exception as error:
-        raise ExportError(f"PyTorch does not load {path.name}: {first_line(error)}", "Export it again.") from error
+        raise ExportError(f"PyTorch does not load {path.name}: {reason(error)}", "Export it again.") from error
 
 
 def _checked(archive: Archive) -> Iterator[str]:

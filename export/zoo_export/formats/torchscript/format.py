@@ -1,23 +1,22 @@
 """TorchScript: traced once, its weights put in afterwards, frozen, and freed of local paths."""
 
 import io
-import re
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from zoo.contract.errors import ExportError
 from zoo.contract.exporting.artifact import CPU, Backend, Capture, Paths, Run
-from zoo_export.capture import first_line, quiet
+from zoo.evaluation.attributes import keep_attributes
+from zoo_export.capture import quiet
 from zoo_export.formats.torch_runner import torch_device, torch_runner
-from zoo_export.formats.torchscript.archive import load_module
+from zoo_export.formats.torchscript.archive import OWN, load_module
+from zoo_export.formats.torchscript.names import Renumbering
+from zoo_export.reasons import reason
 
-NUMBERED = re.compile(rb"___torch_mangle_(\d+)")  # the name of a class, or of a module of its own for it
-CODE = (".py", ".pkl")
+TRACE = "torchscript"  # its key in `memo`
 _JIT: Any = torch.jit  # untyped, in part
-
-# The archive's writer adds these itself; a second copy would be refused.
-WRITERS_OWN = ("version", "byteorder", ".data/serialization_id", ".format_version", ".storage_alignment")
 
 
 def export(capture: Capture, paths: Paths) -> None:
@@ -35,7 +34,7 @@ def export(capture: Capture, paths: Paths) -> None:
         raise
     except Exception as error:
         raise ExportError(
-            f"{capture.name} could not be traced to TorchScript: {first_line(error)}",
+            f"{capture.name} could not be traced to TorchScript: {reason(error)}",
             "Leave TorchScript out with --format, or change the model's forward as the reason says.",
         ) from error
     paths.main.write_bytes(_reproducible(buffer))
@@ -52,18 +51,47 @@ def runner(paths: Paths, backend: Backend = CPU) -> Run:
 
 
 def traced(capture: Capture) -> Any:
-    """The trace, made once for `capture` and those that share its memo, with the weights of `capture` put in."""
-    if "torchscript" not in capture.memo:
-        capture.memo["torchscript"] = _trace(capture)
-    module = capture.memo["torchscript"]
-    module.load_state_dict(capture.module.state_dict())
-    return module
+    """The trace, made once for `capture` and those that share its memo, with the weights of `capture` put in.
+
+    Where the trace cannot take them by name, these weights get a trace of their own.
+    """
+    if TRACE not in capture.memo:
+        capture.memo[TRACE] = _trace(capture)
+    module = capture.memo[TRACE]
+    return module if put_weights(module, capture.module) else _trace(capture)
+
+
+@torch.no_grad()
+def put_weights(script: Any, module: nn.Module) -> bool:
+    """Give each parameter and buffer of `script` the values of the one of `module` that has its name.
+
+    A script module knows no persistence, so its state dict also holds buffers that are in no state dict of `module`.
+
+    Returns:
+        Whether both hold tensors of the same names, shapes and dtypes. If not, nothing is changed.
+    """
+    targets, sources = _tensors(script), _tensors(module)
+    if targets.keys() != sources.keys():
+        return False
+    if any(
+        (target.shape, target.dtype) != (sources[name].shape, sources[name].dtype) for name, target in targets.items()
+    ):
+        return False
+    for name, target in targets.items():
+        target.copy_(sources[name])
+    return True
+
+
+def _tensors(module: Any) -> dict[str, Tensor]:
+    """Parameters and buffers, those that are shared under each of their names."""
+    parameters, buffers = module.named_parameters, module.named_buffers
+    return {**dict(parameters(remove_duplicate=False)), **dict(buffers(remove_duplicate=False))}
 
 
 def _trace(capture: Capture) -> Any:
     """A script module with weights of its own, from a trace that was stored, as it then has no names of Python's."""
     buffer = io.BytesIO()
-    with quiet(), torch.no_grad():
+    with keep_attributes(capture.module), quiet(), torch.no_grad():
         _JIT.save(_JIT.trace(capture.module, capture.example, check_trace=False), buffer)
         buffer.seek(0)
         return _JIT.load(buffer).eval()
@@ -73,23 +101,17 @@ def _reproducible(archive: io.BytesIO) -> bytes:
     """The archive without what depends on the machine and the process that exported.
 
     Its `.debug_pkl` records hold local paths. If a process meets a class name again, PyTorch numbers it with a counter
-    that never goes back; the numbers are replaced by their ranks.
+    that never goes back; the numbers are replaced by their ranks. The version stays as it was: it decides what
+    operators such as `div` and `gelu` mean, and a writer that receives none would write the oldest.
     """
     reader = torch._C.PyTorchFileReader(io.BytesIO(archive.getvalue()))
     clean = io.BytesIO()
     writer = torch._C.PyTorchFileWriter(clean)
-    names = [name for name in reader.get_all_records() if not name.endswith(".debug_pkl") and name not in WRITERS_OWN]
+    names = [name for name in reader.get_all_records() if not name.endswith(".debug_pkl") and name not in OWN]
     records = {name: reader.get_record(name) for name in names}
-    texts = [*map(str.encode, names), *(record for name, record in records.items() if name.endswith(CODE))]
-    numbers = {int(number) for text in texts for number in NUMBERED.findall(text)}
-    ranks = {b"%d" % number: b"___torch_mangle_%d" % rank for rank, number in enumerate(sorted(numbers))}
-
-    def renumber(text: bytes) -> bytes:
-        return NUMBERED.sub(lambda match: ranks[match[1]], text)
-
+    renumbering = Renumbering(records)
     for name, record in records.items():
-        if name.endswith(CODE):
-            record = renumber(record)  # text, and pickles that hold names of classes by line
-        writer.write_record(renumber(name.encode()).decode(), record, len(record))
+        record = renumbering.record(name, record)
+        writer.write_record(renumbering.name(name), record, len(record))
     writer.write_end_of_file()
     return clean.getvalue()

@@ -12,14 +12,13 @@ from zoo.contract.exporting.inspection import Structure
 from zoo.files.regular import open_regular
 from zoo_export.formats.pytorch_archive import TEXT_LIMIT, Archive, refusing
 from zoo_export.formats.torch_operators import CONDITIONAL, RANDOM, WITH_MODE
+from zoo_export.formats.torchscript.archive import OWN, VERSIONS
 
 CALL = re.compile(r"(?:torch|ops\.\w+)\.(\w+)\(")
 BRANCH = re.compile(r"^\s*(if|while|for)\b", re.MULTILINE)
 COMPARE = re.compile(r"[^=!<>](==|!=|<=|>=|<|>)[^=<>]")
 ASSIGNED = re.compile(r"^\s*self(\.\w+)+ = ", re.MULTILINE)
 CHANGED = re.compile(r"(?:torch|ops\.\w+)\.(\w+[^_]_)\(self\b")
-# What the archive's writer adds itself.
-WRITERS_OWN = ("version", "byteorder", ".data/serialization_id", ".format_version", ".storage_alignment")
 LONGEST = 10_000  # characters of a call's arguments
 
 
@@ -33,6 +32,7 @@ def structure(paths: Paths) -> Structure:
         archive = Archive(file, TEXT_LIMIT)
         kept = {name: archive.read(name) for name in archive.names if not _is_the_writers(name)}
     source = {name: text.decode("utf-8", "replace") for name, text in kept.items() if name.endswith(".py")}
+    versions = {name: text.decode("utf-8", "replace") for name, text in kept.items() if name in VERSIONS}
     operators, conditional, random = Counter[str](), Counter[str](), list[str]()
     for text in source.values():
         for call in CALL.finditer(text):
@@ -47,7 +47,7 @@ def structure(paths: Paths) -> Structure:
             conditional[kind] += len(pattern.findall(text))
         conditional["change of itself"] += len(CHANGED.findall(text))
     return Structure(
-        graph=_sha(source),
+        graph=_sha(source | versions),  # the version decides what some operators mean
         values=_sha(kept),
         tensors=tuple(_numbers(kept[name]) for name in sorted(kept) if re.fullmatch(r"\w+/\d+", name)),
         operators=dict(sorted(operators.items())),
@@ -58,7 +58,7 @@ def structure(paths: Paths) -> Structure:
 
 def _is_the_writers(name: str) -> bool:
     """Whether a record says nothing of the module: debug notes, and what the archive's writer adds itself."""
-    return name.endswith(".debug_pkl") or name in WRITERS_OWN
+    return name.endswith(".debug_pkl") or name in OWN
 
 
 def _argument(text: str, place: int) -> str:
