@@ -182,3 +182,25 @@ def test_what_is_no_onnx_file_is_refused(content: bytes) -> None:
     Path("model.onnx").write_bytes(content)
     with pytest.raises(ExportError):
         runner(Paths({"model": Path("model.onnx")}))
+
+
+def test_a_name_is_defined_once() -> None:
+    twice = model()
+    twice.graph.initializer.append(numpy_helper.from_array(np.full(3, 5, np.float32), "w"))
+    refused(twice, "'w'")
+    shadowed = model(
+        helper.make_node("Mul", ["x", "w"], ["y"]), helper.make_node("Constant", [], ["w"], value_float=1.0)
+    )
+    refused(shadowed, "'w'")
+
+
+def test_functions_have_no_overloads() -> None:
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    functions = [
+        helper.make_function(
+            "own", "F", ["a"], ["b"], [helper.make_node(kind, ["a"], ["b"])], opsets, overload=overload
+        )
+        for kind, overload in (("Neg", "a"), ("Identity", "b"))
+    ]
+    node = helper.make_node("F", ["x"], ["y"], domain="own", overload="a")
+    refused(model(node, functions=functions, opset_imports=opsets), "F")

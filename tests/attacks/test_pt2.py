@@ -420,3 +420,18 @@ def test_the_layout_of_older_releases_is_refused() -> None:
             writer.writestr(name, pickle.dumps(Marker()))
         writer.writestr("serialized_exported_program.json", "{}")
     refused(made.getvalue())
+
+
+def test_sample_inputs_are_left_out(archive: bytes) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(made, "w") as new:
+        for name in old.namelist():
+            hostile = name.endswith("sample_inputs/model.pt")
+            new.writestr(name, pickle.dumps(Marker()) if hostile else old.read(name))
+    Path("model.pt2").write_bytes(made.getvalue())
+    assert runner(Paths({"model": Path("model.pt2")}))(torch.ones(2, 3, 8, 8).numpy()).shape == (2, 4)
+    assert not Path("marker").exists()
+
+
+def test_no_operator_senses_where_it_runs(archive: bytes) -> None:
+    refused(edited(archive, graph=call("torch.ops.aten.is_inference.default", SELF)), "is_inference")

@@ -250,3 +250,21 @@ def test_records_of_other_formats_are_refused(archive: bytes, name: str) -> None
     with zipfile.ZipFile(made, "a") as writer:
         writer.writestr(f"archive/{name}", pickle.dumps(None))
     refused(made.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("expression", "word"),
+    [
+        ("int(images.is_inference())", "is_inference"),
+        ("int(torch.is_grad_enabled())", "is_grad_enabled"),
+        ("images.stride(0)", "stride"),
+        ("int(images.is_contiguous())", "is_contiguous"),
+    ],
+)
+def test_no_operator_senses_where_it_runs(expression: str, word: str) -> None:
+    refused(scripted(f"  return images * {expression}"), word)
+
+
+def test_no_state_is_kept_in_running_statistics() -> None:
+    code = "  return torch.instance_norm(images, None, None, self.mean, self.var, True, 0.1, 1e-5, False)"
+    refused(scripted(code, mean=torch.zeros(3), var=torch.ones(3)), "state")

@@ -42,9 +42,16 @@ INTERNAL = CONDITIONS | listed(
 )
 # What may pass by its schema, and does more than compute: it changes what memory a tensor stands for, or whose it is.
 OTHER_EFFECTS = listed(
-    "as_strided_ data from_file get_autocast_dtype is_pinned manual_seed pin_memory record_stream rename "
+    "as_strided_ batch_norm_gather_stats batch_norm_gather_stats_with_counts batch_norm_update_stats data from_file "
+    "get_autocast_dtype is_pinned manual_seed pin_memory record_stream rename "
     "rename_ requires_grad_ resize resize_ resize_as resize_as_ resize_as_sparse resize_as_sparse_ retain_grad save "
     "set segment_reduce set_ set_data set_grad_enabled shallow_copy_data_"
+)
+# Answer by the process, the thread, the layout or autograd, not by values: right in zoo's process, wrong elsewhere.
+SENSES = listed(
+    "get_device has_torch_function is_autocast_cpu_enabled is_autocast_enabled is_contiguous is_grad_enabled "
+    "is_inference is_leaf is_non_overlapping_and_dense is_set_to is_strides_like_format is_vulkan_available output_nr "
+    "retains_grad storage_offset stride sym_is_contiguous sym_storage_offset sym_stride hash"
 )
 # Operators of other libraries and kinds of tensors, and gradients, which trust the indices that they receive.
 OTHER_KINDS = re.compile("cudnn|fbgemm|miopen|mkldnn|mps|sparse|nested|backward|qparams|^q_|(?<!fake_)quantize")
@@ -72,6 +79,8 @@ def why_refused(schema: Any, more_kinds: tuple[str, ...] = (), more_names: froze
         return f"the namespace {namespace} is not admitted"
     if name in OTHER_EFFECTS or OTHER_KINDS.search(name):
         return "it does more than compute"
+    if name in SENSES:
+        return "it answers by where it runs, not by values"
     if name.startswith("_") and name not in INTERNAL and not (name.startswith("__") and name.endswith("__")):
         return "it is internal to PyTorch"
     for argument in schema.arguments:
@@ -112,6 +121,13 @@ def switch(schema: Any) -> Any:
     name = next((name for name in SWITCHES if name in arguments), None)
     fills = schema.name.endswith(("bernoulli", "bernoulli_"))  # there `p` is what it draws with
     return None if name is None or fills else arguments[name]
+
+
+def statistics(schema: Any) -> tuple[str, str] | None:
+    """The arguments that hold running statistics, and that let them be changed, which no schema declares."""
+    names = [argument.name for argument in schema.arguments]
+    mode = next((name for name in ("training", "use_input_stats") if name in names), "")
+    return ("running_mean", mode) if mode and "running_mean" in names else None
 
 
 def is_uninitialised(schema: Any) -> bool:

@@ -1,6 +1,5 @@
 """What an ONNX file says of itself: labels and preprocessing in its metadata, inputs and outputs of its graph."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import onnx
 from zoo.contract.evidence import TensorSpec
 from zoo.contract.exporting.artifact import Paths
 from zoo.contract.exporting.inspection import Claims
+from zoo.contract.reading import parse_json
 from zoo_export.formats.onnx.gate import read_model
 from zoo_export.formats.onnx.keys import LABELS, PREPROCESS
 
@@ -44,7 +44,7 @@ def claims(paths: Paths) -> Claims:
 
 def _json(stated: dict[str, str], key: str) -> Any:
     try:
-        return json.loads(stated[key]) if key in stated else None
+        return parse_json(stated[key].encode()) if key in stated else None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{key} is not JSON ({error})") from None
 

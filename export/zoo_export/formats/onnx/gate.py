@@ -15,6 +15,7 @@ from zoo.contract.errors import ExportError
 from zoo.contract.exporting.artifact import Paths
 from zoo.contract.printable import plain
 from zoo.files.regular import open_regular
+from zoo_export.formats.onnx.names import why_ambiguous
 
 LARGEST = 2**31 - 1  # bytes: Protocol Buffers' own limit
 SHOWN = 80  # characters of a file's own text in a message
@@ -70,6 +71,9 @@ def check_file(paths: Paths) -> None:
 def _check(model: onnx.ModelProto, paths: Paths) -> None:
     if SETTINGS in {entry.key for entry in model.metadata_props}:
         raise _Refused(f"it holds settings of onnxruntime, as {SETTINGS}")
+    ambiguous = why_ambiguous(model)
+    if ambiguous:
+        raise _Refused(ambiguous)
     second = paths.files.get("tensors")
     room = paths.main.stat().st_size
     if second is not None and second.is_symlink():

@@ -17,6 +17,7 @@ from onnx import external_data_helper, numpy_helper
 from zoo.contract.exporting.artifact import Paths
 from zoo.contract.exporting.inspection import Structure
 from zoo_export.formats.onnx.gate import read_model
+from zoo_export.formats.onnx.names import why_ambiguous
 
 
 def _words(*lines: str) -> frozenset[str]:
@@ -45,6 +46,9 @@ def structure(paths: Paths) -> Structure:
         Exception: what onnx raises on a file that it cannot read.
     """
     model = read_model(paths.main)
+    ambiguous = why_ambiguous(model)
+    if ambiguous:
+        raise ValueError(ambiguous)
     _load_tensors(model, paths)
     reader = _Reader({each.domain: each.version for each in model.opset_import})
     reader.functions = {(each.domain, each.name): each for each in model.functions}

@@ -7,7 +7,7 @@ What PyTorch's loader does with the records, and what is checked here:
 | `data/weights/*`, `data/constants/*` | unpickles what their configuration calls pickled | none may be |
 | `custom_obj_*`, `opaque_obj_*` in `data/constants` | unpickles them | refused |
 | `data/weights/model.pt`, `data/constants/model.pt` | unpickles them, of older releases | refused |
-| `data/sample_inputs/model.pt` | unpickles it | must be empty |
+| `data/sample_inputs/model.pt` | unpickles it | left out |
 | `data/aotinductor/*` | loads it as a library | refused |
 | `extra/*` | returns it as text | left out |
 | `models/model.json` | see `program` | see `program` |
@@ -100,8 +100,6 @@ def _records(archive: Archive) -> Iterator[tuple[str, bytes]]:
     for name in archive.names:
         if not RECORDS.fullmatch(name) and not name.startswith("extra/"):
             raise Refused(f"it holds {shown(name)}, which could run code")
-    if archive.sizes.get("data/sample_inputs/model.pt"):
-        raise Refused("its sample inputs are pickled, which could run code")
     yield "data/sample_inputs/model.pt", b""
     for kind in ("weights", "constants"):
         name = f"data/{kind}/model_{kind}_config.json"

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from zoo_export.formats.operators import MAY_ALIAS, is_random, is_uninitialised, switch, why_refused, writes
+from zoo_export.formats.operators import MAY_ALIAS, is_random, is_uninitialised, statistics, switch, why_refused, writes
 from zoo_export.formats.pytorch_archive import Refused, shown
 
 SIZES = re.compile(
@@ -107,6 +107,9 @@ def _why_not(schema: Any, arguments: dict[str, Any], values: dict[str, Any]) -> 
             return f"its argument {name} is of another kind"
     if is_uninitialised(schema):
         return "it returns uninitialised memory"
+    kept = statistics(schema)
+    if kept is not None and values.get(kept[0], OFF[3]) != OFF[3] and values.get(kept[1]) != OFF[0]:
+        return "it keeps a state: it changes its running statistics"
     if is_random(schema):
         decides = switch(schema)
         value = values.get(decides.name, {}) if decides is not None else None

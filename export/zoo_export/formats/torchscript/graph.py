@@ -16,7 +16,16 @@ from typing import Any
 import torch
 
 from zoo_export.capture import quiet
-from zoo_export.formats.operators import MAY_ALIAS, is_random, is_uninitialised, listed, switch, why_refused, writes
+from zoo_export.formats.operators import (
+    MAY_ALIAS,
+    is_random,
+    is_uninitialised,
+    listed,
+    statistics,
+    switch,
+    why_refused,
+    writes,
+)
 from zoo_export.formats.pytorch_archive import Refused, shown
 
 _JIT: Any = torch.jit  # untyped, in part
@@ -104,6 +113,11 @@ def _why_not_run(node: Any) -> str:
     schema = _schema(node.schema())
     if is_uninitialised(schema):
         return "it returns uninitialised memory"
+    kept = statistics(schema)
+    if kept is not None:
+        values = dict(zip([argument.name for argument in schema.arguments], node.inputs(), strict=False))
+        if _constant(values[kept[0]]) is not None and _constant(values[kept[1]]) is not False:
+            return "it keeps a state: it changes its running statistics"
     if is_random(schema):
         decides = switch(schema)
         at = [argument.name for argument in schema.arguments].index(decides.name) if decides is not None else None
