@@ -1,6 +1,6 @@
 """Why something failed, in one line. Loads nothing else."""
 
-INTERPRETER = "The following operation failed in the TorchScript interpreter."
+INTERPRETER = "The following operation failed in the "  # PyTorch's, whose text ends with the reason
 
 
 def first_line(error: BaseException) -> str:
@@ -12,11 +12,11 @@ def first_line(error: BaseException) -> str:
 def reason(error: BaseException) -> str:
     """An error's type and the line of its text that holds the reason, where a heading stands above it.
 
-    A line that ends in a colon is a heading of the next one. TorchScript's interpreter writes where it was, line by
+    A line that ends in a colon is a heading of the next one. An interpreter of PyTorch writes where it was, line by
     line, and the reason last.
     """
     lines = _lines(error)
-    if lines and lines[0] == INTERPRETER:
+    if lines and lines[0].startswith(INTERPRETER):
         return f"{type(error).__name__}: {lines[-1]}"
     heading = next((index for index, line in enumerate(lines) if not line.endswith(":")), len(lines) - 1)
     return f"{type(error).__name__}: {' '.join(lines[: heading + 1])}" if lines else type(error).__name__
