@@ -30,7 +30,7 @@ REFUSED_UNSEEN = {  # before anything is run, and what the refusal names
     "draws_from_bernoulli": "Bernoulli",
     "dropout_in_training_mode": "training mode",
     "scripted_wrong_at_random": "rand",
-    "scripted_dropout_in_training_mode": "training mode",
+    "scripted_dropout_in_training_mode": "aten::dropout",
     "claims_reversed_labels": "class 0",
     "claims_another_mean": "mean",
     "claims_labels_twice": "zoo.labels",

@@ -12,6 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from zoo.contract.errors import ExportError
 from zoo.contract.exporting.artifact import Paths
+from zoo_export.formats.onnx.claims import claims
+from zoo_export.formats.onnx.keys import PREPROCESS
 from zoo_export.formats.onnx.runner import runner
 
 IMAGES = np.ones((2, 3), np.float32)
@@ -204,3 +206,12 @@ def test_functions_have_no_overloads() -> None:
     ]
     node = helper.make_node("F", ["x"], ["y"], domain="own", overload="a")
     refused(model(node, functions=functions, opset_imports=opsets), "F")
+
+
+def test_metadata_says_each_thing_once(folder: Path) -> None:
+    """A reader that takes the first of two equal keys would prepare images otherwise than one that takes the last."""
+    made = model(helper.make_node("Identity", ["x"], ["y"]))
+    made.metadata_props.add(key=PREPROCESS, value='{"mean": [0.0], "mean": [0.5]}')
+    onnx.save(made, folder / "model.onnx")
+    with pytest.raises(ValueError, match="mean"):
+        claims(Paths({"model": folder / "model.onnx"}))

@@ -435,3 +435,21 @@ def test_sample_inputs_are_left_out(archive: bytes) -> None:
 
 def test_no_operator_senses_where_it_runs(archive: bytes) -> None:
     refused(edited(archive, graph=call("torch.ops.aten.is_inference.default", SELF)), "is_inference")
+
+
+class KeepsStatistics(nn.Module):
+    """Normalises as in training, which moves its statistics a little at every call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(3))
+        self.register_buffer("var", torch.ones(3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.batch_norm(images, None, None, self.mean, self.var, True, 0.1, 1e-5, False).mean((2, 3))
+
+
+def test_no_state_is_kept_in_running_statistics() -> None:
+    made = io.BytesIO()
+    torch.export.save(torch.export.export(KeepsStatistics(), (torch.ones(2, 3, 8, 8),)), made)
+    refused(made.getvalue(), "batch_norm", "state")

@@ -247,6 +247,21 @@ def test_worker_that_died_with_a_batch_is_named(error: Exception) -> None:
         list(reader.batches(torch.arange(1), 1))
 
 
+def test_worker_death_during_another_error_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def batches() -> Iterator[Any]:
+        raise EOFError
+        yield
+
+    def close() -> None:
+        raise KILLED  # PyTorch's handler of SIGCHLD raises it anywhere
+
+    reader = Reader([(np.zeros((8, 8), np.uint8), 0)], Preprocess(size=(8, 8), mean=(0.5,), std=(0.5,)), 0)
+    reader._loader = batches()
+    monkeypatch.setattr(reader, "close", close)
+    with pytest.raises(DataError, match="killed"):
+        list(reader.batches(torch.arange(1), 1))
+
+
 def test_bus_errors_are_of_shared_memory() -> None:
     lost = lost_worker(RuntimeError("DataLoader worker (pid 1) is killed by signal: Bus error. It is possible"))
     assert lost is not None and "/dev/shm" in lost.next_step

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zoo.contract.errors import UsageError
@@ -51,6 +51,7 @@ def test_probe_from_a_certificate_has_no_arrays() -> None:
         excess=st.none() | st.floats(-1e6, 1e6),
     )
 )
+@example(Comparison("noise-1", 1, error=1.0, rounding_error=1.1e-308, tolerance=0.0))  # a ratio that no file may state
 def test_json_keeps_a_comparison(comparison: Comparison) -> None:
     text = json.dumps(comparison.to_dict(), allow_nan=False)
     assert Comparison.from_dict(json.loads(text)) == comparison

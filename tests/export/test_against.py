@@ -176,3 +176,31 @@ def test_strict_finds_a_stored_truth_that_no_model_computes(run_zoo, tmp_path: P
     strict = run_zoo("verify", str(folder), "--strict")
     assert strict.code == 3
     assert "truth" in strict.err and "noise-2" in strict.err
+
+
+NORMALISED = "resnet20.fashion_mnist"
+
+
+class WithDropout(torch.nn.Module):
+    """A model with dropout behind it, whose mode is an attribute of its own."""
+
+    def __init__(self, model: torch.nn.Module, noisy: bool) -> None:
+        super().__init__()
+        self.model, self.noisy = model, noisy
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.dropout(self.model(images), 0.5, training=self.noisy)
+
+
+@pytest.mark.parametrize(("noisy", "accepted"), [(None, True), (False, True), (True, False)])
+def test_a_scripted_model_is_judged_in_evaluation_mode(
+    run_zoo, registry, tmp_path: Path, noisy: bool | None, accepted: bool
+) -> None:
+    """The text of a script names the mode and not its value."""
+    model = open_model(registry, NORMALISED).module
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        script = torch.jit.script(model if noisy is None else WithDropout(model, noisy).eval())
+    script.save(str(tmp_path / "script.torchscript"))
+    ran = run_zoo("verify", str(tmp_path / "script.torchscript"), "--against", NORMALISED)
+    assert (ran.code == 0) == accepted and (accepted or "dropout" in ran.err), ran.err

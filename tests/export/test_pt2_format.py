@@ -93,7 +93,6 @@ def replaced(old: bytes, new: bytes) -> Callable[[str, bytes], bytes]:
     [
         (pickled("weights"), "is pickled"),
         (pickled("constants"), "is pickled"),
-        (lambda name, content: pickle.dumps(Bomb()) if "sample_inputs" in name else content, "sample inputs"),
         (replaced(b"torch.ops.aten.relu.default", b"torch.hub.load"), "torch.hub.load"),
         (replaced(b"torch.ops.aten.relu.default", b"builtins.eval"), "builtins.eval"),
         (replaced(b"Symbol('s", b"__import__('os') or Symbol('s"), "expression"),

@@ -20,6 +20,12 @@ def plain(text: object) -> str:
     return "".join(mark if _is_shown(mark) else " " if mark.isspace() else _escaped(mark) for mark in line)
 
 
+def quoted(text: object, longest: int = 80) -> str:
+    """A file's own text for a message: as `plain`, in quotes, with at most `longest` characters."""
+    line = plain(text)
+    return repr(line if len(line) <= longest else f"{line[:longest]}…")
+
+
 def plain_lines(text: str) -> str:
     """`text` with its line breaks, and each line as `plain` has it."""
     return "\n".join(plain(line) for line in text.split("\n"))

@@ -66,6 +66,13 @@ class Reader:
         Raises:
             DataError: a worker process was killed, could not start, or ran out of shared memory.
         """
+        try:
+            yield from self._batches(index, batch_size)
+        except RuntimeError as error:  # PyTorch's handler of SIGCHLD raises anywhere, also while an error is handled
+            refuse_lost_worker(error)
+            raise
+
+    def _batches(self, index: Tensor, batch_size: int) -> Iterator[ReadBatch]:
         self._iteration += 1
         iteration = self._iteration
         self._sampler.index, self._sampler.batch_size = index, batch_size

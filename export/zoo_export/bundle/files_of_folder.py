@@ -5,33 +5,13 @@ from pathlib import Path
 import zoo_runtime
 from zoo.contract.errors import DifferenceError
 from zoo.contract.evidence import Manifest
-from zoo.contract.evidence.manifest import GOLDEN
-from zoo.contract.reading import Malformed
 from zoo.registry.exports import MANIFEST
+from zoo_export.bundle.names_of_files import RUNTIME
 from zoo_export.bundle.provenance import sha256
 from zoo_export.signatures.names import SIGNATURE
 
-RUNTIME = "zoo_runtime.py"
-README = "README.md"
-FIXED = frozenset({GOLDEN, README, RUNTIME})  # beside the files of artifacts
-MAIN = "model."  # how the names of those begin
 RELEASED = {"4f7e3306393868e86db39027611b34ec3ce7215c8ff07802b6adb4ef78ac8580": "0.1.0"}  # sha256 of its runtime
 BESIDE = frozenset({MANIFEST, SIGNATURE})  # files that a manifest does not list
-
-
-def refuse_other_names(manifest: Manifest) -> None:
-    """Refuse a manifest that lists what no export writes, which nothing would check.
-
-    Raises:
-        Malformed: a `ValueError`: it lists a file that is of no artifact, or an artifact has a file of a strange name.
-    """
-    of_artifacts = {name for artifact in manifest.artifacts.values() for name in artifact.files.values()}
-    strange = sorted(name for name in of_artifacts if not name.startswith(MAIN) or name.endswith((".py", ".so")))
-    if strange:
-        raise Malformed(f"artifacts has the file {strange[0]!r}, which no export writes")
-    unknown = sorted({*manifest.files} - of_artifacts - FIXED)
-    if unknown:
-        raise Malformed(f"files has {unknown[0]!r}, which is of no artifact")
 
 
 def refuse_unlisted(folder: Path, manifest: Manifest) -> None:

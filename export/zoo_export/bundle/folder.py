@@ -13,7 +13,7 @@ from zoo.contract.evidence.format1 import upgraded
 from zoo.contract.reading import Malformed
 from zoo.files.card import COVERED, Card
 from zoo.files.expected_digest import check_digest
-from zoo_export.bundle.files_of_folder import refuse_other_names
+from zoo_export.bundle.names_of_files import refuse_other_names
 
 
 @contextmanager

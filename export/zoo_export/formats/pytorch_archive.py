@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import torch
 
 from zoo.contract.errors import ExportError
-from zoo.contract.printable import plain
+from zoo.contract.printable import quoted
 from zoo.files.regular import open_regular
 
 MOST_RECORDS = 200_000
@@ -27,7 +27,6 @@ READ_ON_OPENING = ("/version", "/byteorder", "/serialization_id", "/.format_vers
 # The end of a zip archive, its form past 4 GB, and what points to that. The last two numbers, before
 # the length of a comment, are the length of the directory and where it starts.
 END, END_64, LOCATOR = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q"), struct.Struct("<4sLQL")
-SHOWN = 80  # characters of a file's own text in a message
 
 
 class Refused(Exception):
@@ -61,7 +60,7 @@ class Archive:
             raise Refused(f"it has {size:,} bytes, of which at most {used:,} belong to its records")
         for entry in entries:
             if entry.file_size > OWN_LIMIT and entry.filename.endswith(READ_ON_OPENING):
-                raise Refused(f"its record {shown(entry.filename)} has {entry.file_size:,} bytes")
+                raise Refused(f"its record {quoted(entry.filename)} has {entry.file_size:,} bytes")
         file.seek(0)
         reader: Any = torch._C.PyTorchFileReader(file)
         self._reader = reader
@@ -87,7 +86,7 @@ class Archive:
         if name not in self.sizes:
             raise Refused(f"it has no record {name}")
         if self.sizes[name] > TEXT_LIMIT:
-            raise Refused(f"its record {shown(name)} has {self.sizes[name]:,} bytes, and the limit is {TEXT_LIMIT:,}")
+            raise Refused(f"its record {quoted(name)} has {self.sizes[name]:,} bytes, and the limit is {TEXT_LIMIT:,}")
         return self.read(name)
 
 
@@ -151,13 +150,9 @@ def refusing(name: str) -> Any:
         TypeError,
         RecursionError,
     ) as error:
-        why = f"it is not a valid archive ({shown(str(error).splitlines()[0] if str(error) else type(error).__name__)})"
+        why = (
+            f"it is not a valid archive ({quoted(str(error).splitlines()[0] if str(error) else type(error).__name__)})"
+        )
     else:
         return
     raise ExportError(f"PyTorch does not load {name}: {why}.", "Export it again, or get it from its author again.")
-
-
-def shown(text: object) -> str:
-    """A file's own text for a message: on one line, in quotes, shortened, without control characters."""
-    line = plain(text)
-    return repr(line if len(line) <= SHOWN else f"{line[:SHOWN]}…")

@@ -25,17 +25,8 @@ ROUNDING_FACTORIES = {"linspace", "logspace", "full", "scalar_tensor"}
 MOVING = {
     *("clone", "_to_copy", "copy_", "lift_fresh", "lift_fresh_copy", "cat", "stack", "index", "index_select", "gather"),
     *("repeat", "constant_pad_nd", "flip", "roll", "new_zeros", "new_ones", "zeros_like", "ones_like", "where"),
-    *(
-        "masked_fill",
-        "tril",
-        "triu",
-        "new_empty",
-        "empty_like",
-        "_reshape_copy",
-        "_unsafe_index",
-        "fill",
-        "_unsafe_view",
-    ),
+    *("masked_fill", "tril", "triu", "new_empty", "empty_like", "fill"),
+    *("_reshape_copy", "_unsafe_index", "_unsafe_view"),
 }
 
 

@@ -9,7 +9,7 @@ from zoo.registry.refs import resolve
 from zoo.registry.registry import Registry
 from zoo.version import __version__
 from zoo_export.artifacts import artifact_paths, recorded_format
-from zoo_export.bundle.files_of_folder import README
+from zoo_export.bundle.names_of_files import README
 from zoo_export.bundle.readme import readme
 from zoo_export.precisions.in_use import find_precision
 

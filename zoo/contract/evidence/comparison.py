@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.contract.errors import UsageError
 from zoo.contract.evidence.probe import MAX_IMAGES, Truth
-from zoo.contract.reading import Field, Malformed, fields
+from zoo.contract.reading import MAX_NUMBER, Field, Malformed, fields
 
 WEIGHTS = re.compile(r"(own_weights|probe_weights(_[0-9]{1,9})?|)")
 CEILING = 1e39  # no two float32 values are further apart, and nothing overflows
@@ -87,7 +87,10 @@ class Comparison:
     @property
     def ratio(self) -> float:
         """The error in rounding errors: 1 is as far off as PyTorch itself."""
-        return self.error / self.rounding_error if self.rounding_error else (0.0 if self.error == 0 else float("inf"))
+        if self.error == 0:
+            return 0.0
+        ratio = self.error / self.rounding_error if self.rounding_error else float("inf")
+        return ratio if ratio <= MAX_NUMBER else float("inf")  # above it is more than a file may state
 
     @property
     def passed(self) -> bool:

@@ -1,5 +1,6 @@
 """Join the processes that torchrun starts, and give each its device."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,7 @@ def init_process_group(device: str) -> Iterator[ProcessGroup]:
         ) from error
     with explain_lost_rank("See the error of that rank, correct it, and start all ranks again."):
         yield group
+    gc.collect()  # what still holds the group, such as DDP's reducer, would keep its threads until the interpreter ends
     dist.destroy_process_group()  # not after an error: it would wait for ranks that have ended
 
 

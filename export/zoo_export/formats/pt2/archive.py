@@ -27,10 +27,11 @@ import torch
 from torch.export import ExportedProgram
 
 from zoo.contract.errors import ExportError
+from zoo.contract.printable import quoted
 from zoo_export.capture import first_line, quiet
 from zoo_export.formats.pt2.form import boolean, exactly, integer, many, mapping, one_of, parse, record
 from zoo_export.formats.pt2.program import DEVICE, attribute, checked_program
-from zoo_export.formats.pytorch_archive import Archive, Refused, repack, shown
+from zoo_export.formats.pytorch_archive import Archive, Refused, repack
 
 RECORDS = re.compile(
     r"models/model\.json|archive_format|archive_version|byteorder|version|\.data/\w+"
@@ -99,14 +100,14 @@ def _records(archive: Archive) -> Iterator[tuple[str, bytes]]:
     """The checked records."""
     for name in archive.names:
         if not RECORDS.fullmatch(name) and not name.startswith("extra/"):
-            raise Refused(f"it holds {shown(name)}, which could run code")
+            raise Refused(f"it holds {quoted(name)}, which could run code")
     yield "data/sample_inputs/model.pt", b""
     for kind in ("weights", "constants"):
         name = f"data/{kind}/model_{kind}_config.json"
         config = CONFIG(parse(archive.text(name)))
         for path_name in {payload["path_name"]: payload for payload in config["config"].values()}:
             if not isinstance(path_name, str) or not PAYLOAD[kind].fullmatch(path_name):
-                raise Refused(f"it keeps a tensor in {shown(path_name)}, which could run code")
+                raise Refused(f"it keeps a tensor in {quoted(path_name)}, which could run code")
         for entry, payload in config["config"].items():
             _check_size(archive, entry, f"data/{kind}/{payload['path_name']}", payload["tensor_meta"])
         yield name, json.dumps(config).encode()
@@ -124,7 +125,7 @@ def _records(archive: Archive) -> Iterator[tuple[str, bytes]]:
 def _check_size(archive: Archive, entry: str, name: str, meta: Any) -> None:
     """Raise `Refused` where a tensor would take more memory than its record and a limit."""
     if name not in archive.sizes:
-        raise Refused(f"it has no record {shown(name)}")
+        raise Refused(f"it has no record {quoted(name)}")
     size = math.prod(length["as_int"] for length in meta["sizes"]) * ITEM_SIZES[meta["dtype"]]
     if size > max(archive.sizes[name], LARGEST_SHARED if archive.sizes[name] else 0):
-        raise Refused(f"its tensor {shown(entry)} has {size:,} bytes, and its record {archive.sizes[name]:,}")
+        raise Refused(f"its tensor {quoted(entry)} has {size:,} bytes, and its record {archive.sizes[name]:,}")

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
+from zoo.contract.printable import quoted
 from zoo_export.formats.operators import MAY_ALIAS, is_random, is_uninitialised, statistics, switch, why_refused, writes
-from zoo_export.formats.pytorch_archive import Refused, shown
+from zoo_export.formats.pytorch_archive import Refused
 
 SIZES = re.compile(
     r"_operator\.(eq|ne|le|ge|lt|gt|neg|pos|mul|add|sub|floordiv|mod|pow|truediv|and_|or_)|math\.trunc"
@@ -35,7 +36,7 @@ class Calls:
         target, inputs = node["target"], node["inputs"]
         if SIZES.fullmatch(target):
             if any(kind not in OF_SIZES for each in inputs for kind in each["arg"]):
-                raise Refused(f"its graph calls {shown(target)} with more than sizes")
+                raise Refused(f"its graph calls {quoted(target)} with more than sizes")
         elif target in GRAPHS:
             self._link(node, {name for each in inputs for name in tensors(each["arg"])})
         else:
@@ -48,19 +49,19 @@ class Calls:
             assert match is not None
             schema = torch._C._get_schema(f"{match[1]}::{match[2]}", match[3] if match[3] != "default" else "")
         except (AssertionError, RuntimeError):
-            raise Refused(f"its graph calls {shown(target)}, which is not an operator of PyTorch") from None
+            raise Refused(f"its graph calls {quoted(target)}, which is not an operator of PyTorch") from None
         arguments = {argument.name: argument for argument in schema.arguments}
         values = {each["name"]: each["arg"] for each in node["inputs"]}
         why = why_refused(schema) or _why_not(schema, arguments, values)
         if why:
-            raise Refused(f"its graph calls {shown(target)}: {why}")
+            raise Refused(f"its graph calls {quoted(target)}: {why}")
         if len(values) != len(node["inputs"]):
-            raise Refused(f"its graph calls {shown(target)} with an argument twice")
+            raise Refused(f"its graph calls {quoted(target)} with an argument twice")
         if writes(schema):
             changed = {part for name in tensors(values.get(schema.arguments[0].name, {})) for part in self._parts(name)}
             if changed:
                 raise Refused(
-                    f"its graph writes into {shown(min(changed))} with {shown(target)}: it would keep a state"
+                    f"its graph writes into {quoted(min(changed))} with {quoted(target)}: it would keep a state"
                 )
         aliased = {argument.name for argument in schema.arguments if argument.alias_info is not None}
         if schema.name.partition("::")[2] in MAY_ALIAS:
@@ -102,7 +103,7 @@ def _why_not(schema: Any, arguments: dict[str, Any], values: dict[str, Any]) -> 
     for name, value in values.items():
         (kind,) = value
         if name not in arguments:
-            return f"it has no argument {shown(name)}"
+            return f"it has no argument {quoted(name)}"
         if kind == "as_graph" or (kind == "as_string" and "str" not in str(arguments[name].real_type)):
             return f"its argument {name} is of another kind"
     if is_uninitialised(schema):

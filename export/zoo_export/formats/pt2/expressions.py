@@ -8,8 +8,9 @@ An expression is also bounded, as sympy computes while it reads: `Pow` of large 
 import re
 from typing import Any
 
+from zoo.contract.printable import quoted
 from zoo_export.formats.operators import listed
-from zoo_export.formats.pytorch_archive import Refused, shown
+from zoo_export.formats.pytorch_archive import Refused
 
 LONGEST, DEEPEST, MOST_POWERS = 10_000, 40, 4
 FUNCTIONS = listed(
@@ -34,7 +35,7 @@ def expression(text: Any) -> Any:
         Refused: it is anything else.
     """
     if not isinstance(text, str) or len(text) > LONGEST or not _is_size(text):
-        raise Refused(f"it holds the expression {shown(text)}, which could run code or never end")
+        raise Refused(f"it holds the expression {quoted(text)}, which could run code or never end")
     return text
 
 

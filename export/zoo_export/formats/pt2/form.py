@@ -8,7 +8,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from zoo_export.formats.pytorch_archive import Refused, shown
+from zoo.contract.printable import quoted
+from zoo_export.formats.pytorch_archive import Refused
 
 Form = Callable[[Any], Any]
 EMPTY: tuple[Any, ...] = (None, False, "", [], {})
@@ -35,7 +36,7 @@ def record(fields: dict[str, Form], optional: dict[str, Form] | None = None) -> 
             raise Refused(f"its graph has an entry without {missing[0]}")
         for key in sorted(value.keys() - forms.keys()):
             if value[key] not in EMPTY:
-                raise Refused(f"its graph has a field {shown(key)} that zoo does not know")
+                raise Refused(f"its graph has a field {quoted(key)} that zoo does not know")
         return {key: form(value[key]) for key, form in forms.items() if key in value}
 
     return check
@@ -48,7 +49,7 @@ def one_of(**cases: Form) -> Form:
         _need(isinstance(value, dict) and len(value) == 1, "an object of one field", value)
         ((key, item),) = value.items()
         if key not in cases:
-            raise Refused(f"its graph holds a value of the kind {shown(key)}, which zoo does not admit")
+            raise Refused(f"its graph holds a value of the kind {quoted(key)}, which zoo does not admit")
         return {key: cases[key](item)}
 
     return check
@@ -84,7 +85,7 @@ def exactly(*values: Any) -> Form:
 
     def check(value: Any) -> Any:
         if not any(type(value) is type(allowed) and value == allowed for allowed in values):
-            raise Refused(f"its graph holds {shown(value)}, where only {shown(values[0])} is admitted")
+            raise Refused(f"its graph holds {quoted(value)}, where only {quoted(values[0])} is admitted")
         return value
 
     return check
@@ -114,7 +115,7 @@ def boolean(value: Any) -> Any:
 
 def _need(holds: bool, what: str, value: Any) -> None:
     if not holds:
-        raise Refused(f"its graph holds {shown(value)} where {what} belongs")
+        raise Refused(f"its graph holds {quoted(value)} where {what} belongs")
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -18,10 +18,11 @@ from typing import Any
 
 from torch.fx import GraphModule
 
+from zoo.contract.printable import quoted
 from zoo_export.formats.pt2.calls import Calls, tensors
 from zoo_export.formats.pt2.expressions import expression
 from zoo_export.formats.pt2.form import boolean, exactly, integer, many, mapping, maybe, one_of, parse, real, record
-from zoo_export.formats.pytorch_archive import Refused, shown
+from zoo_export.formats.pytorch_archive import Refused
 
 LONGEST_NAME, LONGEST_TEXT, DEEPEST = 1_000, 100_000, 20
 IN_SPEC = (
@@ -68,7 +69,7 @@ def identifier(value: Any) -> Any:
     """A name that can stand in Python source."""
     fits = isinstance(value, str) and value.isidentifier() and not keyword.iskeyword(value)
     if not fits or len(value) > LONGEST_NAME or value.startswith("__"):
-        raise Refused(f"its graph has the name {shown(value)}, which could run code")
+        raise Refused(f"its graph has the name {quoted(value)}, which could run code")
     return value
 
 
@@ -77,7 +78,7 @@ def attribute(value: Any) -> Any:
     parts = value.split(".") if isinstance(value, str) and len(value) <= LONGEST_NAME else [""]
     for part in parts:
         if not part.isprintable() or set(part) & set("\"'\\{}") or not part or hasattr(GraphModule, part):
-            raise Refused(f"it has a tensor or module of the name {shown(value)}, which could run code")
+            raise Refused(f"it has a tensor or module of the name {quoted(value)}, which could run code")
     return value
 
 
@@ -87,13 +88,13 @@ def _module(value: Any) -> Any:
 
 def _text(value: Any) -> Any:
     if not isinstance(value, str) or len(value) > LONGEST_TEXT or not value.isprintable():
-        raise Refused(f"its graph holds the text {shown(value)}")
+        raise Refused(f"its graph holds the text {quoted(value)}")
     return value
 
 
 def _symbol(value: Any) -> Any:
     if not isinstance(value, str) or not SYMBOL.fullmatch(value):
-        raise Refused(f"its graph has the size {shown(value)}, which is not a symbol")
+        raise Refused(f"its graph has the size {quoted(value)}, which is not a symbol")
     return value
 
 
@@ -101,7 +102,7 @@ def _treespec(expected: str) -> Any:
     def check(value: Any) -> str:
         if not isinstance(value, str) or len(value) > LONGEST_TEXT or parse(value.encode()) != parse(expected.encode()):
             raise Refused(
-                f"it takes or returns more than one tensor, or holds a treespec that could run code: {shown(value)}"
+                f"it takes or returns more than one tensor, or holds a treespec that could run code: {quoted(value)}"
             )
         return expected
 

@@ -24,9 +24,10 @@ from typing import Any
 import torch
 
 from zoo.contract.errors import ExportError
+from zoo.contract.printable import quoted
 from zoo.files.regular import open_regular
 from zoo_export.capture import quiet
-from zoo_export.formats.pytorch_archive import TEXT_LIMIT, Archive, Refused, pack, refusing, shown
+from zoo_export.formats.pytorch_archive import TEXT_LIMIT, Archive, Refused, pack, refusing
 from zoo_export.formats.torchscript.graph import check_graph
 from zoo_export.formats.torchscript.pickles import Reader
 from zoo_export.reasons import reason
@@ -97,5 +98,5 @@ def _checked(archive: Archive) -> Iterator[str]:
         elif name in OWN or LEFT_OUT.fullmatch(name):
             continue
         elif name not in (*VERSIONS, "data.pkl", "constants.pkl") and not COPIED.fullmatch(name):
-            raise Refused(f"it holds {shown(name)}, which could run code")
+            raise Refused(f"it holds {quoted(name)}, which could run code")
         yield name

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from zoo.contract.printable import quoted
 from zoo_export.capture import quiet
 from zoo_export.formats.operators import (
     MAY_ALIAS,
@@ -26,7 +27,7 @@ from zoo_export.formats.operators import (
     why_refused,
     writes,
 )
-from zoo_export.formats.pytorch_archive import Refused, shown
+from zoo_export.formats.pytorch_archive import Refused
 
 _JIT: Any = torch.jit  # untyped, in part
 MOST_ROUNDS = 100_000
@@ -62,7 +63,7 @@ def _need_all(graph: Any, why_refused: Callable[[Any], str]) -> None:
     for node in _nodes(graph):
         why = why_refused(node)
         if why:
-            raise Refused(f"its graph calls {shown(node.kind())}: {why}")
+            raise Refused(f"its graph calls {quoted(node.kind())}: {why}")
 
 
 def _nodes(block: Any, depth: int = 0) -> Iterator[Any]:
@@ -149,7 +150,7 @@ def _need_no_state(graph: Any) -> None:
             for origin in _origins(changed):
                 carried = origin.kind() == "prim::Param" and _names(origin.outputs()) != images  # into a loop
                 if carried or origin.kind() in ("prim::Constant", "prim::GetAttr"):
-                    raise Refused(f"its graph keeps a state: it writes into a weight with {shown(node.kind())}")
+                    raise Refused(f"its graph keeps a state: it writes into a weight with {quoted(node.kind())}")
 
 
 def _origins(value: Any) -> Iterator[Any]:

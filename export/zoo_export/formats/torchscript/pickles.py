@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo_export.formats.pytorch_archive import Refused, shown
+from zoo.contract.printable import quoted
+from zoo_export.formats.pytorch_archive import Refused
 
 OF_CODE = re.compile(r"__torch__(\.\w+)* \w+")  # a class that the archive defines
 REGISTERED = "__torch__.torch.classes."  # classes of libraries, in C++
@@ -144,7 +145,7 @@ def _admitted(name: str) -> Global:
     storage = name.startswith("torch ") and name.removeprefix("torch ") in STORAGES
     of_code = OF_CODE.fullmatch(name) and not name.replace(" ", ".").startswith(REGISTERED)
     if not (storage or of_code or name in FUNCTIONS):
-        raise Refused(f"its pickle names {shown(name)}, which could run code")
+        raise Refused(f"its pickle names {quoted(name)}, which could run code")
     return Global(name)
 
 

@@ -41,7 +41,7 @@ def structure(paths: Paths) -> Structure:
             conditional[name] += name in CONDITIONAL
             if name in RANDOM:
                 random.append(name)
-            elif name in WITH_MODE and _argument(text[call.end() : call.end() + LONGEST], WITH_MODE[name]) != "False":
+            elif name in WITH_MODE and _argument(text[call.end() : call.end() + LONGEST], WITH_MODE[name]) == "True":
                 random.append(f"{name} in training mode")
         for kind, pattern in (("branch", BRANCH), ("comparison", COMPARE), ("change of itself", ASSIGNED)):
             conditional[kind] += len(pattern.findall(text))

@@ -13,12 +13,11 @@ import onnx
 
 from zoo.contract.errors import ExportError
 from zoo.contract.exporting.artifact import Paths
-from zoo.contract.printable import plain
+from zoo.contract.printable import quoted
 from zoo.files.regular import open_regular
 from zoo_export.formats.onnx.gate.names import why_ambiguous
 
 LARGEST = 2**31 - 1  # bytes: Protocol Buffers' own limit
-SHOWN = 80  # characters of a file's own text in a message
 # Of ONNX and of onnxruntime. Others need a library that registers them, which zoo never loads.
 # The last two are of the kernels that onnxruntime itself puts into a file that it has optimised.
 DOMAINS = frozenset(
@@ -82,35 +81,35 @@ def _check(model: onnx.ModelProto, paths: Paths) -> None:
         room += second.stat().st_size
     functions = {(each.domain, each.name): each for each in model.functions}
     for domain in {each.domain for each in model.opset_import} - DECLARED - {domain for domain, _ in functions}:
-        raise _Refused(f"it needs operators of {_shown(domain)}, which onnxruntime does not have")
+        raise _Refused(f"it needs operators of {quoted(domain)}, which onnxruntime does not have")
     for node in _nodes_of(model):
         if (node.domain, node.op_type) in functions:
             continue
         if node.domain not in DOMAINS or node.op_type in LOADS_FILES:
             operator = f"{node.domain or 'ai.onnx'}.{node.op_type}"
-            raise _Refused(f"its graph calls {_shown(operator)}, which zoo does not admit")
+            raise _Refused(f"its graph calls {quoted(operator)}, which zoo does not admit")
     for tensor in _tensors_of(model):
         _check_tensor(tensor, second, room)
     for sparse in _sparse_of(model):
         if math.prod(sparse.dims) > DENSE_LIMIT or any(length < 0 for length in sparse.dims):
-            raise _Refused(f"its sparse tensor {_shown(sparse.values.name)} has {math.prod(sparse.dims):,} items")
+            raise _Refused(f"its sparse tensor {quoted(sparse.values.name)} has {math.prod(sparse.dims):,} items")
     _check_calls(model, functions)
 
 
 def _check_tensor(tensor: onnx.TensorProto, second: Path | None, room: int) -> None:
     items = math.prod(tensor.dims)
     if items > 2 * room or any(length < 0 for length in tensor.dims):  # the smallest item has half a byte
-        raise _Refused(f"its tensor {_shown(tensor.name)} has {items:,} items, and its files {room:,} bytes")
+        raise _Refused(f"its tensor {quoted(tensor.name)} has {items:,} items, and its files {room:,} bytes")
     if not tensor.external_data and tensor.data_location != onnx.TensorProto.EXTERNAL:
         return
     stated = {entry.key: entry.value for entry in tensor.external_data}
     location = stated.get("location", "")
     if len(stated) != len(tensor.external_data) or second is None or location != second.name or not second.is_file():
         where = second.name if second is not None else "itself"
-        raise _Refused(f"its tensor {_shown(tensor.name)} is in {_shown(location)}, not in {where}")
+        raise _Refused(f"its tensor {quoted(tensor.name)} is in {quoted(location)}, not in {where}")
     start, length = (int(stated.get(key) or 0) for key in ("offset", "length"))
     if start < 0 or length < 0 or start + length > second.stat().st_size:
-        raise _Refused(f"its tensor {_shown(tensor.name)} goes past the end of {second.name}")
+        raise _Refused(f"its tensor {quoted(tensor.name)} goes past the end of {second.name}")
 
 
 def _check_calls(model: onnx.ModelProto, functions: dict[tuple[str, str], onnx.FunctionProto]) -> None:
@@ -119,7 +118,7 @@ def _check_calls(model: onnx.ModelProto, functions: dict[tuple[str, str], onnx.F
 
     def size(key: tuple[str, str], above: tuple[tuple[str, str], ...]) -> int:
         if key in above or len(above) > DEEPEST:
-            raise _Refused(f"its function {_shown(key[1])} calls itself, or functions are nested too deep")
+            raise _Refused(f"its function {quoted(key[1])} calls itself, or functions are nested too deep")
         if key not in sizes:
             sizes[key] = count(_nodes(functions[key].node), (*above, key))
         return sizes[key]
@@ -178,8 +177,3 @@ def _sparse_of(model: onnx.ModelProto) -> Iterator[onnx.SparseTensorProto]:
             if attribute.HasField("sparse_tensor"):
                 yield attribute.sparse_tensor
             yield from attribute.sparse_tensors
-
-
-def _shown(text: str) -> str:
-    line = plain(text)
-    return repr(line if len(line) <= SHOWN else f"{line[:SHOWN]}…")

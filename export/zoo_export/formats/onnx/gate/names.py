@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import onnx
 
-from zoo.contract.printable import plain
+from zoo.contract.printable import quoted
 
-SHOWN = 80  # characters of a file's own text in a message
 OWN = ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview", "com.microsoft")  # domains whose operators are defined already
 DEEPEST = 20
 
@@ -21,9 +20,9 @@ def _ambiguous(model: onnx.ModelProto) -> Iterator[str]:
     yield from _twice("the function", (f"{each.domain}.{each.name}" for each in model.functions))
     for function in model.functions:
         if function.overload:
-            yield f"its function {_shown(function.name)} has an overload"
+            yield f"its function {quoted(function.name)} has an overload"
         if function.domain in OWN:
-            yield f"its function {_shown(function.name)} has the name of an operator's domain"
+            yield f"its function {quoted(function.name)} has the name of an operator's domain"
         yield from _twice("the input", function.input)
         yield from _twice("the output", function.output)
         yield from _in_nodes(function.node, set(function.input), 0)
@@ -38,7 +37,7 @@ def _in_graph(graph: onnx.GraphProto, outer: set[str], depth: int) -> Iterator[s
     yield from _twice("the tensor", tensors)  # older files list tensors as inputs too
     here = {*inputs, *tensors}
     for name in sorted(here & outer):
-        yield f"it defines the value {_shown(name)} twice"
+        yield f"it defines the value {quoted(name)} twice"
     yield from _in_nodes(graph.node, outer | here, depth)
 
 
@@ -49,11 +48,11 @@ def _in_nodes(nodes: Sequence[onnx.NodeProto], known: set[str], depth: int) -> I
     known = set(known)
     for node in nodes:
         if node.overload:
-            yield f"it calls an overload of {_shown(node.op_type)}"
+            yield f"it calls an overload of {quoted(node.op_type)}"
         yield from _twice("the attribute", (each.name for each in node.attribute))
         for name in node.output:
             if name and name in known:
-                yield f"it defines the value {_shown(name)} twice"
+                yield f"it defines the value {quoted(name)} twice"
             known.add(name)
     for node in nodes:
         for attribute in node.attribute:
@@ -65,10 +64,5 @@ def _twice(what: str, names: Iterable[str]) -> Iterator[str]:
     seen = set[str]()
     for name in names:
         if name in seen:
-            yield f"it defines {what} {_shown(name)} twice"
+            yield f"it defines {what} {quoted(name)} twice"
         seen.add(name)
-
-
-def _shown(text: str) -> str:
-    line = plain(text)
-    return repr(line if len(line) <= SHOWN else f"{line[:SHOWN]}…")
