@@ -161,8 +161,8 @@ def _shares(coverage: dict[str, Any]) -> dict[str, float]:
 
 def table_of_formats(results: dict[str, Any], made: dict[str, str]) -> str:
     """The results of `measure_formats` as Markdown: a summary, the table, and the reasons."""
-    made_of = {name: outcome["formats"] for name, outcome in results.items()}
-    passed = {each: sum(outcome[each]["verdict"] == "pass" for outcome in made_of.values()) for each in FORMATS}
+    outcomes = {name: outcome["formats"] for name, outcome in results.items()}
+    passed = {each: sum(outcome[each]["verdict"] == "pass" for outcome in outcomes.values()) for each in FORMATS}
     summary = ", ".join(f"{each} {count} of {len(results)}" for each, count in passed.items())
     lines = [
         f"Fresh weights of seed 0, {platform.machine()}, {os.cpu_count()} cores, Python {made['python']}, "
@@ -175,7 +175,7 @@ def table_of_formats(results: dict[str, Any], made: dict[str, str]) -> str:
         f"| model | {' | '.join(FORMATS)} | coverage, own weights | with probe weights | seconds | peak MB |",
         "| --- | " + "--- | " * (len(FORMATS) + 4),
     ]
-    for name, outcome in sorted(made_of.items()):
+    for name, outcome in sorted(outcomes.items()):
         cells = [f"{each['ratio']:.1f}" if "ratio" in (each := outcome[key]) else each["verdict"] for key in FORMATS]
         coverage = next((each["coverage"] for each in outcome.values() if "coverage" in each), {})
         cells += [f"{100 * coverage[key]:.0f} %" if coverage else "" for key in ("own", "both")]
@@ -183,7 +183,7 @@ def table_of_formats(results: dict[str, Any], made: dict[str, str]) -> str:
         lines.append(f"| {' | '.join([name, *cells])} |")
     reasons = [
         f"| {name} | {key} | {each['verdict']} | {each['why'].replace('|', chr(92) + '|')} |".replace("\n", " ")
-        for name, outcome in sorted(made_of.items())
+        for name, outcome in sorted(outcomes.items())
         for key, each in outcome.items()
         if "why" in each
     ]
