@@ -1,14 +1,16 @@
 """Export every classifier of a collection up to 150 M parameters in every format, and keep what came of each.
 
 Run: python benchmarks/catalogue.py [--collection timm] [--per-module] [--shard 1/4] [--models a,b] [--limit SECONDS]
+        [--model-limit SECONDS] [--retry] [--output FOLDER]
 
 The result is `benchmarks/catalogue.json`, one entry a model, and `benchmarks/catalogue.md`, the table; for timm,
 `catalogue_timm.json` and `catalogue_timm.md`. A model that is in the result already, with the same versions, is not run
 again: a run that was cut off goes on where it stopped, and processes with different shards write into one result.
 
-Torchvision's models are exported in all formats at once. Those of other collections are exported in one format after
-another, so that each format has a verdict of its own, and one that takes more than `--model-limit` is ended. The
-smallest model of each module comes first; `--per-module` runs those alone.
+Models are exported in all formats at once. Where that fails, one of timm is exported in one format after another, so
+that each format has a verdict of its own. A command that takes more than `--model-limit` CPU seconds is ended. The
+smallest model of each module of timm comes first; `--per-module` runs those alone. `--retry` runs those again that did
+not pass. The commit that a result was measured at is kept with it.
 """
 
 import argparse
@@ -60,9 +62,7 @@ def measure(name: str) -> dict[str, Any]:
         return {**result, "verdict": "different" if process.returncode == 3 else "refused", "why": (why or [err])[-1]}
     parsed = json.loads(out)
     ratios = {key: max(each["ratio"] for each in made["comparisons"]) for key, made in parsed["artifacts"].items()}
-    coverage = parsed["coverage"]
-    shares = {"own": coverage["by_weights"]["own_weights"], "both": coverage["fraction"]}
-    return {**result, "verdict": "pass", "ratio": ratios, "coverage": shares}
+    return {**result, "verdict": "pass", "ratio": ratios, "coverage": _shares(parsed["coverage"])}
 
 
 def table(results: dict[str, Any], made: dict[str, str]) -> str:
@@ -88,83 +88,102 @@ def table(results: dict[str, Any], made: dict[str, str]) -> str:
 
 
 def measure_formats(name: str, limit: float) -> dict[str, Any]:
-    """Export one model in one format after another, each in a process of its own that may take `limit` seconds.
+    """Export one model in every format, each command in a process of its own that may take `limit` CPU seconds.
+
+    All formats at once, as they share the truth; if that fails for another reason than the coverage, which is the same
+    for each format, one after another.
 
     Returns:
-        By format: the verdict (`pass`, `different`, `refused` or `timeout`), the reason, the worst error, the coverage,
-        the CPU seconds and the peak memory.
+        By format: the verdict (`pass`, `fail`, `inconclusive`, `refused` or `limit`), the reason, the worst error,
+        the coverage, the CPU seconds and the peak memory of the command.
     """
-    return {each: _measure_format(name, each, limit) for each in FORMATS}
+    together = _in_own_process(name, FORMATS, limit)
+    if together["verdict"] == "pass":
+        ratios = together.pop("ratios")
+        return {each: {**together, "ratio": ratios[each]} for each in FORMATS}
+    if together["verdict"] == "inconclusive":
+        return dict.fromkeys(FORMATS, together)
+    outcomes = {}
+    for each in FORMATS:
+        outcomes[each] = _in_own_process(name, (each,), limit)
+        if "ratios" in outcomes[each]:
+            outcomes[each]["ratio"] = outcomes[each].pop("ratios")[each]
+    return outcomes
 
 
-def _measure_format(name: str, format_: str, limit: float) -> dict[str, Any]:
-    code = f"import json, catalogue; print(json.dumps(catalogue.export_one({name!r}, {format_!r}, {limit!r})))"
+def _in_own_process(name: str, formats: tuple[str, ...], limit: float) -> dict[str, Any]:
+    code = f"import json, catalogue; print(json.dumps(catalogue.export_in({name!r}, {formats!r}, {limit!r})))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, check=True)
     result: dict[str, Any] = json.loads(ran.stdout)
     return result
 
 
-def export_one(name: str, format_: str, limit: float) -> dict[str, Any]:
-    """Export one model in one format, and read what came of it."""
+def export_in(name: str, formats: tuple[str, ...], limit: float) -> dict[str, Any]:
+    """Export one model in `formats`, and read what came of it.
+
+    Peak memory is of this process's children together: call it once in each process.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        command = [zoo(), "export", name, "-f", format_, "-o", str(Path(folder, "export")), "--json"]
+        command = [zoo(), "export", name, "-f", ",".join(formats), "-o", str(Path(folder, "export")), "--json"]
         process = subprocess.Popen(
-            command,
+            ["prlimit", f"--cpu={round(limit)}", *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-            start_new_session=True,  # so that the children of a process that takes too long end with it
         )
-        try:
-            out, err = process.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            out, err = "", ""
+        out, err = process.communicate()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = {"seconds": round(used.ru_utime + used.ru_stime, 1), "peak_mb": round(used.ru_maxrss / 1000)}
-    if process.returncode == -signal.SIGKILL:
-        return {**spent, "verdict": "timeout", "why": f"ended after {limit:g} s, or out of memory"}
+    if process.returncode < 0:
+        killed = process.returncode == -signal.SIGKILL and spent["seconds"] < limit
+        why = "out of memory" if killed else f"ended after {limit:g} CPU seconds"
+        return {**spent, "verdict": "limit", "why": why}
     if process.returncode:
-        why = [line.removeprefix("error: ") for line in err.splitlines() if line.startswith("error: ")]
-        verdict = "different" if process.returncode == 3 else "refused"
-        return {**spent, "verdict": verdict, "why": (why or err.splitlines() or ["no message"])[-1][:500]}
+        why = ([line.removeprefix("error: ") for line in err.splitlines() if line.startswith("error: ")] or [err])[-1]
+        failure = json.loads(out) if process.returncode == 3 else {"verdict": "refused"}
+        result = {**spent, "verdict": failure["verdict"], "why": why.strip()[:1000] or "no message"}
+        return result | ({"coverage": _shares(failure["coverage"])} if "coverage" in failure else {})
     parsed = json.loads(out)
-    (made,) = parsed["artifacts"].values()
-    coverage = parsed["coverage"]
     return {
         **spent,
         "verdict": "pass",
-        "ratio": max(each["ratio"] for each in made["comparisons"]),
-        "coverage": {"own": coverage["by_weights"]["own_weights"], "both": coverage["fraction"]},
+        "ratios": {
+            key: max(each["ratio"] for each in made["comparisons"]) for key, made in parsed["artifacts"].items()
+        },
+        "coverage": _shares(parsed["coverage"]),
     }
+
+
+def _shares(coverage: dict[str, Any]) -> dict[str, float]:
+    return {"own": coverage["by_weights"]["own_weights"], "both": coverage["fraction"]}
 
 
 def table_of_formats(results: dict[str, Any], made: dict[str, str]) -> str:
     """The results of `measure_formats` as Markdown: a summary, the table, and the reasons."""
-    passed = {each: sum(outcome[each]["verdict"] == "pass" for outcome in results.values()) for each in FORMATS}
+    outcomes = {name: outcome["formats"] for name, outcome in results.items()}
+    passed = {each: sum(outcome[each]["verdict"] == "pass" for outcome in outcomes.values()) for each in FORMATS}
     summary = ", ".join(f"{each} {count} of {len(results)}" for each, count in passed.items())
     lines = [
         f"Fresh weights of seed 0, {platform.machine()}, {os.cpu_count()} cores, Python {made['python']}, "
         + ", ".join(f"{key} {value}" for key, value in made.items() if key != "python")
         + ". Errors are the largest of all comparisons, in rounding errors (tolerance 20). CPU seconds, on one thread, "
-        "and peak memory are the largest of the formats.",
+        "and peak memory are those of the command with all formats, or the largest of those with one each.",
         "",
-        f"Passed: {summary}.",
+        f"Passed: {summary}. Measured at {', '.join(sorted({outcome['commit'] for outcome in results.values()}))}.",
         "",
         f"| model | {' | '.join(FORMATS)} | coverage, own weights | with probe weights | seconds | peak MB |",
         "| --- | " + "--- | " * (len(FORMATS) + 4),
     ]
-    for name, outcome in sorted(results.items()):
+    for name, outcome in sorted(outcomes.items()):
         cells = [f"{each['ratio']:.1f}" if "ratio" in (each := outcome[key]) else each["verdict"] for key in FORMATS]
         coverage = next((each["coverage"] for each in outcome.values() if "coverage" in each), {})
         cells += [f"{100 * coverage[key]:.0f} %" if coverage else "" for key in ("own", "both")]
         cells += [str(max(each[key] for each in outcome.values())) for key in ("seconds", "peak_mb")]
         lines.append(f"| {' | '.join([name, *cells])} |")
     reasons = [
-        f"| {name} | {key} | {each['verdict']} | {each['why'].replace('|', chr(92) + '|')} |"
-        for name, outcome in sorted(results.items())
+        f"| {name} | {key} | {each['verdict']} | {each['why'].replace('|', chr(92) + '|')} |".replace("\n", " ")
+        for name, outcome in sorted(outcomes.items())
         for key, each in outcome.items()
         if "why" in each
     ]
@@ -192,7 +211,9 @@ def main() -> None:
     parser.add_argument("--per-module", action="store_true", help="only the smallest model of each module of timm")
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="every Nth model, from the Ith (1/1)")
     parser.add_argument("--limit", type=float, default=float("inf"), help="begin no model after so many seconds")
-    parser.add_argument("--model-limit", type=float, default=900, help="seconds for a model in one format (900)")
+    parser.add_argument("--model-limit", type=float, default=900, help="CPU seconds for each command, for timm (900)")
+    parser.add_argument("--retry", action="store_true", help="run the models again that did not pass")
+    parser.add_argument("--output", type=Path, default=HERE, help="folder of the results (benchmarks)")
     options = parser.parse_args()
     entries = [
         entry.spec for entry in Registry(discover()).entries(Architecture) if entry.plugin.name == options.collection
@@ -207,15 +228,19 @@ def main() -> None:
     chosen = options.models.split(",") if options.models else names
     index, count = (int(part) for part in options.shard.split("/"))
     made = versions((*PACKAGES, "timm") if timm else PACKAGES)
-    path = HERE / ("catalogue_timm.json" if timm else "catalogue.json")
+    path = options.output / ("catalogue_timm.json" if timm else "catalogue.json")
     started = time.perf_counter()
     for name in chosen[index - 1 :: count]:
-        if name in _kept(path, made) or time.perf_counter() - started > options.limit:
+        if _is_done(_kept(path, made).get(name), options.retry) or time.perf_counter() - started > options.limit:
             continue
-        outcome = measure_formats(name, options.model_limit) if timm else _measure_all(name)
+        commit = _commit()
         if timm:
-            print(name, {key: each.get("ratio", each["verdict"]) for key, each in outcome.items()}, flush=True)
+            outcome = {"commit": commit, "formats": measure_formats(name, options.model_limit)}
+            print(
+                name, {key: each.get("ratio", each["verdict"]) for key, each in outcome["formats"].items()}, flush=True
+            )
         else:
+            outcome = {"commit": commit, **_measure_all(name)}
             print(name, outcome["verdict"], outcome.get("ratio", ""), f"{outcome['seconds']} s", flush=True)
         with FileLock(f"{path}.lock"):  # other shards write into the same file
             results = {**_kept(path, made), name: outcome}
@@ -223,6 +248,24 @@ def main() -> None:
             write_file(path, content.encode() + b"\n", force=True)
             page = (table_of_formats if timm else table)(results, made)
             write_file(path.with_suffix(".md"), page.encode(), force=True)
+
+
+def _is_done(outcome: dict[str, Any] | None, retry: bool) -> bool:
+    if outcome is None or not retry:
+        return outcome is not None
+    return all(each["verdict"] == "pass" for each in outcome.get("formats", {"all": outcome}).values())
+
+
+def _commit() -> str:
+    """The commit that is measured, with a plus if files differ from it; empty outside a git repository."""
+    ran = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+", "--abbrev=9", "--exclude=*"],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ran.stdout.strip()
 
 
 def _kept(path: Path, made: dict[str, str]) -> dict[str, Any]:

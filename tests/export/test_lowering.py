@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from zoo.contract.errors import ExportError
-from zoo_export.capture import Capture
+from zoo_export.capture import Capture, quiet
 from zoo_export.formats.onnx.lowering import lower
 from zoo_export.formats.onnx.translations import TABLE
 from zoo_export.reasons import first_line
@@ -65,6 +65,42 @@ def test_upstream_refuses_attention_in_windows(make_model, monkeypatch: pytest.M
     with pytest.raises(ExportError) as caught:
         lower(Capture(model.name, model.module, model.card))
     assert "scaled_dot_product_attention" in caught.value.cause and "4D" in caught.value.cause
+
+
+class LearntBias(nn.Module):
+    """Attention with a learnt bias, whose result is reshaped as timm's relative positions do it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Linear(12, 36), nn.Linear(12, 4)
+        self.biases = nn.ParameterList([torch.randn(3, 16, 16) for _ in range(2)])
+
+    def forward(self, images: Tensor) -> Tensor:
+        plain, computed = self.biases
+        return self.attention(images, plain[None]) + self.attention(images, computed[None] * 2)
+
+    def attention(self, images: Tensor, bias: Tensor) -> Tensor:
+        batch = images.shape[0]
+        embedded = self.embed(images.reshape(batch, 16, 12)).reshape(batch, 16, 3, 3, 4)
+        query, key, value = embedded.permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        return self.head(mixed.transpose(1, 2).reshape(batch, 16, 12)).amax(1)
+
+
+def test_attention_with_a_learnt_bias_is_exported(make_model, try_export) -> None:
+    torch.manual_seed(0)
+    export = try_export(make_model(LearntBias()), "onnx")
+    assert export.manifest.verdict == "pass"
+    (workaround,) = export.certificate.artifacts["onnx"].workarounds
+    assert (workaround.fault, workaround.places) == ("learnt_attention_bias", 2)
+
+
+def test_upstream_refuses_attention_with_a_learnt_bias(make_model) -> None:
+    """Fails where PyTorch's exporter takes it: remove `learnt_bias` then."""
+    model = make_model(LearntBias())
+    program = Capture(model.name, model.module, model.card).program
+    with quiet(), torch.no_grad(), pytest.raises(torch.onnx.OnnxExporterError, match="Cannot view"):
+        torch.onnx.export(program, dynamo=True, opset_version=18, optimize=False, verbose=False)
 
 
 class Special(nn.Module):

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from zoo.contract.errors import DifferenceError, ExportError
 from zoo.contract.exporting.artifact import Paths
 from zoo_export.formats.pt2.format import runner
+from zoo_export.formats.pt2.structure import structure as inspected
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
@@ -113,4 +115,42 @@ def test_a_record_of_another_kind_is_never_loaded(exported, tmp_path) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("archive/data/weights/model.pt", pickle.dumps(Bomb()))
     with pytest.raises(ExportError, match="could run code"):
+        runner(Paths({"model": path}))
+
+
+class CastToFloat32(nn.Module):
+    """Attention of which a part is kept from autocast, as in timm's efficientvit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Linear(192, 8), nn.Linear(8, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.embed(images.flatten(1))
+        with torch.autocast("cpu", enabled=False):
+            features = features.float().relu() / (features.square().sum(1, keepdim=True) + 1)
+        return self.head(features)
+
+
+def test_a_part_without_autocast_is_exported(make_model, try_export) -> None:
+    torch.manual_seed(0)
+    made = try_export(make_model(CastToFloat32()), "pt2")
+    assert made.manifest.verdict == "pass"
+    with zipfile.ZipFile(made.path / "model.pt2") as archive:
+        (name,) = [each for each in archive.namelist() if each.endswith("models/model.json")]
+        content = archive.read(name)
+    assert b"wrap_with_autocast" in content
+    structure = inspected(Paths({"model": made.path / "model.pt2"}))
+    assert {"wrap_with_autocast", "relu"} <= structure.operators.keys()
+
+
+def test_autocast_of_an_unknown_device_is_refused(make_model, try_export) -> None:
+    torch.manual_seed(0)
+    made = try_export(make_model(CastToFloat32()), "pt2")
+
+    def change(name: str, content: bytes) -> bytes:
+        return content.replace(b'"as_string": "cpu"', b'"as_string": "x"') if name.endswith("model.json") else content
+
+    path = rewritten(made.path / "model.pt2", made.path.parent / "model.pt2", change)
+    with pytest.raises(ExportError, match="wrap_with_autocast"):
         runner(Paths({"model": path}))

@@ -2,13 +2,14 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 
 from zoo.contract.evidence import Coverage, Probe
 from zoo.evaluation.attributes import keep_attributes
 from zoo_export.parity.coverage import coverage
+from zoo_export.parity.without_effect import without_effect
 from zoo_export.probes.probe_weights import SEED, draw_probe_weights
 from zoo_export.truth.backend import CPU, Backend
 from zoo_export.truth.reference import at_backend, make_references
@@ -65,6 +66,9 @@ def make_checks(module: nn.Module, probes: list[Probe], backends: Sequence[Backe
         label = PROBE if len(checks) == 1 else f"{PROBE}_{len(checks)}"
         checks.append(_check(label, drawn, [*noise, *sized], backends))
         total = covered(checks)
+        if not total.enough and len(checks) == 2:
+            checks = _without_effect(checks, total)
+            total = covered(checks)
         if total.enough or louder == (louder := frozenset(total.uncovered)):
             break
     return checks
@@ -76,6 +80,12 @@ def _check(weights: str, module: nn.Module, probes: list[Probe], backends: Seque
     return Check(weights, module, known, coverage(module, elsewhere.get(backends[0], known)), elsewhere)
 
 
+def _without_effect(checks: Sequence[Check], total: Coverage) -> list[Check]:
+    """The checks, with the uncovered tensors of which no value changes the logits marked as such."""
+    names = without_effect([(check.module, check.probes) for check in checks], total.uncovered)
+    return [replace(check, coverage=check.coverage.with_reason("cancels", names)) for check in checks]
+
+
 def covered(checks: Sequence[Check]) -> Coverage:
     """The coverage of all checks together: a tensor is covered if one of them covers it."""
     uncovered = set.intersection(*(set(check.coverage.uncovered) for check in checks))
@@ -85,7 +95,7 @@ def covered(checks: Sequence[Check]) -> Coverage:
         by_weights={check.weights: check.coverage.fraction for check in checks},
         probe_weights_seed=SEED if len(checks) > 1 else None,
         details={
-            name: max((check.coverage.details[name] for check in checks), key=lambda detail: detail.effect)
+            name: max((check.coverage.details[name] for check in checks), key=lambda detail: detail.rank)
             for name in sorted(uncovered)
         },
     )

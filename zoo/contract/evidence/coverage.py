@@ -1,7 +1,7 @@
 """Coverage: how much of a model a check can notice an error in."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from zoo.contract.reading import MAX_ITEMS, Field, Malformed, fields
@@ -13,8 +13,8 @@ SHOWN = 8  # tensors in one message; the JSON and the certificate hold them all
 MAX_EFFECT = 1.0  # of what is not covered, in tolerances
 ENOUGH = 0.9  # of the parameter tensors; with fewer covered, a check is inconclusive
 
-Reason = Literal["unused", "no_effect", "weak"]
-REASONS: tuple[Reason, ...] = ("unused", "no_effect", "weak")
+Reason = Literal["unused", "no_effect", "cancels", "weak"]
+REASONS: tuple[Reason, ...] = ("unused", "no_effect", "cancels", "weak")
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,9 @@ class UncoveredTensor:
     Args:
         shape: of the tensor.
         reason: `unused`: no gradient reaches it, as the forward ignores or detaches it; `no_effect`: its gradient is 0
-            but for rounding, so that no small error in it reaches the logits; `weak`: an error of 1 % changes the
-            logits by less than the tolerance.
+            but for rounding, so that no small error in it reaches the logits; `cancels`: no value of it changes the
+            logits, although its layer does, as a later step cancels it, such as a softmax of scores that are all
+            shifted alike; `weak`: an error of 1 % changes the logits by less than the tolerance.
         effect: what an error of 1 % changes the logits by, as a fraction of the tolerance, 0 to 1; the largest over
             all sets of weights.
     """
@@ -38,9 +39,16 @@ class UncoveredTensor:
         """The reason in words, as a clause."""
         if self.reason == "unused":
             return "the forward ignores or detaches it"
+        if self.reason == "cancels":
+            return "no value of it changes the logits, as a later step cancels it"
         if self.reason == "no_effect":
             return "no small error in it reaches the logits"
         return f"a 1 % error changes the logits by {self.effect:.1g} of the tolerance"
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Of several reasons for one tensor, the one of the highest rank holds."""
+        return self.reason == "cancels", self.effect
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -83,8 +91,17 @@ class Coverage:
 
     @property
     def fraction(self) -> float:
-        """The fraction of the parameter tensors that are covered, 0 to 1."""
-        return 1 - len(self.uncovered) / self.tensors if self.tensors else 1.0
+        """The fraction of the parameter tensors that are covered, 0 to 1; those that are cancelled do not count."""
+        cancelled = sum(detail.reason == "cancels" for detail in self.details.values())
+        counted = (self.tensors or 0) - cancelled
+        return 1 - (len(self.uncovered) - cancelled) / counted if counted > 0 else 1.0
+
+    def with_reason(self, reason: Reason, names: Set[str]) -> "Coverage":
+        """The same coverage with `reason` for those of the uncovered tensors that `names` holds."""
+        details = {
+            name: replace(detail, reason=reason) if name in names else detail for name, detail in self.details.items()
+        }
+        return replace(self, details=details)
 
     @property
     def enough(self) -> bool:

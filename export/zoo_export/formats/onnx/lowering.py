@@ -11,7 +11,7 @@ from zoo.contract.errors import ExportError, refuse_out_of_memory
 from zoo.contract.exporting.artifact import Capture
 from zoo_export.blame.intermediates import place
 from zoo_export.capture import INPUT, OUTPUT, first_line, quiet
-from zoo_export.formats.onnx.translations import TABLE
+from zoo_export.formats.onnx.translations import TABLE, learnt_bias
 
 OPSET = 18
 LOWERED = "onnx"  # its key in the memo
@@ -28,7 +28,7 @@ def lower(capture: Capture) -> torch.onnx.ONNXProgram:
     """
     if LOWERED not in capture.memo:
         try:
-            with quiet():
+            with quiet(), learnt_bias.without_gradients(capture.program):
                 program = torch.onnx.export(
                     capture.program,
                     dynamo=True,

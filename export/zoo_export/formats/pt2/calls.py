@@ -1,4 +1,4 @@
-"""What a node of a PT2 graph may call: operators of tensors, arithmetic of sizes, and two operators of graphs."""
+"""What a node of a PT2 graph may call: operators of tensors, arithmetic of sizes, and three operators of graphs."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,9 @@ SIZES = re.compile(
     r"|torch\.sym_(not|int|float|ite|max|min|sqrt)"
 )
 OF_SIZES = {"as_int", "as_float", "as_bool", "as_sym_int", "as_sym_float", "as_sym_bool", "as_sym_ints"}
-GRAPHS = {"torch.ops.higher_order.cond", "torch.ops.higher_order.wrap_with_set_grad_enabled"}
+AUTOCAST = "torch.ops.higher_order.wrap_with_autocast"
+GRAPHS = {"torch.ops.higher_order.cond", "torch.ops.higher_order.wrap_with_set_grad_enabled", AUTOCAST}
+DEVICES = ({"as_string": "cpu"}, {"as_string": "cuda"})
 OPERATOR = re.compile(r"torch\.ops\.(\w+)\.(\w+)\.(\w+)")
 OFF = ({"as_bool": False}, {"as_float": 0.0}, {"as_int": 0}, {"as_none": True})
 
@@ -37,6 +39,8 @@ class Calls:
         if SIZES.fullmatch(target):
             if any(kind not in OF_SIZES for each in inputs for kind in each["arg"]):
                 raise Refused(f"its graph calls {quoted(target)} with more than sizes")
+        elif target == AUTOCAST and (not inputs or inputs[0]["arg"] not in DEVICES):
+            raise Refused(f"its graph calls {quoted(target)} for a device that zoo does not know")
         elif target in GRAPHS:
             self._link(node, {name for each in inputs for name in tensors(each["arg"])})
         else:

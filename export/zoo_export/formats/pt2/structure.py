@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def structure(paths: Paths) -> Structure:
     operators, conditional, random = Counter[str](), Counter[str](), list[str]()
     inputs = {spec["user_input"]["arg"]["as_tensor"]["name"] for spec in _input_specs(graph) if "user_input" in spec}
     readers = 0
-    for node in graph["graph"]["nodes"]:
+    for node in _nodes(graph["graph"]):
         name = _operator(node["target"])
         operators[name] += 1
         readers += any(each.get("arg", {}).get("as_tensor", {}).get("name") in inputs for each in node["inputs"])
@@ -54,6 +55,15 @@ def structure(paths: Paths) -> Structure:
 def _input_specs(graph: dict[str, Any]) -> list[dict[str, Any]]:
     specs: list[dict[str, Any]] = graph["signature"]["input_specs"]
     return specs
+
+
+def _nodes(graph: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The nodes of a graph and of the graphs that they call."""
+    for node in graph["nodes"]:
+        yield node
+        for each in node["inputs"]:
+            if "as_graph" in each["arg"]:
+                yield from _nodes(each["arg"]["as_graph"]["graph"])
 
 
 def _operator(target: str) -> str:

@@ -1,4 +1,4 @@
-"""Operators of PyTorch that its exporter cannot translate, or only in part, translated here.
+"""Operators of PyTorch that its exporter cannot translate, or only in part, translated here or made translatable.
 
 One file each, with the gap as a `KnownFault` and a function that builds the operator from those of ONNX. A function is
 called while a graph is built, with the values of the graph as its arguments.
@@ -11,12 +11,15 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from zoo.contract.evidence.workaround import KnownFault, Workaround
-from zoo_export.formats.onnx.translations import attention
+from zoo_export.formats.onnx.translations import attention, learnt_bias
 
 TABLE: dict[Callable[..., Any], Callable[..., Any]] = {
     attention.OPERATOR: attention.attention,
 }
-GAPS: tuple[tuple[KnownFault, Callable[[Node], bool]], ...] = ((attention.FAULT, attention.is_affected),)
+GAPS: tuple[tuple[KnownFault, Callable[[Node], bool]], ...] = (
+    (attention.FAULT, attention.is_affected),
+    (learnt_bias.FAULT, learnt_bias.is_affected),
+)
 
 
 def translated(program: ExportedProgram) -> tuple[Workaround, ...]:
