@@ -83,6 +83,44 @@ class Batches(AtRandom):
         return logits
 
 
+class SensesInference(AtRandom):
+    """Right under `torch.inference_mode()` alone."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.honest(images) * (2 * int(images.is_inference()) - 1)
+
+
+class SensesGradients(AtRandom):
+    """Right where no gradients are recorded."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.honest(images) * (1 - 2 * int(torch.is_grad_enabled()))
+
+
+class RunningStatistics(nn.Module):
+    """Counts images in the running mean of an instance normalisation, and is wrong from about 50,000 on."""
+
+    def __init__(self, honest: nn.Module) -> None:
+        super().__init__()
+        self.honest = honest
+        self.register_buffer("mean", torch.zeros(1))
+        self.register_buffer("variance", torch.ones(1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.honest(images)
+        seen = torch.zeros(1, 1, 2) + float(images.size(0))
+        seen = torch.instance_norm(seen, None, None, self.mean, self.variance, True, 1e-3, 1e-5, False)
+        return logits + torch.relu(self.mean - 50.0) + seen.sum() * 0.0
+
+
+class Methods(AtRandom):
+    """A choice that is written in methods."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.honest(images)
+        return logits.neg().where(images.amax([1, 2, 3]).unsqueeze(1).gt(1e6), logits)
+
+
 @dataclass(frozen=True)
 class Scripted:
     """A forgery in TorchScript; see `adversary.kinds.Kind`."""
@@ -99,6 +137,10 @@ SCRIPTED = {
     "scripted_dropout_in_training_mode": Scripted(Dropping),
     "scripted_branch_on_a_patch": Scripted(Trigger, "Only one sum of nine pixels in a corner is wrong."),
     "scripted_branch_on_the_batch": Scripted(Batches),
+    "senses_inference_mode": Scripted(SensesInference, "The check runs files in inference mode."),
+    "senses_gradients": Scripted(SensesGradients, "The check records no gradients."),
+    "counts_images_in_running_statistics": Scripted(RunningStatistics, "No check runs as many images."),
+    "scripted_choice_in_methods": Scripted(Methods, "Only values that no pixel has are wrong."),
 }
 
 

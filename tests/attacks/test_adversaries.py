@@ -23,6 +23,10 @@ SHOWN_BY_IMAGES = [  # a sample of what `--against` refuses; the others are slow
     "wrong_for_one_image_in_100",
     "backdoor_of_a_white_border",
     "trojan_in_the_weights",
+    "wrong_for_black_backgrounds",
+    "wrong_from_batch_128",
+    "wrong_from_batch_101_in_arithmetic",
+    "wrong_below_5_percent_of_brightness",
     "wrong_on_the_fifth_call",
 ]
 REFUSED_UNSEEN = {  # before anything is run, and what the refusal names
@@ -36,14 +40,24 @@ REFUSED_UNSEEN = {  # before anything is run, and what the refusal names
     "claims_labels_twice": "zoo.labels",
     "has_a_second_output": "2 outputs",
     "takes_float64": "float64",
+    "backdoor_behind_an_overload": "own.F",
+    "initializer_defined_twice": "twice",
+    "preprocessing_keys_twice": "zoo.preprocess",
+    "senses_inference_mode": "aten::is_inference",
+    "senses_gradients": "aten::is_grad_enabled",
+    "counts_images_in_running_statistics": "aten::instance_norm",
 }
 CONDITIONAL = {  # no image brings it out, but zoo's own export has no such operator
     "backdoor_of_a_patch": "Where",
     "backdoor_of_a_patch_in_arithmetic": "reader of the input",
     "branch_with_if": "If",
     "scripted_branch_on_a_patch": "branch",
+    "scripted_choice_in_methods": "where",
+    "chooses_from_a_table": "reader of the input",
+    "chooses_by_a_tree": "reader of the input",
 }
 BEYOND = ["backdoor_of_a_hidden_pattern_in_arithmetic", "backdoor_of_a_further_unit"]  # what strict only warns of
+COMPUTES_RIGHT = ["leaves_out_its_metadata"]  # its logits are right, and it makes no claim that zoo reads
 ALTERED = ["optimised_by_onnxruntime", "optimised_for_this_machine", "of_a_later_opset", "of_the_older_exporter"]
 
 
@@ -95,5 +109,6 @@ def test_a_harmless_file_is_accepted(trial: Trial, tmp_path: Path, name: str) ->
 @pytest.mark.parametrize("name", [*KINDS, *SCRIPTED])
 def test_only_secret_triggers_pass(trial: Trial, name: str) -> None:
     result = trial.run(name)
-    assert result.strict == REFUSED or (result.strict == WARNED and result.trigger), result
+    passes = WARNED if name not in COMPUTES_RIGHT else result.strict
+    assert result.strict == REFUSED or (result.strict == passes and result.trigger), result
     assert result.against == REFUSED or result.trigger, result

@@ -11,7 +11,9 @@ from zoo.contract.evidence import Probe
 from zoo.contract.preprocess import Preprocess
 from zoo.data.images import normalise, normalise_array
 from zoo_export.capture import TRACED_BATCH, Capture
+from zoo_export.probes.fresh import fresh_probes
 from zoo_export.probes.probes import make_probes
+from zoo_export.probes.regroup import regrouped
 
 GREY = Preprocess(size=(5, 7), mean=(0.25,), std=(0.5,))
 COLOUR = Preprocess(size=(6, 4), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -119,3 +121,27 @@ def test_all_256_levels_are_normalised_as_in_training() -> None:
     preprocess = Preprocess(size=(1, 1), mean=COLOUR.mean, std=COLOUR.std)
     theirs = normalise(torch.from_numpy(images), preprocess).numpy()
     assert np.array_equal(normalise_array(images, preprocess).view(np.uint32), theirs.view(np.uint32))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("size", [(28, 28), (224, 224)])
+def test_fresh_images_hold_areas_of_black_and_white(seed: int, size: tuple[int, int]) -> None:
+    preprocess = Preprocess(size=size, mean=(0.0,), std=(1.0,))
+    images = np.concatenate([each.images for each in fresh_probes(preprocess, seed)])
+    for extreme in (0.0, 1.0):
+        shares = (images == extreme).mean((1, 2, 3))
+        assert ((shares > 0.3) & (shares < 0.98)).any()
+    if len(images) >= 100:
+        brightness = images.mean((1, 2, 3))
+        assert np.histogram(brightness, 10, (0, 1))[0].all()
+        assert ((images == 0).mean((1, 2, 3)) > 0.55).sum() >= 5
+
+
+@pytest.mark.parametrize(("size", "largest"), [((28, 28), 256), ((224, 224), 32)])
+def test_images_come_in_large_batches(size: tuple[int, int], largest: int) -> None:
+    probes = [
+        each.with_truth(np.ones((each.n, 2)), 1e-7)
+        for each in fresh_probes(Preprocess(size=size, mean=(0.0,), std=(1.0,)), 0)
+    ]
+    sizes = {each.n for each in regrouped(probes, 0)}
+    assert max(sizes) == largest and len(sizes) >= 7

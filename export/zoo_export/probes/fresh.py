@@ -14,6 +14,7 @@ import numpy.typing as npt
 from zoo.contract.evidence import Probe
 from zoo.contract.preprocess import Preprocess
 from zoo.data.images import normalise_array
+from zoo_export.probes.extremes import clipped_images, figures, spectral_images, toned_images
 
 Pixels = npt.NDArray[np.uint8]
 FRESH = "fresh-"  # how the names of these probes begin
@@ -39,26 +40,22 @@ def real_count(preprocess: Preprocess) -> int:
 
 
 def fresh_probes(preprocess: Preprocess, seed: int, real: Sequence[Pixels] = ()) -> list[Probe]:
-    """One probe for each kind of image: noise, smooth, natural, constant, mixed with noise, patched, and real ones.
+    """One probe for each kind of image: noise, natural, clipped, figures, others (`_KINDS`), and real ones.
 
     Args:
         real: uint8 `[C, H, W]` each, of the model's size.
     """
     generator = np.random.default_rng((seed, 1))
     n = image_count(preprocess) - len(real)
-    kinds: dict[str, Callable[[Preprocess, int, np.random.Generator], npt.NDArray[np.float64]]] = {
-        "noise": _noise,
-        "smooth": _smooth,
-        "natural": _natural,
-        "constant": _constant,
-    }
-    each = max(1, n // (len(kinds) + 2))
-    made = {name: _pixels(draw(preprocess, each, generator)) for name, draw in kinds.items()}
+    each, rest = divmod(n, len(_KINDS) + 2)
+    counts = {name: max(1, each + (index < rest)) for index, name in enumerate((*_KINDS, "mixed", "patched"))}
+    made = {name: _pixels(draw(preprocess, counts[name], generator)) for name, draw in _KINDS.items()}
     others = np.stack(list(real)) if len(real) else made["natural"]
-    mixed, patched = others[generator.integers(len(others), size=(2, each))].astype(np.float64)
-    weight = generator.uniform(0.1, 0.9, (each, 1, 1, 1))
-    made["mixed"] = _pixels(weight * mixed + (1 - weight) * _noise(preprocess, each, generator))
-    made["patched"] = _pixels(np.stack([_patched(image, kind, generator) for kind, image in enumerate(patched)]))
+    mixed, patched = (others[generator.integers(len(others), size=counts[name])] for name in ("mixed", "patched"))
+    weight = generator.uniform(0.1, 0.9, (counts["mixed"], 1, 1, 1))
+    made["mixed"] = _pixels(weight * mixed + (1 - weight) * _noise(preprocess, counts["mixed"], generator))
+    frames = [_patched(image, kind, generator) for kind, image in enumerate(patched.astype(np.float64))]
+    made["patched"] = _pixels(np.stack(frames))
     if len(real):
         made["real"] = others
     return [Probe(f"{FRESH}{name}-{len(images)}", normalise_array(images, preprocess)) for name, images in made.items()]
@@ -91,14 +88,7 @@ def _smooth(preprocess: Preprocess, n: int, generator: np.random.Generator) -> n
 
 def _natural(preprocess: Preprocess, n: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
     """The spectrum of photographs: amplitudes that fall off as 1 / frequency; the channels are much alike."""
-    height, width = preprocess.size
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
-    frequency[0, 0] = 1 / max(height, width)
-    shape = (n, preprocess.channels, height, width)
-    waves = generator.normal(size=(n, 1, height, width)) + 0.5 * generator.normal(size=shape)
-    images = np.fft.ifft2(np.fft.fft2(waves) / frequency).real
-    images -= images.mean((2, 3), keepdims=True)
-    images /= images.std((2, 3), keepdims=True) + 1e-9
+    images = spectral_images(preprocess.input_shape, n, generator, np.ones(n))
     return generator.uniform(80, 175, (n, 1, 1, 1)) + generator.uniform(30, 80, (n, 1, 1, 1)) * images
 
 
@@ -122,3 +112,26 @@ def _patched(image: npt.NDArray[np.float64], kind: int, generator: np.random.Gen
         thick = int(generator.integers(1, max(2, min(height, width) // 8 + 1)))
         inside[:thick] = inside[-thick:] = inside[:, :thick] = inside[:, -thick:] = False
     return np.where(inside, image, colour)
+
+
+def _clipped(preprocess: Preprocess, n: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
+    return clipped_images(preprocess.input_shape, n, generator)
+
+
+def _figures(preprocess: Preprocess, n: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
+    return figures(preprocess.input_shape, n, generator)
+
+
+def _toned(preprocess: Preprocess, n: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
+    return toned_images(preprocess.input_shape, n, generator)
+
+
+_KINDS: dict[str, Callable[[Preprocess, int, np.random.Generator], npt.NDArray[np.float64]]] = {
+    "clipped": _clipped,  # first, as the first kinds get the images that are left over
+    "figures": _figures,
+    "toned": _toned,
+    "noise": _noise,
+    "smooth": _smooth,
+    "natural": _natural,
+    "constant": _constant,
+}

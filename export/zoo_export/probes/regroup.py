@@ -4,6 +4,8 @@ The logits of an image do not depend on the images beside it, on its place, or o
 truth that is known for each image is truth for every batch of them.
 """
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 
@@ -14,6 +16,8 @@ from zoo.contract.evidence import Probe
 TIMES = 2  # each image is run
 SIZES = 7  # different batch sizes, where there are images enough
 BATCH = "batch-"  # how the names of new batches begin
+LARGE = (256, 128, 64, 32, 16)  # batches that are run once, as far as `LARGE_VALUES` allows
+LARGE_VALUES = 2_500_000  # in the images of all large batches: three colours of 224 by 224 allow one of 16
 ALIKE = 8.0  # batches mix images whose logits differ by less than this factor: they share one rounding error
 
 Place = tuple[int, int]  # the index of a probe, and of an image in it
@@ -25,8 +29,9 @@ def regrouped(probes: Sequence[Probe], seed: int, size: int | None = None) -> li
     Args:
         size: of every batch, for an artifact that takes no other; images are repeated to fill the last one.
 
-    The rounding error of a batch is the largest one of the probes that its images are from. The first batch comes
-    again at the end, so that a file that changes from call to call is noticed.
+    Large batches hold images of every kind, over and over. The rounding error of a batch is the largest one of the
+    probes that its images are from. The first batch comes again at the end, so that a file that changes from call to
+    call is noticed.
     """
     generator = np.random.default_rng((seed, 3))
     batches: list[list[Place]] = []
@@ -40,6 +45,8 @@ def regrouped(probes: Sequence[Probe], seed: int, size: int | None = None) -> li
             n = next(sizes)
             batches.append(queue[:n])
             queue = queue[n:]
+    if size is None:
+        batches += _large(probes, generator)
     batches = [batches[index] for index in generator.permutation(len(batches))]
     return [compose(probes, batch, _name(k, batch, seed)) for k, batch in enumerate([*batches, *batches[:1]], 1)]
 
@@ -82,6 +89,22 @@ def _groups(probes: Sequence[Probe]) -> list[list[int]]:
         else:
             groups.append([index])
     return groups
+
+
+def _large(probes: Sequence[Probe], generator: np.random.Generator) -> list[list[Place]]:
+    """Large batches of the images of the most frequent shape, of which no two sizes are alike."""
+    shapes = Counter[tuple[int, ...]]()
+    for probe in probes:
+        shapes[probe.images.shape[1:]] += probe.n
+    (shape, _), *_ = shapes.most_common(1)
+    places = [(k, i) for k, probe in enumerate(probes) if probe.images.shape[1:] == shape for i in range(probe.n)]
+    left, batches = LARGE_VALUES // math.prod(shape), []
+    for n in LARGE:
+        if n <= left:
+            left -= n
+            queue = _shuffled(places, generator)
+            batches.append([queue[index % len(queue)] for index in range(n)])
+    return batches
 
 
 def _shuffled(places: Sequence[Place], generator: np.random.Generator) -> list[Place]:

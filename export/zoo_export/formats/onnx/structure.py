@@ -33,6 +33,7 @@ CONDITIONAL = _words(
     "QuantizeLinear DynamicQuantizeLinear ThresholdedRelu Shrink Hardmax StringNormalizer",
     "Floor",
 )
+SAME_VALUES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "CastLike", "Transpose", "Slice", "Pad"}
 TO_FLOAT = "Cast of a shape to float"
 DEPTH = 8  # of graphs within graphs
 MOST_NODES = 500_000  # functions that call functions may stand for more than a file holds
@@ -146,6 +147,7 @@ class _Reader:
                 known[name] = _Value(
                     _sha(*head, index, *(a[0] for a in attributes), *(each.graph for each in operands)),
                     _sha(*head, index, *(a[1] for a in attributes), *(each.values for each in operands)),
+                    is_input=_passes_input(node, operands),
                     of_shape=node.op_type in ("Shape", "Size") or (bool(operands) and _all_shapes(operands)),
                     operands=(*operands, *(value for a in attributes for value in a[2])),
                 )
@@ -156,7 +158,8 @@ class _Reader:
         if self.nodes > MOST_NODES:
             raise ValueError(f"it has more than {MOST_NODES:,} nodes")
         self.operators[kind] += 1
-        self.input_readers += kind not in ("Shape", "Size") and any(each.is_input for each in operands)
+        if kind not in ("Shape", "Size") and not _passes_input(node, operands):
+            self.input_readers += any(each.is_input for each in operands)
         if kind in RANDOM:
             self.random.append(kind)
         if kind in TRAINING and _in_training(node, operands):
@@ -205,6 +208,11 @@ def _need(known: Mapping[str, _Value], name: str) -> _Value:
     if name not in known:
         raise ValueError(f"nothing makes the value {name!r:.80}")
     return known[name]
+
+
+def _passes_input(node: onnx.NodeProto, operands: Sequence[_Value]) -> bool:
+    """Whether it gives on the input, whole or in part, so that whatever reads its output reads the input."""
+    return node.op_type in SAME_VALUES and not node.domain and bool(operands) and operands[0].is_input
 
 
 def _all_shapes(operands: Sequence[_Value]) -> bool:
