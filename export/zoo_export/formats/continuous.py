@@ -29,7 +29,7 @@ _LAYOUT = listed(
     "detach alias expand expand_as unsqueeze cat concat stack split split_with_sizes chunk unbind unsafe_split "
     "unsafe_chunk tensor_split flip pad constant_pad_nd reflection_pad1d reflection_pad2d replication_pad1d "
     "replication_pad2d pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle repeat tile unfold fold "
-    "im2col col2im _unsafe_view _reshape_alias lift_fresh_copy zeros_like ones_like new_zeros new_ones new_full "
+    "im2col col2im append _unsafe_view _reshape_alias lift_fresh_copy zeros_like ones_like new_zeros new_ones new_full "
     "full_like zeros ones full max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d "
     "adaptive_avg_pool2d adaptive_avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d upsample_nearest2d "
     "upsample_bilinear2d upsample_bicubic2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa"
@@ -54,14 +54,14 @@ def level_of(name: str, levels: Sequence[int]) -> int:
     return SIZE if name in _SIZES else level
 
 
-def chooses(name: str, levels: Sequence[int], *, integral: bool = False, used: int = 1) -> bool:
+def chooses(name: str, levels: Sequence[int], *, integral: bool = False, second: bool = False) -> bool:
     """Whether an operator may make the answer depend on its input in steps.
 
     Args:
         name: without namespace and overload.
         levels: of its arguments, in their order.
         integral: it converts to a dtype that is not floating.
-        used: how many of its results are used; the second ones of `max` and pooling are places.
+        second: whether a result after the first is used; those of `max` and `min` are places.
     """
     level = max(levels, default=FIXED)
     if level == FIXED or name in _RANK or name in _SIZES:
@@ -69,12 +69,14 @@ def chooses(name: str, levels: Sequence[int], *, integral: bool = False, used: i
     if level == SIZE:
         return name not in _OF_SIZES | _LAYOUT
     plain = name.removesuffix("_") if not name.endswith("__") else name
-    writes_elsewhere = plain != name and levels[0] != VALUE  # what is a view of that would not be known as computed
+    writes_elsewhere = (plain != name or name == "append") and levels[
+        0
+    ] != VALUE  # what is a view of that would not be known as computed
     if writes_elsewhere or integral:
         return True
     if plain in _PLACES:  # at a fixed place of a tensor that is computed
         return levels[0] != VALUE or any(levels[1:])
-    if plain in ("max", "min", "max_pool2d") and used > 1:
+    if plain in ("max", "min") and second:
         return True
     if plain in _ARITHMETIC:
         return SIZE in levels

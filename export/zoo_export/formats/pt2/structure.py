@@ -74,8 +74,8 @@ class _Reader:
             if graphs:
                 self.conditional[name] += name == "cond"
             elif not (results and all(each in asserted and used[each] == 1 for each in results)):
-                count = sum(used[each] > 0 for each in results)
-                self.conditional[name] += chooses(name, received, integral=_is_integral(node, name), used=count)
+                second = any(used[each] for each in results[1:])
+                self.conditional[name] += chooses(name, received, integral=_is_integral(node, name), second=second)
             level = VALUE if graphs else level_of(name, received)
             levels |= dict.fromkeys(results, level)
             self._note_random(node, name)

@@ -17,6 +17,8 @@ PASSED = listed(
     "unchecked_unwrap_optional ConstantChunk Constant GetAttr Uninitialized RaiseException DictConstruct"
 )
 OF_TENSOR = listed("dtype type ndim is_nested is_sparse is_quantized is_mkldnn is_meta layout")  # as on every image
+APPEND = "aten::append"
+SAME = {"floordiv": "floor_divide"}  # the names of one operator in scripts and traces
 FLOATING = (5, 6, 7, 15)  # PyTorch's numbers of half, float, double and bfloat16
 
 
@@ -51,11 +53,13 @@ class _Reader:
                 level = self._blocks(node, name, levels)
             elif namespace == "prim":
                 level = self._primitive(name, levels)
+                if name == "ListConstruct" and any(use.user.kind() == APPEND for use in node.output().uses()):
+                    level = VALUE  # from the start, as it may be read in a round before
             else:
                 self.operators[name] += 1
-                used = sum(bool(list(value.uses())) for value in node.outputs())
-                if chooses(name, levels, integral=_is_integral(node, name), used=used) and not _asserts(node):
-                    self.conditional[name] += 1
+                second = any(list(value.uses()) for value in list(node.outputs())[1:])
+                if chooses(name, levels, integral=_is_integral(node, name), second=second) and not _asserts(node):
+                    self.conditional[SAME.get(name, name)] += 1
                 level = level_of(name, levels)
             for value in node.outputs():
                 self.levels[value.debugName()] = level
