@@ -9,6 +9,7 @@ from zoo.contract.callback import SILENT, Callback
 from zoo.contract.evidence import Comparison, Override, Probe
 from zoo.contract.exporting import artifact
 from zoo.contract.exporting.artifact import Paths, Run
+from zoo.contract.exporting.inspection import Structure
 from zoo.contract.exporting.precision_rules import PrecisionRules
 from zoo.contract.formats import ExportFormat
 from zoo.registry.registry import Entry
@@ -63,18 +64,25 @@ def opened(
         child.close()
 
 
-def try_reading(entry: Entry[ExportFormat], paths: Paths) -> None:
+def try_reading(entry: Entry[ExportFormat], paths: Paths, *, count: bool = True) -> Structure | None:
     """Read what an artifact claims, and its structure, in a child first, so that no file can exhaust this process.
+
+    Args:
+        count: count the operators, too, where the artifact must be loaded for that.
+
+    Returns:
+        The operators that the child counted, where the format must load an artifact for that.
 
     Raises:
         UsageError, ContainmentError: as `in_child`; or reading goes over the limits.
+        ExportError: it does not load, where it must be loaded.
     """
     spec, reads = entry.spec, [ref for ref in (entry.spec.claims, entry.spec.structure) if ref]
     if not reads:
-        return
+        return None
     child = ContainedArtifact(spec.runner, spec.name, entry.plugin.distribution, paths, reads=reads)
     try:
-        child.read()
+        return child.read(spec.operators if count else "")
     finally:
         child.close()
 

@@ -73,7 +73,7 @@ def describe(entry: Entry[ExportFormat], paths: Paths, options: ArtifactOptions)
         ContainmentError: it could not be read within the limits.
     """
     if not options.trust:
-        try_reading(entry, paths)
+        try_reading(entry, paths, count=False)
     claims, file = read_claims(entry, paths), paths.main.name
     preprocess = options.preprocess or _stated_preprocess(claims, file)
     preprocess = preprocess or (options.fallback.preprocess if options.fallback else None)

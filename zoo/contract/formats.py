@@ -53,6 +53,9 @@ class ExportFormat(Spec):
         structure: ref to `structure(paths: Paths) -> Structure`: how the graph is built. `zoo verify` refuses operators
             that draw random numbers, and compares the graph with zoo's own export. Like `claims`, it must read the
             files and run nothing of them.
+        operators: ref to `operators(paths: Paths) -> Structure`: `operators` and `conditional` alone, where they are
+            not in the files as data, so that the artifact must be loaded to count them. For a file of any origin it
+            is called in a child process; it must run nothing of the graph.
         installation: ref to `installation() -> Sequence[str]`: what is wrong with the installed packages that run the
             artifact, a warning of two sentences each. Every command that runs the format shows it, so it must be
             quick and import none of these packages.
@@ -76,6 +79,7 @@ class ExportFormat(Spec):
     snippet: str = ""
     claims: str = ""
     structure: str = ""
+    operators: str = ""
     installation: str = ""
     default: bool = False
 
@@ -91,7 +95,7 @@ class ExportFormat(Spec):
             raise ValueError(f"format {self.name}: each file needs a role and a suffix of its own")
         if not isinstance(self.precisions, tuple) or "fp32" not in self.precisions:
             raise ValueError(f"format {self.name}: precisions must be a tuple of names, fp32 among them")
-        for attribute in ("devices", "stages", "readme", "snippet", "claims", "structure", "installation"):
+        for attribute in ("devices", "stages", "readme", "snippet", "claims", "structure", "operators", "installation"):
             ref = getattr(self, attribute)
             if ref and not REF.fullmatch(ref):
                 raise ValueError(f"format {self.name}: {attribute}={ref!r} is not 'package.module:attribute'")

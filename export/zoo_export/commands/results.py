@@ -48,8 +48,11 @@ def print_verification(registry: "Registry", verification: "Verification", *, as
     for name, path in verification.artifacts.items():
         comparisons = [*verification.comparisons[name], *verification.further.get(name, ())]
         print_line(f"{path}: {result_line(comparisons, verification.verdict, rules)}")
-        if name in verification.graphs:
-            print_line(f"{path.name}: {verification.graphs[name]}.")
+        graph = verification.graphs.get(name)
+        if graph is not None and graph.proven:  # where it is not, a warning says so
+            print_line(f"{path.name}: {graph}.")
+        elif graph is None and verification.source is not None:
+            print_line(f"{path.name}: its graph was not compared with zoo's own export; --strict compares it.")
     if verification.manifest is None and not verification.comparisons:
         print_line(f"{verification.path}: the weights file is whole, and its digest is right.")
     if verification.signed_by:

@@ -11,6 +11,7 @@ from zoo.contract import errors
 from zoo.contract.errors import ExportError, ZooError
 from zoo.contract.exporting import artifact
 from zoo.contract.exporting.artifact import Array, Paths, Run
+from zoo.contract.exporting.inspection import Structure
 from zoo.contract.printable import plain
 
 SERVICE = "zoo_export.containment.service:ArtifactService"
@@ -80,13 +81,22 @@ class ContainedArtifact:
         shown = [plain(name)[:MAX_NAME] for name in names[:MAX_RUNNERS]]
         return {name: partial(self._run, index) for index, name in enumerate(shown)}
 
-    def read(self) -> None:
+    def read(self, operators: str = "") -> Structure | None:
         """Call the functions `reads` in the child, to see that they come to an end within the limits.
+
+        Args:
+            operators: ref of a function that counts operators; what it returns is returned, without digests.
 
         Raises:
             ContainmentError: they do not, or they end the process.
+            ExportError: the operators cannot be counted.
         """
-        self._answer(self._process.ask({"read": self._reads}, seconds=self._limits.load_seconds))
+        request = {"read": self._reads, "count": operators}
+        header, _ = self._answer(self._process.ask(request, seconds=self._limits.load_seconds))
+        if not operators:
+            return None
+        counted = [_counts(header.get(key)) for key in ("operators", "conditional")]
+        return Structure("", operators=counted[0], conditional=counted[1])
 
     def close(self) -> None:
         """End the child."""
@@ -115,3 +125,10 @@ class ContainedArtifact:
         cause, next_step = (plain(texts.get(key) or "")[:MAX_TEXT] for key in ("cause", "next_step"))
         kind: type[ZooError] = RAISED.get(str(texts.get("kind")), ExportError)
         raise kind(cause or "The artifact raised an error without a text.", next_step or "Export the model again.")
+
+
+def _counts(answer: object) -> dict[str, int]:
+    """Operators and how often each occurs, as a child says it."""
+    if not isinstance(answer, dict) or not all(type(count) is int for count in answer.values()):
+        raise ExportError("The process that loads the artifact counts no operators.", "Export the model again.")
+    return {plain(str(name))[:MAX_NAME]: count for name, count in answer.items()}

@@ -35,15 +35,18 @@ class ArtifactService:
         self._libraries = memory_in_use()
 
     def __call__(self, request: dict[str, Any], images: AnyArray | None) -> tuple[Mapping[str, Any], AnyArray | None]:
-        """Answer `{"read": refs}`, `{"load": backend}`, or `{"run": index}` with images."""
+        """Answer `{"read": refs, "count": ref}`, `{"load": backend}`, or `{"run": index}` with images."""
         if "read" in request:
-            return self._read(request["read"]), None
+            return self._read(request["read"], request.get("count", "")), None
         if images is None:
             return self._load(Backend(**request["load"])), None
         return self._run(self._runs[request["run"]], images)
 
-    def _read(self, refs: Sequence[str]) -> Mapping[str, Any]:
-        """Call functions that read the files, and forget what they return; what they raise, they will raise again."""
+    def _read(self, refs: Sequence[str], count: str) -> Mapping[str, Any]:
+        """Call functions that read the files, and forget what they return; what they raise, they will raise again.
+
+        `count` counts operators, which are the answer.
+        """
         self._limit(self._limits.load_seconds)
         for ref in refs:
             try:
@@ -51,7 +54,10 @@ class ArtifactService:
             except Exception as error:
                 if is_out_of_memory(error):
                     raise
-        return {}
+        if not count:
+            return {}
+        counted = resolve(self._entry, count)(self._paths)
+        return {"operators": dict(counted.operators), "conditional": dict(counted.conditional)}
 
     def _load(self, backend: Backend) -> Mapping[str, Any]:
         self._limit(self._limits.load_seconds)

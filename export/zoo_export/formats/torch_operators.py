@@ -1,4 +1,4 @@
-"""ATen's operators by what they do: draw random numbers, choose by values, or change what they are called with."""
+"""ATen's operators by what they do: draw random numbers, or compute as in training."""
 
 
 def _words(*lines: str) -> frozenset[str]:
@@ -17,12 +17,3 @@ WITH_MODE = {  # random, or statistics of the batch, unless the argument at this
     **dict.fromkeys(_words("batch_norm native_batch_norm cudnn_batch_norm _native_batch_norm_legit"), 5),
     "_batch_norm_impl_index": 5,
 }
-CONDITIONAL = _words(
-    "where eq ne gt ge lt le equal allclose isclose isnan isinf isfinite sign topk argmax argmin sort argsort one_hot",
-    "nonzero unique _unique2 masked_fill masked_fill_ masked_select masked_scatter index_put index_put_ scatter",
-    "scatter_ gather take searchsorted heaviside ceil round trunc fmod remainder logical_and logical_or",
-    "logical_not logical_xor bitwise_and bitwise_or bitwise_xor bitwise_not cond while_loop scan map_impl item",
-    "bucketize _local_scalar_dense Bool Int Float ScalarImplicit is_nonzero any all size shape sym_size sym_ite",
-    "threshold threshold_ hardshrink histc cumsum",
-    "floor",
-)

@@ -77,12 +77,11 @@ def verify_file(
     for text in installation_warnings([entry]):
         callback.on_message(text, warning=True)
     check_devices([entry], devices)
-    if not trust:
-        try_reading(entry, paths)
+    counted = None if trust else try_reading(entry, paths)
     claims = read_claims(entry, paths)
     check_claims(claims, str(path), model)
     refuse_large(fixed_batch(claims), model.preprocess.input_shape, str(path))
-    structure = graphs.read_structure(entry, paths)
+    structure = graphs.read_structure(entry, paths, counted)
     precision = precision or find_precision(registry, recorded_precision(path))
     backends = precision.backends(dict.fromkeys(("cpu", *devices)))
     with opened(entry, paths, devices, trust=trust) as load:

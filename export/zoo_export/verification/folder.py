@@ -136,11 +136,12 @@ def verify_folder(
     check_devices(list(entries.values()), devices)
     check_manifest(manifest)
     paths = {name: artifact_paths(entry, folder / manifest.artifacts[name].file) for name, entry in entries.items()}
+    counted: dict[str, Structure | None] = {}
     for name, entry in entries.items():
         if not trust:
-            try_reading(entry, paths[name])
+            counted[name] = try_reading(entry, paths[name])
         check_names(read_claims(entry, paths[name]), paths[name].main.name, manifest)
-    structures = {name: graphs.read_structure(entry, paths[name]) for name, entry in entries.items()}
+    structures = {name: graphs.read_structure(entry, paths[name], counted.get(name)) for name, entry in entries.items()}
     precision = find_precision(registry, manifest.precision)
     backends = precision.backends(dict.fromkeys(("cpu", *devices)))
     judged_on = [backend for backend in backends if backend.device in devices]

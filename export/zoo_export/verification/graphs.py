@@ -1,6 +1,7 @@
 """The graph of an artifact: what no sample of images can show, and whether it is that of zoo's own export."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,8 +24,11 @@ SHOWN = 4  # operators in one sentence
 OTHERWISE = "it has no more operators, but others, or they are connected or sized otherwise"
 
 
-def read_structure(entry: Entry[ExportFormat], paths: Paths) -> Structure | None:
+def read_structure(entry: Entry[ExportFormat], paths: Paths, counted: Structure | None = None) -> Structure | None:
     """How the graph is built; `None` if the format cannot tell.
+
+    Args:
+        counted: its operators, if a child has counted them; else they are counted here, where that needs loading.
 
     Raises:
         DifferenceError: operators in it draw random numbers or compute as in training.
@@ -34,6 +38,9 @@ def read_structure(entry: Entry[ExportFormat], paths: Paths) -> Structure | None
         return None
     try:
         structure: Structure = resolve(entry, entry.spec.structure)(paths)
+        if entry.spec.operators:
+            counted = counted or resolve(entry, entry.spec.operators)(paths)
+            structure = replace(structure, operators=counted.operators, conditional=counted.conditional)
     except ZooError:
         raise
     except Exception as error:  # a file of any origin
@@ -95,14 +102,15 @@ def graph_warnings(comparison: GraphComparison, artifact: str) -> list[str]:
             f"{artifact} has {describe(comparison.extra)}, which zoo's own export of the model has not: it may choose "
             "by its input, and differ on images that were not tried."
         ]
-    return [] if comparison.proven else [f"{artifact}: {comparison}; only images can tell."]
+    return [] if comparison.proven else [f"{artifact}: {comparison}. Only images can tell whether it is right."]
 
 
 def describe(operators: Mapping[str, int]) -> str:
     """Such as `Where ×2 and Equal ×1`."""
     shown = [f"{name} ×{count}" for name, count in list(operators.items())[:SHOWN]]
     more = len(operators) - len(shown)
-    return " and ".join(shown) + (f" and {more} more kinds" if more else "")
+    shown += [f"{more} more kind{'s' * (more > 1)}"] if more else []
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 def _compare(theirs: Structure, ours: Structure | None) -> GraphComparison:

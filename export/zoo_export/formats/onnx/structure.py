@@ -34,6 +34,22 @@ CONDITIONAL = _words(
     "Floor",
 )
 SAME_VALUES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "CastLike", "Transpose", "Slice", "Pad"}
+CONTINUOUS = _words(  # of the values that they receive, and of ONNX Runtime's domains
+    "Add Sub Mul Div Neg Reciprocal Sqrt Pow Exp Log Sin Cos Sinh Cosh Tanh Sigmoid Erf Abs Sum Mean Min Max Clip",
+    "Relu LeakyRelu Elu Selu Celu Gelu Mish Swish HardSigmoid HardSwish Softplus Softsign Softmax LogSoftmax PRelu",
+    "Conv ConvTranspose MatMul Gemm Einsum BatchNormalization LayerNormalization GroupNormalization",
+    "InstanceNormalization RMSNormalization LpNormalization MeanVarianceNormalization LRN Dropout Attention",
+    "ReduceSum ReduceMean ReduceMax ReduceMin ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum ReduceLogSumExp",
+    "ReduceProd MaxPool AveragePool GlobalMaxPool GlobalAveragePool LpPool GlobalLpPool Transpose Flatten Concat",
+    "Identity SpaceToDepth DepthToSpace CastLike Reshape Expand Squeeze Unsqueeze Split Slice Pad Tile Resize",
+    "Upsample Gather GatherElements GatherND Cast Trilu",
+    "FusedConv FusedGemm FusedMatMul FusedMatMulActivation TransposeMatMul FastGelu BiasGelu QuickGelu BiasSoftmax",
+    "SkipLayerNormalization SimplifiedLayerNormalization SkipSimplifiedLayerNormalization MultiHeadAttention",
+    "ReorderInput ReorderOutput NhwcMaxPool NhwcFusedConv",
+)
+DOMAINS = ("", "ai.onnx", "com.microsoft", "com.microsoft.nchwc")
+PLACES = _words("Reshape Expand Squeeze Unsqueeze Split Slice Pad Tile Resize Upsample Gather GatherElements GatherND")
+FLOATING = (1, 10, 11, 16)  # numbers of ONNX: float32, float16, float64, bfloat16
 TO_FLOAT = "Cast of a shape to float"
 DEPTH = 8  # of graphs within graphs
 MOST_NODES = 500_000  # functions that call functions may stand for more than a file holds
@@ -88,6 +104,7 @@ class _Value:
     array: Any = None
     is_input: bool = False
     of_shape: bool = False
+    of_images: bool = False
     operands: tuple["_Value", ...] = ()
 
     def __getitem__(self, index: int) -> str:
@@ -117,7 +134,9 @@ class _Reader:
         }
         inputs = [each.name for each in graph.input if each.name not in known]
         for index, name in enumerate(inputs):
-            known[name] = _Value(_sha("input", depth, index), _sha("input", depth, index), is_input=depth == 0)
+            known[name] = _Value(
+                _sha("input", depth, index), _sha("input", depth, index), is_input=depth == 0, of_images=True
+            )
         self._nodes(graph.node, known, depth)
         return [_need(known, each.name) for each in graph.output]
 
@@ -130,9 +149,9 @@ class _Reader:
             if node.op_type == "Identity" and not node.domain:
                 known[node.output[0]] = operands[0]
                 continue
-            self._count(node, operands)
-            attributes = [self._attribute(each, known, depth) for each in sorted(node.attribute, key=lambda a: a.name)]
             function = self.functions.get((node.domain, node.op_type))
+            self._count(node, operands, function is not None)
+            attributes = [self._attribute(each, known, depth) for each in sorted(node.attribute, key=lambda a: a.name)]
             if function is not None:  # its body counts as written where it is called
                 inner = dict(zip(function.input, operands, strict=False))
                 if depth > DEPTH:
@@ -143,16 +162,18 @@ class _Reader:
                 continue
             self.domains.add(node.domain)
             head = (node.domain, node.op_type)
+            inner_operands = (*operands, *(value for a in attributes for value in a[2]))
             for index, name in enumerate(node.output):
                 known[name] = _Value(
                     _sha(*head, index, *(a[0] for a in attributes), *(each.graph for each in operands)),
                     _sha(*head, index, *(a[1] for a in attributes), *(each.values for each in operands)),
                     is_input=_passes_input(node, operands),
                     of_shape=node.op_type in ("Shape", "Size") or (bool(operands) and _all_shapes(operands)),
-                    operands=(*operands, *(value for a in attributes for value in a[2])),
+                    of_images=node.op_type not in ("Shape", "Size") and any(each.of_images for each in inner_operands),
+                    operands=inner_operands,
                 )
 
-    def _count(self, node: onnx.NodeProto, operands: Sequence[_Value]) -> None:
+    def _count(self, node: onnx.NodeProto, operands: Sequence[_Value], is_function: bool) -> None:
         kind = node.op_type
         self.nodes += 1
         if self.nodes > MOST_NODES:
@@ -164,9 +185,9 @@ class _Reader:
             self.random.append(kind)
         if kind in TRAINING and _in_training(node, operands):
             self.random.append(f"{kind} in training mode")
-        if kind in CONDITIONAL:
+        if not is_function and ((kind in CONDITIONAL and not node.domain) or _chooses(node, operands)):
             self.conditional[kind] += 1
-        if kind == "Cast" and _all_shapes(operands) and _attribute(node, "to") in (1, 10, 11, 16):
+        if kind == "Cast" and _all_shapes(operands) and _attribute(node, "to") in FLOATING:
             self.conditional[TO_FLOAT] += 1
 
     def _tensor(self, array: np.ndarray[Any, Any]) -> _Value:
@@ -220,6 +241,22 @@ def _all_shapes(operands: Sequence[_Value]) -> bool:
     return any(each.of_shape for each in operands) and all(
         each.of_shape or each.array is not None or not each.graph for each in operands
     )
+
+
+def _chooses(node: onnx.NodeProto, operands: Sequence[_Value]) -> bool:
+    """Whether it may make the answer depend on the images in steps: it is not known to be continuous in them."""
+    kind = node.op_type
+    if not any(each.of_images for each in operands) or kind in ("Shape", "Size"):
+        return False
+    if kind in PLACES and (
+        not operands[0].of_images or any(each.of_images for each in operands[1 : 2 if kind == "Pad" else None])
+    ):
+        return True
+    if kind == "Cast" and _attribute(node, "to") not in FLOATING:
+        return True
+    if kind == "MaxPool" and len(node.output) > 1 and node.output[1]:  # the places of the largest values
+        return True
+    return node.domain not in DOMAINS or kind not in CONTINUOUS
 
 
 def _in_training(node: onnx.NodeProto, operands: Sequence[_Value]) -> bool:

@@ -11,11 +11,13 @@ import torch
 
 from zoo.contract.exporting.artifact import Array, Paths
 from zoo.contract.exporting.inspection import Structure
+from zoo_export.formats.continuous import FIXED, SIZE, VALUE, chooses, level_of
 from zoo_export.formats.pt2.archive import checked_archive
-from zoo_export.formats.torch_operators import CONDITIONAL, RANDOM, WITH_MODE
+from zoo_export.formats.torch_operators import RANDOM, WITH_MODE
 
 MODEL, DATA = "models/model.json", "data/"
-ORDERED = ("_operator.", "math.", "torch.sym_")  # arithmetic and choices on sizes
+FLOATING = (6, 7, 8, 13)  # the numbers of half, float, double and bfloat16 in such an archive
+ASSERTS = ("_assert_scalar", "sym_constrain_range", "sym_constrain_range_for_size")
 
 
 def structure(paths: Paths) -> Structure:
@@ -25,45 +27,86 @@ def structure(paths: Paths) -> Structure:
         ExportError: it asks for more than tensors and operators.
         Exception: it is no such archive, or its JSON is malformed.
     """
-    reader: Any = torch._C.PyTorchFileReader(checked_archive(paths.main))
-    graph = json.loads(reader.get_record(MODEL))["graph_module"]
-    data = {name: reader.get_record(name) for name in sorted(reader.get_all_records()) if name.startswith(DATA)}
-    operators, conditional, random = Counter[str](), Counter[str](), list[str]()
+    archive: Any = torch._C.PyTorchFileReader(checked_archive(paths.main))
+    graph = json.loads(archive.get_record(MODEL))["graph_module"]
+    data = {name: archive.get_record(name) for name in sorted(archive.get_all_records()) if name.startswith(DATA)}
     inputs = {spec["user_input"]["arg"]["as_tensor"]["name"] for spec in _input_specs(graph) if "user_input" in spec}
-    readers = 0
-    for node in _nodes(graph["graph"]):
-        name = _operator(node["target"])
-        operators[name] += 1
-        readers += any(each.get("arg", {}).get("as_tensor", {}).get("name") in inputs for each in node["inputs"])
-        if name in CONDITIONAL or node["target"].startswith(ORDERED):
-            conditional[name] += 1
-        if name in WITH_MODE:
-            random += [f"{name} in training mode"] if _trains(node) else []
-        elif name in RANDOM:
-            random.append(name)
+    reader = _Reader()
+    reader.read(graph["graph"], inputs)
     return Structure(
         graph=_sha(_plain(graph)),
         values=_sha(_plain(graph), *(part for name, content in data.items() for part in (name, content))),
         tensors=tuple(_numbers(content) for name, content in data.items() if not name.endswith((".json", ".pt"))),
-        operators=dict(sorted(operators.items())),
-        random=tuple(dict.fromkeys(random)),
-        conditional=dict(sorted(conditional.items())),
-        input_readers=readers,
+        operators=dict(sorted(reader.operators.items())),
+        random=tuple(dict.fromkeys(reader.random)),
+        conditional={name: count for name, count in sorted(reader.conditional.items()) if count},
+        input_readers=reader.input_readers,
     )
+
+
+class _Reader:
+    """Counts the operators of a graph and of the graphs in it; see `continuous` for what is a choice."""
+
+    def __init__(self) -> None:
+        self.operators, self.conditional, self.random = Counter[str](), Counter[str](), list[str]()
+        self.input_readers = 0
+
+    def read(self, graph: dict[str, Any], images: set[str]) -> None:
+        levels = dict.fromkeys(graph["sym_int_values"], SIZE) | dict.fromkeys(images, VALUE)
+        used = Counter(name for node in graph["nodes"] for each in node["inputs"] for name in _values(each["arg"]))
+        used.update(name for each in graph["outputs"] for name in _values(each))
+        asserted = {
+            name
+            for node in graph["nodes"]
+            if _operator(node["target"]) in ASSERTS
+            for each in node["inputs"]
+            for name in _values(each["arg"])
+        }
+        for node in graph["nodes"]:
+            name, arguments = _operator(node["target"]), [list(_values(each["arg"])) for each in node["inputs"]]
+            received = [max((levels.get(each, FIXED) for each in names), default=FIXED) for names in arguments]
+            results = [each for value in node["outputs"] for each in _values(value)]
+            self.operators[name] += 1
+            self.input_readers += any(each in images for names in arguments for each in names)
+            graphs = [each["arg"]["as_graph"]["graph"] for each in node["inputs"] if "as_graph" in each["arg"]]
+            for inner in graphs:  # which may return what depends on values, whatever it receives
+                self.read(inner, {each for value in inner["inputs"] for each in _values(value)})
+            if graphs:
+                self.conditional[name] += name == "cond"
+            elif not (results and all(each in asserted and used[each] == 1 for each in results)):
+                second = any(used[each] for each in results[1:])
+                self.conditional[name] += chooses(name, received, integral=_is_integral(node, name), second=second)
+            level = VALUE if graphs else level_of(name, received)
+            levels |= dict.fromkeys(results, level)
+            self._note_random(node, name)
+
+    def _note_random(self, node: dict[str, Any], name: str) -> None:
+        if name in WITH_MODE:
+            self.random += [f"{name} in training mode"] if _trains(node) else []
+        elif name in RANDOM:
+            self.random.append(name)
+
+
+def _values(argument: Any) -> Iterator[str]:
+    """The names of tensors and sizes in an argument."""
+    if isinstance(argument, dict):
+        for kind, item in argument.items():
+            if kind != "as_graph" and kind != "as_string":
+                yield from [item] if kind in ("as_name", "name") else _values(item)
+    elif isinstance(argument, list):
+        for item in argument:
+            yield from _values(item)
+
+
+def _is_integral(node: dict[str, Any], name: str) -> bool:
+    """Whether it converts to a dtype that is not floating."""
+    dtypes = [each["arg"].get("as_scalar_type") for each in node["inputs"] if each["name"] == "dtype"]
+    return name in ("to", "_to_copy") and any(dtype is not None and dtype not in FLOATING for dtype in dtypes)
 
 
 def _input_specs(graph: dict[str, Any]) -> list[dict[str, Any]]:
     specs: list[dict[str, Any]] = graph["signature"]["input_specs"]
     return specs
-
-
-def _nodes(graph: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The nodes of a graph and of the graphs that they call."""
-    for node in graph["nodes"]:
-        yield node
-        for each in node["inputs"]:
-            if "as_graph" in each["arg"]:
-                yield from _nodes(each["arg"]["as_graph"]["graph"])
 
 
 def _operator(target: str) -> str:

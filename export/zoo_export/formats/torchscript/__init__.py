@@ -14,6 +14,7 @@ TORCHSCRIPT = ExportFormat(
     readme="zoo_export.formats.torchscript.usage:readme",
     snippet="zoo_export.formats.torchscript.usage:snippet",
     structure="zoo_export.formats.torchscript.structure:structure",
+    operators="zoo_export.formats.torchscript.counts:counts",
     requires=("torch",),
     default=True,
 )

@@ -53,7 +53,7 @@ def check_graph(module: Any) -> None:
         raise Refused("its forward takes no tensor")
     _need_all(graph, _why_not_admitted)
     if any(node.kind() in ("prim::GetAttr", "prim::Loop", "prim::If") for node in _nodes(graph)):
-        graph = _frozen(module)
+        graph = frozen(module)
         _need_all(graph, _why_not_admitted)
     _need_all(graph, _why_not_run)
     _need_no_state(graph)
@@ -75,7 +75,7 @@ def _nodes(block: Any, depth: int = 0) -> Iterator[Any]:
             yield from _nodes(inner, depth + 1)
 
 
-def _frozen(module: Any) -> Any:
+def frozen(module: Any) -> Any:
     """The graph in evaluation mode: attributes are constants, and branches of training are gone."""
     try:
         with quiet():
