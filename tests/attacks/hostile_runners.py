@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import signal
 import socket
 import time
@@ -52,6 +53,11 @@ def leaves(paths, backend):
 
 def closes(paths, backend):
     return answers(lambda: os.closerange(3, 64) or time.sleep(60))
+
+
+def keeps_the_lock(paths, backend):
+    """Compute for ages while it loads, without ever releasing Python's lock."""
+    return answers(lambda: bool(re.match("(a+)+$", "a" * 99 + "b")))(np.zeros((1, 1)))
 
 
 def sleeps(paths, backend):

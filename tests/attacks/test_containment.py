@@ -402,12 +402,44 @@ def test_no_child_outlives_the_process_that_started_it(tmp_path, number: int, co
     assert all(is_gone(pid) for pid in below)
 
 
-def has_computed(pid: int) -> bool:
-    """Whether a process has computed for a fifth of a second; after its fork, that is."""
+# Starts to load a file, and waits to be killed.
+KILLED = """
+import sys, threading, time
+from pathlib import Path
+from zoo.containment import forking
+from zoo.contract.exporting.artifact import Paths
+from zoo_export.containment.artifact import ContainedArtifact
+sys.path.insert(0, str(Path("tests/attacks").absolute()))
+paths = Paths({"model": Path("pyproject.toml")})
+made = ContainedArtifact("hostile_runners:keeps_the_lock", "hostile", "zoo-hostile", paths)
+print(forking._servers[0].process.pid, flush=True)
+threading.Thread(target=made.load, daemon=True).start()
+time.sleep(1000)
+"""
+
+
+@LINUX
+def test_no_child_that_loads_outlives_its_parent() -> None:
+    """The child keeps Python's lock, as libraries do, so that none of its threads could see that the parent ended."""
+    with subprocess.Popen([sys.executable, "-c", KILLED], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        server = int(parent.stdout.readline())
+        until, below = time.monotonic() + 60, set[int]()
+        while not any(has_computed(pid, 2) for pid in below) and time.monotonic() < until:
+            time.sleep(0.1)
+            below = descendants(server)
+        assert any(has_computed(pid, 2) for pid in below)
+        parent.kill()
+    assert all(is_gone(pid) for pid in (*below, server))
+
+
+def has_computed(pid: int, seconds: float = 0.2) -> bool:
+    """Whether a process has computed for that long; after its fork, that is."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11]) > 20
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
     except OSError:
         return False
+    return ticks > seconds * os.sysconf("SC_CLK_TCK")
 
 
 def refuse(*arguments: Any) -> None:

@@ -93,7 +93,16 @@ def main() -> None:
     except (Terminated, KeyboardInterrupt) as error:  # while an error was being printed
         code = 128 + (error.number if isinstance(error, Terminated) else signal.SIGINT)
     uninstall()
+    _exit_rank(code)
     sys.exit(code)
+
+
+def _exit_rank(code: int) -> None:
+    """End a process that trained together with others; see `zoo.training.distributed.rendezvous.exit_rank`."""
+    rendezvous = sys.modules.get("zoo.training.distributed.rendezvous")  # not imported for this: it imports torch
+    if rendezvous is not None:
+        with suppress(UsageError):  # the environment makes no sense, and so nothing was joined
+            rendezvous.exit_rank(code)
 
 
 def run(arguments: list[str]) -> int:

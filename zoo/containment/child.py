@@ -74,12 +74,16 @@ def _explained(error: BaseException) -> dict[str, Any]:
 
 
 def _die_with_parent(lifeline: int) -> None:
-    """End this process when the other end of a pipe is closed, whatever it is doing then."""
+    """End this process when the other end of a pipe is closed, whatever it is doing then.
+
+    On Linux the kernel sends SIGKILL, so that no lock of Python is needed, which a library may hold while it loads a
+    file. The thread of other systems needs it.
+    """
     if sys.platform == "linux":
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
-        return
+        return  # if it was closed before, the first answer meets a closed pipe
 
     def wait() -> None:
         os.read(lifeline, 1)

@@ -1,9 +1,11 @@
 """Join the processes that torchrun starts, and give each its device."""
 
+import atexit
 import gc
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -55,6 +57,21 @@ def init_process_group(device: str) -> Iterator[ProcessGroup]:
         yield group
     gc.collect()  # what still holds the group, such as DDP's reducer, would keep its threads until the interpreter ends
     dist.destroy_process_group()  # not after an error: it would wait for ranks that have ended
+
+
+def exit_rank(code: int) -> None:
+    """End this process at once if it is one of several ranks: what is to be done at exit is done, nothing is freed.
+
+    The threads of gloo may outlive the group. One that needs Python while the interpreter ends aborts the process,
+    after everything is written.
+    """
+    if from_environment().world_size == 1:
+        return
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # it is closed, or its reader has gone
+            stream.flush()
+    os._exit(code)
 
 
 def from_environment() -> ProcessGroup:
