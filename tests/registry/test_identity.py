@@ -102,7 +102,10 @@ def test_a_renamed_entry_point_still_loads(tmp_path: Path) -> None:
 def test_training_starts_only_from_weights_of_the_same_plugin(tmp_path: Path) -> None:
     registry = Registry([plugin("kit", "one", Narrow), plugin("kit", "two", Wide)], prefer=())
     path = stored(tmp_path, Narrow, replace(CARD, entry_point="one"))
-    assert read_initial_weights(registry, str(path), registry.find(Architecture, "kit/one:net")).weights.card.entry_point == "one"
+    assert (
+        read_initial_weights(registry, str(path), registry.find(Architecture, "kit/one:net")).weights.card.entry_point
+        == "one"
+    )
     with pytest.raises(WeightsError, match="kit/two:net"):
         read_initial_weights(registry, str(path), registry.find(Architecture, "kit/two:net"))
 

@@ -244,7 +244,9 @@ def test_a_command_line_out_of_range_is_wrong_usage() -> None:
     ],
 )
 def test_flags_of_release_0_1_still_work_and_are_not_shown(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoo.training.recipe.complete.params_of_weights", lambda _, name, __, **___: {"depth": 2} if name else {})
+    monkeypatch.setattr(
+        "zoo.training.recipe.complete.params_of_weights", lambda _, name, __, **___: {"depth": 2} if name else {}
+    )
     assert parse(f"zoo train net --data pets {old}") == parse(f"zoo train net --data pets {new}")
     shown = command.get_help(click.Context(command))
     assert not [word for word in old.split() if word.startswith("--") and f"{word} " in shown]

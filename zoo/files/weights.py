@@ -178,9 +178,8 @@ def _mismatch(name: str, expected: Mapping[str, Tensor], actual: Mapping[str, Te
 
 
 def _count(difference: str, names: list[str]) -> list[str]:
-    names = [name for name in names if name]
     more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-    return [f"{names[0]} {difference}{more}"] if names else []
+    return [f"{names[0] or repr('')} {difference}{more}"] if names else []
 
 
 def _refuse_dtypes(path: Path, tensors: Mapping[str, Tensor]) -> None:
