@@ -10,8 +10,9 @@ from zoo.contract.exporting.artifact import Capture, Paths
 from zoo.contract.formats import ExportFormat
 from zoo.contract.names import owner_name
 from zoo.files.atomic import is_of_writing
+from zoo.files.regular import is_regular
 from zoo.registry.registry import Entry, Registry
-from zoo_export.reasons import first_line
+from zoo_export.reasons import AGAIN, first_line
 
 
 def recorded_format(registry: Registry, name: str) -> Entry[ExportFormat]:
@@ -115,7 +116,7 @@ def artifact_paths(entry: Entry[ExportFormat], main: Path) -> Paths:
     """The files of the artifact whose main file is `main`.
 
     Raises:
-        ExportError: that is not a file of this format, or another one that it needs is missing.
+        ExportError: that is not a file of this format, it is empty, or another one that it needs is missing.
     """
     paths = entry.spec.paths_of(main)
     if paths is None:
@@ -123,6 +124,8 @@ def artifact_paths(entry: Entry[ExportFormat], main: Path) -> Paths:
             f"{main} is not a file of the format {entry.spec.name}.",
             f"The names of those end in {next(iter(entry.spec.suffixes.values()))}.",
         )
+    if is_regular(main) and not main.stat().st_size:
+        raise ExportError(f"{main} is empty.", AGAIN)
     missing = [paths[role] for role in entry.spec.required if not paths[role].is_file()]
     if missing:
         raise ExportError(

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from zoo.contract.errors import ExportError
 from zoo.files.atomic import refuse_existing
 from zoo.files.folders import SUFFIX
 from zoo.files.regular import is_regular
@@ -10,6 +9,7 @@ from zoo.files.weights import load_weights
 from zoo.registry.registry import Registry
 from zoo_export.bundle.files_of_folder import refuse_unlisted
 from zoo_export.bundle.folder import read_folder
+from zoo_export.signatures.contents import refuse_irregular
 from zoo_export.signatures.make import make_signature
 from zoo_export.signatures.names import signature_path
 
@@ -27,7 +27,7 @@ def sign(registry: Registry, path: Path, key: Path, *, password: str | None = No
     if path.is_dir():
         refuse_unlisted(path, read_folder(path))
     elif not is_regular(path):
-        raise ExportError(f"There is no file or folder {path}.", "Check the path.")
+        refuse_irregular(path)
     elif path.name.endswith(SUFFIX):
         load_weights(path)
     return make_signature(path, key, password, force=force)

@@ -13,7 +13,8 @@ from zoo.contract.exporting.inspection import Claims
 from zoo.contract.formats import ExportFormat
 from zoo.contract.preprocess import Preprocess
 from zoo.files.card import Card
-from zoo.models.exported import LABELS_STEP, ArtifactOptions
+from zoo.models.exported import ArtifactOptions
+from zoo.models.importing.stated import LABELS_STEP
 from zoo.registry.registry import Entry
 from zoo_export.runners import try_reading
 from zoo_export.verification.claims import fixed_batch, read_claims
@@ -60,7 +61,7 @@ class SingleFile:
         if logits.ndim != 2 or not logits.is_floating_point():
             raise ExportError(
                 f"{self.file} returns a tensor {list(logits.shape)} of {logits.dtype} for one image, not logits.",
-                "Export it again with logits [N, classes] as its only output.",
+                "It must return logits [N, classes] as its only output: export it so, or get it from its author so.",
             )
         refuse_other_count(self.file, logits.shape[1], self.labels)
 

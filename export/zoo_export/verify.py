@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zoo.contract.callback import Callback
 from zoo.contract.errors import UsageError
-from zoo.contract.evidence import PASS, Verification
+from zoo.contract.evidence import PASS, UNVERIFIED, Verification
 from zoo.files.expected_digest import check_digest
 from zoo.files.folders import SUFFIX
 from zoo.files.regular import is_regular
@@ -50,6 +50,13 @@ def verify(
         if path.name.endswith(SUFFIX):
             compared = bool(against or strict or formats or precision)
             return _signed_weights(path, signed_by, expect_digest, compared=compared)
+        if against is None and is_regular(path):
+            if strict or formats or precision or seed is not None:
+                raise UsageError(
+                    f"The signature of {path} holds, and there is no model to compare the file with.",
+                    "Use --against MODEL, or leave out --strict, --format, --precision and --seed.",
+                )
+            return _signed_file(path, signed_by, expect_digest, callback)
         verification = verify(
             registry,
             path,
@@ -73,11 +80,15 @@ def verify(
             raise UsageError(
                 f"{path} is a weights file.", f"Use `zoo weights verify {path}`, or check its signature with --key."
             )
-        if against is None or formats:
+        if against is None:
             raise UsageError(
-                f"{path} is a file, not an export folder.", "Use --against MODEL; --format is for folders."
+                f"{path} is a single file, and there is no model to compare it with.",
+                "Use --against MODEL, or --key PUBLIC.pem to check its signature alone.",
             )
-        check_digest(expect_digest, f"sha256:{sha256(path)}", str(path))
+        if formats:
+            raise UsageError(f"{path} is a single file, and --format is for export folders.", "Leave out --format.")
+        if expect_digest is not None:
+            check_digest(expect_digest, f"sha256:{sha256(path)}", str(path))
         model = against if isinstance(against, Model) else open_against(registry, against)
         verification = verify_file(
             registry,
@@ -116,6 +127,15 @@ def verify(
     for text in verification.warnings:
         callback.on_message(text, warning=True)
     return verification
+
+
+def _signed_file(path: Path, signed_by: str, expect_digest: str | None, callback: Callback) -> Verification:
+    """What is known of an exported file whose signature holds, where no model is there to compare it with."""
+    if expect_digest is not None:
+        check_digest(expect_digest, f"sha256:{sha256(path)}", str(path))
+    text = f"The signature of {path} holds; its numbers were not compared. Use --against MODEL to compare them."
+    callback.on_message(text, warning=True)
+    return Verification(path, path.name, UNVERIFIED, {}, warnings=(text,), signed_by=signed_by)
 
 
 def _signed_weights(path: Path, signed_by: str, expect_digest: str | None, *, compared: bool) -> Verification:

@@ -185,9 +185,11 @@ def rank(logits: npt.NDArray[Any], labels: Sequence[str], top: int) -> list[Pred
     return [Prediction(labels[i], int(i), float(odds[i] / odds.sum())) for i in np.argsort(-odds, kind="stable")[:top]]
 
 
-def _open(path: Path, limit: int = 1 << 62) -> Any:
-    if path.exists() and not (path.is_file() and path.stat().st_size <= limit):  # a FIFO would be waited for
-        raise OSError(f"it is not a regular file of at most {limit} bytes")
+def _open(path: Path, limit: int | None = None) -> Any:
+    kinds = {"a folder": path.is_dir, "a FIFO": path.is_fifo, "a socket": path.is_socket, "": path.is_file}
+    kind = next((kind for kind, holds in kinds.items() if holds()), "a device" if path.exists() else "")
+    if kind or (limit is not None and path.exists() and path.stat().st_size > limit):  # a FIFO would be waited for
+        raise OSError(f"it is {kind}, not a regular file" if kind else f"it has more than {limit:,} bytes")
     return os.fdopen(os.open(path, getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb")
 
 
@@ -260,8 +262,7 @@ def _check_manifest(data: dict[str, Any]) -> None:
     _need(fit and how["interpolation"] in ("nearest", "bilinear", "bicubic"), "preprocess is malformed")
     for name, entry in data["files"].items():
         fit = name.isprintable() and name not in ("", ".", "..") and not set(name) & set("/\\:")
-        fit = fit and type(entry["bytes"]) is int and isinstance(entry["sha256"], str)
-        _need(fit, f"{name!r} is not a plain file name, or its entry is malformed")
+        _need(fit and type(entry["bytes"]) is int and type(entry["sha256"]) is str, f"the file {name!r} is malformed")
     passes = ("pass", "inconclusive") if (over := certificate["override"]) is None else ("overridden",)
     fit = (verdict := data["verdict"]) == certificate["verdict"] and verdict in ("unverified", *passes)
     _need(fit and (over is None or all(0 <= over[key] <= 1e39 for key in ("atol", "rtol"))), "verdict is malformed")
@@ -310,8 +311,7 @@ def prepare_image(image: Any, preprocess: Mapping[str, Any]) -> npt.NDArray[np.f
 def _open_session(path: Path, providers: Sequence[str]) -> Any:
     onnxruntime = _package("onnxruntime", "onnxruntime")
     names = [providers] if isinstance(providers, str) else list(providers)
-    absent = sorted(set(names) - set(onnxruntime.get_available_providers()))
-    if names and not absent:
+    if not (absent := sorted(set(names) - set(onnxruntime.get_available_providers()))) and names:
         options, pairs = onnxruntime.SessionOptions(), [(n, {"use_tf32": "0"} if "CUDA" in n else {}) for n in names]
         onnxruntime.set_default_logger_severity(4)  # its errors are raised, and need not be printed too
         try:
@@ -339,6 +339,7 @@ def _need(holds: bool, otherwise: str) -> None:
 
 def _why(error: Exception) -> str:
     text = f"no {error}" if isinstance(error, KeyError) else getattr(error, "strerror", "") or str(error)
+    text = f"it is damaged, or none of {', '.join(FORMATS)}" if "<_io.Buffered" in text else text
     return _plain(text or type(error).__name__).rstrip(".")
 
 
@@ -369,8 +370,7 @@ def _command(arguments: Sequence[str] | None) -> None:
         return
     model, results = Model(options.folder), []
     for path in options.images:
-        best = model.predict(path, options.top)
-        results.append({"image": path, "predictions": [asdict(each) for each in best]})
+        results.append({"image": path, "predictions": list(map(asdict, best := model.predict(path, options.top)))})
         if not options.json:
             sys.stdout.write("\n".join([_plain(path), *(f"{p.probability:8.2%}  {_plain(p.label)}" for p in best), ""]))
     sys.stdout.write(f"{json.dumps(results, indent=2)}\n" if options.json else "")

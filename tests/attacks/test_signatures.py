@@ -114,6 +114,22 @@ def test_a_single_artifact_is_signed(folder: Path, keys: tuple[Path, Path], run_
     refused(run_zoo("verify", str(artifact), *arguments), "model.torchscript")
 
 
+def test_a_single_artifact_needs_no_model(folder: Path, keys: tuple[Path, Path], run_zoo: RunZoo) -> None:
+    """Its signature is checked first, and what was not compared is said."""
+    private, public = keys
+    path = folder / "model.torchscript"
+    assert run_zoo("verify", str(path), "--key", str(public)).code == 3
+    zoo.sign(path, private)
+    ran = run_zoo("verify", str(path), "--key", str(public), "--json")
+    assert ran.code == 0 and "--against" in ran.err
+    shown = json.loads(ran.out)
+    assert (shown["verdict"], shown["passed"], bool(shown["signed_by"])) == ("unverified", False, True)
+    assert run_zoo("verify", str(path), "--key", str(public), "--strict").code == 2
+    assert run_zoo("verify", str(path), "--key", str(public), "--expect-digest", "0" * 64).code == 3
+    path.write_bytes(path.read_bytes() + b"\0")
+    assert run_zoo("verify", str(path), "--key", str(public)).code == 3
+
+
 def test_another_key_is_refused(folder: Path, tmp_path: Path, run_zoo: RunZoo) -> None:
     _, public = write_keys(tmp_path, "other")
     refused(run_zoo("verify", str(folder), "--key", str(public)), str(public))

@@ -25,7 +25,7 @@ from zoo.files import folders
 from zoo.models.arguments import check_integer, check_number, check_path
 from zoo.models.devices import pick_device
 from zoo.models.exported import ArtifactOptions
-from zoo.models.exported import check_labels as stated_labels
+from zoo.models.importing.stated import check_labels as stated_labels
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
 

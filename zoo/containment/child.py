@@ -21,6 +21,7 @@ from zoo.containment import protocol
 from zoo.containment.protocol import AnyArray
 from zoo.containment.system.restrictions import restrict
 from zoo.contract.errors import ZooError
+from zoo.contract.printable import shortened
 
 MAX_TEXT = 2000  # characters of an error; the parent cuts more of it off
 OUT_OF_MEMORY = ("bad_alloc", "bad allocation", "allocate memory", "out of memory", "not enough memory")
@@ -70,7 +71,7 @@ def _explained(error: BaseException) -> dict[str, Any]:
         kind, cause, next_step = type(error).__name__, error.cause, error.next_step
     else:
         kind, cause, next_step = "", f"{type(error).__name__}: {error}", ""
-    return {"error": {"kind": kind, "cause": cause[:MAX_TEXT], "next_step": next_step[:MAX_TEXT]}}
+    return {"error": {"kind": kind, "cause": shortened(cause, MAX_TEXT), "next_step": shortened(next_step, MAX_TEXT)}}
 
 
 def _die_with_parent(lifeline: int) -> None:

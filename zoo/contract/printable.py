@@ -26,6 +26,14 @@ def quoted(text: object, longest: int = 80) -> str:
     return repr(line if len(line) <= longest else f"{line[:longest]}…")
 
 
+def shortened(text: str, longest: int) -> str:
+    """`text`, cut after a word and ended with "…" where it has more than `longest` characters."""
+    if len(text) <= longest:
+        return text
+    kept = text[: longest - 1]
+    return f"{kept[: kept.rfind(' ')] if ' ' in kept else kept}…"
+
+
 def plain_lines(text: str) -> str:
     """`text` with its line breaks, and each line as `plain` has it."""
     return "\n".join(plain(line) for line in text.split("\n"))

@@ -62,7 +62,7 @@ def open_image(path: Path) -> Image.Image:
             raise DataError(f"{path} is a folder, not an image.", "Pass the images in it.") from None
         reason = _reason(error)
         if isinstance(error, UnidentifiedImageError):
-            reason = f"it is not an image in a supported format ({', '.join(_formats())})"
+            reason = f"it is damaged, or not in a supported format ({', '.join(_formats())})"
         raise DataError(f"{path} cannot be read: {reason}.", "Use a complete PNG, JPEG or similar image.") from None
 
 

@@ -20,6 +20,7 @@ KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+OTHER = "something else"
 
 
 class UnreadableFile(OSError):
@@ -76,6 +77,15 @@ def is_regular(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """What is at `path`, such as "a folder" or "a FIFO"; empty for a regular file, and for nothing. Never raises."""
+    try:
+        kind = stat.S_IFMT(Path(path).stat().st_mode)
+    except (OSError, ValueError):
+        return ""
+    return "" if kind == stat.S_IFREG else KINDS.get(kind, OTHER)
+
+
 def is_folder(path: str | os.PathLike[str]) -> bool:
     """Whether `path` is a folder or leads to one. Never raises."""
     try:
@@ -87,7 +97,7 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
 def _check(path: str | os.PathLike[str], status: os.stat_result, limit: int | None) -> None:
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
-        raise UnreadableFile(f"it is {KINDS.get(kind, 'of an unknown kind')}, not a regular file", path)
+        raise UnreadableFile(f"it is {KINDS.get(kind, OTHER)}, not a regular file", path)
     if limit is not None and status.st_size > limit:
         raise _too_large(path, f"{status.st_size:,} bytes", limit)
 

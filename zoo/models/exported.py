@@ -6,14 +6,12 @@ from os import PathLike
 from pathlib import Path
 
 from zoo.contract.errors import UsageError
-from zoo.contract.names import unusable
 from zoo.contract.preprocess import Preprocess
-from zoo.contract.reading import MAX_CLASSES, MAX_JSON, MAX_LABEL, fields, parse_json
+from zoo.contract.reading import MAX_JSON, fields, parse_json
 from zoo.files.card import Card
 from zoo.files.regular import read_regular
 from zoo.models.load import Model
 
-LABELS_STEP = "Write one class name in each line, in the order of the logits, or a JSON list of them."
 PREPROCESS_STEP = 'Use the JSON object `preprocess` of a manifest.json: {"size": [224, 224], "mean": …, …}.'
 
 
@@ -61,55 +59,16 @@ class OpenedExport:
     warnings: tuple[str, ...] = field(default=())
 
 
-def read_labels(path: str | PathLike[str]) -> tuple[str, ...]:
-    """The class names in a file: one in each line, or a JSON list.
-
-    Raises:
-        UsageError: the file cannot be read, or holds no such list.
-    """
-    content = _read(path, LABELS_STEP)
-    try:
-        if content.lstrip().startswith(b"["):
-            names = [each.text(MAX_LABEL) for each in fields({"labels": parse_json(content)}, "")["labels"].items(1)]
-        else:
-            names = content.decode("utf-8-sig").splitlines()
-    except ValueError as error:
-        raise UsageError(f"{path} holds no labels: {error}.", LABELS_STEP) from None
-    return check_labels(names, str(path))
-
-
-def check_labels(names: Sequence[str], source: str) -> tuple[str, ...]:
-    """Class names that users state, if they can be.
-
-    Raises:
-        UsageError: they are no texts, too many, or one of them is empty or has a line break or control character.
-    """
-    if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
-        raise UsageError(f"{source} is not a list of class names.", "Pass one label for each logit.")
-    if not 1 <= len(names) <= MAX_CLASSES:
-        raise UsageError(f"{source} has {len(names):,} labels.", f"Use 1 to {MAX_CLASSES:,}.")
-    for index, name in enumerate(names):
-        if reason := unusable(name) or ("too many characters" if len(name) > MAX_LABEL else ""):
-            raise UsageError(f"Label {index} of {source} has {reason}.", LABELS_STEP)
-    return tuple(names)
-
-
 def read_preprocess(path: str | PathLike[str]) -> Preprocess:
     """The preprocessing in a JSON file: an object as `Preprocess.to_dict` makes it, or one that has it as `preprocess`.
 
     Raises:
         UsageError: the file cannot be read, or holds none.
     """
-    content = _read(path, PREPROCESS_STEP)
     try:
-        data = fields(parse_json(content), "file")
+        data = fields(parse_json(read_regular(Path(path), MAX_JSON)), "file")
         return Preprocess.from_dict(data.get("preprocess") or data)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.", PREPROCESS_STEP) from None
     except ValueError as error:
         raise UsageError(f"{path} holds no preprocessing: {error}.", PREPROCESS_STEP) from None
-
-
-def _read(path: str | PathLike[str], next_step: str) -> bytes:
-    try:
-        return read_regular(Path(path), MAX_JSON)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.", next_step) from None

@@ -20,6 +20,7 @@ from zoo.contract.specs import Architecture
 from zoo.data.fitting import InputOverrides, chosen_size, default_preprocess, params_for_size
 from zoo.files.card import Card
 from zoo.files.folders import is_weights, name_of_weights
+from zoo.files.regular import kind_of
 from zoo.files.weights import load_into, load_weights
 from zoo.models.build import build_model
 from zoo.models.forward import check_logits, explain_model_errors
@@ -174,7 +175,12 @@ def _from_file(registry: Registry, path: Path, expect_digest: str | None) -> Mod
 
 
 def _fresh(registry: Registry, name: str, fresh: BuildArgs) -> Model:
-    entry = registry.find(Architecture, name)
+    try:
+        entry = registry.find(Architecture, name)
+    except UnknownName:
+        if kind := kind_of(name):
+            raise WeightsError(f"{name} is {kind}, not a model.", "Name an ARCH.TAG, or a weights file.") from None
+        raise
     num_classes = entry.spec.num_classes if fresh.num_classes is None else fresh.num_classes
     if not 1 <= num_classes <= MAX_CLASSES:
         raise UsageError(f"A model cannot have {num_classes} classes.", f"Use 1 to {MAX_CLASSES:,}.")

@@ -13,6 +13,8 @@ from zoo.contract.evidence.format1 import upgraded
 from zoo.contract.reading import Malformed
 from zoo.files.card import COVERED, Card
 from zoo.files.expected_digest import check_digest
+from zoo.files.regular import is_regular, kind_of
+from zoo.registry.exports import MANIFEST
 from zoo_export.bundle.names_of_files import refuse_other_names
 
 
@@ -40,6 +42,14 @@ def read_folder(folder: Path, expect_digest: str | None = None) -> Manifest:
     if not os.path.lexists(folder):
         raise ExportError(
             f"There is no file or folder {folder}.", "Check the path, or write a folder with `zoo export`."
+        )
+    kind = kind_of(folder) or ("a file" if is_regular(folder) else "a link that leads nowhere")
+    if kind != "a folder":
+        raise ExportError(f"{folder} is {kind}, not an export folder.", "Name an export folder, or an exported file.")
+    if not os.path.lexists(folder / MANIFEST):
+        raise ExportError(
+            f"{folder} is a folder without a {MANIFEST}, so it is no export folder.",
+            "Check the path, or write a folder with `zoo export`.",
         )
     manifests = []
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from zoo.cli.output import print_json, print_line
+from zoo.contract.evidence.certificate import PASS
 from zoo_export.commands.messages import coverage_line, result_line
 from zoo_export.failures.unverified import warnings_of
 
@@ -53,7 +54,7 @@ def print_verification(registry: "Registry", verification: "Verification", *, as
             print_line(f"{path.name}: {graph}.")
         elif graph is None and verification.source is not None:
             print_line(f"{path.name}: its graph was not compared with zoo's own export; --strict compares it.")
-    if verification.manifest is None and not verification.comparisons:
+    if verification.manifest is None and not verification.comparisons and verification.verdict == PASS:
         print_line(f"{verification.path}: the weights file is whole, and its digest is right.")
     if verification.signed_by:
         print_line(f"{verification.path}: signed with the key of SHA-256 {verification.signed_by}.")

@@ -31,8 +31,8 @@ PASSWORD = "ZOO_SIGNING_PASSWORD"
 def command(lazy: "Lazy", /, path: Path, key: Path, force: bool, as_json: bool) -> None:
     """Sign PATH, a weights file, an exported file or an export folder, with a private key.
 
-    PATH is checked first: a damaged file is not signed. The signature is written to PATH.sig, or to signature.sig in
-    the folder. It covers every byte of every file. `zoo verify PATH --key PUBLIC.pem` checks it.
+    Weights files and folders are checked first: a damaged one is not signed. The signature is written to PATH.sig, or
+    to signature.sig in the folder. It covers every byte of every file. `zoo verify PATH --key PUBLIC.pem` checks it.
 
     Make a pair of keys with openssl. -aes256 asks for a password; without it the private key is not encrypted:
 

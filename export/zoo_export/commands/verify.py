@@ -96,9 +96,9 @@ def command(
     With --strict or --against, artifacts are run on fresh images as well, and what they claim of labels and
     preprocessing is compared with the model. The seed that is printed repeats the check.
 
-    With --key, the signature is checked before anything else is read; EXPORT may then be a weights file, too. The
-    exit code is 3 if there is no signature, if it was made with another key, or if a file was changed, added or
-    removed since.
+    With --key, the signature is checked before anything else is read; EXPORT may then be a weights file, too. Of a
+    single exported file without --against, the signature alone is checked. The exit code is 3 if there is no signature,
+    if it was made with another key, or if a file was changed, added or removed since.
     """
     from zoo.api.exporting import verify
     from zoo.contract.errors import DifferenceError

@@ -12,7 +12,8 @@ from zoo.contract.errors import ExportError, ZooError
 from zoo.contract.exporting import artifact
 from zoo.contract.exporting.artifact import Array, Paths, Run
 from zoo.contract.exporting.inspection import Structure
-from zoo.contract.printable import plain
+from zoo.contract.printable import plain, shortened
+from zoo_export.reasons import AGAIN, without_sources
 
 SERVICE = "zoo_export.containment.service:ArtifactService"
 LARGEST_ROW = 2**22  # bytes of the logits of one image
@@ -77,7 +78,7 @@ class ContainedArtifact:
         header, _ = self._answer(self._process.ask({"load": where}, seconds=self._limits.load_seconds))
         names = header.get("runners")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ExportError("The process that loads the artifact names no functions.", "Export the model again.")
+            raise ExportError("The process that loads the artifact names no functions.", AGAIN)
         shown = [plain(name)[:MAX_NAME] for name in names[:MAX_RUNNERS]]
         return {name: partial(self._run, index) for index, name in enumerate(shown)}
 
@@ -113,7 +114,7 @@ class ContainedArtifact:
         header, logits = self._answer(frame)
         if logits is None:
             kind = plain(header.get("returned", "nothing"))[:MAX_NAME]
-            raise ExportError(f"The artifact returned {kind}, not an array of float32.", "Export the model again.")
+            raise ExportError(f"The artifact returned {kind}, not an array of float32.", AGAIN)
         return logits
 
     def _answer(self, frame: Frame) -> Frame:
@@ -122,13 +123,14 @@ class ContainedArtifact:
         if raised is None:
             return frame
         texts = raised if isinstance(raised, dict) else {}
-        cause, next_step = (plain(texts.get(key) or "")[:MAX_TEXT] for key in ("cause", "next_step"))
+        cause = shortened(plain(without_sources(str(texts.get("cause") or ""))), MAX_TEXT)
+        next_step = shortened(plain(texts.get("next_step") or ""), MAX_TEXT)
         kind: type[ZooError] = RAISED.get(str(texts.get("kind")), ExportError)
-        raise kind(cause or "The artifact raised an error without a text.", next_step or "Export the model again.")
+        raise kind(cause or "The artifact raised an error without a text.", next_step or AGAIN)
 
 
 def _counts(answer: object) -> dict[str, int]:
     """Operators and how often each occurs, as a child says it."""
     if not isinstance(answer, dict) or not all(type(count) is int for count in answer.values()):
-        raise ExportError("The process that loads the artifact counts no operators.", "Export the model again.")
+        raise ExportError("The process that loads the artifact counts no operators.", AGAIN)
     return {plain(str(name))[:MAX_NAME]: count for name, count in answer.items()}

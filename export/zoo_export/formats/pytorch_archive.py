@@ -18,6 +18,7 @@ import torch
 from zoo.contract.errors import ExportError
 from zoo.contract.printable import quoted
 from zoo.files.regular import open_regular
+from zoo_export.reasons import AGAIN, clause
 
 MOST_RECORDS = 200_000
 TEXT_LIMIT = 2**26  # bytes of a record that is parsed; the largest that zoo met has 4 MB
@@ -96,7 +97,15 @@ def _need_one_directory(file: BinaryIO, size: int) -> None:
     file.seek(max(at, 0))
     end = file.read(END.size)
     if len(end) < END.size or not end.startswith(b"PK\5\6"):
-        raise Refused("it is not a zip archive, or there is something behind its end")
+        file.seek(0)
+        begins = file.read(4) == b"PK\3\4"
+        raise Refused(
+            "it is truncated, or there is something behind its end"
+            if begins
+            else "it is not a zip archive"
+            if size
+            else "it is empty"
+        )
     *_, length, start, _ = END.unpack(end)
     file.seek(max(at - LOCATOR.size, 0))
     locator = file.read(LOCATOR.size)
@@ -150,9 +159,7 @@ def refusing(name: str) -> Any:
         TypeError,
         RecursionError,
     ) as error:
-        why = (
-            f"it is not a valid archive ({quoted(str(error).splitlines()[0] if str(error) else type(error).__name__)})"
-        )
+        why = f"it is not an archive of PyTorch ({clause(error)})"
     else:
         return
-    raise ExportError(f"PyTorch does not load {name}: {why}.", "Export it again, or get it from its author again.")
+    raise ExportError(f"PyTorch does not load {name}: {why}.", AGAIN)

@@ -7,9 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from zoo.contract.errors import DifferenceError, ExportError
+from zoo.contract.errors import DifferenceError
 from zoo.files.regular import is_regular, read_regular
-from zoo_export.signatures.contents import hashing_config, signed_names
+from zoo_export.signatures.contents import hashing_config, refuse_irregular, signed_names
 from zoo_export.signatures.keys import fingerprint, read_public_key, require_package
 from zoo_export.signatures.names import SIGNATURE, signature_path
 
@@ -33,13 +33,13 @@ def check_signature(path: Path, key: Path) -> str:
     Raises:
         MissingPackage: `model-signing` is not installed.
         UsageError: the key cannot be used.
-        ExportError: there is no file or folder `path`.
+        ExportError: `path` is neither a regular file nor a folder.
         DifferenceError: there is no signature, another key made it, or a file was changed, added or removed.
     """
     require_package()
     public = read_public_key(key)
     if not path.is_dir() and not is_regular(path):
-        raise ExportError(f"There is no file or folder {path}.", "Check the path.")
+        refuse_irregular(path)
     content = _read_signature(path)
     signer, digests = _statement(path, content)
     if signer != _hint(public):

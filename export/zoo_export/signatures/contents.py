@@ -4,9 +4,10 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from zoo.contract.errors import DifferenceError
+from zoo.contract.errors import DifferenceError, ExportError
+from zoo.files.regular import kind_of
 from zoo_export.signatures.names import SIGNATURE
 
 if TYPE_CHECKING:
@@ -36,6 +37,17 @@ def hashing_config(path: Path) -> "Config":
         .use_file_serialization(hashing_algorithm="sha256", allow_symlinks=False)
         .set_ignored_paths(paths=ignored, ignore_git_paths=False)
     )
+
+
+def refuse_irregular(path: Path) -> NoReturn:
+    """Say what `path` is, which is neither a regular file nor a folder.
+
+    Raises:
+        ExportError: always.
+    """
+    if kind := kind_of(path):
+        raise ExportError(f"{path} is {kind}, not a regular file.", "Only regular files and export folders are signed.")
+    raise ExportError(f"There is no file or folder {path}.", "Check the path.")
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[str]:

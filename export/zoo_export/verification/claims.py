@@ -13,7 +13,7 @@ from zoo.files.card import Card
 from zoo.models.load import Model
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
-from zoo_export.capture import first_line
+from zoo_export.reasons import clause
 
 DO_NOT_USE = "Do not use it: a reader of these claims would misread the images or the logits."
 DO_NOT_TRUST = "Do not trust the folder: somebody changed its card, or the model's card was changed after the export."
@@ -24,13 +24,14 @@ def read_claims(entry: Entry[ExportFormat], paths: Paths) -> Claims:
 
     Raises:
         DifferenceError: they say it in no form that can be read.
+        ExportError: they are no files of the format.
     """
     if not entry.spec.claims:
         return Claims()
     try:
         claims: Claims = resolve(entry, entry.spec.claims)(paths)
     except ValueError as error:
-        raise _false(paths.main.name, f"its metadata cannot be read: {first_line(error)}") from error
+        raise _false(paths.main.name, f"its metadata cannot be read: {clause(error)}") from error
     return claims
 
 
@@ -137,7 +138,7 @@ def check_preprocess(claimed: Mapping[str, Any], right: Preprocess, artifact: st
     try:
         stated = Preprocess.from_dict(dict(claimed)).to_dict()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _false(artifact, f"its preprocessing cannot be read: {first_line(error)}") from None
+        raise _false(artifact, f"its preprocessing cannot be read: {clause(error)}") from None
     correct = right.to_dict()
     different = [key for key in correct if stated.get(key) != correct[key]]
     if different:
@@ -192,6 +193,14 @@ def preprocess_unknown(model: Model) -> bool:
     own, n = model.card.preprocess, model.card.preprocess.channels
     made_up = Preprocess(size=own.size, mean=(0.0,) * n, std=(1.0,) * n)
     return model.path is None and not model.fresh and own == made_up
+
+
+def not_stated(claims: Claims, artifact: str) -> list[str]:
+    """A warning about what an artifact could say of itself and does not; none if it says all."""
+    if not claims.missing:
+        return []
+    names = " and ".join(f"no {name}" for name in claims.missing)
+    return [f"{artifact} states {names}: a program that reads them from the file finds none."]
 
 
 def not_compared(model: Model) -> list[str]:

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 from zoo.contract.callback import SILENT, Callback
-from zoo.contract.errors import ExportError
 from zoo.contract.evidence import INCONCLUSIVE, PASS, GraphComparison, Verification
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
@@ -28,7 +27,14 @@ from zoo_export.runners import judge_artifact, opened, try_reading
 from zoo_export.truth.reference import make_references
 from zoo_export.verification import graphs
 from zoo_export.verification.batches import Batches, draw_for, mixes_images, refuse_large
-from zoo_export.verification.claims import check_claims, dynamic_size, fixed_batch, not_compared, read_claims
+from zoo_export.verification.claims import (
+    check_claims,
+    dynamic_size,
+    fixed_batch,
+    not_compared,
+    not_stated,
+    read_claims,
+)
 from zoo_export.verification.recorded import DEFAULT, recorded_acceptance, recorded_precision
 from zoo_export.verification.truth_model import truth_source
 
@@ -70,8 +76,6 @@ def verify_file(
             is inconclusive.
         ExportError: it does not load, or no format has its suffix.
     """
-    if not path.is_file():
-        raise ExportError(f"There is no file {path}.", "Check the path.")
     entry = format_of(registry, path)
     paths = artifact_paths(entry, path)
     for text in installation_warnings([entry]):
@@ -110,7 +114,7 @@ def verify_file(
         blamed = blame(entry, capture, paths, failed) if precision.name == DEFAULT else ""
         raise difference(model.name, str(path), comparisons, blamed, rules=precision.rules)
     compared: dict[str, GraphComparison] = {}
-    warnings = not_compared(model)
+    warnings = [*not_stated(claims, path.name), *not_compared(model)]
     accepted = recorded_acceptance(path)
     if strict or precision.name != DEFAULT or accepted is not None or graphs.is_suspicious(structure):
         capture = Capture(model.name, model.module, model.card, dynamic_size=dynamic_size(claims))

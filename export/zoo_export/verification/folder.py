@@ -60,6 +60,7 @@ from zoo_export.verification.claims import (
     check_manifest,
     check_names,
     not_compared,
+    not_stated,
     read_claims,
 )
 from zoo_export.verification.readme import check_readme
@@ -140,7 +141,9 @@ def verify_folder(
     for name, entry in entries.items():
         if not trust:
             counted[name] = try_reading(entry, paths[name])
-        check_names(read_claims(entry, paths[name]), paths[name].main.name, manifest)
+        claims = read_claims(entry, paths[name])
+        check_names(claims, paths[name].main.name, manifest)
+        warnings += not_stated(claims, paths[name].main.name)
     structures = {name: graphs.read_structure(entry, paths[name], counted.get(name)) for name, entry in entries.items()}
     precision = find_precision(registry, manifest.precision)
     backends = precision.backends(dict.fromkeys(("cpu", *devices)))

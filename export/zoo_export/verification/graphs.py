@@ -17,7 +17,7 @@ from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
 from zoo_export.artifacts import export_checked
 from zoo_export.bundle.provenance import sha256
-from zoo_export.capture import first_line
+from zoo_export.reasons import AGAIN, clause
 
 ROUNDING = 1e-5  # of the largest value of a tensor: what folding and fusing may change
 SHOWN = 4  # operators in one sentence
@@ -44,9 +44,7 @@ def read_structure(entry: Entry[ExportFormat], paths: Paths, counted: Structure 
     except ZooError:
         raise
     except Exception as error:  # a file of any origin
-        raise ExportError(
-            f"The graph of {paths.main.name} cannot be read: {first_line(error)}", "Export it again."
-        ) from error
+        raise ExportError(f"The graph of {paths.main.name} cannot be read: {clause(error)}.", AGAIN) from error
     if structure.random:
         raise DifferenceError(
             f"{paths.main.name} is not a function of its images (verdict {FAIL}): its graph has "

@@ -85,7 +85,8 @@ def command(
     """
     from zoo.api.evaluating import evaluate
     from zoo.api.weights.recording import record_metrics, recordable
-    from zoo.models.exported import read_labels, read_preprocess
+    from zoo.models.exported import read_preprocess
+    from zoo.models.importing.stated import read_labels
 
     subject = recordable(model, expect_digest=options["expect_digest"], registry=lazy.registry) if record else model
     with progress() as show:

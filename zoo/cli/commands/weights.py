@@ -177,7 +177,7 @@ def verify_weights(lazy: "Lazy", names: tuple[str, ...], expect_digest: str | No
     damaged = [str(row["file"]) for row in rows if not row["passed"]]
     if damaged:
         raise DifferenceError(
-            f"{len(damaged)} of {len(rows)} weights files are damaged: {', '.join(damaged)}.",
+            f"{len(damaged)} of {len(rows)} weights files are damaged or cannot be read: {', '.join(damaged)}.",
             "Download or train them again.",
         )
 

@@ -19,12 +19,14 @@ class Claims:
         inputs, outputs: names, dtypes and shapes; a size that is not fixed is a name.
         labels: the class names, in the order of the logits.
         preprocess: as `Preprocess.to_dict` writes it.
+        missing: what files of the format can state and this one does not, such as "labels".
     """
 
     inputs: tuple[TensorSpec, ...] | None = None
     outputs: tuple[TensorSpec, ...] | None = None
     labels: tuple[str, ...] | None = None
     preprocess: Mapping[str, Any] | None = None
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

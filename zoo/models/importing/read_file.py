@@ -15,7 +15,7 @@ from zoo.containment.errors import ContainmentError
 from zoo.containment.limits import Limits, limits_for
 from zoo.containment.process import ChildProcess
 from zoo.contract.errors import WeightsError
-from zoo.contract.printable import plain
+from zoo.contract.printable import plain, shortened
 from zoo.files.header import PICKLES, read_header, refused
 from zoo.files.regular import CHUNK, open_regular
 from zoo.models.importing.state_dicts import ROOT
@@ -131,7 +131,7 @@ def _ask(child: ChildProcess, path: Path, key: str, limits: Limits) -> Mapping[s
     if raised is None:
         return answer
     texts = raised if isinstance(raised, dict) else {}
-    cause, next_step = (plain(texts.get(name) or "")[:MAX_TEXT] for name in ("cause", "next_step"))
+    cause, next_step = (shortened(plain(texts.get(name) or ""), MAX_TEXT) for name in ("cause", "next_step"))
     subject, own = f"{path} ", cause.removeprefix("The file ")
     raise WeightsError(f"{subject}{own}" if own != cause else f"{path}: {cause or 'no reason.'}", next_step or CONVERT)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 
 from zoo.contract.errors import UsageError
@@ -55,14 +56,14 @@ class PreprocessOverrides:
         return numbers
 
 
-def read_labels(path: Path) -> tuple[str, ...]:
+def read_labels(path: str | PathLike[str]) -> tuple[str, ...]:
     """The class names in a file: one in each line, or a JSON list.
 
     Raises:
         UsageError: the file cannot be read, or holds no such list.
     """
     try:
-        content = read_regular(path, MAX_JSON)
+        content = read_regular(Path(path), MAX_JSON)
         if content.lstrip().startswith(b"["):
             names = [each.text(MAX_LABEL) for each in fields({"labels": parse_json(content)}, "")["labels"].items(1)]
         else:

@@ -8,25 +8,26 @@ import onnx
 from zoo.contract.evidence import TensorSpec
 from zoo.contract.exporting.artifact import Paths
 from zoo.contract.exporting.inspection import Claims
+from zoo.contract.printable import quoted
 from zoo.contract.reading import parse_json
 from zoo_export.formats.onnx.gate.check import read_model
-from zoo_export.formats.onnx.keys import LABELS, PREPROCESS
+from zoo_export.formats.onnx.keys import CLAIMS, LABELS, OWN, PREPROCESS, twin_of
 
 
 def claims(paths: Paths) -> Claims:
     """Read them; no node is run, and no other file is opened.
 
     Raises:
-        ValueError: it is no ONNX file, or its metadata is malformed.
+        ExportError: it cannot be read, or is no ONNX file.
+        ValueError: its metadata is malformed, or has a key that a reader could take for one of zoo's.
     """
-    try:
-        model = read_model(paths.main)
-    except Exception as error:  # of Protocol Buffers, which has no base of its own
-        raise ValueError(f"it is not an ONNX file ({type(error).__name__})") from error
+    model = read_model(paths.main)
     keys = [entry.key for entry in model.metadata_props]
-    twice = [key for key in (LABELS, PREPROCESS) if keys.count(key) > 1]
-    if twice:
-        raise ValueError(f"{twice[0]} is there twice")
+    for key in keys:
+        if key in OWN and keys.count(key) > 1:
+            raise ValueError(f"{key} is there twice")
+        if twin := twin_of(key):
+            raise ValueError(f"it has {quoted(key)}, which looks like {twin}")
     stated = {entry.key: entry.value for entry in model.metadata_props}
     labels, preprocess = (_json(stated, key) for key in (LABELS, PREPROCESS))
     if labels is not None and not (isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
@@ -39,6 +40,7 @@ def claims(paths: Paths) -> Claims:
         outputs=_tensors(model.graph.output),
         labels=None if labels is None else tuple(labels),
         preprocess=preprocess,
+        missing=tuple(name for name, key in CLAIMS.items() if key not in stated),
     )
 
 

@@ -11,7 +11,7 @@ from zoo.contract.errors import DeviceError, ExportError
 from zoo.contract.exporting.artifact import CPU, Array, Backend, Paths, Run
 from zoo_export.formats.onnx.gate.check import check_file
 from zoo_export.formats.onnx.providers import full_name, left_to_cpu, open_session, provider_options
-from zoo_export.reasons import first_line
+from zoo_export.reasons import AGAIN, clause
 
 LEVELS = {
     "onnxruntime, no optimizations": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -43,7 +43,7 @@ def _session(path: Path, level: onnxruntime.GraphOptimizationLevel, backend: Bac
     except DeviceError:
         raise
     except Exception as error:
-        raise ExportError(f"onnxruntime does not load {path.name}: {first_line(error)}", "Export it again.") from error
+        raise ExportError(f"onnxruntime does not load {path.name}: {clause(error)}.", AGAIN) from error
     if backend.device != CPU.device:
         name = f"{name} on {backend.label}"
         left = left_to_cpu(session)

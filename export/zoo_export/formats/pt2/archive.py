@@ -28,10 +28,11 @@ from torch.export import ExportedProgram
 
 from zoo.contract.errors import ExportError
 from zoo.contract.printable import quoted
-from zoo_export.capture import first_line, quiet
+from zoo_export.capture import quiet
 from zoo_export.formats.pt2.form import boolean, exactly, integer, many, mapping, one_of, parse, record
 from zoo_export.formats.pt2.program import DEVICE, attribute, checked_program
 from zoo_export.formats.pytorch_archive import Archive, Refused, repack
+from zoo_export.reasons import AGAIN, clause
 
 RECORDS = re.compile(
     r"models/model\.json|archive_format|archive_version|byteorder|version|\.data/\w+"
@@ -84,7 +85,7 @@ def load_program(path: Path) -> ExportedProgram:
         with quiet():
             return torch.export.load(archive)
     except Exception as error:
-        raise ExportError(f"PyTorch does not load {path.name}: {first_line(error)}", "Export it again.") from error
+        raise ExportError(f"PyTorch does not load {path.name}: {clause(error)}.", AGAIN) from error
 
 
 def checked_archive(path: Path) -> BinaryIO:

@@ -12,6 +12,7 @@ from zoo.contract.exporting.artifact import CPU, Backend, Capture, Paths, Run
 from zoo_export.capture import first_line, quiet
 from zoo_export.formats.pt2.archive import load_program
 from zoo_export.formats.torch_runner import torch_device, torch_runner
+from zoo_export.reasons import AGAIN, clause
 
 PRIVATE = ("stack_trace", "from_node", "source_fn_stack")  # of a node; the first holds paths
 
@@ -57,7 +58,5 @@ def runner(paths: Paths, backend: Backend = CPU) -> Run:
                 program = move_to_device_pass(program, device)  # devices are written into the graph too
             module = program.module()
     except Exception as error:
-        raise ExportError(
-            f"PyTorch does not load {paths.main.name}: {first_line(error)}", "Export it again."
-        ) from error
+        raise ExportError(f"PyTorch does not load {paths.main.name}: {clause(error)}.", AGAIN) from error
     return torch_runner(module, backend)

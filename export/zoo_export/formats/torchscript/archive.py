@@ -30,7 +30,7 @@ from zoo_export.capture import quiet
 from zoo_export.formats.pytorch_archive import TEXT_LIMIT, Archive, Refused, pack, refusing
 from zoo_export.formats.torchscript.graph import check_graph
 from zoo_export.formats.torchscript.pickles import Reader
-from zoo_export.reasons import reason
+from zoo_export.reasons import AGAIN, reason
 
 COPIED = re.compile(r"(data|constants)/\w{1,40}")
 CODE = re.compile(r"code/__torch__(/\w+)*\.py")
@@ -77,7 +77,7 @@ def _loaded(path: Path, content: io.BytesIO, device: torch.device) -> Any:
         with quiet():
             return _JIT.load(content, map_location=device).eval()
     except Exception as error:
-        raise ExportError(f"PyTorch does not load {path.name}: {reason(error)}", "Export it again.") from error
+        raise ExportError(f"PyTorch does not load {path.name}: {reason(error)}.", AGAIN) from error
 
 
 def _checked(archive: Archive) -> Iterator[str]:

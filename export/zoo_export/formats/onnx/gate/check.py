@@ -16,6 +16,7 @@ from zoo.contract.exporting.artifact import Paths
 from zoo.contract.printable import quoted
 from zoo.files.regular import open_regular
 from zoo_export.formats.onnx.gate.names import why_ambiguous
+from zoo_export.reasons import AGAIN
 
 LARGEST = 2**31 - 1  # bytes: Protocol Buffers' own limit
 # Of ONNX and of onnxruntime. Others need a library that registers them, which zoo never loads.
@@ -40,11 +41,25 @@ def read_model(path: Path) -> onnx.ModelProto:
     """Read the graph of an ONNX file, and the tensors that lie in it.
 
     Raises:
-        OSError: it cannot be read, is no regular file, or is larger than Protocol Buffers allows.
-        Exception: of Protocol Buffers, which has no base of its own: it is not an ONNX file.
+        ExportError: it cannot be read, is no regular file, is larger than Protocol Buffers allows, or is no ONNX file.
     """
-    with open_regular(path, LARGEST) as file:
-        model: onnx.ModelProto = onnx.ModelProto.FromString(file.read())
+    try:
+        with open_regular(path, LARGEST) as file:
+            content = file.read()
+    except OSError as error:
+        raise ExportError(
+            f"{path.name} cannot be read: {error.strerror or error}.",
+            "Check that it is an ONNX file that you may read.",
+        ) from None
+    try:
+        model: onnx.ModelProto = onnx.ModelProto.FromString(content)
+    except MemoryError:
+        raise
+    except Exception:  # of Protocol Buffers, which has no base of its own
+        model = onnx.ModelProto()
+    if not model.HasField("graph"):
+        what = "is not an ONNX file, or is truncated" if content else "is empty, and not an ONNX file"
+        raise ExportError(f"{path.name} {what}.", AGAIN)
     return model
 
 
@@ -57,14 +72,8 @@ def check_file(paths: Paths) -> None:
     name = paths.main.name
     try:
         _check(read_model(paths.main), paths)
-        return
     except _Refused as error:
-        why = str(error)
-    except OSError as error:
-        why = f"it cannot be read ({error.strerror or error})"
-    except Exception as error:  # of Protocol Buffers, which has no base of its own
-        why = f"it is not an ONNX file ({type(error).__name__})"
-    raise ExportError(f"onnxruntime does not load {name}: {why}.", "Export it again, or get it from its author again.")
+        raise ExportError(f"onnxruntime does not load {name}: {error}.", AGAIN) from None
 
 
 def _check(model: onnx.ModelProto, paths: Paths) -> None:
