@@ -23,6 +23,7 @@ from fuzzing.sandbox import Sandbox
 from fuzzing.watch import Memory, Watch, data_size
 
 SEED_STEPS = 3  # of a training that makes valid files
+MOST_TEXT = 10**7  # bytes of output that are read; a list of every pretrained model is half a megabyte
 MOST_DATA = 6 * 2**30  # bytes that a process may reserve on top of what it has; guards the machine
 Make = Callable[[], Case]
 
@@ -269,7 +270,7 @@ def _end(process: int) -> None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes()[-100_000:].decode("utf-8", "surrogateescape")
+        return path.read_bytes()[-MOST_TEXT:].decode("utf-8", "surrogateescape")
     except OSError:
         return ""
 

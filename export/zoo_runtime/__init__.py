@@ -322,7 +322,7 @@ def _open_session(path: Path, providers: Sequence[str]) -> Any:
         session.disable_fallback()
         if not (absent := sorted(set(names) - set(session.get_providers()))):
             return session
-    raise Error(f"onnxruntime has no {', '.join(absent) or 'provider'} here.", "Use CPUExecutionProvider.")
+    raise Error(f"onnxruntime falls back silently: no {', '.join(absent) or 'provider'} here.", "Use the CPU provider.")
 
 
 def _package(module: str, package: str) -> Any:

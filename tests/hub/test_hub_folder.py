@@ -118,6 +118,15 @@ def test_a_repository_of_timm_is_pulled_with_a_card(run_zoo, hub, of_timm, modul
     assert torch.equal(open_model(with_timm, str(path)).module(images), module(images))
 
 
+def test_arguments_of_a_folder_reach_the_model(with_timm, of_timm: Path, module, images) -> None:
+    config = json.loads((of_timm / "config.json").read_text())
+    config["model_args"]["global_pool"] = "max"
+    (of_timm / "config.json").write_text(json.dumps(config))
+    theirs = timm.create_model(f"local-dir:{of_timm}", pretrained=True).eval()
+    assert torch.equal(open_model(with_timm, str(of_timm)).module(images), theirs(images))
+    assert not torch.equal(theirs(images), module(images))
+
+
 @pytest.mark.parametrize("change", ["tensor", "classes", "architecture", "argument", "cut"])
 def test_a_folder_that_does_not_fit_is_refused(run_zoo, of_timm: Path, tmp_path: Path, change: str) -> None:
     folder = shutil.copytree(of_timm, tmp_path / "copy")
@@ -133,7 +142,7 @@ def test_a_folder_that_does_not_fit_is_refused(run_zoo, of_timm: Path, tmp_path:
     elif change == "architecture":
         config["architecture"] = "no_such_net"
     elif change == "argument":
-        config["model_args"]["global_pool"] = "max"
+        config["model_args"]["pooling_of_mine"] = "max"
     else:
         (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-9])
     (folder / "config.json").write_text(json.dumps(config))
@@ -144,7 +153,7 @@ def test_a_folder_that_does_not_fit_is_refused(run_zoo, of_timm: Path, tmp_path:
         "classes": "4 classes",
         "architecture": "no_such_net",
         "cut": "model.safetensors",
-        "argument": "global_pool",
+        "argument": "pooling_of_mine",
     }
     assert named[change] in ran.err
 

@@ -14,19 +14,19 @@ LEAST, MOST = 0.1, 0.98  # of the pixels, that are extreme
 
 
 def clipped_images(shape: tuple[int, int, int], n: int, generator: np.random.Generator) -> Drawn:
-    """Dark, light and hard images in turn: a share of the pixels is exactly black, exactly white, or both.
+    """Dark, light and hard images in turn: a fraction of the pixels is exactly black, exactly white, or both.
 
     Each second image is clipped in every channel by itself, so that its colours are saturated.
     """
     images = spectral_images(shape, n, generator, generator.uniform(0, 1.5, n))
     shares = _spread(n, generator) * (MOST - LEAST) + LEAST
-    for index, (image, share) in enumerate(zip(images, shares, strict=True)):
-        black = (1.0, 0.0, generator.uniform(0.2, 0.8))[index % 3] * share
+    for index, (image, fraction) in enumerate(zip(images, shares, strict=True)):
+        black = (1.0, 0.0, generator.uniform(0.2, 0.8))[index % 3] * fraction
         each = image if index % 2 else np.broadcast_to(image.mean(0), shape)
         for channel, values in enumerate(each):
             order = values.ravel().argsort().argsort().reshape(values.shape) / values.size
-            tone = (order - black) / (1 - share + 1e-9)
-            image[channel] = np.where(order < black, 0, np.where(order >= 1 - share + black, 255, 1 + 253 * tone))
+            tone = (order - black) / (1 - fraction + 1e-9)
+            image[channel] = np.where(order < black, 0, np.where(order >= 1 - fraction + black, 255, 1 + 253 * tone))
     return images.clip(0, 255)
 
 
