@@ -1,7 +1,7 @@
 """What makes an answer jump counts as a choice, in every format and however it is written; honest graphs make none."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from zoo.contract.exporting.artifact import Paths
+from zoo.contract.exporting.inspection import Structure
+from zoo_export.formats.onnx.gate.names import OWN
 from zoo_export.formats.onnx.structure import structure as of_onnx
 from zoo_export.formats.pt2.structure import structure as of_pt2
 from zoo_export.formats.torchscript.counts import counts
@@ -78,6 +80,84 @@ def test_an_honest_onnx_file_chooses_nothing(tmp_path: Path, opset: int) -> None
         warnings.simplefilter("ignore")
         torch.onnx.export(Plain().eval(), (images,), str(path), dynamo=False, opset_version=opset)
     assert not of_onnx(Paths({"model": path, "tensors": tmp_path / "t"})).conditional
+
+
+def of_model(path: Path, nodes: Sequence[onnx.NodeProto], functions: Sequence[onnx.FunctionProto] = ()) -> Structure:
+    """The structure of a graph from `x` to `y`, with tensors `two` of places and `half`, and functions of `own`."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in "xy"]
+    tensors = {"two": np.array([1, 0]), "half": np.float32(0.5)}
+    graph = helper.make_graph(
+        nodes, "g", ends[:1], ends[1:], [numpy_helper.from_array(value, name) for name, value in tensors.items()]
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, functions=functions), path)
+    return of_onnx(Paths({"model": path, "tensors": path.with_suffix(".data")}))
+
+
+def own(nodes: list[onnx.NodeProto], opset: int = 18) -> list[onnx.FunctionProto]:
+    return [helper.make_function("own", "F", ["a"], ["b"], nodes, [helper.make_opsetid("", opset)])]
+
+
+def test_a_function_reads_its_input_as_often_as_its_body(tmp_path: Path) -> None:
+    node = helper.make_node
+    plain = of_model(tmp_path / "a.onnx", [node("Softmax", ["x"], ["y"])])
+    called = [node("F", ["x"], ["y"], domain="own")]
+    in_function = of_model(tmp_path / "b.onnx", called, own([node("Softmax", ["a"], ["b"])]))
+    assert (plain.graph, plain.operators) == (in_function.graph, in_function.operators)
+    assert plain.input_readers == in_function.input_readers == 1
+
+
+def test_operators_of_another_version_are_others(tmp_path: Path) -> None:
+    node = helper.make_node
+    called = [node("F", ["x"], ["y"], domain="own")]
+    files = [of_model(tmp_path / "a.onnx", called, own([node("Softmax", ["a"], ["b"])], opset)) for opset in (11, 18)]
+    assert files[0].graph != files[1].graph
+
+
+def test_the_other_name_of_a_domain_hides_nothing(tmp_path: Path) -> None:
+    def nodes(domain: str) -> list[onnx.NodeProto]:
+        return [
+            helper.make_node("Shape", ["x"], ["s"], domain=domain),
+            helper.make_node("Greater", ["s", "two"], ["large"], domain=domain),
+            helper.make_node("Cast", ["large"], ["one"], to=TensorProto.FLOAT, domain=domain),
+            helper.make_node("ReduceMax", ["one"], ["most"], keepdims=0, domain=domain),
+            helper.make_node("Mul", ["x", "most"], ["y"], domain=domain),
+        ]
+
+    first, second = (of_model(tmp_path / "a.onnx", nodes(domain)) for domain in ("", "ai.onnx"))
+    assert first.conditional == second.conditional and "Greater" in first.conditional
+    assert first.graph == second.graph
+
+
+@pytest.mark.parametrize("domain", sorted(OWN))
+def test_functions_do_not_replace_operators(tmp_path: Path, domain: str) -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["y"])]
+    functions = [helper.make_function(domain, "F", ["a"], ["b"], nodes, [helper.make_opsetid("", 18)])]
+    with pytest.raises(ValueError, match="domain"):
+        of_model(tmp_path / "a.onnx", nodes, functions)
+
+
+READ_TWICE: dict[str, Callable[[Tensor], Tensor]] = {
+    "directly": lambda x: x.relu() + x.amax([1, 2, 3], keepdim=True),
+    "after_a_view": lambda x: (y := x.view(-1, 3, 8, 8)).relu() + y.amax([1, 2, 3], keepdim=True),
+    "a_corner": lambda x: x.relu() + x[:, :, :3, :3].amax([1, 2, 3], keepdim=True),
+    "a_copy": lambda x: (y := x.clone().flatten(1).reshape(-1, 3, 8, 8)).relu() + y.mean(),
+}
+READ_ONCE: dict[str, Callable[[Tensor], Tensor]] = {
+    "plain": torch.tanh,
+    "sizes": lambda x: x.tanh().view(x.size(0), x.size(1), 8, 8),
+    "view": lambda x: x.view(-1, 3, 8, 8).flip(0),
+}
+
+
+@pytest.mark.parametrize("name", [*READ_TWICE, *READ_ONCE])
+def test_readers_of_the_input_are_counted(tmp_path: Path, name: str) -> None:
+    module = Plain((READ_TWICE | READ_ONCE)[name])
+    readers = {
+        counts(traced(module, tmp_path / "a.torchscript")).input_readers,
+        of_pt2(exported(module, tmp_path / "a.pt2")).input_readers,
+    }
+    assert readers == {2 if name in READ_TWICE else 1}
 
 
 @pytest.mark.parametrize("fixed", [False, True])

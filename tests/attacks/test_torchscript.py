@@ -268,3 +268,10 @@ def test_no_operator_senses_where_it_runs(expression: str, word: str) -> None:
 def test_no_state_is_kept_in_running_statistics() -> None:
     code = "  return torch.instance_norm(images, None, None, self.mean, self.var, True, 0.1, 1e-5, False)"
     refused(scripted(code, mean=torch.zeros(3), var=torch.ones(3)), "state")
+
+
+def test_a_model_that_senses_is_to_be_traced() -> None:
+    Path("model.pt").write_bytes(scripted("  return images * int(torch.is_autocast_enabled())"))
+    with pytest.raises(ExportError) as caught:
+        runner(Paths({"model": Path("model.pt")}))
+    assert "trace" in caught.value.next_step

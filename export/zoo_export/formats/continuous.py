@@ -38,6 +38,11 @@ _PLACES = listed(
     "slice select narrow squeeze index _unsafe_index index_select gather take take_along_dim embedding roll"
 )
 _CASTS = listed("to _to_copy type_as float half double")  # to a floating dtype; to others is a choice
+_SAME_VALUES = _CASTS | listed(
+    "view view_as reshape reshape_as flatten unflatten permute transpose t numpy_T movedim swapaxes contiguous clone "
+    "detach alias expand expand_as unsqueeze squeeze unsafe_split split split_with_sizes chunk unbind unsafe_chunk "
+    "tensor_split pad constant_pad_nd slice select narrow _unsafe_view _reshape_alias ConstantChunk ListUnpack"
+)
 _SIZES = listed("size sym_size shape numel sym_numel len _shape_as_tensor")  # what depends on sizes alone
 _OF_SIZES = listed(
     "add sub mul neg Int NumToTensor ScalarImplicit __getitem__ sym_sum pos list sym_constrain_range "
@@ -52,6 +57,16 @@ def level_of(name: str, levels: Sequence[int]) -> int:
     if name in _RANK or level == FIXED:
         return FIXED
     return SIZE if name in _SIZES else level
+
+
+def passes_on(name: str) -> bool:
+    """Whether an operator returns values of its first argument, so that what reads its result reads that argument."""
+    return name in _SAME_VALUES
+
+
+def reads(name: str) -> bool:
+    """Whether an operator depends on the values of its arguments, and not on their sizes or dtypes alone."""
+    return name not in _RANK | _SIZES
 
 
 def chooses(name: str, levels: Sequence[int], *, integral: bool = False, second: bool = False) -> bool:

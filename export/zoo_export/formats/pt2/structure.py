@@ -11,7 +11,7 @@ import torch
 
 from zoo.contract.exporting.artifact import Array, Paths
 from zoo.contract.exporting.inspection import Structure
-from zoo_export.formats.continuous import FIXED, SIZE, VALUE, chooses, level_of
+from zoo_export.formats.continuous import FIXED, SIZE, VALUE, chooses, level_of, passes_on, reads
 from zoo_export.formats.pt2.archive import checked_archive
 from zoo_export.formats.torch_operators import RANDOM, WITH_MODE
 
@@ -52,7 +52,7 @@ class _Reader:
         self.input_readers = 0
 
     def read(self, graph: dict[str, Any], images: set[str]) -> None:
-        levels = dict.fromkeys(graph["sym_int_values"], SIZE) | dict.fromkeys(images, VALUE)
+        levels, parts = dict.fromkeys(graph["sym_int_values"], SIZE) | dict.fromkeys(images, VALUE), set(images)
         used = Counter(name for node in graph["nodes"] for each in node["inputs"] for name in _values(each["arg"]))
         used.update(name for each in graph["outputs"] for name in _values(each))
         asserted = {
@@ -67,7 +67,10 @@ class _Reader:
             received = [max((levels.get(each, FIXED) for each in names), default=FIXED) for names in arguments]
             results = [each for value in node["outputs"] for each in _values(value)]
             self.operators[name] += 1
-            self.input_readers += any(each in images for names in arguments for each in names)
+            if arguments and passes_on(name) and parts.intersection(arguments[0]):
+                parts.update(results)
+            elif reads(name):
+                self.input_readers += any(parts.intersection(names) for names in arguments)
             graphs = [each["arg"]["as_graph"]["graph"] for each in node["inputs"] if "as_graph" in each["arg"]]
             for inner in graphs:  # which may return what depends on values, whatever it receives
                 self.read(inner, {each for value in inner["inputs"] for each in _values(value)})

@@ -7,7 +7,7 @@ import torch
 
 from zoo.contract.exporting.artifact import Paths
 from zoo.contract.exporting.inspection import Structure
-from zoo_export.formats.continuous import FIXED, SIZE, VALUE, chooses, level_of
+from zoo_export.formats.continuous import FIXED, SIZE, VALUE, chooses, level_of, passes_on, reads
 from zoo_export.formats.operators import listed
 from zoo_export.formats.torchscript.archive import load_module
 from zoo_export.formats.torchscript.graph import frozen
@@ -32,11 +32,13 @@ def counts(paths: Paths) -> Structure:
     graph = frozen(load_module(paths.main, torch.device("cpu")))
     inputs = list(graph.inputs())
     reader.levels = {value.debugName(): VALUE if place else FIXED for place, value in enumerate(inputs)}
+    reader.parts = {value.debugName() for value in inputs[1:]}
     reader.read(graph)
     return Structure(
         graph="",
         operators=dict(sorted(reader.operators.items())),
         conditional=dict(sorted(reader.conditional.items())),
+        input_readers=reader.input_readers,
     )
 
 
@@ -44,6 +46,8 @@ class _Reader:
     def __init__(self) -> None:
         self.operators, self.conditional = Counter[str](), Counter[str]()
         self.levels: dict[str, int] = {}
+        self.parts = set[str]()  # names of the input and of what gives it on
+        self.input_readers = 0
 
     def read(self, block: Any) -> None:
         for node in block.nodes():
@@ -61,8 +65,18 @@ class _Reader:
                 if chooses(name, levels, integral=_is_integral(node, name), second=second) and not _asserts(node):
                     self.conditional[SAME.get(name, name)] += 1
                 level = level_of(name, levels)
+            if name not in ("If", "Loop"):
+                self._note_reader(node, namespace, name)
             for value in node.outputs():
                 self.levels[value.debugName()] = level
+
+    def _note_reader(self, node: Any, namespace: str, name: str) -> None:
+        """Count a node that reads the input, whole or in part; lists and views of it only give it on."""
+        operands = [value.debugName() in self.parts for value in node.inputs()]
+        if (namespace == "prim" and name in PASSED and any(operands)) or (passes_on(name) and any(operands[:1])):
+            self.parts.update(value.debugName() for value in node.outputs())
+        elif namespace != "prim" and reads(name) and not _asserts(node):
+            self.input_readers += any(operands)
 
     def _level(self, value: Any) -> int:
         return self.levels.get(value.debugName(), FIXED)
@@ -85,8 +99,12 @@ class _Reader:
         for block in blocks:
             for value in block.inputs():
                 self.levels[value.debugName()] = VALUE  # it may be carried from a round before
+            if any(value.debugName() in self.parts for value in node.inputs()):
+                self.parts.update(value.debugName() for value in block.inputs())
             self.read(block)
             result = max([result, *(self._level(value) for value in block.outputs())])
+            if any(value.debugName() in self.parts for value in block.outputs()):
+                self.parts.update(value.debugName() for value in node.outputs())
         return VALUE if name == "Loop" else result
 
 

@@ -19,6 +19,7 @@ from zoo.contract.printable import quoted
 from zoo_export.capture import quiet
 from zoo_export.formats.operators import (
     MAY_ALIAS,
+    SENSED,
     is_random,
     is_uninitialised,
     listed,
@@ -28,8 +29,10 @@ from zoo_export.formats.operators import (
     writes,
 )
 from zoo_export.formats.pytorch_archive import Refused
+from zoo_export.reasons import AGAIN
 
 _JIT: Any = torch.jit  # untyped, in part
+TRACE = "If the model itself asks for gradients or autocast, trace it with torch.jit.trace, or export it with zoo."
 MOST_ROUNDS = 100_000
 DEEPEST = 100
 # Everything that the interpreter does itself, apart from printing, Python functions, other processes, and objects.
@@ -63,7 +66,8 @@ def _need_all(graph: Any, why_refused: Callable[[Any], str]) -> None:
     for node in _nodes(graph):
         why = why_refused(node)
         if why:
-            raise Refused(f"its graph calls {quoted(node.kind())}: {why}")
+            next_step = TRACE if why == SENSED else AGAIN
+            raise Refused(f"its graph calls {quoted(node.kind())}: {why}", next_step)
 
 
 def _nodes(block: Any, depth: int = 0) -> Iterator[Any]:
