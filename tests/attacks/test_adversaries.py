@@ -43,6 +43,7 @@ REFUSED_UNSEEN = {  # before anything is run, and what the refusal names
     "backdoor_behind_an_overload": "own.F",
     "initializer_defined_twice": "twice",
     "preprocessing_keys_twice": "zoo.preprocess",
+    "claims_labels_under_another_key": "Zoo.labels",
     "senses_inference_mode": "aten::is_inference",
     "senses_gradients": "aten::is_grad_enabled",
     "program_that_senses_inference_mode": "torch.ops.aten.is_inference.default",
@@ -57,11 +58,7 @@ CONDITIONAL = {  # no image brings it out, but zoo's own export has no such oper
     "chooses_from_a_table": "reader of the input",
     "chooses_by_a_tree": "reader of the input",
 }
-BEYOND = {  # what strict only warns of
-    "backdoor_of_a_hidden_pattern_in_arithmetic": "its graph differs",
-    "backdoor_of_a_further_unit": "its graph differs",
-    "leaves_out_its_metadata": "states no labels and no preprocessing",
-}
+BEYOND = ["backdoor_of_a_hidden_pattern_in_arithmetic", "backdoor_of_a_further_unit"]  # what strict only warns of
 OF_FOLDERS = {  # what the refusal names
     "folder_lists_a_module_of_python": "numpy.py",
     "folder_lists_an_artifact_that_is_not_checked": "model.pt2",
@@ -107,9 +104,9 @@ def test_a_choice_that_the_model_does_not_make_is_named(trial: Trial, tmp_path: 
 
 
 @pytest.mark.parametrize("name", BEYOND)
-def test_strict_warns_of_what_it_cannot_refuse(trial: Trial, tmp_path: Path, name: str) -> None:
+def test_strict_says_that_a_graph_is_not_its_own(trial: Trial, tmp_path: Path, name: str) -> None:
     verdict, why = trial.verify(trial.file(name, tmp_path), strict=True)
-    assert verdict == WARNED and BEYOND[name] in why
+    assert verdict == WARNED and "its graph differs" in why
     assert KINDS[name].trigger
 
 
