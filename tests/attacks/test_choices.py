@@ -29,6 +29,7 @@ CHOICES: dict[str, Callable[[Tensor], Tensor]] = {
     "written_elsewhere": lambda x: x * torch.zeros(2, 3, 8, 8).copy_(x),
     "size_in_arithmetic": lambda x: x * (x.size(0) - 2),
     "second_of_max": lambda x: x * x.max(1, keepdim=True)[1],
+    "second_of_pooling": lambda x: x * nn.functional.max_pool2d(x, 3, 1, 1, return_indices=True)[1],
 }
 
 
@@ -52,9 +53,10 @@ def traced(module: nn.Module, path: Path) -> Paths:
     return Paths({"model": path})
 
 
-def exported(module: nn.Module, path: Path) -> Paths:
+def exported(module: nn.Module, path: Path, *, decomposed: bool = False) -> Paths:
     shapes = ({0: torch.export.Dim("batch")},)
-    torch.export.save(torch.export.export(module.eval(), (torch.rand(2, 3, 8, 8),), dynamic_shapes=shapes), path)
+    program = torch.export.export(module.eval(), (torch.rand(2, 3, 8, 8),), dynamic_shapes=shapes)
+    torch.export.save(program.run_decompositions() if decomposed else program, path)
     return Paths({"model": path})
 
 
@@ -63,7 +65,9 @@ def test_a_traced_choice_is_counted(tmp_path: Path, name: str) -> None:
     assert counts(traced(Plain(CHOICES[name]), tmp_path / "a.torchscript")).conditional
 
 
-@pytest.mark.parametrize("name", ["where", "gather", "round", "searchsorted", "argmax", "second_of_max"])
+@pytest.mark.parametrize(
+    "name", ["where", "gather", "round", "searchsorted", "argmax", "second_of_max", "second_of_pooling"]
+)
 def test_an_exported_choice_is_counted(tmp_path: Path, name: str) -> None:
     assert of_pt2(exported(Plain(CHOICES[name]), tmp_path / "a.pt2")).conditional
 
@@ -71,6 +75,11 @@ def test_an_exported_choice_is_counted(tmp_path: Path, name: str) -> None:
 def test_honest_graphs_choose_nothing(tmp_path: Path) -> None:
     assert not counts(traced(Plain(), tmp_path / "a.torchscript")).conditional
     assert not of_pt2(exported(Plain(), tmp_path / "a.pt2")).conditional
+
+
+def test_decomposed_graphs_choose_nothing(tmp_path: Path) -> None:
+    pooled = Plain(lambda x: nn.functional.adaptive_max_pool2d(nn.functional.max_pool2d(x, 3, 1, 1), 8))
+    assert not of_pt2(exported(pooled, tmp_path / "a.pt2", decomposed=True)).conditional
 
 
 @pytest.mark.parametrize("opset", [13, 17])

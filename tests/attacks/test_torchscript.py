@@ -259,6 +259,7 @@ def test_records_of_other_formats_are_refused(archive: bytes, name: str) -> None
         ("int(torch.is_grad_enabled())", "is_grad_enabled"),
         ("images.stride(0)", "stride"),
         ("int(images.is_contiguous())", "is_contiguous"),
+        ("int(images.requires_grad)", "requires_grad"),
     ],
 )
 def test_no_operator_senses_where_it_runs(expression: str, word: str) -> None:

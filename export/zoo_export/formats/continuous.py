@@ -14,7 +14,7 @@ _ARITHMETIC = listed(
     "log log1p log2 log10 sin cos sinh cosh tanh sigmoid erf abs absolute addcmul addcdiv lerp logsumexp "
     "relu relu6 leaky_relu elu selu celu gelu silu mish hardtanh hardswish hardsigmoid softplus softsign softmax "
     "_softmax _safe_softmax log_softmax _log_softmax prelu _prelu_kernel log_sigmoid glu clamp clamp_min clamp_max "
-    "clip maximum minimum amax amin max min mean sum var std var_mean std_mean prod norm linalg_vector_norm "
+    "clip maximum minimum amax amin mean sum var std var_mean std_mean prod norm linalg_vector_norm "
     "conv1d conv2d conv3d _convolution _convolution_mode convolution conv_transpose1d conv_transpose2d "
     "conv_transpose3d linear matmul mm bmm addmm _addmm_activation baddbmm addbmm addmv mv dot einsum bilinear "
     "batch_norm _native_batch_norm_legit_no_training _batch_norm_no_update layer_norm native_layer_norm group_norm "
@@ -33,6 +33,11 @@ _LAYOUT = listed(
     "full_like zeros ones full max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d "
     "adaptive_avg_pool2d adaptive_avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d upsample_nearest2d "
     "upsample_bilinear2d upsample_bicubic2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa"
+)
+# Their second result is a place. They are continuous where it is not used.
+_WITH_PLACES = listed(
+    "max min max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool1d "
+    "adaptive_max_pool2d adaptive_max_pool3d"
 )
 _PLACES = listed(
     "slice select narrow squeeze index _unsafe_index index_select gather take take_along_dim embedding roll"
@@ -76,7 +81,7 @@ def chooses(name: str, levels: Sequence[int], *, integral: bool = False, second:
         name: without namespace and overload.
         levels: of its arguments, in their order.
         integral: it converts to a dtype that is not floating.
-        second: whether a result after the first is used; those of `max` and `min` are places.
+        second: whether a result after the first is used; those of `max` and of pooling are places.
     """
     level = max(levels, default=FIXED)
     if level == FIXED or name in _RANK or name in _SIZES:
@@ -91,8 +96,8 @@ def chooses(name: str, levels: Sequence[int], *, integral: bool = False, second:
         return True
     if plain in _PLACES:  # at a fixed place of a tensor that is computed
         return levels[0] != VALUE or any(levels[1:])
-    if plain in ("max", "min") and second:
-        return True
+    if plain in _WITH_PLACES:
+        return second or SIZE in levels
     if plain in _ARITHMETIC:
         return SIZE in levels
     return plain not in _LAYOUT | _CASTS

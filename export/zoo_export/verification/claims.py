@@ -203,10 +203,16 @@ def not_stated(claims: Claims, artifact: str) -> list[str]:
     return [f"{artifact} states {names}: a program that reads them from the file finds none."]
 
 
-def not_compared(model: Model) -> list[str]:
-    """A warning about what a module says nothing of; none for a model with a card."""
+def not_compared(model: Model, claims: Claims | None = None) -> list[str]:
+    """A warning about what is claimed and a module says nothing of; none for a model with a card.
+
+    Args:
+        claims: of a single file; by default those of a manifest, which claims both.
+    """
     parts = {"labels": labels_unknown(model), "preprocess": preprocess_unknown(model)}
-    missing = [name for name, unknown in parts.items() if unknown]
+    missing = [
+        name for name, unknown in parts.items() if unknown and (claims is None or getattr(claims, name) is not None)
+    ]
     if not missing:
         return []
     return [f"{' and '.join(missing)} of {model.name} are not known, so what the artifact claims was not compared."]

@@ -115,7 +115,7 @@ def verify_file(
         blamed = blame(entry, capture, paths, failed) if precision.name == DEFAULT else ""
         raise difference(model.name, str(path), comparisons, blamed, rules=precision.rules)
     compared: dict[str, GraphComparison] = {}
-    warnings = [*not_stated(claims, path.name), *not_compared(model)]
+    warnings = [*not_stated(claims, path.name), *not_compared(model, claims)]
     accepted = recorded_acceptance(path)
     covered = coverage(model.module, known[judged_on[0]][: len(seeded)])
     recorded = precision.name != DEFAULT or accepted is not None

@@ -42,6 +42,7 @@ PRIMITIVES = listed(
     "is_cuda is_meta is_mkldnn is_nested is_quantized is_sparse isinstance itemsize layout max min ndim requires_grad "
     "shape type unchecked_cast unchecked_unwrap_optional"
 )
+OF_GRADIENTS = listed("grad requires_grad")  # in inference mode no tensor has them, elsewhere the results of weights do
 # What only TorchScript has: lists, dictionaries and texts. They touch nothing else.
 CONTAINERS = ("t", "t1", "t2", "tVal", "Dict[", "Tuple[")
 TEXTS = ("str", "Any", "AnyEnumType")  # where no tensor is around
@@ -112,7 +113,7 @@ def _why_not_run(node: Any) -> str:
     """Why an admitted node may not be left in a graph that runs."""
     namespace, _, name = node.kind().partition("::")
     if namespace == "prim":
-        return _why_endless(node) if name == "Loop" else ""
+        return SENSED if name in OF_GRADIENTS else _why_endless(node) if name == "Loop" else ""
     if name == WARNING:
         return "it writes to the terminal"
     schema = _schema(node.schema())
