@@ -16,6 +16,8 @@ from zoo.registry.registry import Entry
 from zoo_export.reasons import clause
 
 DO_NOT_USE = "Do not use it: a reader of these claims would misread the images or the logits."
+# Fields of a card, beside its metrics, classes and preprocessing.
+COMPARED = ("architecture", "params", "dataset", "recipe", "licence", "published", "source", "source_sha256", "digest")
 DO_NOT_TRUST = "Do not trust the folder: somebody changed its card, or the model's card was changed after the export."
 
 
@@ -97,7 +99,7 @@ def check_card(manifest: Manifest, model: Model) -> str:
     if model.path is None and not model.fresh:
         return ""
     claimed, right = own_card(manifest), model.card
-    for name in ("architecture", "params", "dataset", "recipe", "licence", "digest"):
+    for name in COMPARED:
         stated, correct = getattr(claimed, name), getattr(right, name)
         if stated != correct:
             raise _false(
