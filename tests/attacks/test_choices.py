@@ -18,6 +18,7 @@ from zoo_export.formats.onnx.structure import structure as of_onnx
 from zoo_export.formats.pt2.structure import structure as of_pt2
 from zoo_export.formats.torchscript.counts import counts
 
+PLACES = torch.tensor([0, 1])
 TABLE = torch.tensor([1.0, -1.0])
 CHOICES: dict[str, Callable[[Tensor], Tensor]] = {
     "where": lambda x: x.neg().where(x.lt(0.01), x),
@@ -28,9 +29,15 @@ CHOICES: dict[str, Callable[[Tensor], Tensor]] = {
     "argmax": lambda x: x * x.argmax(),
     "written_elsewhere": lambda x: x * torch.zeros(2, 3, 8, 8).copy_(x),
     "size_in_arithmetic": lambda x: x * (x.size(0) - 2),
+    "divided_with_rounding": lambda x: x * x.div(0.5, rounding_mode="floor"),
+    "counted_by_a_norm": lambda x: x * torch.linalg.vector_norm(x.relu(), 0, (1, 2, 3), keepdim=True),
+    "summed_in_integers": lambda x: x * x.sum(1, keepdim=True, dtype=torch.int64),
+    "cast_to_the_type_of_another": lambda x: x * x.type_as(PLACES),
+    "cast_to_another": lambda x: x * x.to(PLACES),
     "second_of_max": lambda x: x * x.max(1, keepdim=True)[1],
     "second_of_pooling": lambda x: x * nn.functional.max_pool2d(x, 3, 1, 1, return_indices=True)[1],
 }
+TRACED_ALONE = ["heaviside", "written_elsewhere", "size_in_arithmetic"]  # torch.export writes them otherwise
 
 
 class Plain(nn.Module):
@@ -65,9 +72,7 @@ def test_a_traced_choice_is_counted(tmp_path: Path, name: str) -> None:
     assert counts(traced(Plain(CHOICES[name]), tmp_path / "a.torchscript")).conditional
 
 
-@pytest.mark.parametrize(
-    "name", ["where", "gather", "round", "searchsorted", "argmax", "second_of_max", "second_of_pooling"]
-)
+@pytest.mark.parametrize("name", [name for name in CHOICES if name not in TRACED_ALONE])
 def test_an_exported_choice_is_counted(tmp_path: Path, name: str) -> None:
     assert of_pt2(exported(Plain(CHOICES[name]), tmp_path / "a.pt2")).conditional
 
@@ -167,6 +172,17 @@ def test_readers_of_the_input_are_counted(tmp_path: Path, name: str) -> None:
         of_pt2(exported(module, tmp_path / "a.pt2")).input_readers,
     }
     assert readers == {2 if name in READ_TWICE else 1}
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float32])
+def test_a_cast_to_the_type_of_another_is_a_choice(tmp_path: Path, kind: type) -> None:
+    nodes = [
+        helper.make_node("Constant", [], ["other"], value=numpy_helper.from_array(np.ones(1, kind))),
+        helper.make_node("CastLike", ["x", "other"], ["like"]),
+        helper.make_node("CastLike", ["like", "x"], ["back"]),
+        helper.make_node("Mul", ["x", "back"], ["y"]),
+    ]
+    assert bool(of_model(tmp_path / "a.onnx", nodes).conditional) == (kind is np.int64)
 
 
 @pytest.mark.parametrize("fixed", [False, True])

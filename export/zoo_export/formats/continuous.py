@@ -4,7 +4,8 @@ An operator that is not known here counts as a choice where it receives what dep
 of one of three levels: the same for all images, decided by sizes alone, or decided by values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from zoo_export.formats.operators import listed
 
@@ -43,6 +44,9 @@ _PLACES = listed(
     "slice select narrow squeeze index _unsafe_index index_select gather take take_along_dim embedding roll"
 )
 _CASTS = listed("to _to_copy type_as float half double")  # to a floating dtype; to others is a choice
+_OF_ANOTHER = {"type_as": 1, "copy": 0}  # to the dtype of the argument at this place
+_NORMS = listed("norm linalg_vector_norm")  # of order 0, they count
+COMPUTED = object()  # an argument that is not constant
 _SAME_VALUES = _CASTS | listed(
     "view view_as reshape reshape_as flatten unflatten permute transpose t numpy_T movedim swapaxes contiguous clone "
     "detach alias expand expand_as unsqueeze squeeze unsafe_split split split_with_sizes chunk unbind unsafe_chunk "
@@ -74,13 +78,27 @@ def reads(name: str) -> bool:
     return name not in _RANK | _SIZES
 
 
-def chooses(name: str, levels: Sequence[int], *, integral: bool = False, second: bool = False) -> bool:
+def rounds(name: str, arguments: Mapping[str, Any], floating: Sequence[int]) -> bool:
+    """Whether an operator that is continuous else rounds or counts, by its arguments.
+
+    Args:
+        arguments: by name, those that are constants; `COMPUTED` for others.
+        floating: the dtypes that are floating, as `arguments` has them.
+    """
+    dtype, rounding = arguments.get("dtype"), arguments.get("rounding_mode")
+    if (dtype is not None and dtype not in floating) or rounding is not None:
+        return True
+    powers = [arguments[each] for each in ("p", "ord") if name in _NORMS and each in arguments]
+    return any(each is not None and (not isinstance(each, int | float) or each == 0) for each in powers)
+
+
+def chooses(name: str, levels: Sequence[int], *, rounding: bool = False, second: bool = False) -> bool:
     """Whether an operator may make the answer depend on its input in steps.
 
     Args:
         name: without namespace and overload.
         levels: of its arguments, in their order.
-        integral: it converts to a dtype that is not floating.
+        rounding: it rounds or counts, see `rounds`.
         second: whether a result after the first is used; those of `max` and of pooling are places.
     """
     level = max(levels, default=FIXED)
@@ -92,7 +110,9 @@ def chooses(name: str, levels: Sequence[int], *, integral: bool = False, second:
     writes_elsewhere = (plain != name or name == "append") and levels[
         0
     ] != VALUE  # what is a view of that would not be known as computed
-    if writes_elsewhere or integral:
+    if writes_elsewhere or (rounding and plain not in _LAYOUT):
+        return True
+    if plain in _OF_ANOTHER and len(levels) > 1 and levels[_OF_ANOTHER[plain]] != VALUE:  # which may be of integers
         return True
     if plain in _PLACES:  # at a fixed place of a tensor that is computed
         return levels[0] != VALUE or any(levels[1:])

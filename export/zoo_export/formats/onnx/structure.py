@@ -50,6 +50,7 @@ CONTINUOUS = _words(  # of the values that they receive, and of ONNX Runtime's d
 DOMAINS = ("", "com.microsoft", "com.microsoft.nchwc")
 PLACES = _words("Reshape Expand Squeeze Unsqueeze Split Slice Pad Tile Resize Upsample Gather GatherElements GatherND")
 FLOATING = (1, 10, 11, 16)  # numbers of ONNX: float32, float16, float64, bfloat16
+FLOATS = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(np.float64))
 TO_FLOAT = "Cast of a shape to float"
 DEPTH = 8  # of graphs within graphs
 MOST_NODES = 500_000  # functions that call functions may stand for more than a file holds
@@ -261,6 +262,8 @@ def _chooses(node: onnx.NodeProto, operands: Sequence[_Value]) -> bool:
     ):
         return True
     if kind == "Cast" and _attribute(node, "to") not in FLOATING:
+        return True
+    if kind == "CastLike" and not (operands[1].of_images or getattr(operands[1].array, "dtype", None) in FLOATS):
         return True
     if kind == "MaxPool" and len(node.output) > 1 and node.output[1]:  # the places of the largest values
         return True

@@ -11,7 +11,7 @@ import torch
 
 from zoo.contract.exporting.artifact import Array, Paths
 from zoo.contract.exporting.inspection import Structure
-from zoo_export.formats.continuous import FIXED, SIZE, VALUE, chooses, level_of, passes_on, reads
+from zoo_export.formats.continuous import COMPUTED, FIXED, SIZE, VALUE, chooses, level_of, passes_on, reads, rounds
 from zoo_export.formats.pt2.archive import checked_archive
 from zoo_export.formats.torch_operators import RANDOM, WITH_MODE
 
@@ -78,7 +78,8 @@ class _Reader:
                 self.conditional[name] += name == "cond"
             elif not (results and all(each in asserted and used[each] == 1 for each in results)):
                 second = any(used[each] for each in results[1:])
-                self.conditional[name] += chooses(name, received, integral=_is_integral(node, name), second=second)
+                rounding = rounds(name, _constants(node), FLOATING) or _is_cast_to_another(node, received)
+                self.conditional[name] += chooses(name, received, rounding=rounding, second=second)
             level = VALUE if graphs else level_of(name, received)
             levels |= dict.fromkeys(results, level)
             self._note_random(node, name)
@@ -101,10 +102,24 @@ def _values(argument: Any) -> Iterator[str]:
             yield from _values(item)
 
 
-def _is_integral(node: dict[str, Any], name: str) -> bool:
-    """Whether it converts to a dtype that is not floating."""
-    dtypes = [each["arg"].get("as_scalar_type") for each in node["inputs"] if each["name"] == "dtype"]
-    return name in ("to", "_to_copy") and any(dtype is not None and dtype not in FLOATING for dtype in dtypes)
+CONSTANT = ("as_int", "as_float", "as_bool", "as_string", "as_scalar_type")
+
+
+def _constants(node: dict[str, Any]) -> dict[str, Any]:
+    """The arguments by name; `COMPUTED` where one is no constant."""
+    values = {}
+    for each in node["inputs"]:
+        (kind,) = each["arg"]
+        values[each["name"]] = None if kind == "as_none" else each["arg"][kind] if kind in CONSTANT else COMPUTED
+    return values
+
+
+def _is_cast_to_another(node: dict[str, Any], received: list[int]) -> bool:
+    """Whether it converts to the dtype of another tensor, which may hold integers."""
+    return any(
+        each["name"] == "other" and level != VALUE and ".to." in node["target"]
+        for each, level in zip(node["inputs"], received, strict=True)
+    )
 
 
 def _input_specs(graph: dict[str, Any]) -> list[dict[str, Any]]:

@@ -97,13 +97,14 @@ def _why_not_admitted(node: Any) -> str:
 
 
 @cache
-def _schema(text: str) -> Any:
+def schema_of(text: str) -> Any:
+    """The schema of an operator, as a node's `schema()` writes it."""
     return torch._C.parse_schema(text)
 
 
 @cache
 def _why_operator_refused(text: str) -> str:
-    schema = _schema(text)
+    schema = schema_of(text)
     values = [*schema.arguments, *schema.returns]
     kinds = CONTAINERS if any("Tensor" in str(value.real_type) for value in values) else CONTAINERS + TEXTS
     return why_refused(schema, kinds, CHANGES_CONTAINER | {WARNING})
@@ -116,7 +117,7 @@ def _why_not_run(node: Any) -> str:
         return SENSED if name in OF_GRADIENTS else _why_endless(node) if name == "Loop" else ""
     if name == WARNING:
         return "it writes to the terminal"
-    schema = _schema(node.schema())
+    schema = schema_of(node.schema())
     if is_uninitialised(schema):
         return "it returns uninitialised memory"
     kept = statistics(schema)
@@ -148,7 +149,7 @@ def _need_no_state(graph: Any) -> None:
     """Raise `Refused` where a graph writes into its weights: it could answer differently each time."""
     images = _names(graph.inputs())
     for node in _nodes(graph):
-        if not node.kind().startswith("aten::") or not writes(_schema(node.schema())):
+        if not node.kind().startswith("aten::") or not writes(schema_of(node.schema())):
             continue
         changed = next(node.inputs())
         if changed.type().kind() == "TensorType":  # lists are not kept from call to call
@@ -176,7 +177,7 @@ def _origins(value: Any) -> Iterator[Any]:
         elif node.kind() in ("prim::ListUnpack", "prim::ListConstruct", "prim::TupleUnpack", "prim::TupleConstruct"):
             left += list(node.inputs())
         elif node.kind().startswith("aten::"):
-            schema = _schema(node.schema())
+            schema = schema_of(node.schema())
             views = any(result.alias_info is not None for result in schema.returns)
             if views or schema.name.partition("::")[2] in MAY_ALIAS:
                 left += list(node.inputs())[:1]
