@@ -27,7 +27,7 @@ from zoo.contract.formats import ExportFormat
 from zoo.contract.hooks import hookimpl
 from zoo.contract.precisions import Precision
 from zoo.contract.preprocess import Preprocess
-from zoo.contract.specs import Architecture, Command, Dataset, Loss, Param, Spec
+from zoo.contract.specs import Architecture, Collection, Command, Dataset, Loss, Param, Spec
 from zoo.version import __version__
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ __all__ = [
     "Architecture",
     "Callback",
     "Certificate",
+    "Collection",
     "Command",
     "Comparison",
     "DataError",

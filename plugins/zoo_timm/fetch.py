@@ -14,7 +14,7 @@ from timm.models import PretrainedCfg, get_pretrained_cfg
 from zoo.contract.errors import UnknownName, WeightsError
 from zoo.contract.pretrained import PretrainedWeights, download_needed
 from zoo_timm.build import check_version
-from zoo_timm.plugin import COLLECTION, preprocess_of
+from zoo_timm.specs import COLLECTION, preprocess_of
 
 LOCAL = "ZOO_TIMM_WEIGHTS"  # a folder of folders NAME.TAG with a file of weights each, as `local-dir:` of timm has it
 FILES = ("model.safetensors", "pytorch_model.bin")  # on the hub, as timm looks for them

@@ -34,13 +34,12 @@ def build(*, num_classes: int, in_channels: int, **params: Any) -> torch.nn.Modu
 
 @pytest.fixture(scope="session")
 def with_timm(with_hub: Registry) -> Registry:
-    """The registry with the smallest of timm's architectures, as zoo's own plugin declares it."""
+    """The registry with timm's architectures, as zoo's own plugin declares it."""
     from zoo_timm.plugin import zoo_specs
 
     if any(plugin.name == "timm" for plugin in with_hub.plugins):
         return with_hub
-    specs = tuple(spec for spec in zoo_specs() if spec.name == f"timm/{SMALL}")
-    return Registry([*with_hub.plugins, Plugin("timm", "zoo-kit", "0", specs)])
+    return Registry([*with_hub.plugins, Plugin("timm", "zoo-kit", "0", tuple(zoo_specs()))])
 
 
 @pytest.fixture(autouse=True)

@@ -133,6 +133,32 @@ class Architecture(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Collection(Spec):
+    """Many architectures, `COLLECTION/NAME`, whose specs are made when they are looked up.
+
+    A plugin with hundreds of architectures declares a collection instead of each of them: commands that need none of
+    them, such as `zoo --help`, then spend no time on their specs. Elsewhere they are like any other architecture.
+
+    Args:
+        names: ref to `names() -> Iterable[str]`: the names of the architectures, without `COLLECTION/`. It must return
+            the same names in every call.
+        architecture: ref to `architecture(name) -> Architecture`, for one of these names: the spec named
+            `COLLECTION/NAME`. Its `requires` should include that of the collection.
+    """
+
+    kind: ClassVar[str] = "collection"
+    plural: ClassVar[str] = "collections"
+    refs: ClassVar[tuple[str, ...]] = ("names", "architecture")
+
+    names: str
+    architecture: str
+
+    def full_name(self, name: str) -> str:
+        """`COLLECTION/NAME` of NAME."""
+        return f"{self.name}/{name}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Loss(Spec):
     """A loss function.
 

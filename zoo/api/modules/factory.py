@@ -20,7 +20,7 @@ from torch import nn
 from zoo.contract.errors import ExportError, UnknownName, UsageError, ZooError, refuse_out_of_memory
 from zoo.contract.names import close_names, is_owner, owner_name
 from zoo.contract.preprocess import Preprocess
-from zoo.contract.specs import Architecture
+from zoo.contract.specs import Architecture, Collection
 from zoo.files.regular import is_regular
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
@@ -75,8 +75,11 @@ def is_factory(registry: Registry, name: str) -> bool:
     if match["where"].endswith(".py"):
         return True
     owner = owner_name(name)
-    plugins = (entry.plugin for entry in registry.entries(Architecture))
-    return not any(owner == each.name or is_owner(owner, each.distribution, each.name) for each in plugins)
+    return not any(
+        owner == each.name or is_owner(owner, each.distribution, each.name)
+        for each in registry.plugins
+        if any(isinstance(spec, Architecture | Collection) for spec in each.specs)
+    )
 
 
 def _called(name: str) -> object:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def command(lazy: "Lazy", name: str, as_json: bool) -> None:
     """Show all fields of NAME.
 
-    NAME is an architecture, loss, data set, format, precision or command, or the name or path of a weights file.
+    NAME is an architecture, collection, loss, data set, format, precision or command, or the name or path of a weights
+    file.
 
     If several kinds of things have that name, all are shown.
     """
@@ -40,11 +41,11 @@ def command(lazy: "Lazy", name: str, as_json: bool) -> None:
 def _specs(lazy: "Lazy", name: str) -> list[dict[str, Any]]:
     from zoo.cli.commands.list import KINDS
     from zoo.contract.errors import UnknownName
-    from zoo.contract.specs import Architecture
+    from zoo.contract.specs import Architecture, Collection
     from zoo.models.identity import stored_weights
 
     items, unknown = [], []
-    for kind in KINDS.values():
+    for kind in (*KINDS.values(), Collection):
         try:
             items.append(_spec(lazy.registry.look_up(kind, name)))
         except UnknownName as error:
