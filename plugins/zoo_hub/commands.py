@@ -64,7 +64,7 @@ def pull_command(
 @json_option
 @click.pass_obj
 def push_command(lazy: "Lazy", /, model: str, repository: str, private: bool, force: bool, as_json: bool) -> None:
-    """Upload MODEL, an ARCH.TAG or a path to a weights file, to the Hugging Face Hub in timm's layout.
+    """Upload MODEL, an ARCH.TAG, a path or a folder in timm's layout, to the Hugging Face Hub in timm's layout.
 
     The repository is made if it is not there. timm.create_model loads it where the architecture is timm's, and
     `zoo pull` gives the same file back. local-dir:DIR writes the same files to a folder instead.

@@ -12,9 +12,10 @@ from zoo.files.atomic import explain_write_errors, refuse_existing, refuse_unwri
 from zoo.files.card import Card
 from zoo.files.folders import SUFFIX, weights_folders
 from zoo.files.weights import load_weights
-from zoo.models.hub_layout import CONFIG, WEIGHTS
 from zoo.models.hub_layout.config import PREFIX, read_config
-from zoo.models.hub_layout.folder import convert, has_card
+from zoo.models.hub_layout.folder import convert
+from zoo.models.hub_layout.folder_files import has_card
+from zoo.registry.hub_folders import CONFIG, WEIGHTS
 from zoo.registry.registry import Registry
 from zoo_hub.progress import progress_bars
 from zoo_hub.repository import Repository, explain_hub_errors, hub, parse_repository

@@ -8,10 +8,9 @@ from zoo.contract.errors import UsageError
 from zoo.files.atomic import new_folder
 from zoo.files.card import Card
 from zoo.files.weights import load_weights
-from zoo.models.hub_layout import CONFIG, LOCAL, WEIGHTS
 from zoo.models.hub_layout.config import PREFIX, config_json
-from zoo.models.hub_layout.folder import is_hub_folder
 from zoo.models.pretrained import locate_weights
+from zoo.registry.hub_folders import CONFIG, LOCAL, WEIGHTS, is_hub_folder
 from zoo.registry.registry import Registry
 from zoo_hub.progress import progress_bars
 from zoo_hub.repository import Repository, explain_hub_errors, hub, parse_repository

@@ -79,6 +79,17 @@ def test_a_folder_of_timm_is_a_model(run_zoo, with_timm, of_timm, module, images
     assert run_zoo("predict", str(of_timm), "black.png", "--json").code == 0
 
 
+def test_a_folder_without_a_card_is_shown(run_zoo, of_timm: Path) -> None:
+    (shown,) = json.loads(run_zoo("show", str(of_timm), "--json").out)
+    assert (shown["architecture"], shown["classes"]) == (f"timm/{SMALL}", list(LABELS))
+    for command in ("show", "verify"):
+        ran = run_zoo("weights", command, f"local-dir:{of_timm}")
+        assert ran.code == 1 and "zoo summary" in ran.err
+    assert run_zoo("summary", f"local-dir:{of_timm}").code == 0
+    for command in ("show", "verify"):
+        assert run_zoo("weights", command, f"local-dir:{of_timm}").code == 0
+
+
 def test_timm_loads_what_zoo_writes(run_zoo, with_timm, module, images, tmp_path: Path) -> None:
     fresh = open_model(with_timm, f"timm/{SMALL}").card
     how = Preprocess(

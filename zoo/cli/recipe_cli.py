@@ -30,7 +30,7 @@ def recipe_from_options(registry: "Registry", options: dict[str, Any], *, downlo
         raise UsageError("`--recipe` and `--like` exclude each other.", "Leave one of them out.")
     texts = {name: options.pop(name) for name in ("params", "loss_params")}
     texts["loss_params"] = _with_smoothing(texts["loss_params"], smoothing)
-    fields = with_overrides(_values(file, like), options)
+    fields = with_overrides(_values(registry, file, like), options)
     for name, flag in (("architecture", "ARCHITECTURE"), ("data", "--data")):
         if name not in fields:
             raise UsageError(f"{flag} is missing.", f"Add {flag}, or a --recipe that sets {name}.")
@@ -39,15 +39,15 @@ def recipe_from_options(registry: "Registry", options: dict[str, Any], *, downlo
     return complete_recipe(registry, Recipe(**fields), download=download)
 
 
-def _values(file: Path | None, like: str | None) -> dict[str, Any]:
+def _values(registry: "Registry", file: Path | None, like: str | None) -> dict[str, Any]:
     from zoo.files.card import read_card
-    from zoo.files.folders import find_weights
+    from zoo.models.stored.files import stored_file
     from zoo.training.recipe.file import read_recipe_file, recipe_of_card
 
     if file is not None:
         return read_recipe_file(file)
     if like is not None:
-        path = find_weights(like)
+        path = stored_file(registry, like)
         return recipe_of_card(read_card(path)[0].recipe, path)
     return {}
 
