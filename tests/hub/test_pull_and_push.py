@@ -85,6 +85,7 @@ def test_damaged_content_is_refused(run_zoo, hub, weights: Path) -> None:
     [
         ("config.json", b"{", "config.json"),
         ("config.json", b'{"architecture": "resnet18", "num_classes": 0}', "num_classes"),
+        ("config.json", b'{"architecture": "resnet18", "num_classes": 3, "label_names": ["a", "b"]}', "label_names"),
         ("model.safetensors", b"\x80\x04 pickle", "pickle"),
     ],
 )
