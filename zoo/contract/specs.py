@@ -84,7 +84,7 @@ class Architecture(Spec):
         build_args: keyword arguments that are always passed to `build`.
         params: keyword arguments that users may set. One called `img_size` is for architectures that are built for one
             image size: `--img-size` sets it, and its default is the size of `input_shape`. One called `drop_path_rate`
-            or `stochastic_depth_prob` is the rate of stochastic depth: `zoo train --drop-path` sets it.
+            or `stochastic_depth_prob` is the rate of stochastic depth: `--drop-path` sets it.
         preprocess: how images are prepared for it where no data set says. `None`: stretched to `input_shape`.
         parameters: the number of parameters at the defaults, as published; `None` where it is not known.
         paper: where it was published.
