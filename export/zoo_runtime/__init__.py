@@ -31,6 +31,7 @@ import hashlib
 import importlib
 import io
 import json
+import math
 import os
 import platform
 import time
@@ -62,10 +63,10 @@ MAX_SHORTER_SIDE = 4096  # pixels
 MAX_TOLERANCE = 1e39  # more than any float32
 MAX_ARRAY = 1 << 31  # bytes of an array in golden.npz
 MAX_IMAGES = 1 << 16  # of a probe
-MAX_ASPECT_RATIO = 512  # longer to shorter side of an image whose centre is cropped
 RESIZED_WHOLE = 1 << 25  # pixels; an image that would have more is resized only where it is cropped
 # The formats of images that are read. For others Pillow may run programs, whatever the file is called.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")
+UNKNOWN_FORMAT = f"it is damaged, or none of {', '.join(FORMATS)}"
 # The suffixes of the files in a folder that are images; what is in them decides how they are read.
 SUFFIXES = (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -74,7 +75,8 @@ INCONCLUSIVE = "INCONCLUSIVE: its check covers too little"
 UNVERIFIED = "UNVERIFIED: nothing was compared; its outputs may be wrong"
 
 Upgrade = Callable[["dict[str, Any]"], "dict[str, Any]"]  # from a manifest of an older format to one of this format
-ImageLike = Union[str, "os.PathLike[str]", bytes, "npt.NDArray[np.uint8]", Any]
+StrPath = Union[str, "os.PathLike[str]"]
+ImageLike = Union[StrPath, bytes, "npt.NDArray[np.uint8]", Any]
 """A path, the bytes of an image file, a binary file object, a PIL image, or a uint8 array `[H, W]`, `[H, W, 1]` or
 `[H, W, 3]`."""
 
@@ -187,12 +189,7 @@ class Model:
     """
 
     def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        providers: str | Sequence[str] = CPU,
-        upgrade: Upgrade = dict,
-        *,
-        threads: int = 0,
+        self, folder: StrPath, providers: str | Sequence[str] = CPU, upgrade: Upgrade = dict, *, threads: int = 0
     ) -> None:
         self.folder = Path(folder)
         self.manifest = read_manifest(folder, upgrade)
@@ -234,11 +231,9 @@ class Model:
         return prepare_image(image, self.manifest["preprocess"])
 
     def predict(self, images: ImageLike | Iterable[ImageLike], top: int = 5, batch_size: int = BATCH_SIZE) -> Any:
-        """Classify an image, or several.
+        """Classify an image, or several: an iterable of images, or the path of a folder, for its `image_files`.
 
         Args:
-            images: an image as in `ImageLike`; or an iterable of images, such as a list or a generator; or the path
-                of a folder, which stands for the images in it and below it, in the order of `image_files`.
             top: the number of classes for each image.
             batch_size: images that go through the model at once.
 
@@ -329,7 +324,7 @@ def rank(logits: npt.NDArray[Any], labels: Sequence[str], top: int) -> list[Pred
     return [Prediction(labels[i], int(i), float(odds[i] / odds.sum())) for i in likeliest]
 
 
-def image_files(folder: str | os.PathLike[str]) -> list[Path]:
+def image_files(folder: StrPath) -> list[Path]:
     """The image files in a folder and below it, by their suffixes, sorted by path. `Error` if there are none."""
     paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not paths:
@@ -389,33 +384,23 @@ def _open_session(path: Path, providers: str | Sequence[str], threads: int = 0) 
 
 
 def _refuse_absent(names: Sequence[str], present: Sequence[str]) -> None:
-    absent = sorted(set(names) - set(present))
+    absent = ", ".join(sorted(set(names) - set(present)))
     if absent:
-        raise Error(
-            f"onnxruntime cannot use {', '.join(absent)} here, and nothing falls back silently to another provider.",
-            f"Use one of these: {', '.join(present)}.",
-        )
+        text = f"onnxruntime cannot use {absent} here, and nothing falls back silently to another provider."
+        raise Error(text, f"Use one of these: {', '.join(present)}.")
 
 
 # Preparing images
 
 
 def prepare_image(image: ImageLike, preprocess: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-    """The model's input, float32 `[C, H, W]`, of one image: `normalise(read_pixels(image, preprocess), preprocess)`.
+    """The model's input, float32 `[C, H, W]`, of one image: `(read_pixels(image) / 255 - mean) / std` per channel.
 
-    Args:
-        preprocess: as in `manifest.json`.
-
-    Raises:
-        Error: the image cannot be read, or its pixels have no known range.
+    `preprocess` is as in `manifest.json`. Raises `Error` if the image cannot be read.
     """
-    return normalise(read_pixels(image, preprocess), preprocess)
-
-
-def normalise(pixels: npt.NDArray[np.uint8], preprocess: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-    """`(pixels / 255 - mean) / std`, float32, of uint8 `[..., C, H, W]`."""
     mean, std = (np.array(preprocess[key], np.float32)[:, None, None] for key in ("mean", "std"))
-    return np.ascontiguousarray((np.asarray(pixels, np.float32) / np.float32(255) - mean) / std, np.float32)
+    pixels = read_pixels(image, preprocess).astype(np.float32)
+    return (pixels / np.float32(255) - mean) / std
 
 
 def read_pixels(image: ImageLike, preprocess: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
@@ -442,7 +427,10 @@ def _decode(pil: Any, image: ImageLike) -> Any:
     if isinstance(image, (bytes, bytearray, memoryview)):
         image = io.BytesIO(image)
     if hasattr(image, "read"):
-        picture = pil.open(image, formats=FORMATS)
+        try:
+            picture = pil.open(image, formats=FORMATS)
+        except KeyError:  # none of those that this Pillow knows, which is older than the last of them
+            raise ValueError(UNKNOWN_FORMAT) from None
         picture.load()
         return picture
     _need(isinstance(image, pil.Image), f"it is a {type(image).__name__}")
@@ -465,45 +453,59 @@ def _fit(pil: Any, picture: Any, preprocess: Mapping[str, Any]) -> Any:
     (height, width), side, mode = preprocess["size"], preprocess["shorter_side"], preprocess.get("crop_mode")
     resampling = getattr(pil.Resampling, preprocess["interpolation"].upper())
     if side is None:
-        return _resized(picture, (width, height), resampling)
+        return _resize(picture, (width, height), resampling)
     if mode == "squash":
         resized = (side, side)
     elif mode == "border":
-        longer = max(picture.size) / side
-        resized = (max(1, round(picture.width / longer)), max(1, round(picture.height / longer)))
+        ratio = max(picture.size) / side
+        resized = (max(1, round(picture.width / ratio)), max(1, round(picture.height / ratio)))
     else:
         shorter = min(picture.size)
         resized = (side * picture.width // shorter, side * picture.height // shorter)
-        _need(max(resized) <= MAX_ASPECT_RATIO * side, f"its size {picture.size} is too long")
-    left, top = round((max(resized[0], width) - width) / 2), round((max(resized[1], height) - height) / 2)
-    if resized[0] * resized[1] > RESIZED_WHOLE:  # the same, up to rounding: only what is left after cropping
-        across, down = picture.width / resized[0], picture.height / resized[1]
-        right, bottom = min((left + width) * across, picture.width), min((top + height) * down, picture.height)
-        return picture.resize((width, height), resampling, (left * across, top * down, right, bottom))
-    picture = _resized(picture, resized, resampling)
-    if picture.width < width or picture.height < height:
+    left, top = round(max(0, resized[0] - width) / 2), round(max(0, resized[1] - height) / 2)
+    box = (left, top, left + width, top + height)
+    if resized[0] * resized[1] > RESIZED_WHOLE and picture.size != resized:
+        return _resize_part(picture, resized, box, resampling)
+    picture = _resize(picture, resized, resampling)
+    if picture.width < width or picture.height < height:  # in the middle of a border of the mean colour
         colour = tuple(min(max(round(255 * mean), 0), 255) for mean in preprocess["mean"])
-        larger = (max(width, picture.width), max(height, picture.height))
-        whole = pil.new(picture.mode, larger, colour if len(colour) > 1 else colour[0])
-        whole.paste(picture, ((larger[0] - picture.width) // 2, (larger[1] - picture.height) // 2))
-        picture = whole
-    return picture.crop((left, top, left + width, top + height))
+        bordered = pil.new(picture.mode, (max(width, picture.width), max(height, picture.height)), colour)
+        bordered.paste(picture, ((bordered.width - picture.width) // 2, (bordered.height - picture.height) // 2))
+        picture = bordered
+    return picture.crop(box)
 
 
-def _resized(picture: Any, size: tuple[int, int], resampling: Any) -> Any:
-    return picture if picture.size == size else picture.resize(size, resampling)
+def _resize(picture: Any, size: tuple[int, int], resampling: Any) -> Any:
+    """With bounded memory: Pillow would widen each row of a narrow, very tall image before it reduces their number."""
+    if picture.size == size:
+        return picture
+    if size[0] * picture.height > max(RESIZED_WHOLE, picture.width * picture.height):
+        picture = picture.resize((picture.width, size[1]), resampling)
+    return picture.resize(size, resampling)
+
+
+def _resize_part(picture: Any, resized: tuple[int, int], box: tuple[int, int, int, int], resampling: Any) -> Any:
+    """`picture.resize(resized).crop(box)`, up to rounding, computed from the pixels that it depends on alone."""
+    left, start_x, right, end_x = _source_span(picture.width, resized[0], box[0], box[2])
+    top, start_y, bottom, end_y = _source_span(picture.height, resized[1], box[1], box[3])
+    source = picture.crop((left, top, right, bottom))
+    part = (start_x - left, start_y - top, end_x - left, end_y - top)
+    return source.resize((box[2] - box[0], box[3] - box[1]), resampling, part)
+
+
+def _source_span(length: int, resized: int, first: int, last: int) -> tuple[int, float, int, float]:
+    """From where to where the pixels `first` to `last` of a resized side are sampled, within pixels it depends on."""
+    scale = length / resized
+    start, end = first * scale, min(last * scale, length)
+    reach = math.ceil(2 * max(scale, 1)) + 1  # bicubic resampling takes two pixels on each side
+    return max(0, math.floor(start) - reach), start, min(length, math.ceil(end) + reach), end
 
 
 # Checking
 
 
-def verify(folder: str | os.PathLike[str], providers: str | Sequence[str] = CPU, model: Model | None = None) -> Report:
-    """Check every file, and the outputs on every probe, in the session of `model` if passed.
-
-    Raises:
-        Error: as `Model`; or the precision has rules of its own.
-        Difference: a file is missing or was changed, or nothing was compared when the folder was made.
-    """
+def verify(folder: StrPath, providers: str | Sequence[str] = CPU, model: Model | None = None) -> Report:
+    """Check every file, and the outputs on every probe, in the session of `model` if passed. Raises as `Model` does."""
     manifest = check_files(folder)
     if manifest["verdict"] == "unverified":
         raise Difference(f"{folder} is {UNVERIFIED}.", f"Run `zoo verify {folder} --strict`.")
@@ -518,7 +520,7 @@ def verify(folder: str | os.PathLike[str], providers: str | Sequence[str] = CPU,
     return Report(model.name, model.artifact, model.providers, factor, results, manifest["verdict"])
 
 
-def check_files(folder: str | os.PathLike[str], upgrade: Upgrade = dict) -> dict[str, Any]:
+def check_files(folder: StrPath, upgrade: Upgrade = dict) -> dict[str, Any]:
     """`read_manifest`, and `Difference` if a file that it names is missing or was changed."""
     manifest = read_manifest(folder, upgrade)
     changed = []
@@ -583,7 +585,7 @@ def manifest_digest(data: Mapping[str, Any]) -> str:
     return f"sha256:{hashlib.sha256(text.encode('utf-8')).hexdigest()}"
 
 
-def read_manifest(folder: str | os.PathLike[str], upgrade: Upgrade = dict) -> dict[str, Any]:
+def read_manifest(folder: StrPath, upgrade: Upgrade = dict) -> dict[str, Any]:
     """`manifest.json`, checked. `Error` if there is none, or of another format; `Difference` if it was changed."""
     try:
         with _open(Path(folder) / "manifest.json", MAX_JSON) as file:
@@ -623,11 +625,15 @@ def _check_manifest(data: Mapping[str, Any]) -> None:
     _need(len(labels) == data["output"]["shape"][1], "labels do not fit the output")
     _need(all(isinstance(label, str) for label in labels), "labels are malformed")
     _check_preprocess(data["preprocess"])
+    names = [name for artifact in data["artifacts"].values() for name in artifact["files"].values()]
+    for name in names if data["verdict"] == "unverified" else [*names, GOLDEN]:
+        _need(name in data["files"], f"{name!r} is not among its files")
+    if FORMAT in data["artifacts"]:
+        _need("model" in data["artifacts"][FORMAT]["files"], "artifacts are malformed")
     for name, entry in data["files"].items():
         plain = name.isprintable() and name not in ("", ".", "..") and not set(name) & set("/\\:")
         fits = plain and type(entry["bytes"]) is int and isinstance(entry["sha256"], str)
         _need(fits, f"the file {name!r} is malformed")
-    _check_artifacts(data)
     _check_certificate(data["certificate"], data["verdict"])
 
 
@@ -642,16 +648,6 @@ def _check_preprocess(how: Mapping[str, Any]) -> None:
     if "crop_mode" in how:
         fits = fits and how["crop_mode"] in ("squash", "border") and side is not None
     _need(fits, "preprocess is malformed")
-
-
-def _check_artifacts(data: Mapping[str, Any]) -> None:
-    names = [name for artifact in data["artifacts"].values() for name in artifact["files"].values()]
-    if data["verdict"] != "unverified":
-        names.append(GOLDEN)
-    for name in names:
-        _need(name in data["files"], f"{name!r} is not among its files")
-    if FORMAT in data["artifacts"]:
-        _need("model" in data["artifacts"][FORMAT]["files"], "artifacts are malformed")
 
 
 def _check_certificate(certificate: Mapping[str, Any], verdict: str) -> None:
@@ -703,7 +699,7 @@ def _need(holds: bool, otherwise: str) -> None:
 def _why(error: Exception) -> str:
     """What an error says, in one line without a full stop."""
     if type(error).__name__ == "UnidentifiedImageError":  # Pillow's
-        return f"it is damaged, or none of {', '.join(FORMATS)}"
+        return UNKNOWN_FORMAT
     if isinstance(error, KeyError):
         return _plain(f"no {error}")
     text = getattr(error, "strerror", "") or str(error) or type(error).__name__
@@ -724,9 +720,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser(
-        prog="zoo_runtime.py", allow_abbrev=False, description="Run an exported model, verify it, or time it."
-    )
+    about = "Run an exported model, verify it, or time it."
+    parser = _Parser(prog="zoo_runtime.py", allow_abbrev=False, description=about)
     add = parser.add_argument
     add("images", nargs="*", metavar="IMAGE", help="image files, folders of them, or patterns")
     add("--verify", action="store_true", help="check the files, and the outputs against the model's")
@@ -751,32 +746,21 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _command(arguments: Sequence[str] | None) -> int:
     options = _parsed(arguments)
     if options.verify:
-        return _print_verification(options)
+        report = verify(options.folder, options.provider)
+        if options.json:
+            print(json.dumps(report.to_dict(), indent=2))
+        elif report.passed:
+            print(_plain(report.summary))
+        if not report.passed:
+            raise Difference(f"{report.summary}.", RESTORE)
+        return 0
     model = Model(options.folder, options.provider, threads=options.threads)
     if options.benchmark:
-        return _print_benchmark(model, options)
+        times = benchmark(model, options.batch_size)
+        lines = [_plain(f"{name}: {value}") for name, value in times.items()]
+        print(json.dumps(times, indent=2) if options.json else "\n".join(lines))
+        return 0
     return _print_predictions(model, options)
-
-
-def _print_verification(options: argparse.Namespace) -> int:
-    report = verify(options.folder, options.provider)
-    if options.json:
-        print(json.dumps(report.to_dict(), indent=2))
-    elif report.passed:
-        print(_plain(report.summary))
-    if not report.passed:
-        raise Difference(f"{report.summary}.", RESTORE)
-    return 0
-
-
-def _print_benchmark(model: Model, options: argparse.Namespace) -> int:
-    times = benchmark(model, options.batch_size)
-    text = (
-        "{model}, {provider}, {batch_size} images at a time: {median_ms:.2f} ms a batch (median of {n}), "
-        "{images_per_second:.1f} images a second; onnxruntime {onnxruntime}, {machine}"
-    )
-    print(json.dumps(times, indent=2) if options.json else _plain(text.format(**times)))
-    return 0
 
 
 def _print_predictions(model: Model, options: argparse.Namespace) -> int:
@@ -838,7 +822,7 @@ def _print_json(results: Iterable[Result]) -> None:
         row: dict[str, Any] = {"image": str(result.image), "predictions": list(map(asdict, result.predictions))}
         if result.error is not None:
             row["error"] = result.error.cause
-        sys.stdout.write(f"{before}{json.dumps(row)}")
+        print(f"{before}{json.dumps(row)}", end="")
         before = ",\n"
     print("[]" if before == "[\n" else "\n]")
 
@@ -848,10 +832,7 @@ def _print_error(error: Error) -> None:
 
 
 def benchmark(model: Model, batch_size: int = 1, n: int = 50) -> dict[str, Any]:
-    """Time `model` on random images after 5 batches to warm up: the median, fastest and slowest of `n` batches.
-
-    An input whose size is not fixed gets images of the size in the manifest's preprocessing.
-    """
+    """Time `model` on random images, after 5 batches to warm up: the median, fastest and slowest of `n` batches."""
     preprocess = model.manifest["preprocess"]
     chosen = (batch_size, len(preprocess["mean"]), *preprocess["size"])
     shape = [size if type(size) is int else other for size, other in zip(model.manifest["input"]["shape"], chosen)]
@@ -863,15 +844,16 @@ def benchmark(model: Model, batch_size: int = 1, n: int = 50) -> dict[str, Any]:
         start = time.perf_counter()
         model.run(x)
         times.append(1000 * (time.perf_counter() - start))
+    median = float(np.median(times))
     return {
         "model": model.name,
         "provider": model.providers[0],
         "batch_size": shape[0],
         "n": n,
-        "median_ms": float(np.median(times)),
-        "fastest_ms": min(times),
-        "slowest_ms": max(times),
-        "images_per_second": 1000 * shape[0] / float(np.median(times)),
+        "median_ms": round(median, 4),
+        "fastest_ms": round(min(times), 4),
+        "slowest_ms": round(max(times), 4),
+        "images_per_second": round(1000 * shape[0] / median, 1),
         "onnxruntime": _package("onnxruntime", "onnxruntime").__version__,
         "machine": f"{platform.machine()} with {os.cpu_count()} cores",
     }

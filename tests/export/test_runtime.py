@@ -832,7 +832,7 @@ def test_benchmark_in_the_shell(folder: Path) -> None:
     times = json.loads(done.stdout)
     assert done.returncode == 0 and times["batch_size"] == 3 and times["provider"] == "CPUExecutionProvider"
     assert 0 < times["fastest_ms"] <= times["median_ms"] <= times["slowest_ms"]
-    assert times["images_per_second"] == pytest.approx(3000 / times["median_ms"])
+    assert times["images_per_second"] == pytest.approx(3000 / times["median_ms"], rel=0.05)
     assert "tiny.digits" in shell(folder, "--benchmark").stdout
 
 
