@@ -1,5 +1,6 @@
 """`zoo train`: from an architecture and a data set to a stored weights file."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +31,11 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 READ = ("data_root", "download", "workers", "memory_limit", "cache")
 WRITE = ("output", "force", "tensorboard", "checkpoint_every")
 NAMED = ("tag", "runs", "name")  # kept when a run is resumed
-WITH_RESUME = {"resume", "device", "as_json", *READ, *WRITE}
+WITH_RESUME = {"resume", "extend", "device", "as_json", *READ, *WRITE}
 
 RECIPE = recipe_sections()
 SECTIONS = {
-    "Recipe and resuming": ("recipe", "like", "resume"),
+    "Recipe and resuming": ("recipe", "like", "resume", "extend"),
     **RECIPE,
     "Data": (*RECIPE["Data"], *READ),
     "Execution": ("device", *RECIPE["Execution"]),
@@ -50,6 +51,12 @@ SECTIONS = {
 )
 @click.option("--like", metavar="WEIGHTS", help="Repeat the training that these weights record; flags win.")
 @click.option("--resume", metavar="RUN", help="Resume the run in this folder from its last checkpoint.")
+@click.option(
+    "--extend",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Go on with the finished run that --resume names for N more epochs, in a new run folder.",
+)
 @data_root_option
 @download_option
 @device_option
@@ -80,13 +87,16 @@ def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
     from zoo.api.training import train
     from zoo.cli.recipe_cli import recipe_from_options
     from zoo.cli.train_output import TrainOutput
+    from zoo.contract.errors import UsageError
     from zoo.models.devices import pick_device
     from zoo.training.distributed.rendezvous import from_environment
     from zoo.training.resume import find_run
 
     registry, group = context.obj.registry, from_environment()
-    arguments = {name: options.pop(name) for name in ("resume", "device", *READ, *WRITE, *NAMED)}
+    arguments = {name: options.pop(name) for name in ("resume", "extend", "device", *READ, *WRITE, *NAMED)}
     stored = {"weights": arguments["output"], "force": arguments["force"]}
+    if arguments["extend"] is not None and arguments["resume"] is None:
+        raise UsageError("`--extend` requires `--resume`.", "Name the finished run with --resume RUN.")
     with progress(group.is_main) as show:
         recipe: Recipe | None = None
         if arguments["resume"] is None:
@@ -101,8 +111,11 @@ def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
             output = None
             if group.is_main:
                 _, record = find_run(arguments["resume"])
-                devices = _devices(record.device, group)
-                output = TrainOutput(show, record.recipe, devices, group.launcher, **stored)
+                shown, device = record.recipe, record.device
+                if arguments["extend"] is not None:
+                    shown = replace(shown, epochs=arguments["extend"])
+                    device = str(pick_device(arguments["device"]))
+                output = TrainOutput(show, shown, _devices(device, group), group.launcher, **stored)
         result = train(recipe, **arguments, callback=output, registry=registry)
         if result.stored_epoch != result.epochs:
             show.line(f"stored the weights of epoch {result.stored_epoch} of {result.epochs}, the best on the hold-out")
