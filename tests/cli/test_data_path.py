@@ -78,3 +78,24 @@ def test_what_a_word_means(photos: Path, tmp_path: Path, monkeypatch: pytest.Mon
 )
 def test_the_tag_of_a_folder(name: str, tag: str) -> None:
     assert tag_of(Path(name)) == tag
+
+
+def test_the_end_of_a_run(run_zoo: Run, photos: Path, here: Path) -> None:
+    (photos / "day" / "broken.png").write_bytes(b"no picture")
+    for number in range(10):  # which cannot be told from those of the day
+        shutil.copy(photos / "day" / f"{number}.png", photos / "night" / f"light{number}.png")
+    arguments = ["--data", str(photos), "--epochs", "2", "--device", "cpu", "--hold-out", "0.3", "--skip-corrupt"]
+    done = run_zoo("train", "lenet5", *arguments)
+    assert done.code == 0
+    lines = done.out.splitlines()
+    assert lines[0].startswith("weights/lenet5.my_photos.safetensors: top-1 ")
+    shown = dict(line.split("  ", 1) for line in lines[1:])
+    shown = {name: value.strip() for name, value in shown.items()}
+    assert shown["run folder"] == "runs/lenet5.my_photos"
+    assert (here / shown["report"]).is_file() and shown["report"].endswith("report.html")
+    assert " of 2" in shown["stored epoch"]
+    assert shown["next"].split()[:3] == ["zoo", "export", "lenet5.my_photos"]
+    page = (here / "runs/lenet5.my_photos/report.md").read_text()
+    names = [word for word in page.split() if word.startswith(("day/", "night/"))]
+    pictures = {word.split("<")[0] for word in names}
+    assert pictures and all((photos / name).is_file() and "broken" not in name for name in pictures)

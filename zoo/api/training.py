@@ -94,6 +94,11 @@ class TrainResult:
     registry: Registry = field(repr=False, compare=False)
 
     @property
+    def report(self) -> Path:
+        """The report, one file with its pictures: `report.html` in the run folder."""
+        return self.path / "report.html"
+
+    @property
     def metrics(self) -> dict[str, float]:
         """`top1`, `top5` (fractions of images, 0 to 1) and `loss` (mean over images) on the test split."""
         return {"top1": self.evaluation.top1, "top5": self.evaluation.top5, "loss": self.evaluation.loss}

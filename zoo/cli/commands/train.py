@@ -17,7 +17,7 @@ from zoo.cli.data_options import (
 )
 from zoo.cli.grouped_options import GroupedCommand
 from zoo.cli.options import device_option, force_option, json_option
-from zoo.cli.output import print_json, print_line
+from zoo.cli.output import print_fields, print_json, print_line
 from zoo.cli.progress import progress
 from zoo.cli.recipe_options import recipe_options, recipe_sections
 from zoo.training.checkpoint import CHECKPOINT_EVERY
@@ -94,7 +94,6 @@ def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
 
     registry, group = context.obj.registry, from_environment()
     arguments = {name: options.pop(name) for name in ("resume", "extend", "device", *READ, *WRITE, *NAMED)}
-    stored = {"weights": arguments["output"], "force": arguments["force"]}
     if arguments["extend"] is not None and arguments["resume"] is None:
         raise UsageError("`--extend` requires `--resume`.", "Name the finished run with --resume RUN.")
     with progress(group.is_main) as show:
@@ -105,7 +104,7 @@ def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
             device = str(pick_device(arguments["device"]))
             if changes := _changes_since(like, device, group):
                 show.on_message(f"the weights may differ from {like}: {'; '.join(changes)}", warning=True)
-            output = TrainOutput(show, recipe, _devices(device, group), group.launcher, **stored)
+            output = TrainOutput(show, recipe, _devices(device, group))
         else:
             _refuse_with_resume(context)
             output = None
@@ -115,10 +114,8 @@ def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
                 if arguments["extend"] is not None:
                     shown = replace(shown, epochs=arguments["extend"])
                     device = str(pick_device(arguments["device"]))
-                output = TrainOutput(show, shown, _devices(device, group), group.launcher, **stored)
+                output = TrainOutput(show, shown, _devices(device, group))
         result = train(recipe, **arguments, callback=output, registry=registry)
-        if result.stored_epoch != result.epochs:
-            show.line(f"stored the weights of epoch {result.stored_epoch} of {result.epochs}, the best on the hold-out")
     if group.is_main:
         _print_result(result, as_json)
 
@@ -160,6 +157,7 @@ def _changes_since(like: str | None, device: str, group: "ProcessGroup") -> list
 
 def _print_result(result: "TrainResult", as_json: bool) -> None:
     from zoo.files.card import read_card
+    from zoo.training.recipe.table import recipe_rows
 
     card, _ = read_card(result.weights)
     evaluation = result.evaluation
@@ -168,6 +166,9 @@ def _print_result(result: "TrainResult", as_json: bool) -> None:
             {
                 "weights": str(result.weights),
                 "run": str(result.path),
+                "report": str(result.report),
+                "epochs": result.epochs,
+                "stored_epoch": result.stored_epoch,
                 "top1": evaluation.top1,
                 "top5": evaluation.top5,
                 "loss": evaluation.loss,
@@ -178,4 +179,28 @@ def _print_result(result: "TrainResult", as_json: bool) -> None:
             }
         )
         return
+    best = ", the best on the hold-out" if "hold_out" in recipe_rows(card.recipe) else ""
     print_line(f"{result.weights}: top-1 {100 * evaluation.top1:.2f} % on {card.dataset} test, n={evaluation.n:,}")
+    print_fields(
+        {
+            "run folder": result.path,
+            "report": result.report,
+            "stored epoch": f"{result.stored_epoch} of {result.epochs}{best}",
+            "next": f"zoo export {_name_of(result.weights, card.architecture)}",
+        }
+    )
+
+
+def _name_of(weights: Path, architecture: str) -> str:
+    """How to type a weights file: as `ARCH.TAG` if that finds it, else as its path."""
+    import shlex
+
+    from zoo.contract.errors import ZooError
+    from zoo.files.folders import find_weights, name_of_weights
+
+    name = name_of_weights(weights, architecture)
+    try:
+        found = find_weights(name).absolute() == weights.absolute()
+    except ZooError:
+        found = False
+    return shlex.quote(name if found else str(weights))
