@@ -392,7 +392,7 @@ def test_no_child_outlives_the_process_that_started_it(tmp_path, number: int, co
     command = [sys.executable, "-m", "zoo", "predict", str(folder), str(SEVEN)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         until, below = time.monotonic() + 60, set[int]()
-        while time.monotonic() < until and not (len(below) == 2 and any(map(has_computed, below))):
+        while time.monotonic() < until and not (len(below) == 2 and all(map(has_computed, below))):
             time.sleep(0.1)
             below = descendants(running.pid)  # the one that forks, and the one that runs the file
         assert len(below) == 2

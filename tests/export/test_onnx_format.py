@@ -77,7 +77,7 @@ def test_a_node_still_tells_the_module_it_came_from(graph: onnx.ModelProto) -> N
 def test_what_the_runner_cannot_load_is_explained(tmp_path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"no graph")
-    with pytest.raises(ExportError, match=r"does not load model\.onnx") as caught:
+    with pytest.raises(ExportError, match=r"model\.onnx is not an ONNX file") as caught:
         runner(Paths({"model": path}))
     assert caught.value.next_step
 

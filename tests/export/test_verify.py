@@ -199,7 +199,7 @@ def test_what_is_no_export_is_an_error_of_its_own(run_zoo, tmp_path, what: str) 
     assert ran.code == (2 if what == "file" else 1)  # a file is judged by itself, if one says against what
     assert ran.out == ""
     assert ran.err.startswith("error: ") and "\n  next: " in ran.err and ran.err.count("\n") == 2
-    expected = {"file": "--against", "nothing": "There is no"}.get(what, "not an export folder")
+    expected = {"file": "--against", "nothing": "There is no"}.get(what, "no export folder")
     assert expected in ran.err
 
 
