@@ -210,6 +210,7 @@ class Dataset(Spec):
         input_shape: `(C, H, W)` of the images; `None` if they differ.
         mean, std: of the training images, per channel on 0 to 1; empty to measure them.
         hflip: whether horizontal flips keep the class, so that they can be used for augmentation.
+        exif_orientation: whether its images are photographs that may have to be turned as their EXIF data says.
         splits: the number of images in each split, if it is fixed.
         licence, source: of the images.
     """
@@ -224,6 +225,7 @@ class Dataset(Spec):
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     hflip: bool = False
+    exif_orientation: bool = False
     splits: Mapping[str, int] = field(default_factory=dict)
     licence: str = ""
     source: str = ""

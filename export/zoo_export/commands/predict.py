@@ -71,6 +71,7 @@ def _with_export(
     import zoo_runtime
     from zoo.contract.evidence.format1 import upgraded
     from zoo_export.bundle.folder import explain_runtime_errors, read_folder
+    from zoo_export.bundle.orientation import runtime_turns_images
     from zoo_export.bundle.runtime_in_child import contained_run
 
     folder = path.parent if path.is_file() else path
@@ -86,7 +87,8 @@ def _with_export(
         print_line(f"warning: {text}", err=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # shown above
-        if path.is_file() or zoo_runtime.FORMAT not in manifest.artifacts:
+        turned = manifest.preprocess.exif_orientation and not runtime_turns_images()
+        if path.is_file() or turned or zoo_runtime.FORMAT not in manifest.artifacts:
             from zoo.api.loading import load
 
             return load(path, expect_digest=expect_digest, trust=trust, registry=lazy.registry).predict(images, top)
