@@ -35,7 +35,7 @@ from zoo_export.verification.claims import (
     not_stated,
     read_claims,
 )
-from zoo_export.verification.recorded import DEFAULT, recorded_acceptance, recorded_precision
+from zoo_export.verification.recorded import DEFAULT, recorded_acceptance, recorded_pass, recorded_precision
 from zoo_export.verification.truth_model import truth_source
 
 
@@ -63,8 +63,8 @@ def verify_file(
         trust: run it in this process, without limits, instead of in one of its own.
         precision: of the file; by default the one of the manifest beside it, or else `fp32`. In another precision than
             `fp32`, the graph is always compared, because rounding may hide an error in a parameter. So it is where too
-            few parameters are covered, or where the manifest says that such a check was accepted: the file must then be
-            zoo's own export.
+            few parameters are covered, and the manifest says that the export covered enough, with probe weights, or
+            that less was accepted: the file must then be zoo's own export.
         callback: receives the progress of the comparisons.
 
     Returns:
@@ -118,16 +118,17 @@ def verify_file(
     warnings = [*not_stated(claims, path.name), *not_compared(model, claims)]
     accepted = recorded_acceptance(path)
     covered = coverage(model.module, known[judged_on[0]][: len(seeded)])
-    recorded = precision.name != DEFAULT or accepted is not None
     enough = covered.enough and isinstance(precision.rules, RoundingRules)
-    if strict or recorded or not enough or graphs.is_suspicious(structure):
+    recorded = precision.name != DEFAULT or accepted is not None
+    by_graph = recorded or (not enough and recorded_pass(path))
+    if strict or by_graph or graphs.is_suspicious(structure):
         capture = Capture(model.name, model.module, model.card, dynamic_size=dynamic_size(claims))
         ours = precision.rules.prepare(capture.in_precision(precision.name))
         graph = compared[entry.spec.name] = graphs.compare_graph(entry, paths, structure, ours)
         if strict:
             graphs.refuse_unexplained(graph, str(path), model.name)
         warnings += graphs.graph_warnings(graph, path.name)
-    proven = (recorded or not enough) and compared[entry.spec.name].proven
+    proven = by_graph and compared[entry.spec.name].proven
     verdict = PASS
     if proven and accepted is not None:
         verdict = INCONCLUSIVE
