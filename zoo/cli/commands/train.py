@@ -201,7 +201,7 @@ def _name_of(weights: Path, architecture: str) -> str:
 
     name = name_of_weights(weights, architecture)
     try:
-        found = find_weights(name).absolute() == weights.absolute()
+        pretrained = find_weights(name).absolute() == weights.absolute()
     except ZooError:
-        found = False
-    return shlex.quote(name if found else str(weights))
+        pretrained = False
+    return shlex.quote(name if pretrained else str(weights))
