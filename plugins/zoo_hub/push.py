@@ -9,7 +9,7 @@ from zoo.files.atomic import new_folder
 from zoo.files.card import Card
 from zoo.files.weights import load_weights
 from zoo.models.hub_layout.config import PREFIX, config_json
-from zoo.models.pretrained import locate_weights
+from zoo.models.stored.pretrained import locate_weights
 from zoo.registry.hub_folders import CONFIG, LOCAL, WEIGHTS, is_hub_folder
 from zoo.registry.registry import Registry
 from zoo_hub.progress import progress_bars

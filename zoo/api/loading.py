@@ -21,9 +21,9 @@ from zoo.files.weights import Weights, load_into, load_weights
 from zoo.models.arguments import check_bool, check_integer
 from zoo.models.build import build_model
 from zoo.models.exported import ArtifactOptions, OpenedExport
-from zoo.models.identity import architecture_of, stored_weights
 from zoo.models.load import Model, open_model
-from zoo.models.pretrained import locate_weights
+from zoo.models.stored.identity import architecture_of, stored_weights
+from zoo.models.stored.pretrained import locate_weights
 from zoo.registry.model_kind import ModelKind, model_kind
 from zoo.registry.registry import Registry
 from zoo.training.optim.head import head_names

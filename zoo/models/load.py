@@ -24,9 +24,9 @@ from zoo.files.regular import kind_of
 from zoo.files.weights import load_into, load_weights
 from zoo.models.build import build_model
 from zoo.models.forward import check_logits, explain_model_errors
-from zoo.models.identity import architecture_of
 from zoo.models.predict import ImageLike, predict
-from zoo.models.pretrained import locate_weights
+from zoo.models.stored.identity import architecture_of
+from zoo.models.stored.pretrained import locate_weights
 from zoo.registry.exports import refuse_missing_artifact
 from zoo.registry.hub_folders import WEIGHTS
 from zoo.registry.model_kind import model_kind

@@ -49,7 +49,7 @@ def _specs(lazy: "Lazy", name: str) -> list[dict[str, Any]]:
     from zoo.cli.commands.list import KINDS
     from zoo.contract.errors import UnknownName
     from zoo.contract.specs import Architecture, Collection
-    from zoo.models.identity import stored_weights
+    from zoo.models.stored.identity import stored_weights
 
     items, unknown = [], []
     for kind in (*KINDS.values(), Collection):

@@ -201,7 +201,7 @@ def _name_of(weights: Path, architecture: str) -> str:
 
     name = name_of_weights(weights, architecture)
     try:
-        pretrained = find_weights(name).absolute() == weights.absolute()
+        by_name = find_weights(name).absolute() == weights.absolute()
     except ZooError:
-        pretrained = False
-    return shlex.quote(name if pretrained else str(weights))
+        by_name = False
+    return shlex.quote(name if by_name else str(weights))

@@ -7,8 +7,8 @@ from zoo.contract.pretrained import PretrainedWeights
 from zoo.contract.specs import Architecture
 from zoo.files.claim import claimed
 from zoo.files.regular import is_regular
-from zoo.models.foreign import store_foreign
 from zoo.models.hub_layout.folder import open_hub_folder
+from zoo.models.stored.foreign import store_foreign
 from zoo.registry.hub_folders import hub_folder
 from zoo.registry.pretrained import find_file, pretrained_path, provided_weights, split_tag
 from zoo.registry.refs import resolve
