@@ -200,7 +200,7 @@ def _name_of(weights: Path, architecture: str) -> str:
 
     name = name_of_weights(weights, architecture)
     try:
-        found = find_weights(name).absolute() == weights.absolute()
+        is_listed = find_weights(name).absolute() == weights.absolute()
     except ZooError:
-        found = False
-    return shlex.quote(name if found else str(weights))
+        is_listed = False
+    return shlex.quote(name if is_listed else str(weights))
