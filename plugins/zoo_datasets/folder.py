@@ -3,7 +3,8 @@
 There are two layouts:
 
 - `ROOT/train/CLASS/…` and `ROOT/test/CLASS/…`. Without `test`, the folder `val`, `valid` or `validation` is used.
-  Without any of them, the images of `train` are split as below. These names are case-insensitive.
+  Without any of them, the images of `train` are split as below. These names are case-insensitive. Without `train`,
+  there is a test split only.
 - `ROOT/CLASS/…`, split 80 to 20 within each class: the images are sorted by the SHA-256 of `CLASS/…`, and the first
   fifth is the test split. The fifth is rounded, and at least one image; a class with a single image has no test
   image. So the split is the same on every machine, and does not change when a class is added.
@@ -25,18 +26,13 @@ from pathlib import Path
 
 from PIL.Image import Image
 
-from zoo.contract.errors import DataError
+from zoo.contract.errors import DataError, MissingSplit
 from zoo.contract.names import names_alike, unusable
 from zoo.data.images import open_image
+from zoo.registry.image_folders import EXTENSIONS
 from zoo_datasets.arrays import check_split
 from zoo_datasets.paths import CompactPaths
 
-EXTENSIONS = frozenset(
-    {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".png", ".bmp", ".gif", ".webp", ".avif", ".tif", ".tiff"),
-        *(".ppm", ".pgm", ".pbm", ".pnm"),
-    }
-)
 SPLIT_FOLDERS = ("train", "test", "val", "valid", "validation")  # the test split is the first of the last four
 LAYOUT = "Put the images of each class into a folder: ROOT/CLASS/…, or ROOT/train/CLASS/… and ROOT/test/CLASS/…"
 
@@ -78,15 +74,19 @@ def load(root: Path, split: str, download: bool) -> ImageFolder:
         download: not used.
 
     Raises:
-        DataError: the folder is missing or has another layout, has fewer than two classes, a class has no image, or
-            the test folder has a class that the train folder does not have.
+        DataError: the folder is missing or has another layout, a class has no image, or the test folder has a class
+            that the train folder does not have.
+        MissingSplit: there are no images of this split.
     """
     check_split(split)
     train, test, notes = _find_splits(root)
-    classes, others = _class_folders(train), Counter[str]()
-    if len(classes) < 2:
-        raise DataError(f"The folder {train} has only one class, {next(iter(classes))}.", LAYOUT)
-    if test is None:
+    whole = train or test
+    if whole is None or (train is None and split == "train"):
+        raise MissingSplit(f"The folder {root} has {test.name if test else 'nothing'} but no train folder.", LAYOUT)
+    classes, others = _class_folders(whole), Counter[str]()
+    if train is None:
+        chosen = ((name, _images(path, others), 2) for name, path in classes.items())
+    elif test is None:
         images = ((name, _images(path, others)) for name, path in classes.items())
         chosen = ((name, _part(below, classes[name].name, split), len(below)) for name, below in images)
     else:
@@ -106,8 +106,8 @@ def load(root: Path, split: str, download: bool) -> ImageFolder:
         files.extend(classes[name].relative_to(root), below)
         targets += [index[name]] * len(below)
         most = max(most, count)
-    if most < 2:
-        raise DataError(f"No class in {train} has two images, so there are no test images.", "Add images.")
+    if most < 2 and split == "test":
+        raise MissingSplit(f"No class in {whole} has two images, so there are no test images.", "Add images.")
     alike = [f"classes whose names are almost the same: {pair}" for pair in names_alike(tuple(classes))]
     return ImageFolder(files, tuple(targets), tuple(classes), (*notes, *_note_of_other_files(others, root), *alike))
 
@@ -120,11 +120,14 @@ def _note_of_other_files(others: "Counter[str]", root: Path) -> list[str]:
     return [f"files in the class folders of {root} without the extension of an image are ignored: {kinds}{more}"]
 
 
-def _find_splits(root: Path) -> tuple[Path, Path | None, tuple[str, ...]]:
-    """Return the folder of the training classes, that of the test classes (`None`: split the first), and notes."""
+def _find_splits(root: Path) -> tuple[Path | None, Path | None, tuple[str, ...]]:
+    """Return the folders of the training and of the test classes, and notes.
+
+    Without the second, the first is to be split; without the first, there are no training images.
+    """
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
-        raise DataError(f"The data root {root} {what}.", "Set --data-root to the folder of images.")
+        raise DataError(f"The data root {root} {what}.", "Pass the folder of images as --data.")
     folders = {path.name: path for path in _listing(root) if path.is_dir()}
     if not folders:
         raise DataError(f"The folder {root} has no class folders.", LAYOUT)
@@ -132,7 +135,9 @@ def _find_splits(root: Path) -> tuple[Path, Path | None, tuple[str, ...]]:
     named = {name: path for name, path in named.items() if name in SPLIT_FOLDERS}
     only_splits = {path.name.lower() for path in folders.values()} <= {*SPLIT_FOLDERS}
     if "train" not in named and only_splits:
-        raise DataError(f"The folder {root} has {' and '.join(sorted(folders))} but no train folder.", LAYOUT)
+        test, *others = (named[name] for name in SPLIT_FOLDERS if name in named)
+        ignored = (f"ignored in {root}: {', '.join(path.name for path in others)}",) if others else ()
+        return None, test, (f"all images in {test} are the test split", *ignored)
     # "train" is a class (the vehicle) if it contains images and there are other class folders
     split = f"a fifth of each class in {root} is the test split, chosen by a hash of the file names"
     if "train" not in named or not (only_splits or any(path.is_dir() for path in _listing(named["train"]))):

@@ -1,5 +1,6 @@
 """`zoo predict` says the same of an image whatever it is given the model as."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -11,8 +12,10 @@ import pytest
 from PIL import Image
 
 import zoo_runtime
+from zoo.contract.prediction import Prediction
 from zoo.files.weights import save_weights
 from zoo.models.load import open_model
+from zoo_export.commands.predictions import classify
 
 KINDS = ("weights", "both", "torchscript")
 
@@ -100,9 +103,58 @@ def test_a_bad_image_is_an_error_that_names_it(run_zoo, lenet, images, tmp_path,
         path.write_bytes(images[0].read_bytes()[:200])
     if bad == "folder.png":
         path.mkdir()
-    ran = run_zoo("predict", str(lenet[kind]), str(images[0]), str(path))
-    assert (ran.code, ran.out) == (1, "")
-    assert bad in ran.err and ran.err.startswith("error: ") and "\n  next: " in ran.err
+    alone = run_zoo("predict", str(lenet[kind]), str(path))
+    assert (alone.code, alone.out) == (1, "")
+    assert bad in alone.err and alone.err.startswith("error: ") and "\n  next: " in alone.err
+    ran = run_zoo("predict", str(lenet[kind]), str(path), str(images[0]), "--top", "1")
+    if bad == "folder.png":  # which has no images
+        assert (ran.code, ran.out) == (1, "") and bad in ran.err
+        return
+    assert ran.code == 1 and ran.out.splitlines()[0] == str(images[0]) and ran.out.count("\n") == 2
+    assert bad in ran.err and "1 of 2" in ran.err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_folders_patterns_and_batches(run_zoo, lenet, images, tmp_path, kind: str) -> None:
+    (tmp_path / "photos" / "deep").mkdir(parents=True)
+    for image in images:
+        shutil.copy(image, tmp_path / "photos" / "deep" / image.name)
+    (tmp_path / "photos" / "notes.txt").touch()
+    (tmp_path / "photos" / "bad.png").write_bytes(b"no image")
+    (tmp_path / "photos" / "[1].png").write_bytes(images[0].read_bytes())
+    expected = json.loads(run_zoo("predict", str(lenet[kind]), *map(str, images), "-b", "1", "--json").out)
+    expected = {Path(one["image"]).name: one["predictions"][0]["label"] for one in expected}
+
+    whole = run_zoo("predict", str(lenet[kind]), str(tmp_path / "photos"), "-b", "4", "--json")
+    listed = json.loads(whole.out)
+    assert whole.code == 1 and "1 of 8" in whole.err and "bad.png" in whole.err
+    assert [one["image"] for one in listed if "error" in one] == [str(tmp_path / "photos" / "bad.png")]
+    labels = {Path(one["image"]).name: one["predictions"][0]["label"] for one in listed if "error" not in one}
+    assert labels == {**expected, "[1].png": expected["grey.png"]}
+
+    matched = run_zoo("predict", str(lenet[kind]), str(tmp_path / "photos/*/*.png"), "--csv", "--top", "2")
+    heading, *rows = csv.reader(matched.out.splitlines())
+    assert matched.code == 0 and heading == ["image", "rank", "label", "index", "probability"]
+    pngs = sorted(image.name for image in images if image.suffix == ".png")
+    assert [(Path(row[0]).name, row[1]) for row in rows] == [(name, rank) for name in pngs for rank in "12"]
+    assert [row[2] for row in rows[::2]] == [expected[name] for name in pngs]
+
+    assert "[1].png" in run_zoo("predict", str(lenet[kind]), str(tmp_path / "photos" / "[1].png")).out
+    nothing = run_zoo("predict", str(lenet[kind]), str(tmp_path / "*.gif"))
+    assert nothing.code == 1 and "*.gif" in nothing.err
+    assert run_zoo("predict", str(lenet[kind]), str(images[0]), "--csv", "--json").code == 2
+
+
+def test_predictions_come_batch_by_batch() -> None:
+    calls: list[int] = []
+
+    def predict(paths: list[Path]) -> list[list[Prediction]]:
+        calls.append(len(paths))
+        return [[Prediction("a", 0, 1.0)] for _ in paths]
+
+    outcomes = classify(predict, [Path(str(number)) for number in range(10)], 4)
+    assert len(next(outcomes)) == 4 and calls == [4]
+    assert [len(batch) for batch in outcomes] == [4, 2]
 
 
 @pytest.mark.parametrize("kind", ["both", "torchscript"])

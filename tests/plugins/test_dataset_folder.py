@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from zoo.contract.errors import DataError
+from zoo.contract.errors import DataError, MissingSplit
 from zoo_datasets import folder
 
 
@@ -150,11 +150,8 @@ def test_a_class_may_be_named_train(tmp_path: Path) -> None:
 WRONG: dict[str, tuple[list[str], str]] = {
     "nothing": ([], "no class folders"),
     "loose images": (["1.jpg"], "no class folders"),
-    "one class": (["cat/1.jpg"], "class, cat"),
     "empty class": (["cat/1.jpg", "cat/2.jpg", "dog/readme.txt"], "dog"),
-    "single images": (["cat/1.jpg", "dog/1.jpg"], "No class in .* two images"),
     "train without classes": (["train/1.jpg", "test/1.jpg"], "train has no class folders"),
-    "test without train": (["test/cat/1.jpg", "val/dog/1.jpg"], "test and val but no train"),
     "test without classes": (["train/cat/1.jpg", "train/dog/1.jpg", "test/1.jpg"], "test has no class folders"),
     "class only in test": (["train/cat/1.jpg", "train/dog/1.jpg", "test/fox/1.jpg"], "the class fox"),
 }
@@ -175,7 +172,19 @@ def test_folder_root(tmp_path: Path) -> None:
     for name, message in (("gone", "does not exist"), ("file", "is not a folder")):
         with pytest.raises(DataError, match=message) as caught:
             folder.load(tmp_path / name, "train", True)
-        assert "--data-root" in sentences(caught)
+        assert "--data" in sentences(caught)
+
+
+def test_a_folder_may_have_one_split_only(tmp_path: Path) -> None:
+    touch(tmp_path / "a", ["test/cat/1.jpg", "test/dog/1.jpg", "val/dog/1.jpg"])
+    result = folder.load(tmp_path / "a", "test", False)
+    assert result.classes == ("cat", "dog") and len(result) == 2 and "val" in result.notes[1]
+    touch(tmp_path / "b", ["cat/1.jpg", "dog/1.jpg"])
+    assert len(folder.load(tmp_path / "b", "train", False)) == 2
+    for name, split, word in (("a", "train", "no train folder"), ("b", "test", "two images")):
+        with pytest.raises(MissingSplit, match=word) as caught:
+            folder.load(tmp_path / name, split, False)
+        assert str(tmp_path / name) in sentences(caught)
 
 
 def test_folder_bad_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import nn
 
-from zoo.api.evaluation.measurement import Measurement
+from zoo.api.evaluation.measurement import ALL, Measurement
 from zoo.api.evaluation.subjects import open_subjects
 from zoo.api.exporting import ModelLike, check_names
 from zoo.api.installed import registry_of
@@ -20,6 +20,7 @@ from zoo.contract.preprocess import Preprocess
 from zoo.data.read_options import MEMORY_LIMIT, MOST_WORKERS, ReadOptions
 from zoo.evaluation import BATCH_SIZE
 from zoo.evaluation.agreement import ComparedEvaluation, ModelEvaluation
+from zoo.evaluation.all_images import SPLITS
 from zoo.evaluation.evaluate import Evaluation
 from zoo.files import folders
 from zoo.models.arguments import check_integer, check_number, check_path
@@ -27,6 +28,7 @@ from zoo.models.devices import pick_device
 from zoo.models.exported import ArtifactOptions
 from zoo.models.importing.stated import check_labels as stated_labels
 from zoo.models.load import Model
+from zoo.registry.image_folders import find_data
 from zoo.registry.registry import Registry
 
 
@@ -37,7 +39,7 @@ class DatasetEvaluation(Evaluation):
     Args:
         model: its name.
         dataset: the data set that it was measured on.
-        split: the split of it, `train` or `test`.
+        split: the split of it, `train` or `test`; or `all`.
         classes: class names, in the order of the confusion matrix.
         skipped: the number of images left out because they cannot be read.
         artifacts: the metrics of each exported file by its name, and how it compares with `against`. For a model that
@@ -57,8 +59,8 @@ class DatasetEvaluation(Evaluation):
 def evaluate(
     model: Model | str | PathLike[str],
     *,
-    data: str | None = None,
-    split: Literal["train", "test"] = "test",
+    data: str | PathLike[str] | None = None,
+    split: Literal["train", "test", "all"] = "test",
     against: ModelLike | None = None,
     formats: Sequence[str] = (),
     labels: Sequence[str] | None = None,
@@ -85,9 +87,9 @@ def evaluate(
     Args:
         model: a loaded model, an `ARCH.TAG`, or the path of a weights file, of an export folder, of an artifact in
             one, or of a single exported file of any origin.
-        data: the name of a data set; by default the one that the weights were trained on. Its classes must be among
-            the labels of the model.
-        split: `train` or `test`.
+        data: the name of a data set, or the path of a folder of images; by default the data set that the weights were
+            trained on. Its classes must be among the labels of the model.
+        split: `train`, `test`, or `all` for the images of both.
         against: the model to compare with; see `zoo.export` for what it may be.
         formats: the formats of an export folder to measure; by default all.
         labels: the class names of a single exported file, one for each logit; by default those that it carries, or
@@ -127,6 +129,9 @@ def evaluate(
     check_integer("workers", workers, 0, MOST_WORKERS + 1)
     check_number("memory_limit", memory_limit)
     check_path("data_root", data_root)
+    check_path("data", data)
+    if split not in (ALL, *SPLITS):
+        raise UsageError(f"There is no split {split!r}.", "Use train, test or all.")
     check_names(formats=formats)
     if isinstance(model, nn.Module):
         raise UsageError(
@@ -156,8 +161,10 @@ def evaluate(
             skip_corrupt=skip_corrupt,
             on_progress=lambda split, done, n: report.on_progress(f"reading {split} images", done, n),
         )
-        root = folders.data_root(None if data_root is None else Path(data_root))
-        measure = Measurement(registry, split, root, data, download, batch_size, reading, report)
+        named, root = None, None if data_root is None else Path(data_root)
+        if data is not None:
+            named, root = find_data(registry, fspath(data), root)
+        measure = Measurement(registry, split, folders.data_root(root), named, download, batch_size, reading, report)
         reference = None
         if subjects.against is not None:
             reference = measure(subjects.against, subjects.against.name, target, decide=True)

@@ -175,8 +175,7 @@ def _explain(cause: str, next_step: str, code: int) -> int:
 
 def _print_notes(error: BaseException) -> bool:
     """Print what was noted on an exception, such as how to resume a run, and return whether there was anything."""
-    own = getattr(error, "next_step", None)  # which is a note of every `ZooError`
-    notes = [note for note in getattr(error, "__notes__", []) if note != own]
+    notes = getattr(error, "__notes__", [])[isinstance(error, ZooError) :]  # whose first note is the next step
     with suppress(OSError):
         for note in notes:
             click.echo(plain(note), err=True)

@@ -7,6 +7,7 @@ ZooError                 exit code 1
 ├── MissingPackage       1  a required package is not installed
 ├── PluginError          1  a plugin violates the contract, or its code raised an exception
 ├── DataError            1  a data set, an image or a data root is invalid
+│   └── MissingSplit     1  a data set has no images of this split
 ├── WeightsError         1  a weights file is invalid
 │   └── DownloadNeeded   1  weights are not on this machine, and may not be downloaded
 ├── OutputError          1  a file cannot be written, or exists
@@ -83,6 +84,10 @@ class PluginError(ZooError):
 
 class DataError(ZooError):
     """A data set, an image or a data root is missing or invalid."""
+
+
+class MissingSplit(DataError):
+    """A data set has no images of the split, but may have some of the other."""
 
 
 class WeightsError(ZooError):

@@ -1,8 +1,8 @@
 """`zoo predict`: classify images."""
 
 import warnings
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.options import download_weights_option, expect_digest_option, json_option, trust_option
-from zoo.cli.output import print_json, print_line
-from zoo.contract.errors import ExportError
+from zoo.cli.output import print_line
+from zoo.contract.errors import DataError, ExportError, UsageError
 from zoo.contract.prediction import Prediction
-from zoo.contract.printable import plain
 from zoo.registry.exports import MANIFEST
+from zoo.registry.image_folders import find_images
 from zoo.registry.model_kind import ModelKind, model_kind
+from zoo_export.commands.predictions import Predict, classify, write_predictions
 from zoo_export.failures.unverified import warning
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
     from zoo.contract.evidence import Manifest
+
+
+BATCH_SIZE = 32
+Opened = tuple[Predict, int]  # and the batch size that the model takes, or 0 for any
 
 
 @click.command("predict")
@@ -30,6 +35,10 @@ if TYPE_CHECKING:
 @expect_digest_option
 @trust_option
 @download_weights_option
+@click.option(
+    "--batch-size", "-b", type=click.IntRange(1), default=BATCH_SIZE, show_default=True, help="Images in a batch."
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Write the result as CSV, a row for each image and class.")
 @json_option
 @click.pass_obj
 def command(
@@ -41,33 +50,36 @@ def command(
     expect_digest: str | None,
     trust: bool,
     download: bool,
+    batch_size: int,
+    as_csv: bool,
     as_json: bool,
 ) -> None:
     """Classify IMAGES with MODEL.
 
+    IMAGES are files, folders, whose images are found at any depth, or patterns such as 'photos/*.jpg'. An image that
+    cannot be read is named at the end, with exit code 1, and the others are classified.
+
     MODEL is an export folder or an artifact in one, an ARCH.TAG, a path to a weights file, a folder with config.json
     and model.safetensors, or an architecture.
     """
-    ranked = (
-        _with_export(lazy, Path(model), images, top, expect_digest, trust)
+    if as_csv and as_json:
+        raise UsageError("`--csv` and `--json` exclude each other.", "Leave one of them out.")
+    opened = (
+        _with_export(lazy, Path(model), top, expect_digest, trust)
         if model_kind(lazy.registry, model) is ModelKind.EXPORT
-        else _with_weights(lazy, model, images, top, expect_digest, download)
+        else _with_weights(lazy, model, top, expect_digest, download)
     )
-    rows = list(zip(images, ranked, strict=True))
-    if as_json:
-        print_json([{"image": str(path), "predictions": [asdict(each) for each in best]} for path, best in rows])
-        return
-    width = max(len(plain(each.label)) for _, best in rows for each in best)
-    for path, best in rows:
-        click.echo(plain(path))
-        for each in best:
-            click.echo(f"  {plain(each.label):<{width}}  {100 * each.probability:6.2f} %")
+    files = find_images(images)
+    with opened as (predict, fixed):
+        form = "csv" if as_csv else "json" if as_json else "text"
+        write_predictions(classify(predict, files, fixed or batch_size), form)
 
 
-def _with_export(
-    lazy: "Lazy", path: Path, images: Sequence[Path], top: int, expect_digest: str | None, trust: bool
-) -> list[list[Prediction]]:
+@contextmanager
+def _with_export(lazy: "Lazy", path: Path, top: int, expect_digest: str | None, trust: bool) -> Iterator[Opened]:
     """Through `zoo_runtime` if `path` is a folder that it can run, so that torch need not be loaded."""
+    import numpy as np
+
     import zoo_runtime
     from zoo.contract.evidence.format1 import upgraded
     from zoo_export.bundle.folder import explain_runtime_errors, read_folder
@@ -87,16 +99,28 @@ def _with_export(
         print_line(f"warning: {text}", err=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # shown above
+        size = manifest.input.shape[0]
+        fixed = size if isinstance(size, int) else 0
         turned = manifest.preprocess.exif_orientation and not runtime_turns_images()
         if path.is_file() or turned or zoo_runtime.FORMAT not in manifest.artifacts:
             from zoo.api.loading import load
 
-            return load(path, expect_digest=expect_digest, trust=trust, registry=lazy.registry).predict(images, top)
+            model = load(path, expect_digest=expect_digest, trust=trust, registry=lazy.registry)
+            yield lambda images: model.predict(images, top), fixed
+            return
         with explain_runtime_errors(folder), nullcontext() if trust else contained_run(folder, manifest) as contained:
             run = contained or zoo_runtime.Model(folder, upgrade=upgraded).run
-            batches = (zoo_runtime.prepare_image(path, manifest.preprocess.to_dict())[None] for path in images)
-            ranked = [zoo_runtime.rank(run(batch)[0], manifest.labels, top) for batch in batches]
-            return [[Prediction(**asdict(each)) for each in best] for best in ranked]
+            how = manifest.preprocess.to_dict()
+
+            def predict(images: list[Path]) -> list[list[Prediction]]:
+                try:
+                    batch = np.stack([zoo_runtime.prepare_image(image, how) for image in images])
+                except zoo_runtime.Error as error:
+                    raise DataError(error.cause, error.next_step) from None
+                ranked = (zoo_runtime.rank(logits, manifest.labels, top) for logits in run(batch))
+                return [[Prediction(**asdict(each)) for each in best] for best in ranked]
+
+            yield predict, fixed
 
 
 def _installation_warnings(lazy: "Lazy", folder: Path, path: Path, manifest: "Manifest") -> Sequence[str]:
@@ -108,12 +132,11 @@ def _installation_warnings(lazy: "Lazy", folder: Path, path: Path, manifest: "Ma
     return installation_warnings([each for each in lazy.registry.entries(ExportFormat) if each.spec.paths_of(main)])
 
 
-def _with_weights(
-    lazy: "Lazy", name: str, images: Sequence[Path], top: int, expect_digest: str | None, download: bool
-) -> list[list[Prediction]]:
+@contextmanager
+def _with_weights(lazy: "Lazy", name: str, top: int, expect_digest: str | None, download: bool) -> Iterator[Opened]:
     from zoo.models.load import open_model
 
     model = open_model(lazy.registry, name, expect_digest=expect_digest, download=download)
     if model.fresh:
         print_line(f"warning: {name} has fresh weights: its predictions are random.", err=True)
-    return model.predict(images, top)
+    yield lambda images: model.predict(images, top), 0

@@ -13,17 +13,22 @@ from zoo.contract.callback import Callback
 from zoo.contract.errors import DataError, UsageError, WeightsError
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Dataset, Loss
+from zoo.data.batches import MapDataset
 from zoo.data.corrupt import corrupt_warning, refuse_corrupt
-from zoo.data.datasets import class_names, load_dataset, open_split
+from zoo.data.datasets import class_names, load_dataset, open_split, plugin_notes
 from zoo.data.load_split import LoadedSplit
 from zoo.data.read_options import ReadOptions
 from zoo.evaluation.agreement import Decisions, Flip, flips
+from zoo.evaluation.all_images import load_all
 from zoo.evaluation.evaluate import Evaluation, evaluate
 from zoo.evaluation.relabelled import RelabelledSplit, class_positions
 from zoo.models.devices import explain_out_of_memory
 from zoo.models.load import Model
 from zoo.models.losses import build_loss
-from zoo.registry.registry import Registry
+from zoo.registry.registry import Entry, Registry
+
+ALL = "all"  # in place of a split: the images of both
+SHOWN = 10  # names in a list of classes
 
 
 @dataclass(frozen=True)
@@ -103,15 +108,11 @@ class Measurement:
         if not self.data:
             raise UsageError(f"{name} does not record a training data set.", "Name a data set with `--data`.")
         entry = self.registry.find(Dataset, self.data)
-        images = load_dataset(entry, self.root, self.split, self.download)
+        images = self._images(entry)
         classes = class_names(entry, images)
         positions = class_positions(classes, model.labels) if classes != model.labels else []
         if positions is None:
-            raise DataError(
-                f"The classes of {entry.spec.name} ({_first(classes)}) are not those of {name} "
-                f"({_first(model.labels)}).",
-                "Use the data set that its card names, or one whose class names are among its labels.",
-            )
+            raise _mismatch(entry.spec.name, classes, name, model.labels)
         key = (model.preprocess, device)
         if key not in self._splits:
             with explain_out_of_memory(device):
@@ -119,7 +120,7 @@ class Measurement:
                     *(entry, self.root, self.split, images, model.preprocess, len(classes), device, self.reading)
                 )
             refuse_corrupt([loaded], skip=self.reading.skip_corrupt)
-            for note in (*loaded.notes, *corrupt_warning([loaded])):
+            for note in (*self._what_is_judged(entry, images), *loaded.notes, *corrupt_warning([loaded])):
                 self.report.on_message(note.removeprefix("warning: "), warning=note.startswith("warning: "))
             if len(classes) < len(model.labels):
                 self.report.on_message(
@@ -159,6 +160,46 @@ class Measurement:
             loaded.index,
             getattr(images, "files", None),
         )
+
+    def _images(self, entry: Entry[Dataset]) -> MapDataset:
+        """The data set of the split, or of both."""
+
+        def load(split: str) -> MapDataset:
+            return load_dataset(entry, self.root, split, self.download)
+
+        return load_all(load) if self.split == ALL else load(self.split)
+
+    def _what_is_judged(self, entry: Entry[Dataset], images: MapDataset) -> Iterator[str]:
+        """Lines on which images of a folder these are: it may have been split by zoo."""
+        notes = plugin_notes(images)
+        if entry.spec.splits or not notes:
+            return
+        if self.split == ALL:
+            yield f"evaluates on all {len(images):,} images in {self.root}"
+            return
+        yield from notes
+        yield f"evaluates on the {self.split} split, {len(images):,} images; `--split all` takes every image"
+
+
+def _mismatch(dataset: str, classes: Sequence[str], model: str, labels: Sequence[str]) -> DataError:
+    """What to say of classes of a data set that are no labels of a model, or ambiguous ones."""
+    unknown = [name for name in classes if name not in labels]
+    missing = [name for name in labels if name not in classes]
+    if not unknown:
+        twice = next(name for name in classes if labels.count(name) > 1)
+        return DataError(f"{model} has the label {twice} twice.", "Use a data set without that class.")
+    has = f"; {dataset} has no images of {_some(missing)}" if missing else ""
+    return DataError(
+        f"{dataset} has {'a class' if len(unknown) == 1 else f'{len(unknown):,} classes'} that {model} does not know: "
+        f"{_some(unknown)}{has}.",
+        "Rename the classes as the model's labels, leave those out that it does not know, or use another data set.",
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    """Names in a list, up to ten of them."""
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 @contextmanager

@@ -18,13 +18,18 @@ if TYPE_CHECKING:
     from zoo.evaluation.evaluate import Evaluation
 
 SHOWN, IN_JSON = 5, 20  # worst confusions; the matrix in the JSON has all of them
+TOP5 = 5  # classes, of which top-5 is always 100 %
 FLIPS_SHOWN = 10  # images that an exported file and its model disagree on, of each file; the JSON has all of them
 MANY = 50  # classes; of more, those without images and predictions are not shown
 
 
 @click.command("evaluate")
 @click.argument("model")
-@click.option("--data", help="Name of the data set.  [default: the one it was trained on]")
+@click.option(
+    "--data",
+    metavar="NAME|PATH",
+    help="Name of the data set, or a folder of images.  [default: the one it was trained on]",
+)
 @click.option(
     "--against",
     metavar="MODEL",
@@ -46,7 +51,11 @@ MANY = 50  # classes; of more, those without images and predictions are not show
 @data_root_option
 @download_option
 @click.option(
-    "--split", type=click.Choice(["train", "test"]), default="test", show_default=True, help="Split to evaluate on."
+    "--split",
+    type=click.Choice(["train", "test", "all"]),
+    default="test",
+    show_default=True,
+    help="Split to evaluate on; all: every image.",
 )
 @click.option(
     "--batch-size", "-b", type=click.IntRange(1), default=BATCH_SIZE, show_default=True, help="Images in a batch."
@@ -118,9 +127,10 @@ def command(
     _print_classes(measured)
     _print_comparisons(measured)
     low, high = measured.interval
+    top5 = f"top-5 {100 * measured.top5:.2f} %, " if len(measured.classes) > TOP5 else ""
     print_line(
         f"{measured.model}: top-1 {100 * measured.top1:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %), "
-        f"top-5 {100 * measured.top5:.2f} %, cross-entropy {measured.loss:.4f}, expected calibration error "
+        f"{top5}cross-entropy {measured.loss:.4f}, expected calibration error "
         f"{100 * measured.calibration.error():.2f} % on {measured.dataset} {measured.split}, n={measured.n:,}"
     )
 

@@ -201,7 +201,7 @@ def _name_of(weights: Path, architecture: str) -> str:
 
     name = name_of_weights(weights, architecture)
     try:
-        by_name = find_weights(name).absolute() == weights.absolute()
+        is_listed = find_weights(name).absolute() == weights.absolute()
     except ZooError:
-        by_name = False
-    return shlex.quote(name if by_name else str(weights))
+        is_listed = False
+    return shlex.quote(name if is_listed else str(weights))
