@@ -101,7 +101,7 @@ def parse(text: str) -> Recipe:
     words = shlex.split(text)
     assert words[:2] == ["zoo", "train"]
     options = command.make_context("train", words[2:]).params
-    names = {"recipe", "like", "smoothing", *FIELDS}
+    names = {"recipe", "like", "smoothing", "drop_path", *FIELDS}
     registry = Registry([Plugin("kit", "kit", "1", SPECS)])
     return recipe_from_options(registry, {name: value for name, value in options.items() if name in names})
 
