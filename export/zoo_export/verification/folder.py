@@ -36,6 +36,8 @@ from zoo_export.artifacts import artifact_paths, recorded_format
 from zoo_export.bundle import golden
 from zoo_export.bundle.files_of_folder import other_runtime, refuse_unlisted
 from zoo_export.bundle.folder import read_folder, uncovered_card
+from zoo_export.bundle.labels import check_labels
+from zoo_export.bundle.preprocessed import check_preprocessing
 from zoo_export.devices import check_devices
 from zoo_export.failures.difference import difference, inconclusive
 from zoo_export.failures.unverified import unverified
@@ -120,8 +122,9 @@ def verify_folder(
     Raises:
         ContainmentError: an artifact went over its limits of memory or time, or its process was ended.
         DeviceError: a device does not work here.
-        DifferenceError: a file was changed or is not listed, an artifact does not compute what the model computes or
-            claims something else, or the export was never verified and `strict` is not set.
+        DifferenceError: a file was changed or is not listed, preprocessing gives other tensors than at export, an
+            artifact does not compute what the model computes or claims something else, or the export was never verified
+            and `strict` is not set.
         ExportError: it is not an export folder, or it does not hold a format or a rounding error that is needed.
     """
     seed = new_seed() if seed is None else seed
@@ -136,6 +139,9 @@ def verify_folder(
         callback.on_message(text, warning=True)
     check_devices(list(entries.values()), devices)
     check_manifest(manifest)
+    check_labels(folder, manifest)
+    if golden.NAME in manifest.files:
+        check_preprocessing(folder / golden.NAME, manifest.preprocess)
     paths = {name: artifact_paths(entry, folder / manifest.artifacts[name].file) for name, entry in entries.items()}
     counted: dict[str, Structure | None] = {}
     for name, entry in entries.items():
