@@ -19,7 +19,7 @@ from zoo.models.load import Model
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry, Registry
 from zoo_export import capture as captures
-from zoo_export.artifacts import export_checked, refuse_precision, refuse_same_files, workarounds_of
+from zoo_export.artifacts import export_checked, refuse_opset, refuse_precision, refuse_same_files, workarounds_of
 from zoo_export.blame.blame import blame_sentence
 from zoo_export.bundle import golden, manifest
 from zoo_export.bundle.certificate import build_certificate, describe_artifact, files_by_role
@@ -66,6 +66,7 @@ def export_model(
     """
     refuse_same_files(formats)
     refuse_precision(formats, options.precision)
+    refuse_opset(formats, options.opset)
     for text in installation_warnings(formats):
         callback.on_message(text, warning=True)
     check_devices(formats, options.devices)
@@ -79,7 +80,9 @@ def export_model(
         claimed(output),
         new_folder(output, force=options.force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder,
     ):
-        capture = captures.Capture(model.name, model.module, model.card, dynamic_size=options.dynamic_size)
+        capture = captures.Capture(
+            model.name, model.module, model.card, dynamic_size=options.dynamic_size, opset=options.opset
+        )
         smallest, sizes = _sizes(registry, model, capture, options)
         if options.verify:
             callback.on_message("evaluating the model in float64, and its rounding")
@@ -112,7 +115,8 @@ def export_model(
                 )
             else:
                 comparisons[name] = _check(entry, own, evidence.checks, paths, precision, options, callback)
-            artifacts[name] = Artifact(files_by_role(paths), registry.short_name(entry))
+            opset = options.opset if entry.spec.opsets else None
+            artifacts[name] = Artifact(files_by_role(paths), registry.short_name(entry), opset)
             described[name] = describe_artifact(entry, paths, evidence.verdict, comparisons[name], workarounds)
             sections += [resolve(entry, entry.spec.readme)(paths)] if entry.spec.readme else []
         shutil.copyfile(zoo_runtime.__file__, folder / RUNTIME)

@@ -393,8 +393,8 @@ def _refuse_absent(names: Sequence[str], present: Sequence[str]) -> None:
 
 def prepare_image(image: ImageLike, preprocess: Mapping[str, Any]) -> npt.NDArray[np.float32]:
     """The model's input, float32 `[C, H, W]`: `(read_pixels(image) / 255 - mean) / std`. `Error` if it is no image."""
-    mean, std = (np.array(preprocess[key], np.float32)[:, None, None] for key in ("mean", "std"))
     pixels = read_pixels(image, preprocess).astype(np.float32)
+    mean, std = (np.array(preprocess[key], np.float32)[:, None, None] for key in ("mean", "std"))
     return (pixels / np.float32(255) - mean) / std
 
 

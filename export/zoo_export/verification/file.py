@@ -35,7 +35,7 @@ from zoo_export.verification.claims import (
     not_stated,
     read_claims,
 )
-from zoo_export.verification.recorded import DEFAULT, recorded_acceptance, recorded_precision
+from zoo_export.verification.recorded import DEFAULT, recorded_acceptance, recorded_opset, recorded_precision
 from zoo_export.verification.truth_model import truth_source
 
 
@@ -117,7 +117,8 @@ def verify_file(
     warnings = [*not_stated(claims, path.name), *not_compared(model)]
     accepted = recorded_acceptance(path)
     if strict or precision.name != DEFAULT or accepted is not None or graphs.is_suspicious(structure):
-        capture = Capture(model.name, model.module, model.card, dynamic_size=dynamic_size(claims))
+        opset = recorded_opset(path)
+        capture = Capture(model.name, model.module, model.card, dynamic_size=dynamic_size(claims), opset=opset)
         ours = precision.rules.prepare(capture.in_precision(precision.name))
         graph = compared[entry.spec.name] = graphs.compare_graph(entry, paths, structure, ours)
         if strict:

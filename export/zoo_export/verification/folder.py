@@ -139,9 +139,6 @@ def verify_folder(
         callback.on_message(text, warning=True)
     check_devices(list(entries.values()), devices)
     check_manifest(manifest)
-    check_labels(folder, manifest)
-    if golden.NAME in manifest.files:
-        check_preprocessing(folder / golden.NAME, manifest.preprocess)
     paths = {name: artifact_paths(entry, folder / manifest.artifacts[name].file) for name, entry in entries.items()}
     counted: dict[str, Structure | None] = {}
     for name, entry in entries.items():
@@ -194,7 +191,10 @@ def verify_folder(
         compared = _graphs(entries, paths, structures, _capture(truth.model, manifest, precision), truth, manifest)
         for name, graph in compared.items():
             warnings += graphs.graph_warnings(graph, paths[name].main.name)
-    warnings += check_readme(registry, folder, manifest)  # last, as what is wrong elsewhere is wrong there too
+    check_labels(folder, manifest)  # these come last, as what is wrong elsewhere is wrong there too
+    if golden.NAME in manifest.files:
+        check_preprocessing(folder / golden.NAME, manifest.preprocess)
+    warnings += check_readme(registry, folder, manifest)
     probes = truth.known[backends[0]]
     halves = {name: truth.batches.split(rows, probes) for name, rows in comparisons.items()}
     return Verification(
@@ -297,7 +297,8 @@ def _seeded(model: Model, manifest: Manifest) -> list[Probe]:
 def _capture(model: Model, manifest: Manifest, precision: PrecisionInUse) -> Capture:
     """The model as it was exported, by what the manifest says of its precision and its input."""
     dynamic = isinstance(manifest.input.shape[2], str)
-    capture = captures.Capture(manifest.name, model.module, model.card, dynamic_size=dynamic)
+    opset = next((artifact.opset for artifact in manifest.artifacts.values() if artifact.opset), None)
+    capture = captures.Capture(manifest.name, model.module, model.card, dynamic_size=dynamic, opset=opset)
     return precision.rules.prepare(capture.in_precision(precision.name))
 
 
