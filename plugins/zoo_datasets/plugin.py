@@ -105,4 +105,5 @@ def zoo_specs() -> Iterator[Dataset]:
         name="folder",
         summary="Your own images, in a folder for each class",
         load="zoo_datasets.folder:load",
+        exif_orientation=True,
     )

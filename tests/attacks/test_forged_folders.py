@@ -255,6 +255,10 @@ CARDS: dict[str, Callable[[dict[str, Any]], object]] = {
     "licence": lambda card: card.update(licence="Public domain"),
     "digest": lambda card: card.update(digest="sha256:" + "0" * 64),
     "dataset": lambda card: card.update(dataset="imagenet"),
+    "published": lambda card: card.update(
+        published=[{"name": "top1", "value": 1.0, "dataset": "imagenet", "split": "val", "n": 50_000}]
+    ),
+    "source": lambda card: card.update(source="https://example.org/weights"),
     "seed=666": lambda card: card["recipe"].update(seed=666),
 }
 

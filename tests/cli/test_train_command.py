@@ -39,8 +39,8 @@ def test_it_says_what_it_made_and_measured(run_zoo: Run, here: Path) -> None:
 
     run = here / "runs" / "lenet5.digits"
     assert sorted(path.name for path in run.iterdir()) == [
-        *("confusion.png", "curves.png", "examples", "history.csv", "last.safetensors", "recipe.json", "report.md"),
-        *("result.json", "run.json"),
+        *("confusion.png", "curves.png", "examples", "history.csv", "last.safetensors", "recipe.json"),
+        *("report.html", "report.md", "result.json", "run.json"),
     ]
     assert f"| top-1 | {100 * told['top1']:.2f} % |" in (run / "report.md").read_text()
     assert json.loads((run / "recipe.json").read_text()) == json.loads(json.dumps(dict(card.recipe)))
@@ -52,10 +52,10 @@ def test_it_says_what_it_made_and_measured(run_zoo: Run, here: Path) -> None:
     assert sorted(path.name for path in here.iterdir()) == ["runs", "weights"]
 
 
-def test_people_get_one_line(run_zoo: Run) -> None:
+def test_people_get_the_result_and_where_it_is(run_zoo: Run) -> None:
     ran = run_zoo(*TRAIN, "1", "--tag", "mine")
-    assert ran.out.startswith("weights/lenet5.mine.safetensors: top-1 ") and ran.out.count("\n") == 1
-    assert ran.out.endswith("% on digits test, n=359\n")
+    assert ran.out.startswith("weights/lenet5.mine.safetensors: top-1 ") and ran.out.count("\n") == 5
+    assert ran.out.splitlines()[0].endswith("% on digits test, n=359") and "runs/lenet5.mine/report.html" in ran.out
 
 
 def test_the_seed_decides_the_weights(run_zoo: Run) -> None:

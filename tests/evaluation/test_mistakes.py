@@ -45,10 +45,11 @@ def test_each_pair_gets_its_first_images(
     pixels = torch.arange(len(images), dtype=torch.uint8).view(-1, 1, 1, 1)
     held = InMemorySplit(pixels, torch.tensor([true for true, _ in images]))
     result = find_mistakes(model, held, GREY, pairs, num_classes=classes, each=each, batch_size=batch_size)
-    assert {pair: [int(image) for image in some] for pair, some in result.items()} == {
+    assert {pair: [int(one.image) for one in some] for pair, some in result.items()} == {
         pair: [place for place, actual in enumerate(images) if actual == pair][:each] for pair in pairs
     }
-    assert all(image.shape == (1, 1, 1) and image.dtype == torch.uint8 for some in result.values() for image in some)
+    for one in (one for some in result.values() for one in some):
+        assert one.index == int(one.image) and one.image.shape == (1, 1, 1) and one.image.dtype == torch.uint8
     assert model.training
 
 

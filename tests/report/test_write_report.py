@@ -1,7 +1,9 @@
 """A run's report is whole: every picture on the page is there, every name is shown, and it can be made again."""
 
 import re
+from base64 import b64decode
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from zoo.contract.preprocess import Preprocess
 from zoo.data.batches import InMemorySplit
 from zoo.evaluation.evaluate import evaluate
 from zoo.files.card import Card
+from zoo.report.content import RunFacts, make_content
 from zoo.report.history import read_history, stored_row
 from zoo.report.page import write_page
 from zoo.report.write import write_report
@@ -43,7 +46,17 @@ def report(folder: Path, card: Card, predicted: list[int], labels: list[int]) ->
     measured = evaluate(Fixed(), test, RGB, cross_entropy, num_classes=4, device=torch.device("cpu"))
     (folder / "history.csv").write_text(HISTORY)
     card = replace(card, classes=CLASSES, preprocess=RGB, dataset="pets", metrics=measured.metrics("pets", "test"))
-    return write_report(folder, card, measured, Fixed(), test).read_text()
+    facts = RunFacts(
+        run=Path("runs/net"),
+        weights=Path("weights/net.safetensors"),
+        data=Path("/photos"),
+        seconds=3661,
+        train=measured,
+    )
+    page = write_report(
+        folder, card, measured, Fixed(), test, facts=facts, file_of=lambda index: f"day/{index}_one.jpg"
+    )
+    return page.read_text()
 
 
 def test_the_page_says_what_was_measured_on_what(tmp_path: Path, card: Card) -> None:
@@ -101,7 +114,9 @@ def rows_of_the_page(card: Card, **more: Any) -> dict[str, str]:
     images = InMemorySplit(torch.zeros(1, 3, 2, 3, dtype=torch.uint8), torch.tensor([0]))
     measured = evaluate(Fixed(), images, RGB, cross_entropy, num_classes=4, device=torch.device("cpu"))
     card = replace(card, classes=CLASSES, metrics=measured.metrics("pets", "test"))
-    cells = [line.strip("| ").split(" | ") for line in write_page(card, measured, (), {}, **more).splitlines()]
+    cells = [
+        line.strip("| ").split(" | ") for line in write_page(make_content(card, measured, (), {}, **more)).splitlines()
+    ]
     return {row[0]: row[1] for row in cells if len(row) == 2}
 
 
@@ -116,6 +131,52 @@ def test_every_picture_on_the_page_exists(tmp_path: Path, card: Card) -> None:
         assert image.getpixel((0, 0)) == (1, 0, 200)
         assert image.getpixel((95, 63)) == (0, 0, 200)
     assert "| a\\|b | \\<script\\>alert(1)\\</script\\> | 5 (83.33 %) |" in page
+
+
+class Tags(HTMLParser):
+    """The tags of a page with their attributes, and its text outside style and script."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data if self.open[-1:] not in (["style"], ["script"]) else ""
+
+
+def test_the_html_page_is_whole_and_asks_for_nothing(tmp_path: Path, card: Card) -> None:
+    report(tmp_path, card, [1, 1, 1, 0, 3, 0], [0, 0, 1, 0, 3, 3])
+    page = Tags((tmp_path / "report.html").read_text())
+    assert not page.open and "alert(1)" in page.text and "\x1b" not in page.text
+    assert [tag for tag, _ in page.tags].count("script") == 1  # the name of a class is none
+    pictures = [str(attributes["src"]) for tag, attributes in page.tags if tag == "img"]
+    assert len(pictures) == 5 and all(picture.startswith("data:image/png;base64,") for picture in pictures)
+    assert b64decode(pictures[0].partition(",")[2]) == (tmp_path / "curves.png").read_bytes()
+    assert not any({"href", "src"} & set(attributes) for tag, attributes in page.tags if tag != "img")
+    for text in ("pets test, n=6", "square root", "one.jpg", "50.00 %", "Wilson"):
+        assert text in page.text, text
+
+
+def test_the_page_names_files_and_facts(tmp_path: Path, card: Card) -> None:
+    page = report(tmp_path, card, [1, 1, 1, 0, 3, 0], [0, 0, 1, 0, 3, 3])
+    assert page.count("one.jpg") == 3 and "![example 1](examples/0_as_1_1.png) day/0\\_one.jpg<br>" in page
+    assert "![example 2](examples/0_as_1_2.png) day/1\\_one.jpg" in page
+    shown = {row[0]: row[1] for line in page.splitlines() if len(row := line.strip("| ").split(" | ")) >= 2}
+    assert shown["training time"] == "1\\:01\\:01" and shown["weights file"] == "weights/net.safetensors"
+    assert shown["run folder"] == "runs/net" and shown["data folder"] == "/photos"
+    assert shown["top-1 in training"] == "50.00 %" and "top-5" not in shown  # there are four classes
 
 
 def test_without_a_mistake_there_are_no_examples(tmp_path: Path, card: Card) -> None:
@@ -146,4 +207,4 @@ def test_what_cannot_be_drawn_is_explained_and_leaves_no_page(
     monkeypatch.setattr(zoo.report.write, "draw_confusion", fail)
     with pytest.raises(OutputError, match="RuntimeError: no ink"):
         report(tmp_path, card, [1], [0])
-    assert not (tmp_path / "report.md").exists()
+    assert not (tmp_path / "report.md").exists() and not (tmp_path / "report.html").exists()

@@ -74,7 +74,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 @pytest.fixture
 def recipe() -> Callable[..., Recipe]:
-    """A short recipe: three epochs of four steps."""
+    """A short recipe: three epochs of five steps, the last of them of 22 images."""
     return lambda **fields: Recipe(**{"architecture": "net", "data": "noise", "epochs": 3, "batch_size": 32, **fields})
 
 

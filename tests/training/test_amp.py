@@ -30,5 +30,5 @@ def test_a_cpu_trains_in_bf16_only_where_that_is_asked_for(small: Registry, reci
 @pytest.mark.parametrize(("recorded", "amp"), [(True, None), (False, False)])
 def test_cards_of_before_meant_cuda_only(recorded: bool, amp: bool | None) -> None:
     for version in ({}, {"version": 1}):
-        assert recipe_of_card({**version, "amp": recorded}, Path("w.safetensors")) == {"amp": amp}
-    assert recipe_of_card({"version": 2, "amp": True}, Path("w.safetensors")) == {"amp": True}
+        assert recipe_of_card({**version, "amp": recorded}, Path("w.safetensors"))["amp"] is amp
+    assert recipe_of_card({"version": 2, "amp": True}, Path("w.safetensors"))["amp"] is True

@@ -126,7 +126,7 @@ def test_a_run_trains_on_what_the_augmenter_gives(
     monkeypatch.setattr(MixedBatch, "loss", judged)
     made = recipe(**ON["all"])
     run_job(small, made, paths("on"))
-    assert len(given) == 3 * 4
+    assert len(given) == 3 * 5
     assert scored == [id(one) for one in given]
     assert all(len(one.targets) == 2 for one in given)
 

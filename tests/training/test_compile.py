@@ -27,7 +27,7 @@ def test_compiled_run_resumes_and_keeps_names(
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
     compiled = []
     compile_ = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda module: compiled.append(module) or compile_(module))
+    monkeypatch.setattr(torch, "compile", lambda module, **how: compiled.append(module) or compile_(module, **how))
     made = recipe(epochs=1, torchcompile=True, params={"width": 2})
     done = run_job(small, made, paths("same"))
     assert len(compiled) == 1

@@ -69,7 +69,7 @@ def test_backbone_is_loaded_and_the_head_if_classes_match(
         assert torch.equal(value, (own if name in fresh else given)[name]), name
     assert not torch.equal(own["0.weight"], given["0.weight"])
     messages: list[str] = []
-    run_job(kit, made, paths("second"), callback(on_message=messages.append))
+    run_job(kit, made, paths("second"), callback(on_message=lambda text, **how: messages.append(text)))
     assert ("fresh" if fresh else "kept") in messages[-1]
     assert "8.weight" in messages[-1] and str(first) in messages[-1]
 

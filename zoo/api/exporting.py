@@ -31,7 +31,7 @@ from zoo.registry.exports import is_export
 from zoo.registry.registry import Entry, Registry
 
 ModelLike = Model | nn.Module | str | PathLike[str]
-"""A loaded model, a live module, an `ARCH.TAG`, the path of a weights file, an architecture, or a module's factory."""
+"""A loaded model, a live module, or a name: see `zoo.registry.model_kind`, of which an export is none."""
 
 
 class ExportCall(Protocol):
@@ -109,8 +109,8 @@ def export(
     with the model in float64. If one differs by more than rounding, nothing is published.
 
     Args:
-        model: a loaded model, an `ARCH.TAG`, a path or an architecture; or any `nn.Module` from float32 images
-            `[N, C, H, W]` to logits `[N, K]`, which is exported as it is in evaluation mode; or
+        model: a loaded model, an `ARCH.TAG`, a path, a folder in timm's layout or an architecture; or any `nn.Module`
+            from float32 images `[N, C, H, W]` to logits `[N, K]`, which is exported as it is in evaluation mode; or
             `package.module:factory` or `file.py:factory`, a function that returns one, alone or with the arguments
             below: `(module, {"input_shape": (3, 32, 32)})`. The current folder is importable for it.
         output: the folder to make; by default `exports/NAME`.

@@ -42,7 +42,7 @@ class Lines(Callback):
         )
 
     def on_interrupt(self, run: Path) -> None:
-        self.line(f"interrupted; resume with: zoo train --resume {run}")
+        self.line(f"Interrupted. Resume: zoo train --resume {run}")
 
 
 class Bars(Lines):

@@ -1,7 +1,7 @@
 """`zoo.train`: from an architecture and a data set to stored weights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
@@ -20,10 +20,12 @@ from zoo.files.environment import differences, versions
 from zoo.models.arguments import check_integer, check_number, check_path
 from zoo.models.devices import describe, pick_device
 from zoo.models.load import Model, open_model
+from zoo.registry.image_folders import find_data, tag_of
 from zoo.registry.registry import Registry
 from zoo.training.checkpoint import CHECKPOINT_EVERY
 from zoo.training.distributed.process_group import ProcessGroup
 from zoo.training.distributed.rendezvous import init_process_group
+from zoo.training.extend import extend_job
 from zoo.training.job import run_job
 from zoo.training.prepare import RunPaths
 from zoo.training.recipe.file import to_recipe
@@ -44,7 +46,8 @@ class RecipeFields(TypedDict, total=False):
     freeze: bool
     layer_decay: float
     epochs: int
-    batch_size: int
+    batch_size: int | None
+    drop_last: bool
     grad_accum_steps: int
     opt: str
     lr: float | None
@@ -91,6 +94,11 @@ class TrainResult:
     registry: Registry = field(repr=False, compare=False)
 
     @property
+    def report(self) -> Path:
+        """The report, one file with its pictures: `report.html` in the run folder."""
+        return self.path / "report.html"
+
+    @property
     def metrics(self) -> dict[str, float]:
         """`top1`, `top5` (fractions of images, 0 to 1) and `loss` (mean over images) on the test split."""
         return {"top1": self.evaluation.top1, "top5": self.evaluation.top5, "loss": self.evaluation.loss}
@@ -104,8 +112,9 @@ class TrainResult:
 def train(
     architecture: str | Recipe | None = None,
     *,
-    data: str | None = None,
+    data: str | PathLike[str] | None = None,
     resume: str | PathLike[str] | None = None,
+    extend: int | None = None,
     tag: str | None = None,
     output: str | PathLike[str] | None = None,
     runs: str | PathLike[str] | None = None,
@@ -131,10 +140,13 @@ def train(
 
     Args:
         architecture: its name; or a whole `zoo.Recipe`, and then neither `data` nor fields of a recipe.
-        data: the name of the data set.
+        data: the name of the data set, or the path of a folder of images.
         resume: the run folder of a run to resume, or its name in `runs/`; its recipe decides everything else. `force`,
             and an `output` that is not in the current folder, must be passed again.
-        tag: the weights are stored as `ARCH.TAG.safetensors`; by default the name of the data set.
+        extend: go on with the finished run `resume` for this many epochs, in a new run folder beside it. It starts from
+            the weights after the run's last epoch, with a learning-rate schedule of its own.
+        tag: the weights are stored as `ARCH.TAG.safetensors`; by default the name of the data set, or of the
+            folder of images.
         output: the folder for the weights file; by default `weights`.
         runs: the folder for run folders; by default `runs`.
         name: of the run folder; by default `ARCH.TAG`, with a number if that exists.
@@ -172,6 +184,8 @@ def train(
         with reporting(progress and main, callback if main else None) as report:
             root = None if data_root is None else Path(data_root)
             weights = None if output is None else Path(output)
+            if extend is not None and resume is None:
+                raise UsageError("`--extend` requires `--resume`.", "Name the finished run with --resume RUN.")
             if resume is not None:
                 if architecture is not None or data is not None or fields or tag or runs or name:
                     raise UsageError(
@@ -189,15 +203,24 @@ def train(
                     checkpoint_every=checkpoint_every,
                     tensorboard=tensorboard,
                 )
-                path, record = _find_run(fspath(resume), group, report)
-                result = resume_job(registry, path, record, overrides, report, group)
+                path, record = _find_run(fspath(resume), group)
+                if extend is not None:
+                    result = extend_job(registry, path, record, extend, overrides, report, group)
+                else:
+                    _warn_of_changes(record, report)
+                    result = resume_job(registry, path, record, overrides, report, group)
             else:
                 recipe = _recipe(architecture, data, fields)
+                dataset, source = find_data(registry, recipe.data, root)
+                default_tag = registry.find(Dataset, dataset).spec.name
+                if dataset != recipe.data and source is not None:  # it is a path, which the recipe does not record
+                    recipe, root = replace(recipe, data=dataset), source
+                    default_tag = tag_of(root)
                 paths = RunPaths(
                     data_root=folders.data_root(root),
                     weights=weights or Path("weights"),
                     runs=Path("runs" if runs is None else runs),
-                    tag=_tag(registry, recipe, tag),
+                    tag=default_tag if tag is None else _tag(tag),
                     run_name=_run_name(name),
                     device=group.device or pick_device(device),
                     workers=workers,
@@ -212,14 +235,19 @@ def train(
     return TrainResult(result.run, result.path, result.evaluation, result.epochs, result.stored, registry)
 
 
-def _find_run(name: str, group: ProcessGroup, report: Callback) -> tuple[Path, Record]:
-    """The run folder and its record, which only rank 0 reads; warns if the environment has changed since."""
+def _find_run(name: str, group: ProcessGroup) -> tuple[Path, Record]:
+    """The run folder and its record, which only rank 0 reads."""
     path = Path(name)
     if group.is_main:
         path, record = find_run(name)
         group.broadcast_bytes(record.to_json())
     else:
         record = parse_record(group.broadcast_bytes(b""), path)
+    return path, record
+
+
+def _warn_of_changes(record: Record, report: Callback) -> None:
+    """Warn if the environment has changed since the run was started."""
     here = {**versions(), **describe(pick_device("cpu"))}
     before = {key: record.environment[key] for key in here if key in record.environment}
     changes = [line for line in differences(before, here) if not line.startswith("device ")]
@@ -227,10 +255,9 @@ def _find_run(name: str, group: ProcessGroup, report: Callback) -> tuple[Path, R
         report.on_message(
             f"the weights may differ from those of an uninterrupted run: {'; '.join(changes)}", warning=True
         )
-    return path, record
 
 
-def _recipe(architecture: str | Recipe | None, data: str | None, fields: Mapping[str, Any]) -> Recipe:
+def _recipe(architecture: str | Recipe | None, data: str | PathLike[str] | None, fields: Mapping[str, Any]) -> Recipe:
     if isinstance(architecture, Recipe):
         if data is not None or fields:
             raise UsageError(
@@ -245,12 +272,11 @@ def _recipe(architecture: str | Recipe | None, data: str | None, fields: Mapping
     if architecture is None or data is None:
         missing = "architecture" if architecture is None else "data"
         raise UsageError(f"zoo.train requires `{missing}`.", "Pass an architecture and `data`, or `resume`.")
-    return to_recipe({"architecture": architecture, "data": data, **fields}, "zoo.train(...)")
+    named = fspath(data) if isinstance(data, PathLike) else data
+    return to_recipe({"architecture": architecture, "data": named, **fields}, "zoo.train(...)")
 
 
-def _tag(registry: Registry, recipe: Recipe, tag: str | None) -> str:
-    if tag is None:
-        return registry.find(Dataset, recipe.data).spec.name
+def _tag(tag: str) -> str:
     if not NAME.fullmatch(tag):
         raise UsageError(f"The tag {tag!r} is not a name.", "Use lower-case letters, digits and underscores.")
     return tag

@@ -64,7 +64,7 @@ class Lazy:
     @property
     def registry(self) -> Registry:
         if self._registry is None:
-            self._registry = Registry(discover())
+            self._registry = Registry(discover(), warn=warn)
             for text in problems(self._registry):
                 warn(text)
         return self._registry
@@ -113,6 +113,7 @@ def run(arguments: list[str]) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except ZooError as error:
+        _print_notes(error)
         return _explain(error.cause, error.next_step, error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
@@ -125,10 +126,11 @@ def run(arguments: list[str]) -> int:
             error.format_message(), "Correct the option or file, and run the command again.", error.exit_code
         )
     except Terminated as error:
+        _print_notes(error)
         return 128 + error.number
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("\nerror: Interrupted.", err=True)
-        click.echo("  next: Nothing partial was left. Resume as shown above, or run again.", err=True)
+    except (click.Abort, KeyboardInterrupt) as error:  # click raises `Abort` from the interrupt
+        if not _print_notes(error if error.__cause__ is None else error.__cause__):
+            click.echo("Interrupted: nothing partial was left.", err=True)
         return 130
     except BrokenPipeError:
         return _broken_pipe()
@@ -169,6 +171,16 @@ def _explain(cause: str, next_step: str, code: int) -> int:
         lines = [plain(" ".join(text[:MAX_MESSAGE].split())) for text in (cause, next_step)]
         click.echo(f"error: {lines[0]}\n  next: {lines[1]}", err=True)
     return code
+
+
+def _print_notes(error: BaseException) -> bool:
+    """Print what was noted on an exception, such as how to resume a run, and return whether there was anything."""
+    own = getattr(error, "next_step", None)  # which is a note of every `ZooError`
+    notes = [note for note in getattr(error, "__notes__", []) if note != own]
+    with suppress(OSError):
+        for note in notes:
+            click.echo(plain(note), err=True)
+    return bool(notes)
 
 
 def _escape_warnings() -> None:

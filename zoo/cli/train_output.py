@@ -1,6 +1,5 @@
 """What `zoo train` writes to standard error while it trains."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.api.progress import Lines, duration
@@ -18,16 +17,10 @@ class TrainOutput(Callback):
         show: the lines and the progress bar.
         recipe: of the run.
         device: what it trains on, in words.
-        launcher: the command to resume it with, up to `train`.
-        weights: the folder of --output; `None` for the default.
-        force: whether the run may replace a weights file.
     """
 
-    def __init__(
-        self, show: Lines, recipe: "Recipe", device: str, launcher: str, *, weights: Path | None, force: bool
-    ) -> None:
-        self._show, self._device, self._launcher = show, device, launcher
-        self._weights, self._force = weights, force
+    def __init__(self, show: Lines, recipe: "Recipe", device: str) -> None:
+        self._show, self._device = show, device
         self._architecture, self._epochs = recipe.architecture, recipe.epochs
 
     def on_message(self, text: str, *, warning: bool = False) -> None:
@@ -60,9 +53,3 @@ class TrainOutput(Callback):
             f"{split} loss {epoch.evaluation.loss:.4f}  top-1 {100 * epoch.evaluation.top1:.2f} %  "
             f"{epoch.images_per_second:,.0f} images/s{left}"
         )
-
-    def on_interrupt(self, run: Path) -> None:
-        from zoo.training.run.destination import resume_command
-
-        command = resume_command(self._launcher, run, self._weights, force=self._force)
-        self._show.line(f"interrupted; resume with: {command}")

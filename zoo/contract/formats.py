@@ -55,9 +55,9 @@ class ExportFormat(Spec):
         structure: ref to `structure(paths: Paths) -> Structure`: how the graph is built. `zoo verify` refuses operators
             that draw random numbers, and compares the graph with zoo's own export. Like `claims`, it must read the
             files and run nothing of them.
-        operators: ref to `operators(paths: Paths) -> Structure`: `operators` and `conditional` alone, where they are
-            not in the files as data, so that the artifact must be loaded to count them. For a file of any origin it
-            is called in a child process; it must run nothing of the graph.
+        operators: ref to `operators(paths: Paths) -> Structure`: `operators`, `conditional` and `input_readers` alone,
+            where they are not in the files as data, so that the artifact must be loaded to count them. For a file of
+            any origin it is called in a child process; it must run nothing of the graph.
         installation: ref to `installation() -> Sequence[str]`: what is wrong with the installed packages that run the
             artifact, a warning of two sentences each. Every command that runs the format shows it, so it must be
             quick and import none of these packages.

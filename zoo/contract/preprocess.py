@@ -35,6 +35,7 @@ class Preprocess:
         crop_mode: `center`, as above; or what `shorter_side` sets instead. `squash` resizes both sides to it, without
             keeping the aspect ratio, and crops the centre. `border` resizes the longer side to it, keeping the aspect
             ratio, pads with the mean colour where the image is smaller than `size`, and crops the centre.
+        exif_orientation: turn and mirror the image as its EXIF orientation says, before all else.
 
     Raises:
         ValueError: a field is out of range.
@@ -46,6 +47,7 @@ class Preprocess:
     shorter_side: int | None = None
     interpolation: Interpolation = "bilinear"
     crop_mode: CropMode = "center"
+    exif_orientation: bool = False
 
     def __post_init__(self) -> None:
         if len(self.size) != 2 or any(type(side) is not int or not 1 <= side <= MAX_SIDE for side in self.size):
@@ -80,10 +82,11 @@ class Preprocess:
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON. `from_dict` is its inverse.
 
-        `crop_mode` is left out if it is `center`, as cards and manifests of releases that had no others leave it out.
+        `crop_mode` and `exif_orientation` are left out if they are `center` and false, as cards and manifests of
+        releases that did not have them leave them out.
         """
-        data = asdict(self)
-        return data if self.crop_mode != "center" else {key: data[key] for key in data if key != "crop_mode"}
+        left_out = {"crop_mode": "center", "exif_orientation": False}
+        return {key: value for key, value in asdict(self).items() if key not in left_out or value != left_out[key]}
 
     @classmethod
     def from_dict(cls, data: "Mapping[str, Any] | Field") -> "Preprocess":
@@ -94,7 +97,9 @@ class Preprocess:
         """
         from zoo.contract.reading import Malformed, fields  # which listings need not load
 
-        how = fields(data, "preprocess").only("size", "mean", "std", "shorter_side", "interpolation", "crop_mode")
+        how = fields(data, "preprocess").only(
+            *("size", "mean", "std", "shorter_side", "interpolation", "crop_mode", "exif_orientation")
+        )
         height, width = how["size"].items(2, 2)
         try:
             return cls(
@@ -104,6 +109,7 @@ class Preprocess:
                 shorter_side=how["shorter_side"].optional(lambda side: side.integer(1, MAX_SHORTER_SIDE)),
                 interpolation=how["interpolation"].choice(get_args(Interpolation)),
                 crop_mode="center" if (mode := how.get("crop_mode")) is None else mode.choice(get_args(CropMode)),
+                exif_orientation=(turned := how.get("exif_orientation")) is not None and turned.boolean(),
             )
         except Malformed:
             raise

@@ -1,12 +1,14 @@
 """Load a data set by name: its two splits, with the preprocessing that an architecture needs."""
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from zoo.contract.errors import DataError, DeviceError, ZooError, refuse_out_of_memory
 from zoo.contract.names import check_class_names
@@ -34,6 +36,8 @@ class LoadedDataset:
         skipped: for each split with corrupt images, how many were left out.
         notes: remarks for the user on how the data set was read, a line each.
         checksums: for each split, the checksum of the pixels and labels in order.
+        test_files: the file of each image of the test split, those that cannot be read included; empty if unknown.
+        test_index: the position in `test_files` of each image of `test`, int64; `None` if they are the same.
     """
 
     name: str
@@ -44,6 +48,14 @@ class LoadedDataset:
     skipped: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     checksums: Mapping[str, int] = field(default_factory=dict)
+    test_files: Sequence[Any] = ()
+    test_index: Tensor | None = None
+
+    def test_file(self, index: int) -> str:
+        """The path of an image of `test`; empty if it is not known."""
+        if not len(self.test_files):
+            return ""
+        return os.fsdecode(self.test_files[index if self.test_index is None else int(self.test_index[index])])
 
 
 def open_dataset(
@@ -70,9 +82,8 @@ def open_dataset(
     """
     datasets = {split: load_dataset(entry, root, split, download) for split in ("train", "test")}
     classes = class_names(entry, datasets["train"])
-    preprocess = fit_preprocess(
-        architecture, _image_stats(entry.spec, datasets["train"]), overrides or InputOverrides()
-    )
+    stats = _image_stats(entry.spec, datasets["train"])
+    preprocess = fit_preprocess(architecture, stats, overrides or InputOverrides())
     if len(classes) == 1:
         raise DataError(
             f"The data set {entry.spec.name} has only one class, {classes[0]}.",
@@ -94,8 +105,11 @@ def open_dataset(
         test=splits[1].batches,
         skipped={split.name: len(split.corrupt) for split in splits if split.corrupt},
         checksums={split.name: split.checksum() for split in splits},
+        test_files=image_files(datasets["test"]),
+        test_index=splits[1].index,
         notes=(
-            *_plugin_notes(datasets["train"]),
+            *plugin_notes(datasets["train"]),
+            *([] if stats.square else [shape_note(preprocess)]),
             *dict.fromkeys(note for split in splits for note in split.notes),
             *corrupt_warning(splits),
         ),
@@ -152,9 +166,30 @@ def class_names(entry: Entry[Dataset], dataset: MapDataset) -> tuple[str, ...]:
     return names
 
 
-def _plugin_notes(dataset: MapDataset) -> tuple[str, ...]:
+def image_files(dataset: MapDataset) -> Sequence[Any]:
+    """The path of the file of each image, a `str` or `PathLike`; empty if the data set does not name them."""
+    files = getattr(dataset, "files", ())
+    return files if isinstance(files, Sequence) and len(files) == len(dataset) else ()
+
+
+def plugin_notes(dataset: MapDataset) -> tuple[str, ...]:
+    """The remarks of a plugin on a data set that it has loaded."""
     notes = getattr(dataset, "notes", ())
     return tuple(map(str, notes)) if isinstance(notes, tuple | list) else ()
+
+
+def shape_note(preprocess: Preprocess) -> str:
+    """One line on what is done to images that are not square."""
+    height, width = preprocess.size
+    side = preprocess.shorter_side
+    if side is None or preprocess.crop_mode == "squash":
+        return f"images that are not square are stretched to {side or width}×{side or height} pixels"
+    if preprocess.crop_mode == "border":
+        return f"images that are not square are resized to {side} pixels on the longer side and padded"
+    return (
+        f"images that are not square are resized to {side} pixels on the shorter side, and only their centre of "
+        f"{width}×{height} pixels is used"
+    )
 
 
 def _image_stats(spec: Dataset, train: MapDataset) -> ImageStats:
@@ -165,6 +200,7 @@ def _image_stats(spec: Dataset, train: MapDataset) -> ImageStats:
         side=sides.pop() if len(sides) == 1 else None,
         mean=spec.mean,
         std=spec.std,
+        square=all(height == width for _, height, width in shapes),
     )
 
 

@@ -41,7 +41,8 @@ def geometry(preprocess: Preprocess) -> tuple[Any, ...]:
     """Return the fields of `preprocess` that determine the pixels. Mean and std are applied later, but to borders."""
     fields = preprocess.channels, *preprocess.size, preprocess.shorter_side, preprocess.interpolation
     fill = border_colour(preprocess) if preprocess.crop_mode == "border" else ()
-    return fields if preprocess.crop_mode == "center" else (*fields, preprocess.crop_mode, *fill)
+    turned = ("exif_orientation",) if preprocess.exif_orientation else ()
+    return (*fields, *turned) if preprocess.crop_mode == "center" else (*fields, preprocess.crop_mode, *fill, *turned)
 
 
 def _code(dataset: MapDataset) -> tuple[str, ...]:

@@ -21,20 +21,26 @@ class ImageStats:
         channels: 1 or 3.
         side: height and width in pixels if all images are squares of one size, else `None`.
         mean, std: per channel on 0 to 1; empty if unknown.
+        square: whether all images are squares, of any size.
     """
 
     channels: int
     side: int | None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    square: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputOverrides:
-    """Image size and channels that the user chose; `None` derives them from the architecture and the data set."""
+    """Image size and channels that the user chose; `None` derives them from the architecture and the data set.
+
+    `exif_orientation` is as in `Preprocess`.
+    """
 
     img_size: int | None = None
     channels: int | None = None
+    exif_orientation: bool = False
 
 
 def fit_preprocess(architecture: Architecture, images: ImageStats, overrides: InputOverrides) -> Preprocess:
@@ -59,6 +65,7 @@ def fit_preprocess(architecture: Architecture, images: ImageStats, overrides: In
         shorter_side=own.shorter_side if own and kept else shorter_side,
         crop_mode=own.crop_mode if own and kept else "center",
         interpolation=own.interpolation if own else "bilinear",
+        exif_orientation=overrides.exif_orientation,
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from zoo.contract.errors import DataError, refuse_out_of_memory
@@ -36,6 +37,7 @@ FORMATS = {
     "TIFF": "TiffImagePlugin",
     "WEBP": "WebPImagePlugin",
 }
+TURNED = range(2, 9)  # EXIF orientations of images that are stored turned or mirrored
 RESIZED_WHOLE = 1 << 25  # pixels; an image that would have more is resized only where it is cropped
 FORMATS_WITH_16_BITS = ("PNG", "PPM")  # 16 bits in the file, for which Pillow may choose its 32-bit mode "I"
 
@@ -94,6 +96,8 @@ def fit_image(image: Any, preprocess: Preprocess) -> npt.NDArray[np.uint8]:
         DataError: `image` is none of these, or its pixels have no known range.
     """
     pil = as_pil_image(image)
+    if preprocess.exif_orientation:
+        pil = upright(pil)
     box, resized = crop_box(pil.size, preprocess)
     pil = _convert(pil, "L" if preprocess.channels == 1 else "RGB")
     if preprocess.crop_mode == "border":
@@ -102,6 +106,19 @@ def fit_image(image: Any, preprocess: Preprocess) -> npt.NDArray[np.uint8]:
     pixels = np.asarray(_resize_and_crop(pil, resized, box, _RESAMPLING[preprocess.interpolation]))
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     return pixels.transpose(2, 0, 1).copy()
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image, turned and mirrored as the orientation in its EXIF data says; as it is if that cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # damaged EXIF data
+            if image.getexif().get(ExifTags.Base.Orientation, 1) not in TURNED:
+                return image
+            return ImageOps.exif_transpose(image)
+    except Exception as error:  # Pillow raises many types on damaged EXIF data
+        refuse_out_of_memory(error)
+        return image
 
 
 def _resize_and_crop(

@@ -47,9 +47,9 @@ def draw_confusion(confusion: Counts, classes: Sequence[str], title: str) -> byt
         bar = figure.colorbar(shown, ax=axes, shrink=0.8, ticks=[0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1])
         bar.ax.set_yticklabels(["0 %", "1 %", "5 %", "10 %", "25 %", "50 %", "75 %", "100 %"])
         bar.set_label(
-            "fraction of the true class"
+            "fraction of the true class, square-root scale"
             if pool == 1
-            else f"largest fraction of a true class in a cell of {pool} × {pool} classes"
+            else f"largest fraction of a true class in a cell of {pool} × {pool} classes, square-root scale"
         )
         axes.spines[:].set_visible(True)
         axes.set_xlabel("predicted class")

@@ -1,7 +1,7 @@
 """Write the report of a finished run into its folder."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from zoo.contract.errors import OutputError, ZooError
 from zoo.data.batches import Batches
 from zoo.evaluation.evaluate import Evaluation
-from zoo.evaluation.mistakes import find_mistakes
+from zoo.evaluation.mistakes import Mistake, find_mistakes
 from zoo.evaluation.scores import worst_confusions
 from zoo.files.atomic import new_folder, write_file
 from zoo.files.card import Card
+from zoo.report.content import Example, RunFacts, make_content
 from zoo.report.curves import draw_curves
 from zoo.report.history import read_history
+from zoo.report.html import write_html
 from zoo.report.matrix import draw_confusion
 from zoo.report.names import one_line
 from zoo.report.page import write_page
@@ -33,8 +35,12 @@ def write_report(
     test: Batches,
     trained_on: Sequence[int] = (),
     settings: Mapping[str, object] | None = None,
+    facts: RunFacts | None = None,
+    file_of: Callable[[int], str] = lambda index: "",
 ) -> Path:
-    """Write `curves.png`, `confusion.png`, `examples/` and `report.md` into a run folder and return the page's path.
+    """Write `curves.png`, `confusion.png`, `examples/`, `report.md` and `report.html` into a run folder.
+
+    `report.html` is the same page as one file, with its pictures in it.
 
     An earlier report is replaced. The same run and versions produce the same bytes.
 
@@ -44,13 +50,19 @@ def write_report(
         evaluation: of `module` on `test`.
         trained_on: the number of training images of each class; empty if unknown.
         module: on the device of the batches of `test`.
-        settings: the values of the recipe to show, by name; see `write_page`.
+        settings: the values of the recipe to show, by name; see `make_content`.
+        facts: of the run.
+        file_of: the file of an image of `test`, by its index; empty if it has none.
+
+    Returns:
+        The path of `report.md`.
 
     Raises:
-        OutputError: a plot or file could not be made. Then no `report.md` is left.
+        OutputError: a plot or file could not be made. Then no page is left.
     """
-    page = run / "report.md"
-    page.unlink(missing_ok=True)
+    page, whole = run / "report.md", run / "report.html"
+    for old in (page, whole):
+        old.unlink(missing_ok=True)
     try:
         worst = worst_confusions(evaluation.confusion, CONFUSIONS)
         pairs = [(one.true, one.predicted) for one in worst]
@@ -61,8 +73,10 @@ def write_report(
         write_file(run / "curves.png", draw_curves(history, name), force=True)
         matrix = draw_confusion(evaluation.confusion.numpy(), card.classes, f"{name}\n{on}")
         write_file(run / "confusion.png", matrix, force=True)
-        pictures = _write_examples(run / "examples", mistakes)
-        write_file(page, write_page(card, evaluation, worst, pictures, trained_on, history, settings).encode())
+        pictures = _write_examples(run / "examples", mistakes, file_of)
+        content = make_content(card, evaluation, worst, pictures, trained_on, history, settings, facts)
+        write_file(whole, write_html(content, lambda path: (run / path).read_bytes()).encode())
+        write_file(page, write_page(content).encode())
     except ZooError:
         raise
     except Exception as error:  # matplotlib, and a damaged history, raise many types
@@ -79,17 +93,20 @@ def _measured_on(card: Card) -> str:
 
 
 def _write_examples(
-    folder: Path, mistakes: Mapping[tuple[int, int], Sequence[Tensor]]
-) -> dict[tuple[int, int], list[str]]:
+    folder: Path, mistakes: Mapping[tuple[int, int], Sequence[Mistake]], file_of: Callable[[int], str]
+) -> dict[tuple[int, int], list[Example]]:
     named = {
-        pair: [(f"{pair[0]}_as_{pair[1]}_{number}.png", image) for number, image in enumerate(images, 1)]
-        for pair, images in mistakes.items()
+        pair: [(f"{pair[0]}_as_{pair[1]}_{number}.png", mistake) for number, mistake in enumerate(some, 1)]
+        for pair, some in mistakes.items()
     }
     if named or folder.exists():
         with new_folder(folder, force=True, replaceable=_ours) as filled:
-            for name, image in (one for some in named.values() for one in some):
-                (filled / name).write_bytes(_png(image))
-    return {pair: [f"{folder.name}/{name}" for name, _ in some] for pair, some in named.items()}
+            for name, mistake in (one for some in named.values() for one in some):
+                (filled / name).write_bytes(_png(mistake.image))
+    return {
+        pair: [Example(f"{folder.name}/{name}", file_of(mistake.index)) for name, mistake in some]
+        for pair, some in named.items()
+    }
 
 
 def _ours(folder: Path) -> bool:

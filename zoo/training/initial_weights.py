@@ -51,7 +51,11 @@ class InitialWeights:
                 "Omit `--channels`: images are converted.",
             )
         square = trained_on.size[0] if trained_on.size[0] == trained_on.size[1] else None
-        return InputOverrides(img_size=recipe.img_size or square, channels=trained_on.channels)
+        return InputOverrides(
+            img_size=recipe.img_size or square,
+            channels=trained_on.channels,
+            exif_orientation=bool(recipe.exif_orientation),
+        )
 
     def with_mean_and_std(self, data: LoadedDataset) -> LoadedDataset:
         """`data` with the mean and std that these weights were trained with."""

@@ -7,19 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.contract.callback import SILENT, Callback
 from zoo.contract.errors import TrainingError, WeightsError, lost_worker
 from zoo.contract.specs import Architecture
 from zoo.data.batches import label_counts
-from zoo.evaluation.evaluate import Evaluation
+from zoo.evaluation.evaluate import Evaluation, evaluate
 from zoo.files.atomic import refuse_existing, refuse_other_encoding, refuse_unwritable
 from zoo.files.card import Card, read_card
 from zoo.files.claim import claimed
 from zoo.files.weights import put_tensors, save_weights, tensors_digest
 from zoo.models.devices import explain_out_of_memory
 from zoo.registry.registry import Registry
+from zoo.report.content import RunFacts
 from zoo.report.events import open_events, require_tensorboard
 from zoo.report.write import write_report
 from zoo.training.checkpoint.file import read_checkpoint, refuse_position
@@ -29,6 +30,7 @@ from zoo.training.checkpoint.storage_dtype import as_stored
 from zoo.training.distributed.ddp import broadcast_checkpoint
 from zoo.training.distributed.evaluate import evaluate_distributed
 from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup, explain_lost_rank
+from zoo.training.hold_out import Subset
 from zoo.training.prepare import Job, RunPaths, prepare_on_all_ranks
 from zoo.training.recipe.complete import complete_recipe
 from zoo.training.recipe.recipe import Recipe
@@ -40,6 +42,8 @@ from zoo.training.run.record import Record, describe_dataset
 from zoo.training.signals import Signals
 from zoo.training.step_rng import StepRNG
 from zoo.training.trainer import Diverged, Epoch, Trainer
+
+MIN_TRAIN_IMAGES = 1000  # that the report's accuracy in training is of, at least, where there are as many
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,8 @@ def _new_run(job: Job, group: ProcessGroup) -> Iterator[Run | None]:
 def open_trainer(job: Job, run: Run | None, callback: Callback, group: ProcessGroup) -> Iterator[Trainer]:
     """A trainer that continues from the run's checkpoint, if there is one, and writes checkpoints and the history.
 
-    Where the block is interrupted, or the data or another rank fails, a last checkpoint is written.
+    Where the block is interrupted, or the data or another rank fails, a last checkpoint is written, and the exception
+    gets a note with the command that resumes the run.
 
     Args:
         run: the run folder; `None` on ranks other than 0.
@@ -197,6 +202,9 @@ def open_trainer(job: Job, run: Run | None, callback: Callback, group: ProcessGr
             lost = lost_worker(error)  # a signal raises it, at any line
             saver.save_at_end(lost or error)
             if saver.saved is not None:
+                how = "Stopped" if isinstance(lost or error, Exception) else "Interrupted"
+                total = job.plan.epochs * job.plan.steps
+                (lost or error).add_note(f"{how} at step {saver.saved:,} of {total:,}. Resume: {resume}")
                 callback.on_interrupt(folder)
             if lost is not None:
                 raise lost from error
@@ -217,12 +225,38 @@ def store_result(job: Job, run: Run | None, state: State, group: ProcessGroup) -
     path = job.weights_file
     if run is not None:
         card = save_weights(path, tensors, card, force=job.paths.force or _has_tensors(path, tensors))
-        train_counts = label_counts(job.plan.train, len(job.data.classes))
-        write_report(run.path, card, evaluation, module, job.data.test, train_counts, recipe_rows(card.recipe))
+        _write_report(job, run, state, card, evaluation, module)
         run.finish(path, card.digest)  # until then the run can be resumed, and gives the same weights
     epochs = len(state.history)
     stored = epochs if state.best is None else state.best.epoch
     return Result(path, card, _run_path(run, group), evaluation, epochs, stored)
+
+
+def _write_report(job: Job, run: Run, state: State, card: Card, evaluation: Evaluation, module: nn.Module) -> None:
+    train, root = job.plan.train, os.path.abspath(job.paths.data_root)  # noqa: PTH100  (which leaves links alone)
+    shown = torch.linspace(0, train.n - 1, min(train.n, max(evaluation.n, MIN_TRAIN_IMAGES))).long()
+    facts = RunFacts(
+        run=run.path,
+        weights=job.weights_file,
+        data=Path(root) if len(job.data.test_files) else None,
+        seconds=sum(job.plan.images / max(row["images_per_second"], 0.1) for row in state.history),
+        train=evaluate(
+            *(module, Subset(train, shown), job.data.preprocess, job.loss),
+            num_classes=len(job.data.classes),
+            device=job.paths.device,
+        ),
+    )
+    write_report(
+        *(run.path, card, evaluation, module, job.data.test, label_counts(train, len(job.data.classes))),
+        settings=recipe_rows(card.recipe),
+        facts=facts,
+        file_of=lambda index: _below(job.data.test_file(index), root),
+    )
+
+
+def _below(file: str, root: str) -> str:
+    """A file relative to the folder of the data set that it is in; as it is if it is elsewhere, or empty."""
+    return os.path.abspath(file).removeprefix(f"{root}{os.sep}") if file else ""  # noqa: PTH100
 
 
 def _run_path(run: Run | None, group: ProcessGroup) -> Path:

@@ -13,6 +13,20 @@ from zoo.training.hold_out import hold_out
 from zoo.training.optim.schedules import make_schedule
 from zoo.training.recipe.recipe import Recipe
 
+MAX_BATCH_SIZE, MIN_BATCH_SIZE, STEPS = 128, 8, 10  # see `default_batch_size`
+
+
+def default_batch_size(images: int) -> int:
+    """The batch size where a recipe does not set one: the largest power of two that leaves 10 steps an epoch.
+
+    It is 128 from 1,280 images on, and never below 8: few images need many steps, and batch norm needs several images.
+
+    Args:
+        images: to train on.
+    """
+    fitting = 1 << max(images // STEPS, 1).bit_length() - 1
+    return min(max(fitting, MIN_BATCH_SIZE), MAX_BATCH_SIZE)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -24,7 +38,8 @@ class Plan:
             recipe has one.
         batch_size: the global batch size; at most the number of training images.
         grad_accum_steps: batches of an optimizer step.
-        steps: optimizer steps of an epoch. The last partial step is dropped: BatchNorm may not take a small batch.
+        steps: optimizer steps of an epoch. The last one may take fewer images.
+        images: that an epoch trains on; fewer than the training split has where the last partial batch is dropped.
         epochs, patience: as in the recipe.
         crop, hflip: of the augmentation.
         lr: the learning rate as a function of the step of the run, counted from 0.
@@ -38,6 +53,7 @@ class Plan:
     batch_size: int
     grad_accum_steps: int
     steps: int
+    images: int
     epochs: int
     crop: int
     hflip: bool
@@ -51,11 +67,21 @@ class Plan:
         return epochs >= self.epochs or bool(self.patience and waited >= self.patience)
 
 
-def make_plan(recipe: Recipe, data: LoadedDataset, hflip: bool) -> Plan:
+def make_plan(
+    recipe: Recipe,
+    data: LoadedDataset,
+    hflip: bool,
+    *,
+    world_size: int = 1,
+    has_batch_norm: Callable[[], bool] = lambda: False,
+) -> Plan:
     """Make the plan of a run.
 
     Args:
         hflip: whether to flip images at random where the recipe leaves that open.
+        world_size: ranks that share each batch. The last batch is cut to a multiple of it.
+        has_batch_norm: whether the model has batch norm, which cannot normalise a batch of one image. It is called
+            only where there would be such a batch.
 
     Raises:
         UsageError: the crop is not smaller than the images, the hold-out is empty, or an epoch has no whole step.
@@ -70,8 +96,15 @@ def make_plan(recipe: Recipe, data: LoadedDataset, hflip: bool) -> Plan:
     if recipe.hold_out:
         train, eval_split = hold_out(data.train, recipe.hold_out, recipe.seed)
         split = "hold_out"
-    batch_size = min(recipe.batch_size, train.n)
-    steps = train.n // batch_size // recipe.grad_accum_steps
+    batch_size = min(recipe.batch_size or default_batch_size(train.n), train.n)
+    step_size = batch_size * recipe.grad_accum_steps
+    images = train.n - train.n % step_size
+    if not recipe.drop_last:
+        last = train.n % batch_size // world_size  # images of the last batch, on each rank
+        if last == 1 and has_batch_norm():
+            last = 0
+        images = train.n - train.n % batch_size + last * world_size
+    steps = -(-images // step_size)
     if not steps:
         raise UsageError(
             f"An optimizer step takes {recipe.grad_accum_steps} batches of {batch_size} images, and the training split "
@@ -87,6 +120,7 @@ def make_plan(recipe: Recipe, data: LoadedDataset, hflip: bool) -> Plan:
         batch_size=batch_size,
         grad_accum_steps=recipe.grad_accum_steps,
         steps=steps,
+        images=images,
         epochs=recipe.epochs,
         crop=crop,
         hflip=hflip if recipe.hflip is None else recipe.hflip,

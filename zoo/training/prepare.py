@@ -20,9 +20,11 @@ from zoo.data.read_options import MEMORY_LIMIT, ReadOptions
 from zoo.files.card import Card
 from zoo.files.environment import versions
 from zoo.files.folders import weights_name
+from zoo.files.regular import is_regular
 from zoo.models.build import build_model
 from zoo.models.devices import describe
 from zoo.models.losses import LossFunction, build_loss
+from zoo.registry.pretrained import pretrained_path
 from zoo.registry.registry import Entry, Registry
 from zoo.training.balance import class_weights, weights_param
 from zoo.training.checkpoint import CHECKPOINT_EVERY
@@ -31,11 +33,13 @@ from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from zoo.training.initial_weights import InitialWeights, read_initial_weights, split_init
 from zoo.training.optim.head import head_names
 from zoo.training.optim.optimizers import OPTIMIZERS
-from zoo.training.plan import Plan, make_plan
+from zoo.training.plan import MAX_BATCH_SIZE, MIN_BATCH_SIZE, Plan, default_batch_size, make_plan
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.run.record import describe_dataset, plugins_of
 
 REPORT_DROPPED = 0.02  # of the images; a last partial batch up to this fraction is dropped without a message
+FEW_IMAGES = 5000  # up to which fine-tuning of pretrained weights is suggested
+FEW_STEPS = 100  # of a whole run; fewer hardly train a model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +111,7 @@ class Job:
 
     def model(self) -> nn.Module:
         """The model with its fresh weights, on the CPU."""
-        return build_model(self.architecture, **self._build_args(), seed=self.recipe.seed)
+        return _built(self.architecture, self.recipe, self.data)
 
     def initial_model(self) -> nn.Module:
         """The model with its initial weights, on the CPU.
@@ -128,14 +132,7 @@ class Job:
         """
         if self.initial is None and self.recipe.layer_decay == 1 and not OPTIMIZERS[self.recipe.opt].hidden_only:
             return self
-        return replace(self, head=head_names(self.architecture, self.model(), **self._build_args()))
-
-    def _build_args(self) -> dict[str, Any]:
-        return {
-            "num_classes": len(self.data.classes),
-            "in_channels": self.data.preprocess.channels,
-            "params": self.recipe.params,
-        }
+        return replace(self, head=head_names(self.architecture, self.model(), **_build_args(self.recipe, self.data)))
 
 
 def prepare(
@@ -167,7 +164,11 @@ def prepare(
     class_weights_param = weights_param(loss_entry.spec, recipe.loss_params) if recipe.balance == "weights" else None
     initial = _initial_weights(registry, recipe, architecture, paths)
     recipe = replace(recipe, img_size=chosen_size(architecture.spec, recipe.img_size, recipe.params))
-    overrides = InputOverrides(img_size=recipe.img_size, channels=recipe.channels)
+    if recipe.exif_orientation is None and dataset.spec.exif_orientation:
+        recipe = replace(recipe, exif_orientation=True)
+    overrides = InputOverrides(
+        img_size=recipe.img_size, channels=recipe.channels, exif_orientation=bool(recipe.exif_orientation)
+    )
     data = open_dataset(
         dataset,
         architecture.spec,
@@ -188,8 +189,17 @@ def prepare(
         data = initial.with_mean_and_std(data)
         recipe = replace(recipe, initial_checkpoint=f"{split_init(recipe.initial_checkpoint)[0]}@{initial.digits}")
     callback.on_dataset(data)
-    plan = make_plan(recipe, data, dataset.spec.hflip)
+    plan = make_plan(
+        recipe,
+        data,
+        dataset.spec.hflip,
+        world_size=group.world_size,
+        has_batch_norm=lambda: _has_batch_norm(_built(architecture, recipe, data)),
+    )
     _report_plan(plan, recipe, callback)
+    if initial is None and plan.train.n <= FEW_IMAGES:
+        _suggest_pretrained(architecture, callback)
+    recipe = replace(recipe, batch_size=recipe.batch_size or default_batch_size(plan.train.n))
     train_loss = loss
     if class_weights_param is not None:
         weights = class_weights(plan.train.labels, len(data.classes))
@@ -250,15 +260,53 @@ def _initial_weights(
     return initial
 
 
+def _built(architecture: Entry[Architecture], recipe: Recipe, data: LoadedDataset) -> nn.Module:
+    """The architecture of a recipe with fresh weights, on the CPU."""
+    return build_model(architecture, **_build_args(recipe, data), seed=recipe.seed)
+
+
+def _build_args(recipe: Recipe, data: LoadedDataset) -> dict[str, Any]:
+    return {
+        "num_classes": len(data.classes),
+        "in_channels": data.preprocess.channels,
+        "params": recipe.params,
+    }
+
+
+def _has_batch_norm(module: nn.Module) -> bool:
+    return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
+
+
 def _report_plan(plan: Plan, recipe: Recipe, callback: Callback) -> None:
     n = plan.train.n
-    dropped = n - plan.steps * plan.batch_size * plan.grad_accum_steps
+    dropped = n - plan.images
     if recipe.hold_out:
         callback.on_message(f"trains on {n:,} images and holds {plan.eval_split.n:,} out for validation")
-    if recipe.batch_size > n:
+    if recipe.batch_size is None and plan.batch_size < MAX_BATCH_SIZE:
+        callback.on_message(f"the batch size is {plan.batch_size}, chosen for {n:,} training images; -b sets another")
+    if recipe.batch_size is not None and recipe.batch_size > n:
         callback.on_message(f"the batch size is {n:,}: there are fewer training images than {recipe.batch_size:,}")
     elif dropped > n * REPORT_DROPPED:
         callback.on_message(f"drops the last partial batch: {dropped:,} of {n:,} images an epoch")
+    if (total := plan.steps * plan.epochs) < FEW_STEPS:
+        smaller = min(default_batch_size(n), plan.batch_size // 2)
+        other = f", or -b {smaller}" if smaller >= MIN_BATCH_SIZE else ""
+        callback.on_message(
+            f"the run has only {total} optimizer steps in all; train for more, such as "
+            f"--epochs {-(-FEW_STEPS // plan.steps)}{other}",
+            warning=True,
+        )
+
+
+def _suggest_pretrained(architecture: Entry[Architecture], callback: Callback) -> None:
+    """Name the weights that the plugin provides for this architecture, those on this machine first."""
+    tags = sorted(architecture.spec.pretrained, key=lambda tag: not is_regular(pretrained_path(architecture, tag)))
+    if tags:
+        download = "" if is_regular(pretrained_path(architecture, tags[0])) else " --download"
+        callback.on_message(
+            f"there are pretrained weights of {architecture.spec.name}, and few images train better from those: "
+            f"--initial-checkpoint {architecture.spec.name}.{tags[0]}{download}"
+        )
 
 
 def _card(

@@ -140,9 +140,7 @@ class Trainer:
         self.on_step_end, self.on_epoch_end = on_step_end, on_epoch_end
         self.rng = StepRNG(recipe.seed, device, group.rank)
         self.augmenter = Augmenter(plan, recipe, data.preprocess, device)
-        self._model = DDPModel(
-            state.module, group, grad_accum_steps=recipe.grad_accum_steps, compiled=recipe.torchcompile
-        )
+        self._model = DDPModel(state.module, group, compiled=recipe.torchcompile)
         self._amp = device.type == "cuda" if recipe.amp is None else recipe.amp
         self._warned = False  # of random numbers in evaluation
         self._trained = [parameter for parameter in state.module.parameters() if parameter.requires_grad]
@@ -203,7 +201,8 @@ class Trainer:
         """Take one optimizer step.
 
         Args:
-            batches: `grad_accum_steps` augmented batches, whose gradients are averaged.
+            batches: `grad_accum_steps` augmented batches, or fewer at the end of an epoch, whose gradients are
+                averaged over the images.
         """
         state = self.state
         self.rng.seed(state.step)
@@ -211,16 +210,19 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
 
         step_loss: Tensor | None = None
-        for batch in batches:
+        sizes = [len(batch.images) for batch in batches]
+        for number, batch in enumerate(batches, 1):
             autocast = torch.autocast(self.device.type, torch.bfloat16) if self._amp else nullcontext()
             with explain_model_errors(self.device), autocast:
-                logits_BK = check_logits(self._model(batch.images), len(batch.images), len(self.data.classes)).float()
-                loss = _averaged(batch.loss(self.loss, logits_BK), len(batches))
+                logits_BK = check_logits(
+                    self._model(batch.images, last=number == len(batches)), len(batch.images), len(self.data.classes)
+                ).float()
+                loss = _weighted(batch.loss(self.loss, logits_BK), len(batch.images), sizes)
             with explain_model_errors(self.device, f"The backward pass of the model or of the loss {self.recipe.loss}"):
                 loss.backward()  # type: ignore[no-untyped-call]
             loss = loss.detach()
             if self.eval_loss is not self.loss:
-                loss = _averaged(batch.loss(self.eval_loss, logits_BK.detach()), len(batches))
+                loss = _weighted(batch.loss(self.eval_loss, logits_BK.detach()), len(batch.images), sizes)
             step_loss = loss if step_loss is None else step_loss + loss
 
         if self.recipe.clip_grad:
@@ -257,7 +259,7 @@ class Trainer:
         """The augmented batches of each step of the epoch that is left, on this rank."""
         plan = self.plan
         step_size = plan.batch_size * plan.grad_accum_steps
-        order = self.rng.order(plan.train.n, epoch, plan.balanced_sampler)[: plan.steps * step_size]
+        order = self.rng.order(plan.train.n, epoch, plan.balanced_sampler)[: plan.images]
         done = self.state.step - (epoch - 1) * plan.steps  # before the run was interrupted
         own = shard(order[done * step_size :], plan.batch_size, self.group)
         batches = plan.train.epoch(plan.batch_size // self.group.world_size, own)
@@ -277,7 +279,8 @@ class Trainer:
             state.best = Best(epoch.number, evaluation.top1, evaluation.loss, tensors)
 
     def _images_per_second(self, done: int) -> float:
-        return done * self.plan.batch_size * self.plan.grad_accum_steps / max(self.state.seconds, 1e-9)
+        images = min(done * self.plan.batch_size * self.plan.grad_accum_steps, self.plan.images)
+        return images / max(self.state.seconds, 1e-9)
 
     def _seconds_left(self, done: int) -> float:
         return self.state.seconds / max(done, 1) * (self.plan.epochs * self.plan.steps - self.state.step)
@@ -294,7 +297,7 @@ def augment_ahead(
 
     Args:
         step: of the run, that of the first batch.
-        grad_accum_steps: batches of a step.
+        grad_accum_steps: batches of a step; the last step of an epoch may have fewer.
     """
     ahead = 1
     while True:
@@ -310,6 +313,8 @@ def augment_ahead(
         yield from steps
 
 
-def _averaged(loss: Tensor, batches: int) -> Tensor:
-    """The part of a batch's loss in that of a step of `batches` batches."""
-    return loss / batches if batches > 1 else loss
+def _weighted(loss: Tensor, size: int, sizes: list[int]) -> Tensor:
+    """The part that the loss of a batch of `size` images has in that of a step with batches of these sizes."""
+    if len(sizes) == 1:
+        return loss
+    return loss / len(sizes) if size * len(sizes) == sum(sizes) else loss * (size / sum(sizes))

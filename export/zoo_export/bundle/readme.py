@@ -97,6 +97,8 @@ def readme(
         "squash": f"resized to {side}×{side}, cropped",
         "border": f"resized to {side} on its longer side, padded with the mean colour, cropped",
     }[preprocess.crop_mode]
+    if preprocess.exif_orientation:
+        resize = f"turned as its EXIF orientation says, {resize}"
     text = _warning(manifest) + HEAD.format(
         name=manifest.name,
         classes=len(manifest.labels),

@@ -14,7 +14,8 @@ from zoo.cli.output import print_json, print_line
 from zoo.contract.errors import ExportError
 from zoo.contract.prediction import Prediction
 from zoo.contract.printable import plain
-from zoo.registry.exports import MANIFEST, is_export
+from zoo.registry.exports import MANIFEST
+from zoo.registry.model_kind import ModelKind, model_kind
 from zoo_export.failures.unverified import warning
 
 if TYPE_CHECKING:
@@ -44,11 +45,12 @@ def command(
 ) -> None:
     """Classify IMAGES with MODEL.
 
-    MODEL is an export folder or an artifact in one, an ARCH.TAG, a path to a weights file, or an architecture.
+    MODEL is an export folder or an artifact in one, an ARCH.TAG, a path to a weights file, a folder with config.json
+    and model.safetensors, or an architecture.
     """
     ranked = (
         _with_export(lazy, Path(model), images, top, expect_digest, trust)
-        if is_export(lazy.registry, Path(model))
+        if model_kind(lazy.registry, model) is ModelKind.EXPORT
         else _with_weights(lazy, model, images, top, expect_digest, download)
     )
     rows = list(zip(images, ranked, strict=True))
@@ -69,6 +71,7 @@ def _with_export(
     import zoo_runtime
     from zoo.contract.evidence.format1 import upgraded
     from zoo_export.bundle.folder import explain_runtime_errors, read_folder
+    from zoo_export.bundle.orientation import runtime_turns_images
     from zoo_export.bundle.runtime_in_child import contained_run
 
     folder = path.parent if path.is_file() else path
@@ -84,7 +87,8 @@ def _with_export(
         print_line(f"warning: {text}", err=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # shown above
-        if path.is_file() or zoo_runtime.FORMAT not in manifest.artifacts:
+        turned = manifest.preprocess.exif_orientation and not runtime_turns_images()
+        if path.is_file() or turned or zoo_runtime.FORMAT not in manifest.artifacts:
             from zoo.api.loading import load
 
             return load(path, expect_digest=expect_digest, trust=trust, registry=lazy.registry).predict(images, top)

@@ -42,21 +42,23 @@ def shard(order: Tensor, batch_size: int, group: ProcessGroup) -> Tensor:
     """The indices of `order` (int64 `[M]`) that this rank trains on: the same part of each batch.
 
     Args:
-        batch_size: the global one; it divides M and is divisible by the world size.
+        batch_size: the global one. The world size divides it, and the size M % batch_size of a last partial batch.
     """
     if group.world_size == 1:
         return order
-    return order.view(-1, group.world_size, batch_size // group.world_size)[:, group.rank].flatten()
+    whole = len(order) - len(order) % batch_size
+    full, last = order[:whole], order[whole:]
+    own = full.view(-1, group.world_size, batch_size // group.world_size)[:, group.rank].flatten()
+    return torch.cat([own, last.view(group.world_size, -1)[group.rank]]) if len(last) else own
 
 
 class DDPModel:
     """The forward pass of a model in training. Its backward pass averages the gradients over the ranks.
 
-    With gradient accumulation, only the backward pass of the last of `grad_accum_steps` batches communicates.
+    With gradient accumulation, only the backward pass of the last batch of a step communicates.
     """
 
-    def __init__(self, module: nn.Module, group: ProcessGroup, *, grad_accum_steps: int, compiled: bool) -> None:
-        self._grad_accum_steps, self._calls = grad_accum_steps, 0
+    def __init__(self, module: nn.Module, group: ProcessGroup, *, compiled: bool) -> None:
         self._ddp: DistributedDataParallel | None = None
         if group.world_size > 1:
             device = next(module.parameters()).device
@@ -66,13 +68,17 @@ class DDPModel:
             self._ddp = module = DistributedDataParallel(
                 _WithUnusedParameter(module, device), device_ids=device_ids, find_unused_parameters=True
             )
-        self._forward = torch.compile(module) if compiled else module
+        # each batch size has code of its own, or that of the last batch would depend on which one came first
+        self._forward = torch.compile(module, dynamic=False) if compiled else module
 
-    def __call__(self, images: Tensor) -> Any:
-        """The logits, float `[N, K]`, of float32 images `[N, C, H, W]`."""
-        self._calls += 1
+    def __call__(self, images: Tensor, *, last: bool) -> Any:
+        """The logits, float `[N, K]`, of float32 images `[N, C, H, W]`.
+
+        Args:
+            last: whether this is the last batch of an optimizer step.
+        """
         if self._ddp is not None:
-            self._ddp.require_backward_grad_sync = self._calls % self._grad_accum_steps == 0
+            self._ddp.require_backward_grad_sync = last
         return self._forward(images)
 
 

@@ -4,9 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 from zoo.contract.params import check_params
-from zoo.contract.specs import Architecture, Dataset, Loss
+from zoo.contract.specs import Architecture, Loss
 from zoo.files.card import read_card
 from zoo.models.pretrained import locate_weights
+from zoo.registry.image_folders import find_data
 from zoo.registry.registry import Registry
 from zoo.training.initial_weights import split_init
 from zoo.training.recipe.recipe import Recipe
@@ -23,11 +24,12 @@ def complete_recipe(registry: Registry, recipe: Recipe, *, download: bool = Fals
 
     Raises:
         UnknownName: no plugin provides the architecture, data set or loss, or they declare no such parameter.
+        DataError: the data set is a path, and there is no folder.
         UsageError: a parameter has the wrong type, or is not among the choices.
         WeightsError: the initial weights are damaged.
     """
     spec = registry.find(Architecture, recipe.architecture).spec
-    registry.find(Dataset, recipe.data)
+    find_data(registry, recipe.data)
     loss = registry.find(Loss, recipe.loss).spec
     params = {**params_of_weights(registry, recipe.initial_checkpoint, spec.name, download=download), **recipe.params}
     return replace(recipe, params=check_params(spec, params), loss_params=check_params(loss, recipe.loss_params))

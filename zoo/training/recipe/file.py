@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from zoo.contract.errors import UsageError, WeightsError
+from zoo.contract.names import bare_name
 from zoo.files.card import Card
 from zoo.files.toml import read_toml
+from zoo.registry.image_folders import FOLDER
 from zoo.training.recipe.field import TYPES
 from zoo.training.recipe.recipe import FIELDS, VERSION, Recipe
 
 SMOOTHING = ("smoothing", "label_smoothing")  # what people call it; `zoo train` has the flag --smoothing
+RENAMED = 3  # the version of recipes from which on fields have their present names
+BEFORE_4 = {"batch_size": 128, "drop_last": True}  # what recipes of versions 1 to 3 do where they do not say it
 NEW_NAMES = {declaration.old: name for name, declaration in FIELDS.items() if declaration.old}
 
 
@@ -63,7 +67,7 @@ def command_of_card(card: Card) -> str:
 def check_fields(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The values without their version, once every name and type is known to be a recipe's.
 
-    Recipes of versions 1 and 2 may use the names that fields had then.
+    Recipes of versions 1 and 2 may use the names that fields had then. Those before 4 have the defaults of then.
 
     Args:
         where: what to call the file in errors.
@@ -77,8 +81,11 @@ def check_fields(values: Mapping[str, Any], where: str) -> dict[str, Any]:
             f"{where} has a recipe of version {version!r}, and this zoo knows versions 1 to {VERSION}.",
             "Use the release of zoo-kit that it was written for.",
         )
-    if version < VERSION:
+    if version < RENAMED:
         values = with_new_names(values)
+    if version < VERSION:
+        turned = {"exif_orientation": False} if bare_name(str(values.get("data"))) == FOLDER else {}
+        values = {**BEFORE_4, **turned, **values}
     checked = {}
     for name, value in values.items():
         if name == "version":

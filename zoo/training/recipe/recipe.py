@@ -8,12 +8,15 @@ from zoo.contract.errors import UsageError
 from zoo.training.optim.optimizers import OPTIMIZERS
 from zoo.training.optim.schedules import SCHEDULES
 from zoo.training.recipe.command import recipe_command
+from zoo.training.recipe.consistency import refuse_inconsistent, schedule_fields
 from zoo.training.recipe.field import TYPES, Field, declared, explained
 
 MAX_COUNT = 2**31  # of epochs, images of a batch and the like
 MAX_RATE = 1e38  # of learning rates, weight decay and gradient norms: float32 holds little more
 MAX_SIDE = 16384  # pixels
-VERSION = 3  # 1 and 2 had other names of fields (`Field.old`); in 1, `amp` was recorded for CUDA only
+# 1 and 2 had other names of fields (`Field.old`), in 1 `amp` was recorded for CUDA only, and 1 to 3 had other defaults
+# (`zoo.training.recipe.file.BEFORE_4`).
+VERSION = 4
 
 
 @explained
@@ -32,7 +35,13 @@ class Recipe:
 
     architecture: Annotated[str, Field("Model", "Name of the architecture; see `zoo list`.", in_report=False)]
     data: Annotated[
-        str, Field("Data", "Name of the data set; see `zoo list datasets`.", metavar="NAME", in_report=False)
+        str,
+        Field(
+            "Data",
+            "Name of the data set, see `zoo list datasets`; or a folder of your own images.",
+            metavar="NAME|PATH",
+            in_report=False,
+        ),
     ]
     params: Annotated[
         Mapping[str, Any],
@@ -87,7 +96,8 @@ class Recipe:
         str,
         Field(
             "Model",
-            "Start from these weights: ARCH.TAG or a path. A head for other classes is initialised anew.",
+            "Start from these weights: ARCH.TAG, a path, or a folder with config.json and model.safetensors. A head "
+            "for other classes is initialised anew.",
             note="Images are normalised as these weights saw theirs. The recipe of a run appends `@` and the first "
             "digits of their digest: weights with another digest are then refused.",
             metavar="WEIGHTS",
@@ -107,16 +117,27 @@ class Recipe:
     ] = False
     epochs: Annotated[int, Field("Schedule", "Number of epochs.", ge=1, lt=MAX_COUNT, in_report=False)] = 10
     batch_size: Annotated[
-        int,
+        int | None,
         Field(
             "Data",
             "Global batch size.",
-            note="The ranks of a distributed run divide it among them.",
+            note="The ranks of a distributed run divide it among them. For fewer than 1,280 training images, the "
+            "default is the largest power of two that leaves 10 steps an epoch, and at least 8.",
             ge=1,
             lt=MAX_COUNT,
+            unset="128, or less for fewer than 1,280 training images",
             short="-b",
         ),
-    ] = 128
+    ] = None
+    drop_last: Annotated[
+        bool,
+        Field(
+            "Data",
+            "Drop the last batch of an epoch if it is not full.",
+            note="Without it, only a last batch of a single image is dropped, if the model has batch norm.",
+            off=False,
+        ),
+    ] = False
     opt: Annotated[
         str,
         Field(
@@ -304,6 +325,15 @@ class Recipe:
             off="none",
         ),
     ] = "none"
+    exif_orientation: Annotated[
+        bool | None,
+        Field(
+            "Data",
+            "Turn photographs as their EXIF orientation says, in training and afterwards.",
+            unset="on for folders of images, off for other data sets",
+            off=False,
+        ),
+    ] = None
     skip_corrupt: Annotated[
         bool, Field("Data", "Skip images that cannot be read instead of stopping with an error.", off=False)
     ] = False
@@ -342,36 +372,7 @@ class Recipe:
         for name in OPTIMIZER_FIELDS:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default_of(FIELDS[name], self.opt))
-        for name, declaration in FIELDS.items():
-            if declaration.requires and declaration.is_on(getattr(self, name)):
-                self._require(declaration, FIELDS[declaration.requires])
-        self._refuse_frozen_layers_settings()
-        self._refuse_unused_schedule_fields()
-
-    def _require(self, declaration: Field, other: Field) -> None:
-        if not other.is_on(getattr(self, other.name)):
-            raise UsageError(
-                f"`{declaration.flag}` requires `{other.flag}`.",
-                f"Add {other.flag} {other.metavar or '0.1'}, or leave out {declaration.flag}.",
-            )
-
-    def _refuse_frozen_layers_settings(self) -> None:
-        flag = "--layer-decay" if self.layer_decay != 1 else f"--opt {self.opt}"
-        if self.freeze and (self.layer_decay != 1 or OPTIMIZERS[self.opt].hidden_only):
-            raise UsageError(
-                f"`--freeze` trains only the head, and `{flag}` is for the layers below it.",
-                f"Leave out --freeze or {flag}.",
-            )
-
-    def _refuse_unused_schedule_fields(self) -> None:
-        for name in SCHEDULE_FIELDS:
-            value, flag = getattr(self, name), FIELDS[name].flag
-            if name not in SCHEDULES[self.sched].fields and value and value != FIELDS[name].default:
-                users = " or ".join(row.name for row in SCHEDULES.values() if name in row.fields)
-                raise UsageError(
-                    f"{name} = {value!r} has no effect with `--sched {self.sched}`.",
-                    f"Leave out {flag}, or use --sched {users}.",
-                )
+        refuse_inconsistent(self, FIELDS)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, with every default filled in; `zoo.training.recipe.file.to_recipe` reads it back."""
@@ -385,7 +386,7 @@ class Recipe:
 
 FIELDS = declared(Recipe)
 OPTIMIZER_FIELDS = tuple(name for name, declaration in FIELDS.items() if declaration.goes_with == "opt")
-SCHEDULE_FIELDS = tuple(name for name, declaration in FIELDS.items() if declaration.goes_with == "sched")
+SCHEDULE_FIELDS = schedule_fields(FIELDS)
 
 
 def default_of(declaration: Field, opt: str) -> Any:

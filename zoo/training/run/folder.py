@@ -81,7 +81,9 @@ class Run:
             ) from None
         if run.result.exists():
             run.release()
-            raise TrainingError(f"The run {path} is finished: {_result(run.result)}", "There is nothing to resume.")
+            raise TrainingError(
+                f"The run {path} is finished: {_result(run.result)}", "Train it for N more epochs with `--extend N`."
+            )
         return run
 
     @property
