@@ -67,6 +67,16 @@ RESIZED_WHOLE = 1 << 25  # pixels; an image that would have more is resized only
 # The formats of images that are read. For others Pillow may run programs, whatever the file is called.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")
 UNKNOWN_FORMAT = f"it is damaged, or none of {', '.join(FORMATS)}"
+EXIF_ORIENTATION = 0x0112
+TURNS = {  # by EXIF orientation, what makes the image upright
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 # The suffixes of the files in a folder that are images; what is in them decides how they are read.
 SUFFIXES = (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -403,7 +413,10 @@ def read_pixels(image: ImageLike, preprocess: Mapping[str, Any]) -> npt.NDArray[
     pil = _package("PIL.Image", "pillow")
     name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else "The image"
     try:
-        picture = _convert(pil, _decode(pil, image), "L" if len(preprocess["mean"]) == 1 else "RGB")
+        stored = _decode(pil, image)
+        picture = _convert(pil, stored, "L" if len(preprocess["mean"]) == 1 else "RGB")
+        if preprocess.get("exif_orientation"):
+            picture = _turn(pil, picture, stored)
         pixels = np.asarray(_fit(pil, picture, preprocess))
     except Exception as error:  # decoders raise errors of many kinds on what is no sound image
         raise Error(f"{name} cannot be used: {_why(error)}.", "Use a complete PNG, JPEG or similar image.") from None
@@ -441,6 +454,15 @@ def _convert(pil: Any, picture: Any, mode: str) -> Any:
     if picture.mode == "P" and isinstance(picture.info.get("transparency"), bytes):  # Pillow warns of these
         picture = picture.convert("RGBA")
     return picture.convert(mode)
+
+
+def _turn(pil: Any, picture: Any, stored: Any) -> Any:
+    """Turned and mirrored as the EXIF data of `stored` says; as it is if that cannot be read."""
+    with warnings.catch_warnings(), suppress(Exception):  # Pillow raises many types on damaged EXIF data
+        warnings.simplefilter("ignore")
+        turn = TURNS.get(stored.getexif().get(EXIF_ORIENTATION))
+        return picture if turn is None else picture.transpose(getattr(pil.Transpose, turn))
+    return picture
 
 
 def _fit(pil: Any, picture: Any, preprocess: Mapping[str, Any]) -> Any:
@@ -669,6 +691,7 @@ def _check_preprocess(how: Mapping[str, Any]) -> None:
     fits = fits and len(mean) == len(std) and len(mean) in (1, 3)
     fits = fits and all(abs(value) < 1e6 for value in mean) and all(0 < value < 1e6 for value in std)
     fits = fits and how["interpolation"] in ("nearest", "bilinear", "bicubic")
+    fits = fits and how.get("exif_orientation", True) is True  # it is left out where it is false
     if "crop_mode" in how:
         fits = fits and how["crop_mode"] in ("squash", "border") and side is not None
     _need(fits, "preprocess is malformed")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
 import zoo
 import zoo_runtime
@@ -132,6 +132,7 @@ def preprocesses(draw: st.DrawFn) -> Preprocess:
         shorter_side=side,
         crop_mode="center" if side is None else draw(st.sampled_from(["center", "squash", "border"])),
         interpolation=draw(st.sampled_from(["nearest", "bilinear", "bicubic"])),
+        exif_orientation=draw(st.booleans()),
     )
 
 
@@ -143,7 +144,9 @@ def test_the_snippet_prepares_images_as_zoo_does(
     folder = tmp_path_factory.getbasetemp() / "prepared"
     folder.mkdir(exist_ok=True)
     pixels = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
-    Image.fromarray(pixels).save(folder / "image.png")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 1 + width % 8
+    Image.fromarray(pixels).save(folder / "image.png", exif=exif)
     (folder / "labels.txt").write_text("a\nb\n")
     (folder / "manifest.json").write_text('{"labels": ["a", "b"]}')
     names: dict[str, Any] = {}
@@ -151,7 +154,7 @@ def test_the_snippet_prepares_images_as_zoo_does(
         patch.chdir(folder)
         exec(preparation(preprocess, listed=listed), names)
     assert names["labels"] == ["a", "b"]
-    expected = zoo_runtime.prepare_image(pixels, preprocess.to_dict())[None]
+    expected = zoo_runtime.prepare_image(folder / "image.png", preprocess.to_dict())[None]
     assert names["x"].shape == expected.shape and names["x"].tobytes() == expected.tobytes()
 
 
@@ -188,7 +191,7 @@ def test_golden_holds_images_and_their_tensors(exported: Path) -> None:
             pixels, tensor = golden[f"image-{index}.pixels"], golden[f"image-{index}.tensor"]
             assert pixels.dtype == np.uint8 and pixels.shape == (height, width, 3)
             assert [int(pixels[y, x, c]) for y, x, c in ((0, 0, 0), (5, 9, 2))] == [0, (27 + 25 + 14 + 160) % 256]
-            assert tensor.tobytes() == zoo_runtime.prepare_image(pixels, preprocess.to_dict()).tobytes()
+            assert tensor.tobytes() == zoo_runtime.prepare_image(folder / "image.png", preprocess.to_dict()).tobytes()
     assert zoo_runtime.verify(exported).prepared_images == 4
     assert "4 prepared" in zoo_runtime.verify(exported).summary
 
