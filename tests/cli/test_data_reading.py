@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from zoo.cli.class_counts import class_counts
+from zoo.cli.training.class_counts import class_counts
 
 Run = Callable[..., Any]
 WAYS: dict[str, tuple[str, ...]] = {

@@ -10,8 +10,8 @@ import pytest
 
 from zoo import Architecture, Param
 from zoo.cli import main
-from zoo.cli.recipe_cli import recipe_from_options
-from zoo.cli.recipe_options import recipe_sections
+from zoo.cli.training.recipe_cli import recipe_from_options
+from zoo.cli.training.recipe_options import recipe_sections
 from zoo.contract.errors import UsageError
 from zoo.files.card import read_card
 from zoo.registry.discovery import Plugin

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.cli.commands.train import command
-from zoo.cli.recipe_cli import recipe_from_options
+from zoo.cli.training.recipe_cli import recipe_from_options
 from zoo.contract.errors import UsageError, ZooError
 from zoo.contract.specs import Architecture, Dataset, Loss, Param
 from zoo.registry.discovery import Plugin

@@ -19,7 +19,7 @@ from zoo.cli.grouped_options import GroupedCommand
 from zoo.cli.options import device_option, force_option, json_option
 from zoo.cli.output import print_fields, print_json, print_line
 from zoo.cli.progress import progress
-from zoo.cli.recipe_options import recipe_options, recipe_sections
+from zoo.cli.training.recipe_options import recipe_options, recipe_sections
 from zoo.training.checkpoint import CHECKPOINT_EVERY
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
     was interrupted or killed with: zoo train --resume runs/NAME.
     """
     from zoo.api.training import train
-    from zoo.cli.recipe_cli import recipe_from_options
-    from zoo.cli.train_output import TrainOutput
+    from zoo.cli.training.recipe_cli import recipe_from_options
+    from zoo.cli.training.train_output import TrainOutput
     from zoo.contract.errors import UsageError
     from zoo.models.devices import pick_device
     from zoo.training.distributed.rendezvous import from_environment

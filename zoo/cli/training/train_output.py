@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from zoo.api.progress import Lines, duration
-from zoo.cli.class_counts import class_counts
+from zoo.cli.training.class_counts import class_counts
 from zoo.contract.callback import Callback, EpochResult, StepProgress, TrainingData
 
 if TYPE_CHECKING:

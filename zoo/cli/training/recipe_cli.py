@@ -55,7 +55,7 @@ def _values(registry: "Registry", file: Path | None, like: str | None) -> dict[s
 
 
 def _with_smoothing(loss_params: tuple[str, ...], smoothing: float | None) -> tuple[str, ...]:
-    from zoo.cli.recipe_options import SMOOTHING
+    from zoo.cli.training.recipe_options import SMOOTHING
     from zoo.contract.errors import UsageError
 
     if smoothing is None:
