@@ -1,7 +1,7 @@
 """Give `zoo verify` files that were made to pass and to be wrong, and harmless ones, and count what it refuses.
 
-The files are forged from an export of `lenet5.digits`, one kind at a time. Each is checked with `--against` and with
-`--strict --against`. Exit code 1 where a forgery without a secret trigger passes, or a harmless file is refused.
+Files and folders are forged from an export of `lenet5.digits`, one kind at a time. Each is checked with `--against` and
+with `--strict --against`. Exit code 1 where a forgery without a secret trigger passes, or a harmless file is refused.
 
 Run: python benchmarks/adversaries.py [--seed N] [--report benchmarks/adversaries]
 """
@@ -13,9 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adversary.harmless import HARMLESS
-from adversary.kinds import KINDS
-from adversary.scripted import SCRIPTED
-from adversary.trial import ACCEPTED, REFUSED, Result, Trial
+from adversary.trial import ACCEPTED, FORGED, REFUSED, Result, Trial
 
 from zoo.files.environment import versions
 from zoo.registry.discovery import discover
@@ -32,7 +30,7 @@ def main() -> int:
     arguments = parser.parse_args()
     trial = Trial(Registry(discover()), arguments.seed)
     forged, harmless = [], []
-    for name in (*KINDS, *SCRIPTED, *HARMLESS):
+    for name in (*FORGED, *HARMLESS):
         result = trial.run(name)
         print(f"{name}: {result.against}; strict: {result.strict}", file=sys.stderr, flush=True)
         (harmless if name in HARMLESS else forged).append(result)
@@ -62,8 +60,9 @@ def report(forged: Sequence[Result], harmless: Sequence[Result], seed: int) -> s
         "",
         f"{', '.join(f'{name} {version}' for name, version in versions(PACKAGES).items())}; seed {seed}",
         "",
-        f"{n} kinds of forged files of `lenet5.digits`. `zoo verify FILE --against MODEL` refuses {refused['against']} "
-        f"and warns of {warned}; with `--strict` {refused['strict']} are refused. Of {len(harmless)} harmless files, "
+        f"{n} kinds of forged files and export folders of `lenet5.digits`. "
+        f"`zoo verify FILE --against MODEL` refuses {refused['against']} and warns of {warned}; "
+        f"with `--strict` {refused['strict']} are refused. Of {len(harmless)} harmless files, "
         f"{sum(REFUSED in (each.against, each.strict) for each in harmless)} are refused.",
         "",
         "| forgery | `--against` | `--strict --against` | why |",

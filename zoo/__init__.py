@@ -27,7 +27,7 @@ from zoo.contract.formats import ExportFormat
 from zoo.contract.hooks import hookimpl
 from zoo.contract.precisions import Precision
 from zoo.contract.preprocess import Preprocess
-from zoo.contract.specs import Architecture, Command, Dataset, Loss, Param, Spec
+from zoo.contract.specs import Architecture, Collection, Command, Dataset, Loss, Param, Spec
 from zoo.version import __version__
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from zoo.api.training import TrainResult, train
     from zoo.api.weights.importing import ImportedWeights, import_weights
     from zoo.api.weights.recording import record_metrics
+    from zoo.api.weights.transfer import PulledWeights, PushedWeights, pull, push
     from zoo.contract.evidence import Certificate, Comparison, Export, Manifest, Verification
     from zoo.contract.prediction import Prediction
     from zoo.models.load import Model
@@ -54,6 +55,8 @@ _LAZY = {
     "Manifest": "zoo.contract.evidence",
     "Model": "zoo.models.load",
     "Prediction": "zoo.contract.prediction",
+    "PulledWeights": "zoo.api.weights.transfer",
+    "PushedWeights": "zoo.api.weights.transfer",
     "Recipe": "zoo.training.recipe.recipe",
     "Registry": "zoo.registry.registry",
     "TrainResult": "zoo.api.training",
@@ -64,6 +67,8 @@ _LAZY = {
     "import_weights": "zoo.api.weights.importing",
     "list_models": "zoo.api.listing",
     "load": "zoo.api.loading",
+    "pull": "zoo.api.weights.transfer",
+    "push": "zoo.api.weights.transfer",
     "record_metrics": "zoo.api.weights.recording",
     "sign": "zoo.api.signing",
     "train": "zoo.api.training",
@@ -74,6 +79,7 @@ __all__ = [
     "Architecture",
     "Callback",
     "Certificate",
+    "Collection",
     "Command",
     "Comparison",
     "DataError",
@@ -96,6 +102,8 @@ __all__ = [
     "Precision",
     "Prediction",
     "Preprocess",
+    "PulledWeights",
+    "PushedWeights",
     "Recipe",
     "Registry",
     "Spec",
@@ -114,6 +122,8 @@ __all__ = [
     "import_weights",
     "list_models",
     "load",
+    "pull",
+    "push",
     "record_metrics",
     "sign",
     "train",

@@ -46,8 +46,8 @@ def initializer_defined_twice(g: Forgery) -> None:
     g.model.graph.initializer.insert(0, numpy_helper.from_array(changed, g.kernels[-1].name))
 
 
-@kind(trigger="It computes what the model computes, and lies in a key that zoo does not read.")
-def leaves_out_its_metadata(g: Forgery) -> None:
+@kind()
+def claims_labels_under_another_key(g: Forgery) -> None:
     del g.model.metadata_props[:]
     lie = g.model.metadata_props.add()
     lie.key, lie.value = "Zoo.labels", json.dumps([str(9 - index) for index in range(CLASSES)])

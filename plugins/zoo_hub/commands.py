@@ -1,5 +1,6 @@
 """`zoo pull` and `zoo push`. The hub library is imported when they run."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,6 @@ from zoo.cli.output import print_json, print_line
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
-
-LOCAL = "local-dir:"
 
 
 @click.command("pull")
@@ -37,15 +36,21 @@ def pull_command(
 
     HF_TOKEN or `hf auth login` gives access to private repositories; HF_ENDPOINT sets another hub.
     """
+    from zoo.api.weights.transfer import pull
     from zoo.files.expected_digest import digest_of
-    from zoo.files.folders import weights_folders
-    from zoo_hub.pull import pull
-    from zoo_hub.repository import parse_repository
 
-    source = parse_repository(repository, revision)
-    path, card = pull(lazy.registry, source, output, folder=weights_folders()[0], force=force)
+    progress = sys.stderr.isatty()
+    pulled = pull(repository, revision=revision, output=output, force=force, progress=progress, registry=lazy.registry)
+    path, card = pulled.path, pulled.card
     if as_json:
-        print_json({"file": str(path), "architecture": card.architecture, "digest": digest_of(card)})
+        print_json(
+            {
+                "file": str(path),
+                "architecture": card.architecture,
+                "digest": digest_of(card),
+                "commit": pulled.commit,
+            }
+        )
         return
     print_line(f"{path}: {card.architecture}, {len(card.classes):,} classes")
     print_line(f"Digest: {digest_of(card)}")
@@ -59,21 +64,18 @@ def pull_command(
 @json_option
 @click.pass_obj
 def push_command(lazy: "Lazy", /, model: str, repository: str, private: bool, force: bool, as_json: bool) -> None:
-    """Upload MODEL, an ARCH.TAG or a path to a weights file, to the Hugging Face Hub in timm's layout.
+    """Upload MODEL, an ARCH.TAG, a path or a folder in timm's layout, to the Hugging Face Hub in timm's layout.
 
     The repository is made if it is not there. timm.create_model loads it where the architecture is timm's, and
     `zoo pull` gives the same file back. local-dir:DIR writes the same files to a folder instead.
 
     HF_TOKEN or `hf auth login` gives the right to upload; HF_ENDPOINT sets another hub.
     """
-    from zoo_hub.push import push, save_folder
-    from zoo_hub.repository import parse_repository
+    from zoo.api.weights.transfer import push
 
-    if repository.startswith(LOCAL):
-        place = str(save_folder(lazy.registry, model, Path(repository.removeprefix(LOCAL)), force=force))
-    else:
-        place = push(lazy.registry, model, parse_repository(repository), private=private)
+    progress = sys.stderr.isatty()
+    pushed = push(model, repository, private=private, force=force, progress=progress, registry=lazy.registry)
     if as_json:
-        print_json({"model": model, "pushed_to": place})
+        print_json({"model": model, "file": str(pushed.path), "pushed_to": pushed.destination})
         return
-    print_line(f"{model} is at {place}")
+    print_line(f"{model} is at {pushed.destination}")

@@ -2,68 +2,69 @@
 
 import hashlib
 import re
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from zoo.contract.errors import WeightsError
 from zoo.contract.names import is_file_name
 from zoo.files.atomic import explain_write_errors, refuse_existing, refuse_unwritable, write_file
 from zoo.files.card import Card
-from zoo.files.folders import SUFFIX
+from zoo.files.folders import SUFFIX, weights_folders
 from zoo.files.weights import load_weights
-from zoo.models.hub_layout import CONFIG, WEIGHTS
 from zoo.models.hub_layout.config import PREFIX, read_config
-from zoo.models.hub_layout.folder import convert, has_card
+from zoo.models.hub_layout.folder import convert
+from zoo.models.hub_layout.folder_files import has_card
+from zoo.registry.hub_folders import CONFIG, WEIGHTS
 from zoo.registry.registry import Registry
-from zoo_hub.repository import Repository, explain_hub_errors, hub
+from zoo_hub.progress import progress_bars
+from zoo_hub.repository import Repository, explain_hub_errors, hub, parse_repository
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 SIZE_STEP = "Run the command again; if it happens again, tell the owner of the repository."
 
 
 def pull(
-    registry: Registry, repository: Repository, output: Path | None = None, *, folder: Path, force: bool = False
-) -> tuple[Path, Card]:
-    """Download a model, and store it as a weights file with a card.
+    registry: Registry,
+    repository: str,
+    *,
+    revision: str | None = None,
+    output: Path | None = None,
+    force: bool = False,
+    progress: bool = False,
+) -> tuple[Path, Card, str]:
+    """Download a model, and store it as a weights file with a card; see `zoo.pull` for the arguments.
 
     A file that zoo pushed is stored byte for byte. Another gets a card that says where it came from; its architecture
     must be one that a plugin provides as `timm/NAME`.
 
-    Args:
-        output: the weights file to write; by default one in `folder` that is named after the repository.
-        folder: for weights files.
-        force: replace an existing file.
-
     Returns:
-        The path of the weights file, and its card.
+        The path of the weights file, its card, and the commit.
 
     Raises:
+        UsageError: `repository` is no name of a repository.
         WeightsError: the repository is not there, cannot be reached or has other files, or a file is damaged.
         UnknownName: no plugin provides the architecture.
         OutputError: the file exists and `force` is not set, or it cannot be written.
     """
+    source, folder = parse_repository(repository, revision), weights_folders()[0]
     if output is not None:
         refuse_existing(output, force)
         refuse_unwritable(output)
     with TemporaryDirectory(prefix="zoo-pull-") as scratch:
         path = Path(scratch)
-        with explain_write_errors(output or folder), explain_hub_errors(repository), _bars_on_a_terminal():
-            commit = _download(repository, path)
+        with explain_write_errors(output or folder), explain_hub_errors(source), progress_bars(progress):
+            commit = _download(source, path)
         own = has_card(path)
-        target = output or folder / _file_name(repository, path, own)
+        target = output or folder / _file_name(source, path, own)
         refuse_existing(target, force)
         if own:
             card = load_weights(path / WEIGHTS).card
             write_file(target, (path / WEIGHTS).read_bytes(), force=force)
-            return target, card
-        source = str(Repository(repository.name, commit))
-        card = convert(registry, path, target, source=source, command=f"zoo pull {source}", force=force)
-        return target, card
+            return target, card, commit
+        pinned = str(Repository(source.name, commit))
+        card = convert(registry, path, target, source=pinned, command=f"zoo pull {pinned}", force=force)
+        return target, card, commit
 
 
 def _download(repository: Repository, folder: Path) -> str:
@@ -117,16 +118,3 @@ def _file_name(repository: Repository, folder: Path, own: bool) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _bars_on_a_terminal() -> Iterator[None]:
-    """The hub library's progress bars, on a terminal only."""
-    change = not sys.stderr.isatty() and not are_progress_bars_disabled()
-    if change:
-        disable_progress_bars()
-    try:
-        yield
-    finally:
-        if change:
-            enable_progress_bars()

@@ -4,34 +4,53 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd
 
+from zoo.contract.errors import UsageError
 from zoo.files.atomic import new_folder
 from zoo.files.card import Card
 from zoo.files.weights import load_weights
-from zoo.models.hub_layout import CONFIG, WEIGHTS
 from zoo.models.hub_layout.config import PREFIX, config_json
-from zoo.models.hub_layout.folder import is_hub_folder
-from zoo.models.pretrained import locate_weights
+from zoo.models.stored.pretrained import locate_weights
+from zoo.registry.hub_folders import CONFIG, LOCAL, WEIGHTS, is_hub_folder
 from zoo.registry.registry import Registry
-from zoo_hub.repository import Repository, explain_hub_errors, hub
+from zoo_hub.progress import progress_bars
+from zoo_hub.repository import Repository, explain_hub_errors, hub, parse_repository
 
 
-def push(registry: Registry, model: str, repository: Repository, *, private: bool = False) -> str:
-    """Upload a weights file to a repository, which is made if it is not there. Its files are replaced in one commit.
+def push(
+    registry: Registry,
+    model: str,
+    destination: str,
+    *,
+    private: bool = False,
+    force: bool = False,
+    progress: bool = False,
+) -> tuple[Path, str]:
+    """Upload a weights file, or write the same files to a folder; see `zoo.push` for the arguments.
 
-    Args:
-        model: `ARCH.TAG` or a path.
-        private: make a new repository private.
+    A repository is made if it is not there. Its files are replaced in one commit.
 
     Returns:
-        The URL of the commit.
+        The path of the weights file, and the URL of the commit or the path of the folder.
 
     Raises:
+        UsageError: `destination` is neither a repository nor a folder, or `private` or `force` do not fit it.
         UnknownName, WeightsError: there are no such weights, or they are damaged; or the hub refuses or is not
             reached.
+        OutputError: the folder exists and may not be replaced, or cannot be written.
     """
+    if destination.startswith(LOCAL):
+        if private:
+            raise UsageError("`--private` is for repositories, not for folders.", "Leave --private out.")
+        path = locate_weights(registry, model)
+        return path, str(_save(path, Path(destination.removeprefix(LOCAL)), force=force))
+    repository = parse_repository(destination)
     path = locate_weights(registry, model)
+    return path, _upload(path, repository, private=private, progress=progress)
+
+
+def _upload(path: Path, repository: Repository, *, private: bool, progress: bool) -> str:
     files = contents(path, repository)
-    with explain_hub_errors(repository):
+    with explain_hub_errors(repository), progress_bars(progress):
         api = hub()
         api.create_repo(repository.name, exist_ok=True, private=private or None)
         commit = api.create_commit(
@@ -43,14 +62,8 @@ def push(registry: Registry, model: str, repository: Repository, *, private: boo
     return str(commit.commit_url)
 
 
-def save_folder(registry: Registry, model: str, folder: Path, *, force: bool = False) -> Path:
-    """Write the files that `push` uploads to a new folder, for `timm.create_model("local-dir:FOLDER")`.
-
-    Raises:
-        UnknownName, WeightsError: as `push`.
-        OutputError: the folder exists and may not be replaced, or cannot be written.
-    """
-    files = contents(locate_weights(registry, model), None)
+def _save(path: Path, folder: Path, *, force: bool) -> Path:
+    files = contents(path, None)
     with new_folder(folder, force=force, replaceable=is_hub_folder) as temporary:
         for name, content in files.items():
             (temporary / name).write_bytes(content)

@@ -7,7 +7,7 @@ import timm
 from torch import nn
 
 from zoo_timm.index import read_index
-from zoo_timm.plugin import RATES
+from zoo_timm.specs import RATES
 
 
 def build(*, name: str, num_classes: int, in_channels: int, **params: Any) -> nn.Module:

@@ -2,20 +2,22 @@
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import timm
-from safetensors import SafetensorError
 from timm.data.config import resolve_data_config
 from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from timm.models import PretrainedCfg, get_pretrained_cfg
 
-from zoo.contract.errors import UnknownName, WeightsError
+from zoo.contract.errors import OutputError, UnknownName, WeightsError, ZooError, refuse_out_of_memory
 from zoo.contract.pretrained import PretrainedWeights, download_needed
+from zoo.files.atomic import WRITE_ERRORS
 from zoo_timm.build import check_version
-from zoo_timm.plugin import COLLECTION, preprocess_of
+from zoo_timm.specs import COLLECTION, preprocess_of
 
+SHA256 = re.compile(r"[0-9a-f]{64}")
 LOCAL = "ZOO_TIMM_WEIGHTS"  # a folder of folders NAME.TAG with a file of weights each, as `local-dir:` of timm has it
 FILES = ("model.safetensors", "pytorch_model.bin")  # on the hub, as timm looks for them
 
@@ -50,9 +52,11 @@ def fetch(name: str, tag: str, *, download: bool) -> PretrainedWeights:
     try:
         overlay = {"file": str(path), "hf_hub_id": None, "url": None, "custom_load": path.suffix == ".npz"}
         network = timm.create_model(full, pretrained=True, pretrained_cfg_overlay=overlay)
-    except (RuntimeError, KeyError, OSError, ValueError, SafetensorError) as error:
+    except Exception as error:  # of torch's unpickler, of safetensors and of timm, of many types
+        refuse_out_of_memory(error)
+        reason = " ".join(str(error).split()).partition(" No automatic unsafe")[0][:600].rstrip(".")  # timm's advice
         raise WeightsError(
-            f"{path} does not hold the weights {full}: {type(error).__name__}: {error}.", "Download the file again."
+            f"{path} does not hold the weights {full}: {type(error).__name__}: {reason}.", "Download the file again."
         ) from error
     return PretrainedWeights(
         tensors={key: value.detach().cpu() for key, value in network.state_dict().items()},
@@ -89,18 +93,24 @@ def _from_hub(full: str, cfg: PretrainedCfg, *, download: bool) -> tuple[Path, s
     files = [cfg.hf_hub_filename] if cfg.hf_hub_filename else list(FILES)
     for file in files:
         try:
-            return Path(hf_hub_download(filename=file, local_files_only=True, **arguments)), source
+            path = Path(hf_hub_download(filename=file, local_files_only=True, **arguments))
         except LocalEntryNotFoundError:
             continue
+        _check_blob(path, source)
+        return path, source
     if not download:
         raise download_needed(full, source)
     for file in files:
         try:
-            return Path(hf_hub_download(filename=file, **arguments)), source
+            path = Path(hf_hub_download(filename=file, **arguments))
+            _check_blob(path, source, fresh=True)
+            return path, source
         except LocalEntryNotFoundError as error:  # which is what the network's absence is called, too
             raise _failed(full, source, error) from error
         except EntryNotFoundError:
             continue
+        except ZooError:
+            raise
         except Exception as error:  # of the network, of many types
             raise _failed(full, source, error) from error
     raise WeightsError(f"{source} has none of the files {', '.join(files)}.", "Use other weights.")
@@ -126,7 +136,33 @@ def _from_url(full: str, url: str, *, download: bool) -> tuple[Path, str]:
     return path, url
 
 
-def _failed(full: str, source: str, error: Exception) -> WeightsError:
+def _check_blob(path: Path, source: str, *, fresh: bool = False) -> None:
+    """Check a file in the hub's cache, whose links lead to a file that is named by the SHA-256 that the hub states.
+
+    Args:
+        fresh: it was just downloaded, and is deleted if it is damaged.
+
+    Raises:
+        WeightsError: it has another SHA-256.
+    """
+    blob = path.resolve()
+    if not SHA256.fullmatch(blob.name) or _sha256(path) == blob.name:
+        return
+    if fresh:
+        for each in (path, blob):
+            each.unlink(missing_ok=True)
+    raise WeightsError(
+        f"{path.name} of {source} is damaged: its SHA-256 is not {blob.name}, which the hub states.",
+        "Download it again." if fresh else f"Delete {blob}, and download it again.",
+    )
+
+
+def _failed(full: str, source: str, error: Exception) -> ZooError:
+    if isinstance(error, OSError) and error.errno in WRITE_ERRORS:
+        return OutputError(
+            f"The weights {full} could not be stored: {error.strerror}.",
+            "Free disk space, or set HF_HOME to a folder on another disk.",
+        )
     first = str(error).strip().partition("\n")[0][:300] or type(error).__name__
     return WeightsError(
         f"The weights {full} could not be downloaded from {source}: {first}", "Check the network connection."

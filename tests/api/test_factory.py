@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import zoo
-from zoo.api.modules.factory import is_factory
+from zoo.registry.model_kind import ModelKind, model_kind
 from zoo.registry.registry import Registry
 
 SOURCE = """
@@ -106,6 +106,6 @@ def test_errors_name_what_is_wrong(project: Path, name: str, kind: type[zoo.ZooE
 
 def test_names_of_plugins_stay_architectures(registry: Registry) -> None:
     for name in ("zoo-kit:lenet5", "classic:lenet5", "zoo_kit:lenet5", "zoo-kit/classic:lenet5", "lenet5", "a.b"):
-        assert not is_factory(registry, name)
+        assert model_kind(registry, name) is not ModelKind.FACTORY
     for name in ("package.module:make", "module:Net.make", "path/to/file.py:make", "./file.py:make"):
-        assert is_factory(registry, name)
+        assert model_kind(registry, name) is ModelKind.FACTORY

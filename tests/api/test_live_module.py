@@ -8,7 +8,7 @@ from torch import nn
 
 import zoo
 from zoo.api.modules.live_module import model_of
-from zoo.models.identity import architecture_of
+from zoo.models.stored.identity import architecture_of
 
 GREY = zoo.Preprocess(size=(6, 4), mean=(0.1,), std=(0.3,))
 

@@ -7,10 +7,10 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
+from adversary.folders import FOLDERS
 from adversary.harmless import HARMLESS
 from adversary.kinds import KINDS
-from adversary.scripted import SCRIPTED
-from adversary.trial import REFUSED, WARNED, Trial
+from adversary.trial import FORGED, REFUSED, WARNED, Trial
 
 SEED = 12
 SHOWN_BY_IMAGES = [  # a sample of what `--against` refuses; the others are slow to try here
@@ -43,8 +43,10 @@ REFUSED_UNSEEN = {  # before anything is run, and what the refusal names
     "backdoor_behind_an_overload": "own.F",
     "initializer_defined_twice": "twice",
     "preprocessing_keys_twice": "zoo.preprocess",
+    "claims_labels_under_another_key": "Zoo.labels",
     "senses_inference_mode": "aten::is_inference",
     "senses_gradients": "aten::is_grad_enabled",
+    "program_that_senses_inference_mode": "torch.ops.aten.is_inference.default",
     "counts_images_in_running_statistics": "aten::instance_norm",
 }
 CONDITIONAL = {  # no image brings it out, but zoo's own export has no such operator
@@ -57,7 +59,16 @@ CONDITIONAL = {  # no image brings it out, but zoo's own export has no such oper
     "chooses_by_a_tree": "reader of the input",
 }
 BEYOND = ["backdoor_of_a_hidden_pattern_in_arithmetic", "backdoor_of_a_further_unit"]  # what strict only warns of
-COMPUTES_RIGHT = ["leaves_out_its_metadata"]  # its logits are right, and it makes no claim that zoo reads
+OF_FOLDERS = {  # what the refusal names
+    "folder_lists_a_module_of_python": "numpy.py",
+    "folder_lists_an_artifact_that_is_not_checked": "model.pt2",
+    "folder_has_a_card_that_lies": "Public domain",
+    "folder_has_the_card_of_another_model": "resnet50",
+    "folder_has_another_readme": "README.md",
+    "folder_has_another_runtime": "zoo_runtime.py",
+    "folder_states_large_rounding_errors": "rounding error",
+    "folder_ignores_its_input_beside_its_own_manifest": "does not compute",
+}
 ALTERED = ["optimised_by_onnxruntime", "optimised_for_this_machine", "of_a_later_opset", "of_the_older_exporter"]
 
 
@@ -68,7 +79,7 @@ def trial(registry) -> Trial:
 
 
 def test_there_are_thirty_kinds_at_least() -> None:
-    assert len(KINDS) + len(SCRIPTED) >= 30
+    assert len(FORGED) >= 30
 
 
 @pytest.mark.parametrize("name", SHOWN_BY_IMAGES)
@@ -99,6 +110,16 @@ def test_strict_says_that_a_graph_is_not_its_own(trial: Trial, tmp_path: Path, n
     assert KINDS[name].trigger
 
 
+@pytest.mark.parametrize("name", OF_FOLDERS)
+def test_a_folder_that_does_not_say_what_it_holds(trial: Trial, tmp_path: Path, name: str) -> None:
+    verdict, why = trial.verify(trial.file(name, tmp_path), strict=True)
+    assert verdict == REFUSED and OF_FOLDERS[name] in why
+
+
+def test_every_kind_of_folder_is_tried() -> None:
+    assert {*OF_FOLDERS} == {*FOLDERS}
+
+
 @pytest.mark.parametrize("name", HARMLESS)
 def test_a_harmless_file_is_accepted(trial: Trial, tmp_path: Path, name: str) -> None:
     verdict, why = trial.verify(trial.file(name, tmp_path), strict=name in ALTERED)
@@ -106,9 +127,8 @@ def test_a_harmless_file_is_accepted(trial: Trial, tmp_path: Path, name: str) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*KINDS, *SCRIPTED])
+@pytest.mark.parametrize("name", FORGED)
 def test_only_secret_triggers_pass(trial: Trial, name: str) -> None:
     result = trial.run(name)
-    passes = WARNED if name not in COMPUTES_RIGHT else result.strict
-    assert result.strict == REFUSED or (result.strict == passes and result.trigger), result
+    assert result.strict == REFUSED or (result.strict == WARNED and result.trigger), result
     assert result.against == REFUSED or result.trigger, result

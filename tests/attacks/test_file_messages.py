@@ -74,7 +74,7 @@ def test_a_damaged_image_is_named(run_zoo: Run, here: Path, exported: Path) -> N
         ran = run_zoo("predict", model, "image.png")
         assert ran.code == 1 and "image.png" in ran.err and "damaged" in ran.err and "<_io" not in ran.err
     with pytest.raises(zoo_runtime.Error, match=r"image\.png.*damaged"):
-        zoo_runtime.prepare_image("image.png", {"mean": [0.0]})
+        zoo_runtime.prepare_image("image.png", {"mean": [0.0], "std": [1.0]})
 
 
 @pytest.mark.parametrize("arguments", [(), ("--format", "onnx", "--against", MODEL)])

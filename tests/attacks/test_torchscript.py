@@ -259,6 +259,7 @@ def test_records_of_other_formats_are_refused(archive: bytes, name: str) -> None
         ("int(torch.is_grad_enabled())", "is_grad_enabled"),
         ("images.stride(0)", "stride"),
         ("int(images.is_contiguous())", "is_contiguous"),
+        ("int(images.requires_grad)", "requires_grad"),
     ],
 )
 def test_no_operator_senses_where_it_runs(expression: str, word: str) -> None:
@@ -268,3 +269,10 @@ def test_no_operator_senses_where_it_runs(expression: str, word: str) -> None:
 def test_no_state_is_kept_in_running_statistics() -> None:
     code = "  return torch.instance_norm(images, None, None, self.mean, self.var, True, 0.1, 1e-5, False)"
     refused(scripted(code, mean=torch.zeros(3), var=torch.ones(3)), "state")
+
+
+def test_a_model_that_senses_is_to_be_traced() -> None:
+    Path("model.pt").write_bytes(scripted("  return images * int(torch.is_autocast_enabled())"))
+    with pytest.raises(ExportError) as caught:
+        runner(Paths({"model": Path("model.pt")}))
+    assert "trace" in caught.value.next_step

@@ -82,6 +82,21 @@ def test_what_does_not_fit_leaves_nothing(run_zoo: Run, here: Path, state: Any, 
         assert not (here / "weights").exists()
 
 
+def test_a_full_disk_and_a_half_file_leave_nothing(
+    run_zoo: Run, here: Path, state: Any, explained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    torch.save(state, "good.pth")
+    Path("half.pth").write_bytes(Path("good.pth").read_bytes()[: Path("good.pth").stat().st_size // 2])
+    arguments = ("weights", "import", "--architecture", "lenet5")
+    assert "half.pth" in explained(run_zoo(*arguments, "half.pth"), 1)
+    monkeypatch.setattr("zoo.files.atomic.os.fsync", full)
+    assert "No space left" in explained(run_zoo(*arguments, "good.pth"), 1)
+    assert sorted(path.name for path in here.rglob("*")) == ["good.pth", "half.pth"]
+
+
 def test_an_existing_file_needs_force(run_zoo: Run, here: Path, state: Any) -> None:
     torch.save(state, "a.pth")
     arguments = ("weights", "import", "a.pth", "--architecture", "lenet5")

@@ -50,6 +50,9 @@ OTHERS = {
     "--report",
     "--network",
     "--read-only",
+    "--benchmark",
+    "--csv",
+    "--threads",
 }
 
 

@@ -82,7 +82,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         input_shape=None,
     )
     plugins = list(discover())
-    if not any(spec.name == ARCHITECTURE for plugin in plugins for spec in plugin.specs):
+    if not Registry(plugins).entries(zoo.Architecture, ARCHITECTURE):
         import zoo_timm.plugin
 
         specs = tuple(zoo_timm.plugin.zoo_specs())

@@ -103,6 +103,47 @@ def test_upstream_refuses_attention_with_a_learnt_bias(make_model) -> None:
         torch.onnx.export(program, dynamo=True, opset_version=18, optimize=False, verbose=False)
 
 
+class Extrema(nn.Module):
+    """A model that scales its features by the largest and the smallest value of a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.head = nn.Parameter(torch.randn(3, 1, 1)), nn.Linear(3, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        smallest, largest = self.weight.abs().aminmax()
+        scale = self.weight.amax() - self.weight.amin() + largest / (smallest + 1)
+        return self.head((images * self.weight / scale).amax((2, 3)))
+
+
+def test_extrema_of_a_whole_tensor_are_exported(make_model, try_export) -> None:
+    torch.manual_seed(0)
+    export = try_export(make_model(Extrema()), "onnx")
+    assert export.manifest.verdict == "pass"
+    (workaround,) = export.certificate.artifacts["onnx"].workarounds
+    assert (workaround.fault, workaround.places) == ("extremum_without_dim", 4)
+
+
+def test_extrema_along_a_dimension_are_left_alone(make_model, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = make_model(Attention(((4, 12, 4), {})))
+    ours = lower(Capture(model.name, model.module, model.card)).model_proto.SerializeToString()
+    monkeypatch.setattr("zoo_export.formats.onnx.lowering.TABLE", {})
+    assert lower(Capture(model.name, model.module, model.card)).model_proto.SerializeToString() == ours
+
+
+@pytest.mark.parametrize("reduce", ["amax", "amin"])
+def test_upstream_refuses_extrema_without_dim(reduce: str) -> None:
+    """Fails where onnxscript translates them: remove `extremum` then."""
+
+    class Reduce(nn.Module):
+        def forward(self, values: Tensor) -> Tensor:
+            return getattr(values, reduce)()
+
+    with quiet(), pytest.raises(torch.onnx.OnnxExporterError, match=reduce):
+        torch.onnx.export(Reduce(), (torch.ones(2, 3),), dynamo=True, opset_version=18, verbose=False)
+
+
 class Special(nn.Module):
     """A model with a block whose operator ONNX lacks."""
 

@@ -1,7 +1,9 @@
 """What a deployer relies on: the folder runs with numpy and onnxruntime alone, and notices when it is wrong."""
 
 import ast
+import csv
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -9,7 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +203,8 @@ def test_predicts_the_classes_of_an_image(folder: Path, picture: Path) -> None:
     assert [one.probability for one in best] == pytest.approx(sorted(shares)[::-1][:3], rel=1e-12)
     everything = model.predict(str(picture), top=99)
     assert len(everything) == len(LABELS) and sum(one.probability for one in everything) == pytest.approx(1)
-    refused(Error, lambda: model.predict(picture, top=0), "top 0")
+    refused(Error, lambda: model.predict(picture, top=0), "top is 0")
+    refused(Error, lambda: zoo_runtime.rank(logits, LABELS, 0), "top is 0")
 
 
 def test_an_output_that_is_not_finite_gets_no_probabilities(folder: Path, picture: Path) -> None:
@@ -220,6 +224,7 @@ def test_the_provider_is_the_one_asked_for_or_it_is_an_error(folder: Path) -> No
         Error, lambda: Model(folder, ["NoSuchExecutionProvider", "CPUExecutionProvider"]), "NoSuchExecutionProvider"
     )
     refused(Error, lambda: Model(folder, []), "no provider")
+    refused(Error, lambda: Model(folder, threads=-1), "threads", "-1")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="only where there is no CUDA device")
@@ -239,7 +244,117 @@ def test_a_session_that_fell_back_is_noticed(folder: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: offered)
     monkeypatch.setattr(onnxruntime, "InferenceSession", fall_back)
-    refused(Error, lambda: Model(folder, providers=("CUDAExecutionProvider",)), "no CUDAExecutionProvider here")
+    refused(Error, lambda: Model(folder, providers=("CUDAExecutionProvider",)), "CUDAExecutionProvider", "silently")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="only where there is no CUDA device")
+def test_auto_is_the_cpu_where_there_is_no_gpu(folder: Path, picture: Path) -> None:
+    assert Model(folder, "auto").providers == ("CPUExecutionProvider",)
+    assert shell(folder, picture, "--provider", "auto").stdout == shell(folder, picture).stdout
+
+
+def test_threads_reach_onnxruntime(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    real, threads = onnxruntime.InferenceSession, []
+
+    def session(path: str, options: Any, providers: Any) -> Any:
+        threads.append(options.intra_op_num_threads)
+        return real(path, options, providers=providers)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    Model(folder, threads=3)
+    Model(folder)
+    assert threads == [3, 0]
+
+
+# several images
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with five images, one of them damaged and one in a folder, and a text file."""
+    photos = tmp_path / "photos"
+    (photos / "more").mkdir(parents=True)
+    for index, name in enumerate(("a.png", "b.JPG", "d.bmp", "more/e.png")):
+        pixels = np.random.default_rng(index).integers(0, 256, (9, 7, 3), np.uint8)
+        Image.fromarray(pixels).save(photos / name)
+    (photos / "c.png").write_text("no image")
+    (photos / "notes.txt").write_text("notes")
+    return photos
+
+
+READABLE = ["a.png", "b.JPG", "d.bmp", "more/e.png"]
+
+
+def test_several_images_are_predicted_as_one_by_one(folder: Path, photos: Path) -> None:
+    model = Model(folder)
+    paths = [photos / name for name in READABLE]
+    single = [model.predict(path) for path in paths]
+    for images in (paths, tuple(map(str, paths)), iter(paths), map(Image.open, paths)):
+        for each, expected in zip(model.predict(images, batch_size=3), single, strict=True):  # type: ignore[arg-type]
+            assert [one.index for one in each] == [one.index for one in expected]
+            assert [one.probability for one in each] == pytest.approx([one.probability for one in expected])
+    assert model.predict([]) == []
+    refused(Error, lambda: model.predict(photos), str(photos / "c.png"))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 9])
+def test_predict_each_goes_past_a_damaged_image(folder: Path, photos: Path, batch_size: int) -> None:
+    results = list(Model(folder).predict_each(photos, top=2, batch_size=batch_size))
+    assert [result.image for result in results] == [
+        photos / n for n in ("a.png", "b.JPG", "c.png", "d.bmp", *READABLE[3:])
+    ]
+    assert [len(result.predictions) for result in results] == [2, 2, 0, 2, 2]
+    assert [result.error is None for result in results] == [True, True, False, True, True]
+    assert "c.png" in str(results[2].error)
+
+
+def test_predict_each_holds_one_batch(folder: Path, photos: Path) -> None:
+    taken = []
+
+    def images() -> Iterator[Path]:
+        for name in READABLE:
+            taken.append(name)
+            yield photos / name
+
+    results = Model(folder).predict_each(images(), batch_size=2)
+    next(results)
+    assert taken == READABLE[:2]
+    refused(Error, lambda: next(Model(folder).predict_each(photos, batch_size=0)), "batch_size is 0")
+
+
+def test_a_fixed_batch_size_is_kept(folder: Path, photos: Path) -> None:
+    expected = Model(folder).predict([photos / name for name in READABLE])
+    seal(folder, lambda data: data["input"].update(shape=[3, 1, 6, 5]))
+    model = Model(folder)
+    refused(Error, lambda: model.run(np.zeros((1, 1, 6, 5), np.float32)), "[3, 1, 6, 5]")
+    for batch_size in (1, 2, 32):
+        predicted = model.predict([photos / name for name in READABLE], batch_size=batch_size)
+        assert [[p.index for p in each] for each in predicted] == [[p.index for p in each] for each in expected]
+
+
+def test_bytes_and_file_objects_are_images(folder: Path, picture: Path) -> None:
+    model = Model(folder)
+    content, expected = picture.read_bytes(), model.predict(picture)
+    for image in (content, bytearray(content), memoryview(content), io.BytesIO(content)):
+        assert model.predict(image) == expected
+    with picture.open("rb") as file:
+        assert model.predict(file) == expected
+    for damaged in (b"", b"text", content[:100], io.StringIO("text")):
+        refused(Error, lambda damaged=damaged: model.predict(damaged), "The image", "cannot be used")  # type: ignore[misc]
+
+
+def test_a_folder_without_images_is_an_error(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    refused(Error, lambda: Model(folder).predict(tmp_path / "empty"), "empty", ".png")
+
+
+def test_many_threads_use_one_model(folder: Path, picture: Path) -> None:
+    model = Model(folder)
+    expected = model.predict(picture)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(model.predict, [picture] * 40)) == [expected] * 40
 
 
 # verifying
@@ -648,6 +763,78 @@ def test_prints_json(folder: Path, picture: Path) -> None:
     assert report == json.loads(json.dumps(told.to_dict())) and report["passed"] and report["summary"] == told.summary
 
 
+def test_goes_on_after_a_damaged_image_and_reports_it(folder: Path, photos: Path) -> None:
+    done = shell(folder, photos, "--top", "1", "--batch-size", "2")
+    explained(done, 1, str(photos / "c.png"))
+    assert done.stdout.splitlines()[::2] == [str(photos / name) for name in READABLE]
+    (photos / "empty").mkdir()
+    done = shell(folder, photos / "empty", photos / "nowhere.png", photos / "a.png")
+    assert done.returncode == 1 and done.stdout.startswith(str(photos / "a.png"))
+    assert len(done.stderr.splitlines()) == 4 and "empty" in done.stderr and "nowhere.png" in done.stderr
+
+
+def test_takes_patterns(folder: Path, photos: Path) -> None:
+    done = shell(folder, photos / "[ab].*", photos / "**" / "e.*", "--top", "1")
+    assert done.stdout.splitlines()[::2] == [str(photos / name) for name in ("a.png", "b.JPG", "more/e.png")]
+    explained(shell(folder, photos / "nothing*"), 1, "nothing*")
+    shutil.copy(photos / "a.png", photos / "[x].png")
+    assert shell(folder, photos / "[x].png").stdout.startswith(str(photos / "[x].png"))
+
+
+def test_prints_a_line_of_json_for_each_image(folder: Path, photos: Path) -> None:
+    done = shell(folder, photos, "--json")
+    rows = json.loads(done.stdout)
+    assert done.returncode == 1 and len(done.stdout.splitlines()) == 5 + 2
+    assert [len(row["predictions"]) for row in rows] == [4, 4, 0, 4, 4]
+    assert ["error" in row for row in rows] == [False, False, True, False, False] and "c.png" in rows[2]["error"]
+    (photos / "empty").mkdir()
+    assert json.loads(shell(folder, photos / "empty", "--json").stdout) == []
+
+
+def test_prints_csv(folder: Path, photos: Path) -> None:
+    done = shell(folder, photos, "--csv", "--top", "2")
+    explained(done, 1, "c.png")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [row["image"] for row in rows] == [str(photos / name) for name in READABLE for _ in range(2)]
+    assert [row["rank"] for row in rows] == ["1", "2"] * 4
+    best = Model(folder).predict(photos / "a.png")[0]
+    assert (rows[0]["label"], int(rows[0]["index"])) == (best.label, best.index)
+    assert float(rows[0]["probability"]) == pytest.approx(best.probability, rel=1e-5)
+
+
+def test_prints_each_batch_as_it_is_done(folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first image is printed before the second is read."""
+    printed: list[str] = []
+    seen: list[list[str]] = []
+    real = zoo_runtime.prepare_image
+
+    def prepare(image: Any, preprocess: Any) -> Any:
+        seen.append(printed.copy())
+        return real(image, preprocess)
+
+    class Output(io.StringIO):
+        def write(self, text: str) -> int:
+            printed.append(text)
+            return len(text)
+
+    monkeypatch.setattr(zoo_runtime, "prepare_image", prepare)
+    for form in ([], ["--json"], ["--csv"]):
+        printed.clear()
+        seen.clear()
+        monkeypatch.setattr(sys, "stdout", Output())
+        paths = [str(photos / name) for name in READABLE[:2]]
+        assert zoo_runtime.main([*paths, "--batch-size", "1", "--folder", str(folder), *form]) == 0
+        assert "a.png" not in "".join(seen[0]) and "a.png" in "".join(seen[1])
+
+
+def test_benchmark_in_the_shell(folder: Path) -> None:
+    done = shell(folder, "--benchmark", "--batch-size", "3", "--json")
+    times = json.loads(done.stdout)
+    assert done.returncode == 0 and times["batch_size"] == 3 and times["provider"] == "CPUExecutionProvider"
+    assert times["images_per_second"] == pytest.approx(3000 / times["median_ms"], rel=0.05)
+    assert "tiny.digits" in shell(folder, "--benchmark").stdout
+
+
 def test_verifies_in_the_shell(folder: Path) -> None:
     done = shell(folder, "--verify")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{zoo_runtime.verify(folder).summary}\n", "")
@@ -666,7 +853,20 @@ def test_class_names_cannot_break_the_terminal(folder: Path, picture: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--top", "0", "a.png"], ["--top", "x", "a.png"], ["--verify", "a.png"], ["-z"]]
+    "arguments",
+    [
+        [],
+        ["--top", "0", "a.png"],
+        ["--top", "x", "a.png"],
+        ["--verify", "a.png"],
+        ["-z"],
+        ["--batch-size", "0", "a.png"],
+        ["--threads", "-1", "a.png"],
+        ["--benchmark", "a.png"],
+        ["--benchmark", "--verify"],
+        ["--csv", "--json", "a.png"],
+        ["--csv", "--verify"],
+    ],
 )
 def test_wrong_usage(folder: Path, arguments: list[str]) -> None:
     explained(shell(folder, *arguments), 2, "--help")
@@ -736,6 +936,85 @@ def test_imports_only_what_a_deployer_has() -> None:
     assert tops - set(sys.stdlib_module_names) == {"numpy"}
     code = "import sys, zoo_runtime; sys.exit(bool({'torch', 'zoo', 'onnxruntime', 'PIL'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# Of Python 3.10 and later. As names: functions and classes; as keywords: arguments.
+NEWER_NAMES = {
+    "aiter",
+    "anext",
+    "file_digest",
+    "hardlink_to",
+    "pairwise",
+    "batched",
+    "bit_count",
+    "add_note",
+    "tomllib",
+}
+NEWER_NAMES |= {"StrEnum", "ExceptionGroup", "BaseExceptionGroup", "chdir", "aclosing", "UTC", "walk", "readinto1"}
+NEWER_NAMES |= {"TypeAlias", "Self", "ParamSpec", "Concatenate", "assert_never", "safe_path", "KW_ONLY"}
+NEWER_NAMES |= {"stdlib_module_names", "orig_argv", "EncodingWarning", "get_annotations", "UnionType", "NoneType"}
+NEWER_KEYWORDS = {("zip", "strict"), ("dataclass", "slots"), ("dataclass", "kw_only"), ("glob", "root_dir")}
+NEWER_KEYWORDS |= {("is_file", "follow_symlinks"), ("exists", "follow_symlinks"), ("rglob", "case_sensitive")}
+
+
+def newer_than_python_3_9(source: str) -> list[str]:
+    """What in a source needs a later Python."""
+    try:
+        tree = ast.parse(source, feature_version=(3, 9))
+    except SyntaxError as error:
+        return [str(error)]
+    annotations = {
+        id(inner)
+        for node in ast.walk(tree)
+        for part in (getattr(node, "annotation", None), getattr(node, "returns", None))
+        if isinstance(part, ast.AST)
+        for inner in ast.walk(part)
+    }
+    postponed = "from __future__ import annotations" in source
+    newer = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name | ast.Attribute):
+            name = node.id if isinstance(node, ast.Name) else node.attr
+            newer += [name] if name in NEWER_NAMES else []
+        elif isinstance(node, ast.alias):
+            newer += [node.name] if set(node.name.split(".")) & NEWER_NAMES else []
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func).rpartition(".")[2]
+            newer += [f"{called}({word.arg}=)" for word in node.keywords if (called, word.arg) in NEWER_KEYWORDS]
+        elif (
+            isinstance(node, ast.BinOp)
+            and isinstance(node.op, ast.BitOr)
+            and not (postponed and id(node) in annotations)
+        ):
+            types = (ast.Name, ast.Attribute, ast.Subscript)
+            named = isinstance(node.left, types) and isinstance(node.right, types)
+            none = any(isinstance(side, ast.Constant) and side.value is None for side in (node.left, node.right))
+            newer += [ast.unparse(node)] if named or none else []
+    return newer
+
+
+def test_runs_on_python_3_9() -> None:
+    assert newer_than_python_3_9(RUNTIME.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "match x:\n    case 1: pass",
+        "try: pass\nexcept* ValueError: pass",
+        "type X = int",
+        "def f(x: int | None): pass",
+        "isinstance(x, str | os.PathLike)",
+        "from __future__ import annotations\nX = int | None",
+        "zip(a, b, strict=True)",
+        "hashlib.file_digest(file, 'sha256')",
+        "@dataclass(slots=True)\nclass A: pass",
+        "from itertools import pairwise",
+        "sys.flags.safe_path",
+    ],
+)
+def test_what_needs_a_later_python_would_be_noticed(source: str) -> None:
+    assert newer_than_python_3_9(source)
 
 
 def test_the_copy_in_the_folder_can_be_imported(folder: Path, picture: Path) -> None:

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+import zoo
 import zoo_runtime
 from zoo.contract.errors import DifferenceError, UsageError
 from zoo.contract.evidence import Override, Probe
@@ -265,6 +266,22 @@ def test_low_coverage_is_inconclusive_and_exits_with_3(make_model, try_export, t
 
 
 def test_agreeing_file_with_low_coverage_is_inconclusive(run_zoo: Run, tmp_path: Path) -> None:
-    assert run_zoo("export", "resnet20", "-f", "torchscript", "-o", str(tmp_path / "out")).code == 0
-    ran = run_zoo("verify", str(tmp_path / "out" / "model.torchscript"), "--against", "resnet20", "--json")
+    path = tmp_path / "traced.torchscript"
+    module = zoo.create_model("resnet20").eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(module, torch.rand(2, 3, 32, 32)), path)
+    ran = run_zoo("verify", str(path), "--against", "resnet20", "--json")
     assert ran.code == 3 and "inconclusive" in ran.err and json.loads(ran.out)["verdict"] == "inconclusive"
+
+
+@pytest.mark.parametrize("more", [[], ["--strict"]])
+def test_the_graph_shows_what_low_coverage_does_not(run_zoo: Run, tmp_path: Path, more: list[str]) -> None:
+    assert run_zoo("export", "resnet20", "-f", "torchscript", "-o", str(tmp_path / "out")).code == 0
+    path = tmp_path / "out" / "model.torchscript"
+    ran = run_zoo("verify", str(path), "--against", "resnet20", "--json", *more)
+    result = json.loads(ran.out)
+    assert ran.code == 0 and not result["warnings"] and result["coverage"]["fraction"] < 0.9
+    assert result["artifacts"]["torchscript"]["graph"]["same"] == "identical"
+    alone = shutil.copy(path, tmp_path / "alone.torchscript")  # nothing says that probe weights covered the rest
+    assert run_zoo("verify", str(alone), "--against", "resnet20", *more).code == 3

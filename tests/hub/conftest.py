@@ -103,7 +103,8 @@ def handler_of(hub: Hub) -> type[BaseHTTPRequestHandler]:
             if match is None or content is None:
                 self.missing("EntryNotFound")
                 return
-            headers = {"ETag": f'"{sha(content)}"', "X_Repo_Commit": COMMIT, "Accept_Ranges": "bytes"}
+            stated = sha(b"another") if match[2] in hub.wrong_hash else sha(content)
+            headers = {"ETag": f'"{stated}"', "X_Repo_Commit": COMMIT, "Accept_Ranges": "bytes"}
             if match[2] in hub.cut and self.command == "GET":
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(content)))

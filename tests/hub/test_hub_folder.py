@@ -34,13 +34,12 @@ def build(*, num_classes: int, in_channels: int, **params: Any) -> torch.nn.Modu
 
 @pytest.fixture(scope="session")
 def with_timm(with_hub: Registry) -> Registry:
-    """The registry with the smallest of timm's architectures, as zoo's own plugin declares it."""
+    """The registry with timm's architectures, as zoo's own plugin declares it."""
     from zoo_timm.plugin import zoo_specs
 
     if any(plugin.name == "timm" for plugin in with_hub.plugins):
         return with_hub
-    specs = tuple(spec for spec in zoo_specs() if spec.name == f"timm/{SMALL}")
-    return Registry([*with_hub.plugins, Plugin("timm", "zoo-kit", "0", specs)])
+    return Registry([*with_hub.plugins, Plugin("timm", "zoo-kit", "0", tuple(zoo_specs()))])
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +77,17 @@ def test_a_folder_of_timm_is_a_model(run_zoo, with_timm, of_timm, module, images
     assert again.path == model.path  # converted once
     Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save("black.png")
     assert run_zoo("predict", str(of_timm), "black.png", "--json").code == 0
+
+
+def test_a_folder_without_a_card_is_shown(run_zoo, of_timm: Path) -> None:
+    (shown,) = json.loads(run_zoo("show", str(of_timm), "--json").out)
+    assert (shown["architecture"], shown["classes"]) == (f"timm/{SMALL}", list(LABELS))
+    for command in ("show", "verify"):
+        ran = run_zoo("weights", command, f"local-dir:{of_timm}")
+        assert ran.code == 1 and "zoo summary" in ran.err
+    assert run_zoo("summary", f"local-dir:{of_timm}").code == 0
+    for command in ("show", "verify"):
+        assert run_zoo("weights", command, f"local-dir:{of_timm}").code == 0
 
 
 def test_timm_loads_what_zoo_writes(run_zoo, with_timm, module, images, tmp_path: Path) -> None:

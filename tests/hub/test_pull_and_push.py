@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import zoo
 from zoo.files.card import read_card
 from zoo_hub.repository import parse_repository
 
@@ -84,6 +85,7 @@ def test_damaged_content_is_refused(run_zoo, hub, weights: Path) -> None:
     [
         ("config.json", b"{", "config.json"),
         ("config.json", b'{"architecture": "resnet18", "num_classes": 0}', "num_classes"),
+        ("config.json", b'{"architecture": "resnet18", "num_classes": 3, "label_names": ["a", "b"]}', "label_names"),
         ("model.safetensors", b"\x80\x04 pickle", "pickle"),
     ],
 )
@@ -143,3 +145,42 @@ def test_two_revisions_are_a_usage_error(run_zoo) -> None:
 def test_only_weights_are_pushed(run_zoo, hub) -> None:
     failed(run_zoo("push", "lenet5", REPO))
     assert hub.requests == []
+
+
+def test_python_does_what_the_commands_do(hub, weights: Path, with_hub, tmp_path: Path, capfd) -> None:
+    pushed = zoo.push(weights, REPO, registry=with_hub)
+    assert (pushed.path, pushed.destination.rpartition("/")[2]) == (weights, COMMIT)
+    pulled = zoo.pull(REPO, registry=with_hub)
+    assert (pulled.path, pulled.name, pulled.commit) == (
+        Path("weights/lenet5.mine.safetensors"),
+        "lenet5.mine",
+        COMMIT,
+    )
+    assert pulled.path.read_bytes() == weights.read_bytes() and pulled.card == read_card(weights)[0]
+    folder = zoo.push(weights, f"local-dir:{tmp_path / 'folder'}", registry=with_hub)
+    assert folder.destination == str(tmp_path / "folder")
+    other = zoo.pull(REPO, output=tmp_path / "other.safetensors", revision="v1", registry=with_hub)
+    assert other.path == tmp_path / "other.safetensors" and other.path.is_file()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_python_raises_what_the_commands_explain(hub, weights: Path, with_hub, tmp_path: Path) -> None:
+    with pytest.raises(zoo.WeightsError, match="me/nothing"):
+        zoo.pull("hf-hub:me/nothing", registry=with_hub)
+    zoo.push(weights, REPO, registry=with_hub)
+    zoo.pull(REPO, registry=with_hub)
+    with pytest.raises(zoo.OutputError):
+        zoo.pull(REPO, registry=with_hub)
+    calls = [
+        lambda: zoo.pull(3, registry=with_hub),  # type: ignore[arg-type]
+        lambda: zoo.pull(REPO, revision=3, registry=with_hub),  # type: ignore[arg-type]
+        lambda: zoo.pull("me/x", registry=with_hub),
+        lambda: zoo.push(weights, "me/x", registry=with_hub),
+        lambda: zoo.push(weights, f"local-dir:{tmp_path / 'x'}", private=True, registry=with_hub),
+        lambda: zoo.push(3, REPO, registry=with_hub),  # type: ignore[arg-type]
+        lambda: zoo.push(weights, REPO, force="yes", registry=with_hub),  # type: ignore[arg-type]
+    ]
+    for call in calls:
+        with pytest.raises(zoo.UsageError):
+            call()
+    assert not (tmp_path / "x").exists()

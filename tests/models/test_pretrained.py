@@ -13,9 +13,9 @@ from zoo.contract.errors import NameConflict, PluginError, UnknownName, UsageErr
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.pretrained import Metric, PretrainedWeights, download_needed
 from zoo.files.card import read_card
-from zoo.models.foreign import store_foreign
 from zoo.models.load import open_model
-from zoo.models.pretrained import locate_weights, open_pretrained
+from zoo.models.stored.foreign import store_foreign
+from zoo.models.stored.pretrained import locate_weights, open_pretrained
 from zoo.registry.discovery import Plugin
 from zoo.registry.pretrained import pretrained_names
 from zoo.registry.registry import Registry

@@ -35,10 +35,10 @@ from zoo_timm.catalogue import tags_of  # noqa: E402
 from zoo_timm.fetch import LOCAL, fetch  # noqa: E402
 from zoo_timm.index import SHIPPED, read_index  # noqa: E402
 from zoo_timm.measure import measure  # noqa: E402
-from zoo_timm.plugin import preprocess_of, zoo_specs  # noqa: E402
+from zoo_timm.specs import architecture, names, preprocess_of  # noqa: E402
 
 INDEX = json.loads(SHIPPED.read_bytes())
-SPECS = {spec.name: spec for spec in zoo_specs() if isinstance(spec, Architecture)}
+SPECS = {f"timm/{name}": architecture(name) for name in names()}
 SMALL, TAG = "test_vit", "r160_in1k"
 SHAPES = [(300, 400), (97, 213), (224, 224), (500, 31), (33, 33)]
 
@@ -76,7 +76,7 @@ def test_every_model_of_timm_is_listed() -> None:
 
 def test_listing_imports_neither_torch_nor_timm() -> None:
     code = (
-        "import sys; from zoo_timm.plugin import zoo_specs; n = len(list(zoo_specs())); "
+        "import sys; from zoo_timm.specs import architecture, names; n = len(list(map(architecture, names()))); "
         "assert n > 1000; print({'torch', 'timm', 'numpy', 'huggingface_hub'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
@@ -172,6 +172,7 @@ def test_another_version_of_timm_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_index_of_the_installed_version_is_preferred(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "index.json"
     monkeypatch.setattr("zoo_timm.index.cached_index", lambda version: path)
+    monkeypatch.setattr("zoo_timm.index.installed_version", lambda: "1.0.99")
     assert read_index() == INDEX
     path.write_text(json.dumps({**INDEX, "models": {}}))
     assert read_index()["models"] == {}

@@ -33,7 +33,7 @@ from zoo.files.card import read_card
 from zoo.models.importing import unpickle
 from zoo.models.importing.read_file import SourceFile
 from zoo.models.importing.state_dicts import choose_state_dict, find_state_dicts, tensors_of
-from zoo.models.pretrained import open_pretrained
+from zoo.models.stored.pretrained import open_pretrained
 from zoo.registry.registry import Registry
 from zoo_torchvision import catalogue, download, published
 from zoo_torchvision.build import build

@@ -14,8 +14,8 @@ from zoo.contract.specs import Architecture
 from zoo.files.card import Card
 from zoo.files.folders import is_weights
 from zoo.files.weights import save_weights
-from zoo.models.identity import architecture_of, stored_weights
 from zoo.models.load import open_model
+from zoo.models.stored.identity import architecture_of, stored_weights
 from zoo.registry.discovery import Plugin, discover
 from zoo.registry.registry import Registry
 from zoo.training.initial_weights import read_initial_weights

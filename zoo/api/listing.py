@@ -37,7 +37,8 @@ def list_models(pattern: str = "*", *, pretrained: bool = False, registry: Regis
         names = sorted({*weights_files(), *pretrained_names(registry_of(registry))})
         return [name for name in names if _matches(name, pattern) or _matches(name.partition(".")[0], pattern)]
     registry = registry_of(registry)
-    entries = [entry for entry in registry.entries(Architecture) if _matches(entry.spec.name, pattern)]
+    matching = [name for name in registry.names(Architecture) if _matches(name, pattern)]
+    entries = [entry for name in matching for entry in registry.entries(Architecture, name)]
     names = [entry.spec.name for entry in entries]
     count = Counter(names)
     return [

@@ -16,17 +16,15 @@ from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture
 from zoo.data.fitting import IMG_SIZE, InputOverrides, chosen_size, default_preprocess, params_for_size
 from zoo.files.card import read_card
-from zoo.files.folders import is_weights
 from zoo.files.regular import is_folder
 from zoo.files.weights import Weights, load_into, load_weights
 from zoo.models.arguments import check_bool, check_integer
 from zoo.models.build import build_model
 from zoo.models.exported import ArtifactOptions, OpenedExport
-from zoo.models.hub_layout.folder import is_hub_folder
-from zoo.models.identity import architecture_of, stored_weights
 from zoo.models.load import Model, open_model
-from zoo.models.pretrained import locate_weights
-from zoo.registry.exports import is_export
+from zoo.models.stored.identity import architecture_of, stored_weights
+from zoo.models.stored.pretrained import locate_weights
+from zoo.registry.model_kind import ModelKind, model_kind
 from zoo.registry.registry import Registry
 from zoo.training.optim.head import head_names
 
@@ -45,8 +43,8 @@ def load(
     An export folder gives a model that runs its artifact.
 
     Args:
-        model: `ARCH.TAG`, such as `lenet5.digits`, or the path of a weights file; or the path of an export folder or
-            of an artifact in one.
+        model: `ARCH.TAG`, such as `lenet5.digits`, or the path of a weights file; a folder in timm's layout, as it is
+            or as `local-dir:FOLDER`; or the path of an export folder or of an artifact in one.
         trust: run an artifact in this process; by default it is run in a process of its own, with limits.
         expect_digest: the digest that the weights file has (`zoo weights verify` shows it) or the export folder
             (`zoo verify` shows it); by default any.
@@ -72,15 +70,20 @@ def load(
             f"An object of type {type(model).__name__} is not the name of a model.", "Use an ARCH.TAG or a path."
         )
     registry, name, path = registry_of(registry), fspath(model), Path(model)
-    if is_export(registry, path):
+    kind = model_kind(registry, name)
+    if kind is ModelKind.EXPORT:
         options = ArtifactOptions(expect_digest=expect_digest, trust=trust)
         opened: OpenedExport = call_of(registry, "predict")(registry, path, options)
         for text in opened.warnings:
             warnings.warn(text, stacklevel=2)
         return next(iter(opened.artifacts.values()))()
-    if name and is_folder(path) and not is_hub_folder(path):
-        raise ExportError(f"{name} is a folder without a manifest.json, so it is no export.", "Check the path.")
-    if not is_weights(name):
+    if name and is_folder(path) and kind is not ModelKind.HUB_FOLDER:
+        raise ExportError(
+            f"{name} is a folder without a manifest.json, so it is no export, and without config.json and "
+            "model.safetensors, so it is no model.",
+            "Check the path.",
+        )
+    if not kind.stored:
         registry.find(Architecture, name)
         raise UsageError(
             f"{name!r} is the name of an architecture, not of weights.",
@@ -104,8 +107,8 @@ def create_model(
     """Build a model: float32 images `[N, in_channels, H, W]` to logits `[N, num_classes]`. It is in training mode.
 
     Args:
-        model: an architecture, such as `resnet18`; or `ARCH.TAG` or the path of a weights file, whose weights are
-            loaded.
+        model: an architecture, such as `resnet18`; or `ARCH.TAG`, the path of a weights file, or a folder in timm's
+            layout, whose weights are loaded.
         num_classes: the number of classes; by default that of the weights, or the architecture's. If it differs from
             that of the weights, the head (every tensor whose shape depends on it) is fresh and all else is loaded.
         in_channels: 1 or 3, or what else the architecture takes; by default that of the weights or the architecture.
@@ -141,9 +144,9 @@ def create_model(
     check_integer("seed", seed, 0, 2**63)
     check_bool("pretrained", pretrained)
     check_bool("download", download)
-    if pretrained and not is_weights(model):
+    if pretrained and not model_kind(registry, model).stored:
         model = _only_weights(registry, model)
-    if is_weights(model):
+    if model_kind(registry, model).stored:
         path = locate_weights(registry, model, download=download)
         return _pretrained(registry, model, path, num_classes, in_channels, img_size, params, seed)
     entry = registry.find(Architecture, model)

@@ -64,7 +64,7 @@ class Lazy:
     @property
     def registry(self) -> Registry:
         if self._registry is None:
-            self._registry = Registry(discover())
+            self._registry = Registry(discover(), warn=warn)
             for text in problems(self._registry):
                 warn(text)
         return self._registry

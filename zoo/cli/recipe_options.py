@@ -18,7 +18,9 @@ NONE = "none"  # how the empty choice of a field is typed
 
 
 def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command every option that sets a field of the recipe, and `--smoothing`."""
+    """Give a command every option that sets a field of the recipe, `--smoothing` and `--drop-path`."""
+    drop_path = "Stochastic depth: probability of skipping the last block while training; less for earlier blocks."
+    function = click.option("--drop-path", type=click.FloatRange(0, 1, max_open=True), help=drop_path)(function)
     smoothing = f"Label smoothing; the same as --loss-param {SMOOTHING}=FLOAT."
     function = click.option("--smoothing", type=click.FLOAT, help=smoothing)(function)
     for name, declaration in reversed(FIELDS.items()):
@@ -34,6 +36,7 @@ def recipe_sections() -> dict[str, list[str]]:
         if name != "architecture":
             sections.setdefault(declaration.group, []).append(name)
     sections["Loss"].append("smoothing")
+    sections["Model"].append("drop_path")
     return sections
 
 

@@ -37,6 +37,8 @@ class ExportFormat(Spec):
         optional_files: likewise, of files that are only written for some models.
         precisions: names of the `Precision` specs that it can write, as `capture.precision` asks. `fp32` is always one
             of them: an artifact of another precision is only published once the model is proven in fp32.
+        opsets: the oldest and the newest operator set that it can write, where it has such versions.
+            `capture.opset` says which one; `None` leaves it to the format.
         devices: ref to `devices() -> Mapping[str, Callable[[], str]]`: the devices that `runner` knows, each with a
             function that returns why it does not work on this machine, as a predicate ("is not built in"), or an empty
             text where it works. Without it the format runs on `cpu` alone.
@@ -53,9 +55,9 @@ class ExportFormat(Spec):
         structure: ref to `structure(paths: Paths) -> Structure`: how the graph is built. `zoo verify` refuses operators
             that draw random numbers, and compares the graph with zoo's own export. Like `claims`, it must read the
             files and run nothing of them.
-        operators: ref to `operators(paths: Paths) -> Structure`: `operators` and `conditional` alone, where they are
-            not in the files as data, so that the artifact must be loaded to count them. For a file of any origin it
-            is called in a child process; it must run nothing of the graph.
+        operators: ref to `operators(paths: Paths) -> Structure`: `operators`, `conditional` and `input_readers` alone,
+            where they are not in the files as data, so that the artifact must be loaded to count them. For a file of
+            any origin it is called in a child process; it must run nothing of the graph.
         installation: ref to `installation() -> Sequence[str]`: what is wrong with the installed packages that run the
             artifact, a warning of two sentences each. Every command that runs the format shows it, so it must be
             quick and import none of these packages.
@@ -73,6 +75,7 @@ class ExportFormat(Spec):
     files: Mapping[str, str] = field(default_factory=dict)
     optional_files: Mapping[str, str] = field(default_factory=dict)
     precisions: tuple[str, ...] = ("fp32",)
+    opsets: tuple[int, int] | None = None
     devices: str = ""
     stages: str = ""
     readme: str = ""
@@ -95,6 +98,8 @@ class ExportFormat(Spec):
             raise ValueError(f"format {self.name}: each file needs a role and a suffix of its own")
         if not isinstance(self.precisions, tuple) or "fp32" not in self.precisions:
             raise ValueError(f"format {self.name}: precisions must be a tuple of names, fp32 among them")
+        if self.opsets is not None and not 0 < self.opsets[0] <= self.opsets[1]:
+            raise ValueError(f"format {self.name}: opsets must be the oldest and the newest version")
         for attribute in ("devices", "stages", "readme", "snippet", "claims", "structure", "operators", "installation"):
             ref = getattr(self, attribute)
             if ref and not REF.fullmatch(ref):

@@ -8,6 +8,7 @@ from zoo.contract.errors import UnknownName, UsageError
 from zoo.contract.names import close_names
 from zoo.contract.specs import Architecture, Loss, Param
 
+DROP_PATH = ("drop_path_rate", "stochastic_depth_prob")  # of an architecture: what `zoo train --drop-path` sets
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 

@@ -83,7 +83,8 @@ class Architecture(Spec):
         min_size: the smallest height and width it accepts, in pixels.
         build_args: keyword arguments that are always passed to `build`.
         params: keyword arguments that users may set. One called `img_size` is for architectures that are built for one
-            image size: `--img-size` sets it, and its default is the size of `input_shape`.
+            image size: `--img-size` sets it, and its default is the size of `input_shape`. One called `drop_path_rate`
+            or `stochastic_depth_prob` is the rate of stochastic depth: `--drop-path` sets it.
         preprocess: how images are prepared for it where no data set says. `None`: stretched to `input_shape`.
         parameters: the number of parameters at the defaults, as published; `None` where it is not known.
         paper: where it was published.
@@ -130,6 +131,32 @@ class Architecture(Spec):
             raise ValueError(f"architecture {self.name}: pretrained and fetch require each other")
         if self.fetch and not (isinstance(self.fetch, str) and REF.fullmatch(self.fetch)):
             raise ValueError(f"architecture {self.name}: fetch={self.fetch!r} is not 'package.module:attribute'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection(Spec):
+    """Many architectures, `COLLECTION/NAME`, whose specs are made when they are looked up.
+
+    A plugin with hundreds of architectures declares a collection instead of each of them: commands that need none of
+    them, such as `zoo --help`, then spend no time on their specs. Elsewhere they are like any other architecture.
+
+    Args:
+        names: ref to `names() -> Iterable[str]`: the names of the architectures, without `COLLECTION/`. It must return
+            the same names in every call.
+        architecture: ref to `architecture(name) -> Architecture`, for one of these names: the spec named
+            `COLLECTION/NAME`. Its `requires` should include that of the collection.
+    """
+
+    kind: ClassVar[str] = "collection"
+    plural: ClassVar[str] = "collections"
+    refs: ClassVar[tuple[str, ...]] = ("names", "architecture")
+
+    names: str
+    architecture: str
+
+    def full_name(self, name: str) -> str:
+        """`COLLECTION/NAME` of NAME."""
+        return f"{self.name}/{name}"
 
 
 @dataclass(frozen=True, kw_only=True)

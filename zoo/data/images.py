@@ -1,5 +1,6 @@
 """Read images, resize and crop them to uint8 `[C, H, W]` of the model's size, and normalise them to float32."""
 
+import math
 import os
 import warnings
 from contextlib import suppress
@@ -37,7 +38,6 @@ FORMATS = {
     "WEBP": "WebPImagePlugin",
 }
 TURNED = range(2, 9)  # EXIF orientations of images that are stored turned or mirrored
-MAX_ASPECT_RATIO = 512  # longer to shorter side
 RESIZED_WHOLE = 1 << 25  # pixels; an image that would have more is resized only where it is cropped
 FORMATS_WITH_16_BITS = ("PNG", "PPM")  # 16 bits in the file, for which Pillow may choose its 32-bit mode "I"
 
@@ -93,19 +93,12 @@ def fit_image(image: Any, preprocess: Preprocess) -> npt.NDArray[np.uint8]:
         uint8 `[C, H, W]`, contiguous.
 
     Raises:
-        DataError: `image` is none of these, its pixels have no known range, or its aspect ratio exceeds 512.
+        DataError: `image` is none of these, or its pixels have no known range.
     """
     pil = as_pil_image(image)
     if preprocess.exif_orientation:
         pil = upright(pil)
     box, resized = crop_box(pil.size, preprocess)
-    cropped = preprocess.shorter_side is not None and preprocess.crop_mode == "center"
-    if cropped and max(resized) > MAX_ASPECT_RATIO * min(resized):
-        raise DataError(
-            f"{_name(pil)} has {pil.width}×{pil.height} pixels; its longer side may be at most {MAX_ASPECT_RATIO} "
-            "times its shorter side.",
-            "Crop the image, or remove it.",
-        )
     pil = _convert(pil, "L" if preprocess.channels == 1 else "RGB")
     if preprocess.crop_mode == "border":
         pil = _resize_and_pad(pil, resized, preprocess)
@@ -131,22 +124,52 @@ def upright(image: Image.Image) -> Image.Image:
 def _resize_and_crop(
     image: Image.Image, resized: tuple[int, int], box: tuple[int, int, int, int], resampling: Image.Resampling
 ) -> Image.Image:
-    if image.size == resized:
-        return image.crop(box) if box != (0, 0, *resized) else image
-    if resized[0] * resized[1] <= RESIZED_WHOLE:
-        whole = image.resize(resized, resampling)
-        return whole.crop(box) if box != (0, 0, *resized) else whole
-    # The same, up to rounding, without the whole: the part of the image that becomes `box`.
-    across, down = image.width / resized[0], image.height / resized[1]
-    left, top, right, bottom = box
-    part = (left * across, top * down, min(right * across, image.width), min(bottom * down, image.height))
-    return image.resize((right - left, bottom - top), resampling, part)
+    """`image.resize(resized, resampling).crop(box)`; of a very large image, up to rounding, without the rest."""
+    if image.size != resized and resized[0] * resized[1] > RESIZED_WHOLE:
+        return _resize_part(image, resized, box, resampling)
+    whole = _resize(image, resized, resampling)
+    return whole.crop(box) if box != (0, 0, *resized) else whole
+
+
+def _resize(image: Image.Image, size: tuple[int, int], resampling: Image.Resampling) -> Image.Image:
+    """`image.resize(size, resampling)`, with bounded memory.
+
+    Pillow resizes every row to its new width first. Of a narrow image of very many rows that would be more pixels than
+    the image has or the result needs, so that its height is changed first.
+    """
+    if image.size == size:
+        return image
+    if size[0] * image.height > max(RESIZED_WHOLE, image.width * image.height):
+        image = image.resize((image.width, size[1]), resampling)
+    return image.resize(size, resampling)
+
+
+def _resize_part(
+    image: Image.Image, resized: tuple[int, int], box: tuple[int, int, int, int], resampling: Image.Resampling
+) -> Image.Image:
+    """What `box` crops from the image of size `resized`, computed from the pixels that it depends on alone."""
+    left, start_x, right, end_x = _source_span(image.width, resized[0], box[0], box[2])
+    top, start_y, bottom, end_y = _source_span(image.height, resized[1], box[1], box[3])
+    source = image.crop((left, top, right, bottom))
+    part = (start_x - left, start_y - top, end_x - left, end_y - top)
+    return source.resize((box[2] - box[0], box[3] - box[1]), resampling, part)
+
+
+def _source_span(length: int, resized: int, first: int, last: int) -> tuple[int, float, int, float]:
+    """Where the pixels `first` to `last` of a side come from, which had `length` pixels and has `resized`.
+
+    Returns:
+        `(low, start, high, end)`: they are resampled from `start` to `end`, and depend on the pixels `low` to `high`.
+    """
+    scale = length / resized
+    start, end = first * scale, min(last * scale, length)
+    reach = math.ceil(2 * max(scale, 1)) + 1  # bicubic resampling takes two pixels on each side
+    return max(0, math.floor(start) - reach), start, min(length, math.ceil(end) + reach), end
 
 
 def _resize_and_pad(image: Image.Image, resized: tuple[int, int], preprocess: Preprocess) -> Image.Image:
     """The image of size `resized`, in the middle of a border where it is smaller than the model's input."""
-    if image.size != resized:
-        image = image.resize(resized, _RESAMPLING[preprocess.interpolation])
+    image = _resize(image, resized, _RESAMPLING[preprocess.interpolation])
     height, width = preprocess.size
     if resized[0] >= width and resized[1] >= height:
         return image

@@ -104,7 +104,11 @@ def find_weights(name: str) -> Path:
     if _is_path(name):
         is_folder, exists = os.path.isdir(name), os.path.exists(name)  # noqa: PTH110, PTH112  (any name, however long)
         if is_folder:
-            raise WeightsError(f"{name} is a folder without a manifest.json, so it is no export.", "Check the path.")
+            raise WeightsError(
+                f"{name[:1000]} is a folder without a manifest.json, so it is no export, and without config.json and "
+                "model.safetensors, so it is no model.",
+                "Check the path.",
+            )
         if not exists and not name.endswith(SUFFIX):
             raise WeightsError(f"There is no file or folder {name[:1000]}.", "Check the path.")
         if not exists:

@@ -19,16 +19,17 @@ from zoo.contract.reading import MAX_CLASSES
 from zoo.contract.specs import Architecture
 from zoo.data.fitting import InputOverrides, chosen_size, default_preprocess, params_for_size
 from zoo.files.card import Card
-from zoo.files.folders import is_weights, name_of_weights
+from zoo.files.folders import name_of_weights
 from zoo.files.regular import kind_of
 from zoo.files.weights import load_into, load_weights
 from zoo.models.build import build_model
 from zoo.models.forward import check_logits, explain_model_errors
-from zoo.models.hub_layout import WEIGHTS
-from zoo.models.identity import architecture_of
 from zoo.models.predict import ImageLike, predict
-from zoo.models.pretrained import locate_weights
+from zoo.models.stored.identity import architecture_of
+from zoo.models.stored.pretrained import locate_weights
 from zoo.registry.exports import refuse_missing_artifact
+from zoo.registry.hub_folders import WEIGHTS
+from zoo.registry.model_kind import model_kind
 from zoo.registry.registry import Registry
 
 
@@ -126,7 +127,7 @@ def open_model(
     *,
     download: bool = False,
 ) -> Model:
-    """Open an `ARCH.TAG`, a path to a weights file, or an architecture with fresh weights of seed 0.
+    """Open an `ARCH.TAG`, a path to a weights file, a hub folder, or an architecture with fresh weights of seed 0.
 
     Args:
         fresh: how to build an architecture; a weights file decides all of it.
@@ -138,7 +139,7 @@ def open_model(
         DifferenceError: the digest is another.
         UsageError: `fresh` is not empty and `name` is a weights file, or a digest is expected of an architecture.
     """
-    if is_weights(name):
+    if model_kind(registry, name).stored:
         if fresh is not None and fresh != BuildArgs():
             raise UsageError(
                 f"{name} is a weights file, which fixes the classes, channels, image size and parameters.",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from zoo.contract.errors import UnknownName, WeightsError
+from zoo.contract.errors import UnknownName
 from zoo.contract.names import bare_name, owner_name
 from zoo.contract.specs import Architecture
 from zoo.files.folders import SUFFIX, find_weights, pretrained_folder, weights_files
@@ -56,27 +56,6 @@ def find_file(registry: Registry, name: str) -> Path:
         names = sorted({*weights_files(), *pretrained_names(registry)})
         alike = [other for other in names if other.partition(".")[0] == architecture]
         raise UnknownName(error.cause, f"Available: {', '.join(alike)}." if alike else error.next_step) from None
-
-
-def stored_file(registry: Registry, name: str) -> Path:
-    """The weights file that `name` means, among the files that are here: nothing is fetched or converted.
-
-    Args:
-        name: `ARCH.TAG` or a path.
-
-    Raises:
-        UnknownName, WeightsError: there is none.
-    """
-    provided = provided_weights(registry, name)
-    if provided is None:
-        return find_file(registry, name)
-    path = pretrained_path(*provided)
-    if not is_regular(path):
-        raise WeightsError(
-            f"The weights {name} were not used on this machine yet, so there is no file of them.",
-            f"Get them with `zoo summary {name} --download`.",
-        )
-    return path
 
 
 def pretrained_path(entry: Entry[Architecture], tag: str) -> Path:

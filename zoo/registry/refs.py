@@ -4,15 +4,17 @@ import os
 from functools import reduce
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.contract.errors import MissingPackage, PluginError, refuse_out_of_memory
 from zoo.contract.names import close_names
 from zoo.contract.specs import Spec
-from zoo.registry.registry import Entry
+
+if TYPE_CHECKING:
+    from zoo.registry.registry import Entry
 
 
-def resolve(entry: Entry[Spec] | Entry[Any], ref: str) -> Any:
+def resolve(entry: "Entry[Spec] | Entry[Any]", ref: str) -> Any:
     """Import what `ref`, a field of `entry.spec`, points at.
 
     Raises:

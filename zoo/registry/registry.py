@@ -1,16 +1,18 @@
 """Look up what plugins provide, by kind and name."""
 
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from typing import Generic, TypeVar
 
-from zoo.contract.errors import MissingPackage, NameConflict, UnknownName
+from zoo.contract.errors import MissingPackage, NameConflict, UnknownName, ZooError
 from zoo.contract.names import bare_name, close_names, collection_name, is_owner, owner_name
-from zoo.contract.specs import Spec
+from zoo.contract.specs import Architecture, Collection, Spec
 from zoo.registry.discovery import Plugin
+from zoo.registry.members import Members
 from zoo.registry.preferences import PREFER, config_file, preferred_names
 
 S = TypeVar("S", bound=Spec)
@@ -41,25 +43,55 @@ class Registry:
         plugins: what it looks names up in, such as `zoo.registry.discovery.discover()` returns.
         prefer: qualified names that settle a bare name which several plugins provide, the most important first;
             `None` takes the user's, from `ZOO_PREFER` and the configuration file.
+        warn: called with a sentence about a collection that listings leave out because its plugin is broken.
     """
 
-    def __init__(self, plugins: Sequence[Plugin], prefer: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        plugins: Sequence[Plugin],
+        prefer: Sequence[str] | None = None,
+        warn: Callable[[str], object] = warnings.warn,
+    ) -> None:
         self.plugins = tuple(plugins)
         self._prefer = prefer
+        self._warn = warn
         self._entries: dict[tuple[str, str], list[Entry[Spec]]] = {}
+        self._members: dict[str, list[Members]] = {}  # by the collection's name
+        self._left_out: set[str] = set()  # errors of collections that listings leave out, warned of once
         for plugin in self.plugins:
             for spec in plugin.specs:
                 self._entries.setdefault((spec.kind, spec.name), []).append(Entry(spec, plugin))
+                if isinstance(spec, Collection):
+                    self._members.setdefault(spec.name, []).append(Members(Entry(spec, plugin)))
 
     def entries(self, kind: type[S], name: str | None = None) -> list[Entry[S]]:
         """All of one kind, sorted by name; a name that several plugins provide appears once for each.
 
         Args:
             name: only those of this name, without an owner.
+
+        Raises:
+            PluginError: the plugin of a collection cannot make the spec of one of its architectures.
         """
         if name is not None:
             return self._of(kind, name)
-        return [entry for key in sorted(self._entries) if key[0] == kind.kind for entry in self._of(kind, key[1])]
+        return [entry for each in self.names(kind) for entry in self._of(kind, each)]
+
+    def names(self, kind: type[Spec], *, members: bool = True) -> list[str]:
+        """The names of one kind, sorted, each once. No spec of a collection is made.
+
+        Args:
+            members: include the architectures of collections.
+        """
+        names = {name for of_kind, name in self._entries if of_kind == kind.kind}
+        if kind is Architecture and members:
+            names.update(*(each.names() for each in self._sound_collections()))
+        return sorted(names)
+
+    def collections(self) -> list[tuple[Entry[Collection], int]]:
+        """The collections that plugins declare, sorted by name, each with the number of its architectures."""
+        sound = [(each.entry, len(each.names())) for each in self._sound_collections()]
+        return sorted(sound, key=lambda counted: (counted[0].spec.name, counted[0].full_name))
 
     def find(self, kind: type[S], name: str) -> Entry[S]:
         """The entry of that name, bare or qualified in one of the ways of `zoo.contract.names`.
@@ -110,7 +142,14 @@ class Registry:
 
     def conflicts(self) -> list[list[Entry[Spec]]]:
         """The names that several plugins provide, each with all of its entries."""
-        return [entries for _, entries in sorted(self._entries.items()) if len(entries) > 1]
+        claimed = [entries for key, entries in self._entries.items() if len(entries) > 1 and key[0] != Collection.kind]
+        seen = {name for kind, name in self._entries if kind == Architecture.kind}
+        for members in self._sound_collections():
+            again = members.names() & seen
+            claimed += [list(self._of(Architecture, name)) for name in again]
+            seen |= members.names()
+        unique = {(entries[0].spec.kind, entries[0].spec.name): entries for entries in claimed}
+        return [entries for _, entries in sorted(unique.items())]
 
     def unmatched_preferences(self) -> list[str]:
         """The preferred names that no plugin provides.
@@ -124,11 +163,27 @@ class Registry:
         return preferred_names() if self._prefer is None else self._prefer
 
     def _kinds(self) -> set[type[Spec]]:
-        return {type(entry.spec) for entries in self._entries.values() for entry in entries}
+        kinds = {type(entry.spec) for entries in self._entries.values() for entry in entries}
+        return kinds - {Collection} | ({Architecture} if self._members else set())
 
     def _of(self, kind: type[S], name: str) -> list[Entry[S]]:
-        entries = self._entries.get((kind.kind, name), [])
+        entries = [*self._entries.get((kind.kind, name), [])]
+        if kind is Architecture:
+            members = [each for each in self._members.get(name.partition("/")[0], ()) if name in each.names()]
+            entries += [Entry(each.architecture(name), each.entry.plugin) for each in members]
         return [Entry(entry.spec, entry.plugin) for entry in entries if isinstance(entry.spec, kind)]
+
+    def _sound_collections(self) -> Iterator[Members]:
+        """The collections whose names can be listed. The plugins of the others are broken: a warning names each."""
+        for members in (each for collections in self._members.values() for each in collections):
+            try:
+                members.names()
+            except ZooError as error:
+                if error.cause not in self._left_out:
+                    self._left_out.add(error.cause)
+                    self._warn(error.cause)
+            else:
+                yield members
 
     def _matches(self, kind: type[S], name: str) -> list[Entry[S]]:
         entries, owner = self._of(kind, bare_name(name)), owner_name(name)
@@ -147,8 +202,7 @@ class Registry:
         return []
 
     def _unknown(self, kind: type[S], name: str) -> UnknownName:
-        names = sorted({entry.spec.name for entry in self.entries(kind)})
-        close = close_names(bare_name(name).lower(), names, n=3, cutoff=0.6)
+        close = close_names(bare_name(name).lower(), self.names(kind), n=3, cutoff=0.6)
         listing = f"`zoo list {kind.plural}`"
         hint = f"Did you mean {' or '.join(close)}?" if close else f"See {listing} for the available names."
         what = f"{kind.kind}, file or folder" if collection_name(name) else kind.kind

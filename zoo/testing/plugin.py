@@ -6,10 +6,15 @@ import sys
 PROBE = """
 import sys
 from importlib import import_module
-from zoo.registry.discovery import specs_of
+from zoo.contract.specs import Architecture, Collection
+from zoo.registry.discovery import Plugin, specs_of
+from zoo.registry.registry import Registry
 first, second = (specs_of(import_module(sys.argv[1]), sys.argv[1]) for _ in range(2))
 assert first, "zoo_specs() returns no specs"
 assert first == second, "zoo_specs() returns other specs in the second call"
+for collection in (spec for spec in first if isinstance(spec, Collection)):
+    registry = Registry([Plugin("checked", "checked", "0", (collection,))])
+    assert registry.entries(Architecture), f"the collection {collection.name} has no architectures"
 heavy = [name for name in ("torch", "numpy", "torchvision") if name in sys.modules]
 assert not heavy, f"it imports {', '.join(heavy)}; move the import into the modules that the refs name"
 """
@@ -20,7 +25,8 @@ def check_plugin(module: str) -> None:
 
     Raises:
         AssertionError: the module cannot be imported, violates the contract, returns other specs in a second call, or
-            imports torch, numpy or another heavy package.
+            imports torch, numpy or another heavy package; or a collection cannot make the specs that it names, or
+            imports such a package for them.
     """
     ran = subprocess.run([sys.executable, "-c", PROBE, module], capture_output=True, text=True)
     if ran.returncode:

@@ -12,7 +12,7 @@ from zoo.contract.specs import Architecture
 from zoo.data.datasets import LoadedDataset
 from zoo.data.fitting import InputOverrides
 from zoo.files.weights import Weights, load_into, load_weights
-from zoo.models.pretrained import locate_weights
+from zoo.models.stored.pretrained import locate_weights
 from zoo.registry.registry import Entry, Registry
 from zoo.training.recipe.recipe import Recipe
 

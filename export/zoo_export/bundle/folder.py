@@ -15,6 +15,7 @@ from zoo.files.card import COVERED, Card
 from zoo.files.expected_digest import check_digest
 from zoo.files.regular import is_regular, kind_of
 from zoo.registry.exports import MANIFEST
+from zoo.registry.hub_folders import WEIGHTS, is_hub_folder
 from zoo_export.bundle.names_of_files import refuse_other_names
 
 
@@ -49,7 +50,9 @@ def read_folder(folder: Path, expect_digest: str | None = None) -> Manifest:
     if not os.path.lexists(folder / MANIFEST):
         raise ExportError(
             f"{folder} is a folder without a {MANIFEST}, so it is no export folder.",
-            "Check the path, or write a folder with `zoo export`.",
+            f"Its weights file is {folder / WEIGHTS}; `zoo export {folder}` exports it."
+            if is_hub_folder(folder)
+            else "Check the path, or write a folder with `zoo export`.",
         )
     manifests = []
 

@@ -12,8 +12,8 @@ from zoo.files.card import Card
 from zoo.files.folders import SUFFIX
 from zoo.files.regular import open_regular
 from zoo.files.weights import module_digest
-from zoo.models.identity import architecture_of as find_architecture
 from zoo.models.load import Model
+from zoo.models.stored.identity import architecture_of as find_architecture
 from zoo.registry.registry import Entry, Registry
 
 

@@ -84,6 +84,12 @@ if TYPE_CHECKING:
     help="Precision of the artifacts, such as fp16; see `zoo list precisions`. Images and logits stay float32.",
 )
 @click.option("--dynamic-size", is_flag=True, help="Make the height and width of images dynamic, too.")
+@click.option(
+    "--opset",
+    type=int,
+    metavar="N",
+    help="Operator set to write, of formats that have several.  [default: the format's own]",
+)
 @expect_digest_option
 @download_weights_option
 @provider_option
@@ -110,7 +116,8 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Export MODEL: an ARCH.TAG, a path to a weights file, or an architecture with fresh weights.
+    """Export MODEL: an ARCH.TAG, a path to a weights file, a folder with config.json and model.safetensors, or an
+    architecture with fresh weights.
 
     MODEL may also be package.module:factory or file.py:factory, a function that returns an nn.Module; then
     --input-shape, --labels, --mean, --std, --shorter-side and --interpolation describe it.
@@ -124,11 +131,10 @@ def command(
     with importing():
         import zoo_export.pipeline  # noqa: F401
         from zoo.api.exporting import chosen_formats, export
-        from zoo.api.modules.factory import is_factory
         from zoo.contract.errors import DifferenceError
         from zoo.contract.params import split_params
-        from zoo.files.folders import is_weights
         from zoo.models.importing.stated import read_labels
+        from zoo.registry.model_kind import ModelKind, model_kind
         from zoo.registry.refs import resolve
         from zoo_export.devices import parse_devices
 
@@ -156,5 +162,5 @@ def command(
             print_failure(error)
         raise
     print_export(
-        lazy.registry, exported, fresh=not (is_weights(model) or is_factory(lazy.registry, model)), as_json=as_json
+        lazy.registry, exported, fresh=model_kind(lazy.registry, model) is ModelKind.ARCHITECTURE, as_json=as_json
     )

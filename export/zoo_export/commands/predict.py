@@ -13,8 +13,9 @@ from zoo.cli.options import download_weights_option, expect_digest_option, json_
 from zoo.cli.output import print_line
 from zoo.contract.errors import DataError, ExportError, UsageError
 from zoo.contract.prediction import Prediction
-from zoo.registry.exports import MANIFEST, is_export
+from zoo.registry.exports import MANIFEST
 from zoo.registry.image_folders import find_images
+from zoo.registry.model_kind import ModelKind, model_kind
 from zoo_export.commands.predictions import Predict, classify, write_predictions
 from zoo_export.failures.unverified import warning
 
@@ -58,13 +59,14 @@ def command(
     IMAGES are files, folders, whose images are found at any depth, or patterns such as 'photos/*.jpg'. An image that
     cannot be read is named at the end, with exit code 1, and the others are classified.
 
-    MODEL is an export folder or an artifact in one, an ARCH.TAG, a path to a weights file, or an architecture.
+    MODEL is an export folder or an artifact in one, an ARCH.TAG, a path to a weights file, a folder with config.json
+    and model.safetensors, or an architecture.
     """
     if as_csv and as_json:
         raise UsageError("`--csv` and `--json` exclude each other.", "Leave one of them out.")
     opened = (
         _with_export(lazy, Path(model), top, expect_digest, trust)
-        if is_export(lazy.registry, Path(model))
+        if model_kind(lazy.registry, model) is ModelKind.EXPORT
         else _with_weights(lazy, model, top, expect_digest, download)
     )
     files = find_images(images)

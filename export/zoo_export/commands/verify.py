@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 @click.option(
     "--against",
     metavar="MODEL",
-    help="Model to compare with: ARCH.TAG, a path, sha256:DIGEST of weights, or package.module:factory, which "
+    help="Model to compare with: ARCH.TAG, a path, a folder with config.json and model.safetensors, sha256:DIGEST of "
+    "weights, or package.module:factory, which "
     "--input-shape, --labels and the like describe. Implies --strict for a folder.",
 )
 @input_shape_option

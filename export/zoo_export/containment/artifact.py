@@ -97,7 +97,9 @@ class ContainedArtifact:
         if not operators:
             return None
         counted = [_counts(header.get(key)) for key in ("operators", "conditional")]
-        return Structure("", operators=counted[0], conditional=counted[1])
+        readers = header.get("input_readers")
+        readers = readers if type(readers) is int else None
+        return Structure("", operators=counted[0], conditional=counted[1], input_readers=readers)
 
     def close(self) -> None:
         """End the child."""

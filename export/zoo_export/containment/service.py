@@ -57,7 +57,11 @@ class ArtifactService:
         if not count:
             return {}
         counted = resolve(self._entry, count)(self._paths)
-        return {"operators": dict(counted.operators), "conditional": dict(counted.conditional)}
+        return {
+            "operators": dict(counted.operators),
+            "conditional": dict(counted.conditional),
+            "input_readers": counted.input_readers,
+        }
 
     def _load(self, backend: Backend) -> Mapping[str, Any]:
         self._limit(self._limits.load_seconds)

@@ -47,6 +47,7 @@ OTHER_EFFECTS = listed(
     "rename_ requires_grad_ resize resize_ resize_as resize_as_ resize_as_sparse resize_as_sparse_ retain_grad save "
     "set segment_reduce set_ set_data set_grad_enabled shallow_copy_data_"
 )
+SENSED = "it answers by where it runs, not by values"
 # Answer by the process, the thread, the layout or autograd, not by values: right in zoo's process, wrong elsewhere.
 SENSES = listed(
     "get_device has_torch_function is_autocast_cpu_enabled is_autocast_enabled is_contiguous is_grad_enabled "
@@ -80,7 +81,7 @@ def why_refused(schema: Any, more_kinds: tuple[str, ...] = (), more_names: froze
     if name in OTHER_EFFECTS or OTHER_KINDS.search(name):
         return "it does more than compute"
     if name in SENSES:
-        return "it answers by where it runs, not by values"
+        return SENSED
     if name.startswith("_") and name not in INTERNAL and not (name.startswith("__") and name.endswith("__")):
         return "it is internal to PyTorch"
     for argument in schema.arguments:

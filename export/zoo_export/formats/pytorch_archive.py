@@ -31,7 +31,15 @@ END, END_64, LOCATOR = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q"), s
 
 
 class Refused(Exception):
-    """Why a file is not loaded, as a clause that goes on from "PyTorch does not load FILE: "."""
+    """Why a file is not loaded, as a clause that goes on from "PyTorch does not load FILE: ".
+
+    Args:
+        next_step: what to do about it.
+    """
+
+    def __init__(self, why: str, next_step: str = AGAIN) -> None:
+        super().__init__(why)
+        self.next_step = next_step
 
 
 class Archive:
@@ -144,10 +152,11 @@ def repack(path: Path, checked: Callable[[Archive], Iterable[tuple[str, bytes]]]
 @contextmanager
 def refusing(name: str) -> Any:
     """Turn what is raised on a malformed or unsafe file into an `ExportError` that names it."""
+    next_step = AGAIN
     try:
         yield
     except Refused as error:
-        why = str(error)
+        why, next_step = str(error), error.next_step
     except OSError as error:
         why = f"it cannot be read ({error.strerror or error})"
     except (
@@ -162,4 +171,4 @@ def refusing(name: str) -> Any:
         why = f"it is not an archive of PyTorch ({clause(error)})"
     else:
         return
-    raise ExportError(f"PyTorch does not load {name}: {why}.", AGAIN)
+    raise ExportError(f"PyTorch does not load {name}: {why}.", next_step)

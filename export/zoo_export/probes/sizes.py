@@ -9,8 +9,8 @@ from torch.export import ExportedProgram
 
 from zoo.contract.errors import ExportError, UnknownName
 from zoo.evaluation.attributes import keep_attributes
-from zoo.models.identity import architecture_of
 from zoo.models.load import Model
+from zoo.models.stored.identity import architecture_of
 from zoo.registry.registry import Registry
 from zoo_export.capture import first_line
 

@@ -16,6 +16,8 @@ from zoo.registry.registry import Entry
 from zoo_export.reasons import clause
 
 DO_NOT_USE = "Do not use it: a reader of these claims would misread the images or the logits."
+# Fields of a card, beside its metrics, classes and preprocessing.
+COMPARED = ("architecture", "params", "dataset", "recipe", "licence", "published", "source", "source_sha256", "digest")
 DO_NOT_TRUST = "Do not trust the folder: somebody changed its card, or the model's card was changed after the export."
 
 
@@ -97,7 +99,7 @@ def check_card(manifest: Manifest, model: Model) -> str:
     if model.path is None and not model.fresh:
         return ""
     claimed, right = own_card(manifest), model.card
-    for name in ("architecture", "params", "dataset", "recipe", "licence", "digest"):
+    for name in COMPARED:
         stated, correct = getattr(claimed, name), getattr(right, name)
         if stated != correct:
             raise _false(
@@ -203,10 +205,16 @@ def not_stated(claims: Claims, artifact: str) -> list[str]:
     return [f"{artifact} states {names}: a program that reads them from the file finds none."]
 
 
-def not_compared(model: Model) -> list[str]:
-    """A warning about what a module says nothing of; none for a model with a card."""
+def not_compared(model: Model, claims: Claims | None = None) -> list[str]:
+    """A warning about what is claimed and a module says nothing of; none for a model with a card.
+
+    Args:
+        claims: of a single file; by default those of a manifest, which claims both.
+    """
     parts = {"labels": labels_unknown(model), "preprocess": preprocess_unknown(model)}
-    missing = [name for name, unknown in parts.items() if unknown]
+    missing = [
+        name for name, unknown in parts.items() if unknown and (claims is None or getattr(claims, name) is not None)
+    ]
     if not missing:
         return []
     return [f"{' and '.join(missing)} of {model.name} are not known, so what the artifact claims was not compared."]

@@ -35,7 +35,13 @@ from zoo_export.verification.claims import (
     not_stated,
     read_claims,
 )
-from zoo_export.verification.recorded import DEFAULT, recorded_acceptance, recorded_precision
+from zoo_export.verification.recorded import (
+    DEFAULT,
+    recorded_acceptance,
+    recorded_opset,
+    recorded_pass,
+    recorded_precision,
+)
 from zoo_export.verification.truth_model import truth_source
 
 
@@ -62,8 +68,9 @@ def verify_file(
         strict: compare the graph with zoo's own export too, and refuse choices that this one does not make.
         trust: run it in this process, without limits, instead of in one of its own.
         precision: of the file; by default the one of the manifest beside it, or else `fp32`. In another precision than
-            `fp32`, the graph is always compared, because rounding may hide an error in a parameter. So it is where the
-            manifest says that an inconclusive check was accepted: the file must then be zoo's own export.
+            `fp32`, the graph is always compared, because rounding may hide an error in a parameter. So it is where too
+            few parameters are covered, and the manifest says that the export covered enough, with probe weights, or
+            that less was accepted: the file must then be zoo's own export.
         callback: receives the progress of the comparisons.
 
     Returns:
@@ -114,22 +121,26 @@ def verify_file(
         blamed = blame(entry, capture, paths, failed) if precision.name == DEFAULT else ""
         raise difference(model.name, str(path), comparisons, blamed, rules=precision.rules)
     compared: dict[str, GraphComparison] = {}
-    warnings = [*not_stated(claims, path.name), *not_compared(model)]
+    warnings = [*not_stated(claims, path.name), *not_compared(model, claims)]
     accepted = recorded_acceptance(path)
-    if strict or precision.name != DEFAULT or accepted is not None or graphs.is_suspicious(structure):
-        capture = Capture(model.name, model.module, model.card, dynamic_size=dynamic_size(claims))
+    covered = coverage(model.module, known[judged_on[0]][: len(seeded)])
+    enough = covered.enough and isinstance(precision.rules, RoundingRules)
+    recorded = precision.name != DEFAULT or accepted is not None
+    by_graph = recorded or (not enough and recorded_pass(path))
+    if strict or by_graph or graphs.is_suspicious(structure):
+        opset = recorded_opset(path)
+        capture = Capture(model.name, model.module, model.card, dynamic_size=dynamic_size(claims), opset=opset)
         ours = precision.rules.prepare(capture.in_precision(precision.name))
         graph = compared[entry.spec.name] = graphs.compare_graph(entry, paths, structure, ours)
         if strict:
             graphs.refuse_unexplained(graph, str(path), model.name)
         warnings += graphs.graph_warnings(graph, path.name)
-    covered = coverage(model.module, known[judged_on[0]][: len(seeded)])
-    exported = (precision.name != DEFAULT or accepted is not None) and compared[entry.spec.name].proven
+    proven = by_graph and compared[entry.spec.name].proven
     verdict = PASS
-    if exported and accepted is not None:
+    if proven and accepted is not None:
         verdict = INCONCLUSIVE
         warnings.append(accepted_by_manifest(path.name, accepted))
-    if not exported and not (covered.enough and isinstance(precision.rules, RoundingRules)):
+    if not proven and not enough:
         raise inconclusive(
             f"{path} agrees with {model.name}, but the check",
             model.name,
@@ -143,7 +154,7 @@ def verify_file(
         verdict,
         {entry.spec.name: first},
         strict,
-        coverage=None if exported else covered,
+        coverage=None if proven and recorded else covered,
         further={entry.spec.name: further},
         extent=batches.extent(probes),
         source=truth_source(model),

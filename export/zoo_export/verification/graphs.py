@@ -40,7 +40,12 @@ def read_structure(entry: Entry[ExportFormat], paths: Paths, counted: Structure 
         structure: Structure = resolve(entry, entry.spec.structure)(paths)
         if entry.spec.operators:
             counted = counted or resolve(entry, entry.spec.operators)(paths)
-            structure = replace(structure, operators=counted.operators, conditional=counted.conditional)
+            structure = replace(
+                structure,
+                operators=counted.operators,
+                conditional=counted.conditional,
+                input_readers=counted.input_readers,
+            )
     except ZooError:
         raise
     except Exception as error:  # a file of any origin

@@ -6,8 +6,9 @@ from pathlib import Path
 from zoo.contract.errors import DifferenceError, DownloadNeeded, ExportError, UnknownName, WeightsError
 from zoo.contract.evidence import Manifest, TruthSource
 from zoo.files.card import Card, read_card
-from zoo.files.folders import SUFFIX, is_weights, pretrained_folder, weights_folders
+from zoo.files.folders import SUFFIX, pretrained_folder, weights_folders
 from zoo.models.load import BuildArgs, Model, open_model
+from zoo.registry.model_kind import model_kind
 from zoo.registry.registry import Registry
 from zoo_export.bundle.provenance import sha256, weights_of
 
@@ -16,7 +17,7 @@ PLAIN = re.compile(r"\w[\w.+-]*")  # a name; a path is none
 
 
 def open_against(registry: Registry, name: str, fresh: BuildArgs | None = None) -> Model:
-    """The model that the user names: an `ARCH.TAG`, a path, an architecture, or the digest of weights.
+    """The model that the user names: an `ARCH.TAG`, a path, a hub folder, an architecture, or a digest.
 
     Args:
         fresh: how to build an architecture.
@@ -27,7 +28,7 @@ def open_against(registry: Registry, name: str, fresh: BuildArgs | None = None) 
     if DIGEST.fullmatch(name):
         return open_model(registry, str(_weights_with(name)))
     try:
-        return open_model(registry, name, None if is_weights(name) else fresh)
+        return open_model(registry, name, None if model_kind(registry, name).stored else fresh)
     except DownloadNeeded as error:  # verification downloads nothing
         raise WeightsError(error.cause, f"Get them with `zoo summary {name} --download`.") from None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 
 from torch import nn
@@ -13,7 +13,7 @@ from zoo.api.loading import load
 from zoo.contract.errors import UsageError, ZooError
 from zoo.models.exported import ArtifactOptions, OpenedExport
 from zoo.models.load import Model
-from zoo.registry.exports import is_export
+from zoo.registry.model_kind import ModelKind, model_kind
 from zoo.registry.registry import Registry
 
 
@@ -57,7 +57,7 @@ def open_subjects(
     reference = (
         None if against is None or isinstance(against, nn.Module) else model_from(registry, against, download=download)
     )
-    if isinstance(model, Model) or not is_export(registry, Path(model)):
+    if isinstance(model, Model) or model_kind(registry, fspath(model)) is not ModelKind.EXPORT:
         if options.formats or options.labels is not None or options.preprocess is not None:
             raise UsageError(
                 "--format is for export folders; --labels and --preprocess are for single exported files.",

@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,14 +17,13 @@ from typing import Any
 from torch import nn
 
 from zoo.contract.errors import ExportError, UnknownName, UsageError, ZooError, refuse_out_of_memory
-from zoo.contract.names import close_names, is_owner, owner_name
+from zoo.contract.names import close_names
 from zoo.contract.preprocess import Preprocess
-from zoo.contract.specs import Architecture
 from zoo.files.regular import is_regular
 from zoo.models.load import Model
+from zoo.registry.model_kind import FACTORY, ModelKind, model_kind
 from zoo.registry.registry import Registry
 
-FACTORY = re.compile(r"(?P<where>[^:\0]+\.py|[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<attribute>[^\W\d]\w*(\.[^\W\d]\w*)*)")
 RETURN = "Return an nn.Module; (module, {'input_shape': …, 'labels': …, 'preprocess': …}); or a zoo.Model."
 
 
@@ -54,7 +52,7 @@ def described(registry: Registry, model: Any, **stated: Any) -> Described:
         UnknownName: there is no such module, or nothing of that name in it.
         ExportError: importing or calling it raised, or it returned something else.
     """
-    if not isinstance(model, str) or not is_factory(registry, model):
+    if not isinstance(model, str) or model_kind(registry, model) is not ModelKind.FACTORY:
         return Described(module=model, **stated)
     made = _called(model)
     module, own = made if isinstance(made, tuple) and len(made) == 2 else (made, {})
@@ -65,18 +63,6 @@ def described(registry: Registry, model: Any, **stated: Any) -> Described:
     if unknown := [str(key) for key in own if key not in allowed]:
         raise ExportError(f"{model} describes its module with {unknown[0]!r}.", f"Use {', '.join(allowed)}.")
     return Described(module=module, **{**own, **{key: value for key, value in stated.items() if value is not None}})
-
-
-def is_factory(registry: Registry, name: str) -> bool:
-    """Whether `name` is written as a factory, and its first part is no plugin, as in `classic:lenet5`."""
-    match = FACTORY.fullmatch(name)
-    if match is None:
-        return False
-    if match["where"].endswith(".py"):
-        return True
-    owner = owner_name(name)
-    plugins = (entry.plugin for entry in registry.entries(Architecture))
-    return not any(owner == each.name or is_owner(owner, each.distribution, each.name) for each in plugins)
 
 
 def _called(name: str) -> object:

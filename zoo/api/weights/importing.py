@@ -22,11 +22,11 @@ from zoo.files.card import Card
 from zoo.files.folders import name_of_weights, weights_name
 from zoo.models.arguments import check_integer, check_path
 from zoo.models.build import build_model
-from zoo.models.foreign import store_foreign
 from zoo.models.importing.convert import Converted, convert
 from zoo.models.importing.names import Pair
 from zoo.models.importing.read_file import SourceFile, read_source
 from zoo.models.importing.stated import PreprocessOverrides, check_labels
+from zoo.models.stored.foreign import store_foreign
 from zoo.registry.registry import Registry
 
 DEFAULT_TAG = "imported"

@@ -83,7 +83,8 @@ def command(
 ) -> None:
     """Evaluate MODEL on a data set.
 
-    MODEL is an ARCH.TAG, a path to a weights file, an export folder, or an exported file of any origin.
+    MODEL is an ARCH.TAG, a path to a weights file, a folder with config.json and model.safetensors, an export folder,
+    or an exported file of any origin.
 
     Shows precision, recall and F1 of every class, the worst confusions, top-1 with its 95 % interval, top-5,
     cross-entropy and the expected calibration error. --record writes them into the card of a weights file, whose digest

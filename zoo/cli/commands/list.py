@@ -1,7 +1,7 @@
 """`zoo list`: what plugins provide."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from zoo.contract.specs import Architecture, Command, Dataset, Loss, Spec
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
-    from zoo.registry.registry import Registry
+    from zoo.registry.registry import Entry, Registry
 
 KINDS: dict[str, type[Spec]] = {
     spec.plural: spec for spec in (Architecture, Loss, Dataset, ExportFormat, Precision, Command)
@@ -39,7 +39,12 @@ def command(lazy: "Lazy", kind: str | None, pattern: str, as_json: bool) -> None
     """
     kind, pattern, collapsed = _chosen(lazy.registry, kind, pattern)
     entries_of = {
-        name: [entry for entry in lazy.registry.entries(spec) if fnmatchcase(entry.spec.name, pattern)]
+        name: [
+            entry
+            for each in lazy.registry.names(spec, members=as_json or not collapsed)
+            if fnmatchcase(each, pattern)
+            for entry in lazy.registry.entries(spec, each)
+        ]
         for name, spec in KINDS.items()
         if kind in (None, name)
     }
@@ -58,7 +63,6 @@ def command(lazy: "Lazy", kind: str | None, pattern: str, as_json: bool) -> None
         return
     for name, entries in entries_of.items():
         extra = EXTRA.get(name, {})
-        collections = Counter((collection_name(entry.spec.name), entry.plugin.name) for entry in entries)
         rows = [
             [
                 entry.spec.name,
@@ -69,11 +73,11 @@ def command(lazy: "Lazy", kind: str | None, pattern: str, as_json: bool) -> None
             for entry in entries
             if not (collapsed and collection_name(entry.spec.name))
         ]
-        rows += [
-            [f"{collection}/*", *("" for _ in extra), f"{count:,} {name}; see `zoo list {collection}`", plugin]
-            for (collection, plugin), count in collections.items()
-            if collapsed and collection
-        ]
+        if collapsed and name == Architecture.plural:
+            rows += [
+                [f"{collection}/*", *("" for _ in extra), f"{count:,} {name}; see `zoo list {collection}`", plugin]
+                for (collection, plugin), count in _collections(lazy.registry, entries).items()
+            ]
         if rows:
             print_table([name, *extra, "summary", "plugin"], rows)
 
@@ -88,7 +92,7 @@ def _chosen(registry: "Registry", what: str | None, pattern: str) -> tuple[str |
         return what, pattern, pattern == "*"
     if set(what) & set("*?["):
         return None, what, False
-    collections = {collection_name(entry.spec.name) for entry in registry.entries(Architecture)} - {""}
+    collections = {collection_name(name) for name in registry.names(Architecture)} - {""}
     if what not in collections:
         close = close_names(what, [*KINDS, *collections], n=1)
         hint = (
@@ -96,6 +100,17 @@ def _chosen(registry: "Registry", what: str | None, pattern: str) -> tuple[str |
         )
         raise UsageError(f"{what!r} is neither a kind of thing nor a collection.", hint)
     return Architecture.plural, f"{what}/{pattern}", False
+
+
+def _collections(registry: "Registry", entries: "Sequence[Entry[Spec]]") -> "Counter[tuple[str, str]]":
+    """How many architectures there are by collection and plugin.
+
+    Args:
+        entries: the architectures that plugins declare one by one.
+    """
+    counts = Counter((collection_name(entry.spec.name), entry.plugin.name) for entry in entries)
+    counts.update({(entry.spec.name, entry.plugin.name): count for entry, count in registry.collections()})
+    return Counter({key: count for key, count in sorted(counts.items()) if key[0]})
 
 
 def _shown(value: Any) -> str:

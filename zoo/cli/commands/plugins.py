@@ -7,10 +7,13 @@ import click
 
 from zoo.cli.options import json_option
 from zoo.cli.output import print_json, print_line, print_table
+from zoo.contract.specs import Architecture
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
+    from zoo.contract.specs import Spec
     from zoo.registry.discovery import Plugin
+    from zoo.registry.registry import Registry
 
 
 IMPORTED = (
@@ -42,7 +45,7 @@ def command(lazy: "Lazy", as_json: bool) -> None:
             "plugin": plugin.name,
             "distribution": plugin.distribution,
             "version": plugin.version,
-            "provides": dict(Counter(spec.kind for spec in plugin.specs)),
+            "provides": {spec.kind: count for spec, count in _counts(registry, plugin).items()},
             "error": plugin.error,
             "allowed": plugin.allowed,
             "module": plugin.module,
@@ -65,7 +68,14 @@ def command(lazy: "Lazy", as_json: bool) -> None:
     print_table(
         ["plugin", "distribution", "version", "provides", "module", "file"],
         [
-            [plugin.name, plugin.distribution, plugin.version, _provides(plugin), plugin.module, location(plugin)]
+            [
+                plugin.name,
+                plugin.distribution,
+                plugin.version,
+                _provides(registry, plugin),
+                plugin.module,
+                location(plugin),
+            ]
             for plugin in registry.plugins
         ],
     )
@@ -75,10 +85,17 @@ def command(lazy: "Lazy", as_json: bool) -> None:
     click.echo(IMPORTED.format(file=config_file()), err=True)
 
 
-def _provides(plugin: "Plugin") -> str:
+def _provides(registry: "Registry", plugin: "Plugin") -> str:
     if not plugin.allowed:
         return "not allowed: not imported"
     if plugin.error:
         return f"not loaded: {plugin.error}"
-    counts = Counter(type(spec) for spec in plugin.specs)
+    counts = _counts(registry, plugin)
     return ", ".join(f"{n} {spec.kind if n == 1 else spec.plural}" for spec, n in counts.items())
+
+
+def _counts(registry: "Registry", plugin: "Plugin") -> "Counter[type[Spec]]":
+    """How many things of each kind a plugin provides, the architectures of its collections included."""
+    counts = Counter(type(spec) for spec in plugin.specs)
+    members = sum(count for entry, count in registry.collections() if entry.plugin is plugin)
+    return counts + Counter({Architecture: members})

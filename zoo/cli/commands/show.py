@@ -21,13 +21,21 @@ if TYPE_CHECKING:
 def command(lazy: "Lazy", name: str, as_json: bool) -> None:
     """Show all fields of NAME.
 
-    NAME is an architecture, loss, data set, format, precision or command, or the name or path of a weights file.
+    NAME is an architecture, collection, loss, data set, format, precision or command, an ARCH.TAG, the path of a
+    weights file, or a folder with config.json and model.safetensors.
 
     If several kinds of things have that name, all are shown.
     """
-    from zoo.files.folders import is_weights
+    from zoo.contract.errors import UsageError
+    from zoo.registry.model_kind import ModelKind, model_kind
 
-    items = _weights(lazy, name) if is_weights(name) else _specs(lazy, name)
+    kind = model_kind(lazy.registry, name)
+    if kind is ModelKind.EXPORT:
+        raise UsageError(f"{name} is an export.", f"Use `zoo verify {name}`; its README.md describes it.")
+    if kind is ModelKind.HUB_FOLDER:
+        items = _hub_folder(name)
+    else:
+        items = _weights(lazy, name) if kind is ModelKind.WEIGHTS else _specs(lazy, name)
     if as_json:
         print_json(items)
         return
@@ -40,11 +48,11 @@ def command(lazy: "Lazy", name: str, as_json: bool) -> None:
 def _specs(lazy: "Lazy", name: str) -> list[dict[str, Any]]:
     from zoo.cli.commands.list import KINDS
     from zoo.contract.errors import UnknownName
-    from zoo.contract.specs import Architecture
-    from zoo.models.identity import stored_weights
+    from zoo.contract.specs import Architecture, Collection
+    from zoo.models.stored.identity import stored_weights
 
     items, unknown = [], []
-    for kind in KINDS.values():
+    for kind in (*KINDS.values(), Collection):
         try:
             items.append(_spec(lazy.registry.look_up(kind, name)))
         except UnknownName as error:
@@ -74,10 +82,35 @@ def _spec(entry: "Entry[Spec]") -> dict[str, Any]:
 
 def _weights(lazy: "Lazy", name: str) -> list[dict[str, Any]]:
     from zoo.files.card import read_card
-    from zoo.registry.pretrained import stored_file
+    from zoo.models.stored.files import stored_file
 
     path = stored_file(lazy.registry, name)
     return [{"kind": "weights", "file": str(path), **read_card(path)[0].to_dict()}]
+
+
+def _hub_folder(name: str) -> list[dict[str, Any]]:
+    """The card of a folder's weights, or what its `config.json` says where they have none."""
+    from zoo.files.card import read_card
+    from zoo.models.hub_layout.config import PREFIX
+    from zoo.models.hub_layout.folder_files import has_card, read_folder_config
+    from zoo.registry.hub_folders import CONFIG, WEIGHTS, hub_folder
+
+    folder = hub_folder(name)
+    assert folder is not None  # or `hub_folder` raised
+    if has_card(folder):
+        return [{"kind": "weights", "file": str(folder / WEIGHTS), **read_card(folder / WEIGHTS)[0].to_dict()}]
+    config, _ = read_folder_config(folder)
+    return [
+        {
+            "kind": "weights without a card",
+            "file": str(folder / CONFIG),
+            "architecture": PREFIX + config.architecture,
+            "classes": list(config.labels),
+            "preprocess": config.preprocess.to_dict(),
+            "params": dict(config.params),
+            "licence": config.licence,
+        }
+    ]
 
 
 def _plain(value: Any) -> Any:

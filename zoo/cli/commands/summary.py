@@ -51,7 +51,8 @@ def command(
 ) -> None:
     """Show the layers, output shapes and parameters of MODEL.
 
-    MODEL is an ARCH.TAG, the path of a weights file, or an architecture.
+    MODEL is an ARCH.TAG, the path of a weights file, a folder with config.json and model.safetensors, or an
+    architecture.
     """
     import torch
     import torchinfo

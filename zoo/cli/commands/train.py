@@ -24,6 +24,7 @@ from zoo.training.checkpoint import CHECKPOINT_EVERY
 
 if TYPE_CHECKING:
     from zoo.api.training import TrainResult
+    from zoo.registry.registry import Registry
     from zoo.training.distributed.process_group import ProcessGroup
     from zoo.training.recipe.recipe import Recipe
 
@@ -102,7 +103,7 @@ def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
             like = options["like"]
             recipe = recipe_from_options(registry, options, download=arguments["download"])
             device = str(pick_device(arguments["device"]))
-            if changes := _changes_since(like, device, group):
+            if changes := _changes_since(registry, like, device, group):
                 show.on_message(f"the weights may differ from {like}: {'; '.join(changes)}", warning=True)
             output = TrainOutput(show, recipe, _devices(device, group))
         else:
@@ -139,16 +140,16 @@ def _devices(device: str, group: "ProcessGroup") -> str:
     return f"{group.world_size} ranks, each {device.partition(':')[0]}"
 
 
-def _changes_since(like: str | None, device: str, group: "ProcessGroup") -> list[str]:
+def _changes_since(registry: "Registry", like: str | None, device: str, group: "ProcessGroup") -> list[str]:
     """How the versions and the device here differ from those that trained the weights `like`, a line each."""
     if like is None:
         return []
     from zoo.files.card import read_card
     from zoo.files.environment import PACKAGES, differences, versions
-    from zoo.files.folders import find_weights
     from zoo.models.devices import describe, pick_device
+    from zoo.models.stored.files import stored_file
 
-    card, _ = read_card(find_weights(like))
+    card, _ = read_card(stored_file(registry, like))
     packages = (*PACKAGES, *(name for name in card.versions if name not in PACKAGES))
     here = {**versions(packages), **describe(pick_device(device)), "ranks": str(group.world_size)}
     changes = differences({"ranks": "1", **card.versions}, here)

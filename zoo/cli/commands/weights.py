@@ -87,10 +87,13 @@ def _row(name: str, path: Path) -> dict[str, Any]:
 @json_option
 @click.pass_obj
 def show_weights(lazy: "Lazy", name: str, as_json: bool) -> None:
-    """Show the card of NAME, an ARCH.TAG or a path. No tensor is read."""
+    """Show the card of NAME: an ARCH.TAG, a path, or a folder with config.json and model.safetensors.
+
+    No tensor is read.
+    """
     from zoo.files.card import read_card
     from zoo.files.expected_digest import digest_of
-    from zoo.registry.pretrained import stored_file
+    from zoo.models.stored.files import stored_file
 
     path = stored_file(lazy.registry, name)
     card, header = read_card(path)
@@ -144,7 +147,7 @@ def verify_weights(lazy: "Lazy", names: tuple[str, ...], expect_digest: str | No
     from zoo.files.expected_digest import digest_of
     from zoo.files.folders import weights_files
     from zoo.files.weights import load_weights
-    from zoo.registry.pretrained import stored_file
+    from zoo.models.stored.files import stored_file
 
     if expect_digest is not None and len(names) != 1:
         raise UsageError("--expect-digest requires one file.", "Name the file.")
@@ -184,16 +187,17 @@ def verify_weights(lazy: "Lazy", names: tuple[str, ...], expect_digest: str | No
 
 @command.command("upgrade")
 @click.argument("names", nargs=-1, required=True)
-def upgrade_weights(names: tuple[str, ...]) -> None:
+@click.pass_obj
+def upgrade_weights(lazy: "Lazy", names: tuple[str, ...]) -> None:
     """Write the cards of NAMES anew, in the newest format, whose digest covers the whole card.
 
     The tensors and everything that the card says stay the same. Do this to files that you made or trust.
     """
-    from zoo.files.folders import find_weights
     from zoo.files.weights import upgrade_card
+    from zoo.models.stored.files import stored_file
 
     for name in names:
-        path = find_weights(name)
+        path = stored_file(lazy.registry, name)
         print_line(f"{path}: {upgrade_card(path).card_digest}")
 
 

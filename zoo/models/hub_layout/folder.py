@@ -1,6 +1,5 @@
 """A folder of timm's layout as weights: as it is where it has a card of zoo, else converted into the user's cache."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,32 +9,17 @@ import safetensors.torch
 from zoo.contract.errors import UnknownName, WeightsError
 from zoo.contract.pretrained import PretrainedWeights
 from zoo.contract.specs import Architecture
-from zoo.files.card import KEY, Card, read_card
+from zoo.files.card import Card, read_card
 from zoo.files.claim import claimed
-from zoo.files.folders import SUFFIX, pretrained_folder
+from zoo.files.folders import SUFFIX
 from zoo.files.header import read_header, refused
-from zoo.files.regular import is_folder, is_regular, open_regular, read_regular
+from zoo.files.regular import is_regular
 from zoo.models.build import build_model
-from zoo.models.foreign import store_foreign
-from zoo.models.hub_layout import CONFIG, WEIGHTS
-from zoo.models.hub_layout.config import PREFIX, HubConfig, read_config
+from zoo.models.hub_layout.config import PREFIX, HubConfig
+from zoo.models.hub_layout.folder_files import converted_path, has_card, read_folder_config, sha256_of
+from zoo.models.stored.foreign import store_foreign
+from zoo.registry.hub_folders import CONFIG, WEIGHTS
 from zoo.registry.registry import Entry, Registry
-
-MAX_CONFIG = 1 << 24  # bytes
-
-
-def is_hub_folder(path: Path) -> bool:
-    """Whether `path` is a folder of timm's layout."""
-    return is_folder(path) and is_regular(path / CONFIG) and is_regular(path / WEIGHTS)
-
-
-def has_card(folder: Path) -> bool:
-    """Whether the weights in a folder carry a card of zoo.
-
-    Raises:
-        WeightsError: the file is damaged.
-    """
-    return KEY in read_header(folder / WEIGHTS).metadata
 
 
 def open_hub_folder(registry: Registry, folder: Path) -> Path:
@@ -49,13 +33,10 @@ def open_hub_folder(registry: Registry, folder: Path) -> Path:
     if has_card(folder):
         read_card(folder / WEIGHTS)
         return folder / WEIGHTS
-    config, content = _read_config(folder)
-    key = hashlib.sha256(content + _sha256(folder / WEIGHTS).encode()).hexdigest()[:16]
-    name = folder.resolve().name.replace(SUFFIX, "")
-    path = pretrained_folder() / f"{config.architecture.rpartition('/')[2]}.{key}" / f"{name}{SUFFIX}"
+    path = converted_path(folder)
     with claimed(path, wait=True):
         if not is_regular(path):
-            convert(registry, folder, path, source=name, force=True)
+            convert(registry, folder, path, source=path.name.removesuffix(SUFFIX), force=True)
     return path
 
 
@@ -69,7 +50,7 @@ def convert(
         UnknownName: no plugin provides that architecture.
         OutputError: `path` exists and `force` is not set, or it cannot be written.
     """
-    config, _ = _read_config(folder)
+    config, _ = read_folder_config(folder)
     try:
         entry = registry.find(Architecture, PREFIX + config.architecture)
     except UnknownName:
@@ -88,7 +69,7 @@ def convert(
         classes=config.labels,
         preprocess=config.preprocess,
         source=source,
-        file_sha256=_sha256(folder / WEIGHTS),
+        file_sha256=sha256_of(folder / WEIGHTS),
         params=_declared(entry, config),
         licence=config.licence,
     )
@@ -117,19 +98,3 @@ def _declared(entry: Entry[Architecture], config: HubConfig) -> Mapping[str, Any
                 "Use weights of the architecture as it is by default.",
             )
     return declared
-
-
-def _read_config(folder: Path) -> tuple[HubConfig, bytes]:
-    try:
-        content = read_regular(folder / CONFIG, MAX_CONFIG)
-        return read_config(content), content
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise WeightsError(
-            f"{folder / CONFIG} cannot be used: {reason}.", "Use a folder that timm or `zoo push` wrote."
-        ) from None
-
-
-def _sha256(path: Path) -> str:
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

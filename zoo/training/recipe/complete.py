@@ -6,7 +6,7 @@ from typing import Any
 from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture, Loss
 from zoo.files.card import read_card
-from zoo.models.pretrained import locate_weights
+from zoo.models.stored.pretrained import locate_weights
 from zoo.registry.image_folders import find_data
 from zoo.registry.registry import Registry
 from zoo.training.initial_weights import split_init

@@ -96,7 +96,8 @@ class Recipe:
         str,
         Field(
             "Model",
-            "Start from these weights: ARCH.TAG or a path. A head for other classes is initialised anew.",
+            "Start from these weights: ARCH.TAG, a path, or a folder with config.json and model.safetensors. A head "
+            "for other classes is initialised anew.",
             note="Images are normalised as these weights saw theirs. The recipe of a run appends `@` and the first "
             "digits of their digest: weights with another digest are then refused.",
             metavar="WEIGHTS",

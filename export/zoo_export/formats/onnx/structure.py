@@ -6,7 +6,7 @@ outputs. Nothing is run: Protocol Buffers reads the file, and NumPy its tensors.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,9 +47,10 @@ CONTINUOUS = _words(  # of the values that they receive, and of ONNX Runtime's d
     "SkipLayerNormalization SimplifiedLayerNormalization SkipSimplifiedLayerNormalization MultiHeadAttention",
     "ReorderInput ReorderOutput NhwcMaxPool NhwcFusedConv",
 )
-DOMAINS = ("", "ai.onnx", "com.microsoft", "com.microsoft.nchwc")
+DOMAINS = ("", "com.microsoft", "com.microsoft.nchwc")
 PLACES = _words("Reshape Expand Squeeze Unsqueeze Split Slice Pad Tile Resize Upsample Gather GatherElements GatherND")
 FLOATING = (1, 10, 11, 16)  # numbers of ONNX: float32, float16, float64, bfloat16
+FLOATS = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(np.float64))
 TO_FLOAT = "Cast of a shape to float"
 DEPTH = 8  # of graphs within graphs
 MOST_NODES = 500_000  # functions that call functions may stand for more than a file holds
@@ -67,13 +68,12 @@ def structure(paths: Paths) -> Structure:
     if ambiguous:
         raise ValueError(ambiguous)
     _load_tensors(model, paths)
-    reader = _Reader({each.domain: each.version for each in model.opset_import})
+    reader = _Reader(_versions(model.opset_import))
     reader.functions = {(each.domain, each.name): each for each in model.functions}
     outputs = reader.read(model.graph, {}, 0)
-    used = sorted({f"{domain or 'ai.onnx'} {reader.opsets.get(domain)}" for domain in reader.domains})
     return Structure(
-        graph=_sha(*used, *(each[0] for each in outputs)),
-        values=_sha(*used, *(each[1] for each in outputs)),
+        graph=_sha(*(each[0] for each in outputs)),
+        values=_sha(*(each[1] for each in outputs)),
         tensors=tuple(_tensors(outputs)),
         operators=dict(sorted(reader.operators.items())),
         random=tuple(dict.fromkeys(reader.random)),
@@ -118,7 +118,6 @@ class _Reader:
     operators: Counter[str] = field(default_factory=Counter)
     conditional: Counter[str] = field(default_factory=Counter)
     random: list[str] = field(default_factory=list)
-    domains: set[str] = field(default_factory=set)
     input_readers: int = 0
     nodes: int = 0
 
@@ -142,6 +141,11 @@ class _Reader:
 
     def _nodes(self, nodes: Sequence[onnx.NodeProto], known: dict[str, _Value], depth: int) -> None:
         for node in nodes:
+            self.nodes += 1
+            if self.nodes > MOST_NODES:
+                raise ValueError(f"it has more than {MOST_NODES:,} nodes")
+            if node.domain == "ai.onnx":  # another name of ONNX's own
+                node.domain = ""
             operands = [_need(known, name) if name else _Value("", "") for name in node.input]
             if node.op_type == "Constant" and not node.domain:
                 known[node.output[0]] = self._tensor(_constant(node))
@@ -150,18 +154,21 @@ class _Reader:
                 known[node.output[0]] = operands[0]
                 continue
             function = self.functions.get((node.domain, node.op_type))
-            self._count(node, operands, function is not None)
+            if function is None:
+                self._count(node, operands)
             attributes = [self._attribute(each, known, depth) for each in sorted(node.attribute, key=lambda a: a.name)]
             if function is not None:  # its body counts as written where it is called
                 inner = dict(zip(function.input, operands, strict=False))
                 if depth > DEPTH:
                     raise ValueError("its functions are nested too deeply")
+                outer, self.opsets = self.opsets, _versions(function.opset_import)
                 self._nodes(function.node, inner, depth + 1)
+                self.opsets = outer
                 for outer_name, name in zip(node.output, function.output, strict=False):
                     known[outer_name] = _need(inner, name)
                 continue
-            self.domains.add(node.domain)
-            head = (node.domain, node.op_type)
+            parts = len(node.output) if node.op_type == "Split" else 0  # which older versions split by
+            head = (node.domain, node.op_type, self.opsets.get(node.domain), parts)
             inner_operands = (*operands, *(value for a in attributes for value in a[2]))
             for index, name in enumerate(node.output):
                 known[name] = _Value(
@@ -173,11 +180,8 @@ class _Reader:
                     operands=inner_operands,
                 )
 
-    def _count(self, node: onnx.NodeProto, operands: Sequence[_Value], is_function: bool) -> None:
+    def _count(self, node: onnx.NodeProto, operands: Sequence[_Value]) -> None:
         kind = node.op_type
-        self.nodes += 1
-        if self.nodes > MOST_NODES:
-            raise ValueError(f"it has more than {MOST_NODES:,} nodes")
         self.operators[kind] += 1
         if kind not in ("Shape", "Size") and not _passes_input(node, operands):
             self.input_readers += any(each.is_input for each in operands)
@@ -185,7 +189,7 @@ class _Reader:
             self.random.append(kind)
         if kind in TRAINING and _in_training(node, operands):
             self.random.append(f"{kind} in training mode")
-        if not is_function and ((kind in CONDITIONAL and not node.domain) or _chooses(node, operands)):
+        if (kind in CONDITIONAL and not node.domain) or _chooses(node, operands):
             self.conditional[kind] += 1
         if kind == "Cast" and _all_shapes(operands) and _attribute(node, "to") in FLOATING:
             self.conditional[TO_FLOAT] += 1
@@ -225,6 +229,11 @@ def _tensors(outputs: Sequence[_Value]) -> Iterator[np.ndarray[Any, Any]]:
         left.extend(reversed(value.operands))
 
 
+def _versions(opsets: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
+    """The version of each domain's operators."""
+    return {"" if each.domain == "ai.onnx" else each.domain: each.version for each in opsets}
+
+
 def _need(known: Mapping[str, _Value], name: str) -> _Value:
     if name not in known:
         raise ValueError(f"nothing makes the value {name!r:.80}")
@@ -253,6 +262,8 @@ def _chooses(node: onnx.NodeProto, operands: Sequence[_Value]) -> bool:
     ):
         return True
     if kind == "Cast" and _attribute(node, "to") not in FLOATING:
+        return True
+    if kind == "CastLike" and not (operands[1].of_images or getattr(operands[1].array, "dtype", None) in FLOATS):
         return True
     if kind == "MaxPool" and len(node.output) > 1 and node.output[1]:  # the places of the largest values
         return True

@@ -11,7 +11,7 @@ import torch
 
 from zoo.contract.exporting.artifact import Array, Paths
 from zoo.contract.exporting.inspection import Structure
-from zoo_export.formats.continuous import FIXED, SIZE, VALUE, chooses, level_of
+from zoo_export.formats.continuous import COMPUTED, FIXED, SIZE, VALUE, chooses, level_of, passes_on, reads, rounds
 from zoo_export.formats.pt2.archive import checked_archive
 from zoo_export.formats.torch_operators import RANDOM, WITH_MODE
 
@@ -52,7 +52,7 @@ class _Reader:
         self.input_readers = 0
 
     def read(self, graph: dict[str, Any], images: set[str]) -> None:
-        levels = dict.fromkeys(graph["sym_int_values"], SIZE) | dict.fromkeys(images, VALUE)
+        levels, parts = dict.fromkeys(graph["sym_int_values"], SIZE) | dict.fromkeys(images, VALUE), set(images)
         used = Counter(name for node in graph["nodes"] for each in node["inputs"] for name in _values(each["arg"]))
         used.update(name for each in graph["outputs"] for name in _values(each))
         asserted = {
@@ -67,7 +67,10 @@ class _Reader:
             received = [max((levels.get(each, FIXED) for each in names), default=FIXED) for names in arguments]
             results = [each for value in node["outputs"] for each in _values(value)]
             self.operators[name] += 1
-            self.input_readers += any(each in images for names in arguments for each in names)
+            if arguments and passes_on(name) and parts.intersection(arguments[0]):
+                parts.update(results)
+            elif reads(name):
+                self.input_readers += any(parts.intersection(names) for names in arguments)
             graphs = [each["arg"]["as_graph"]["graph"] for each in node["inputs"] if "as_graph" in each["arg"]]
             for inner in graphs:  # which may return what depends on values, whatever it receives
                 self.read(inner, {each for value in inner["inputs"] for each in _values(value)})
@@ -75,7 +78,8 @@ class _Reader:
                 self.conditional[name] += name == "cond"
             elif not (results and all(each in asserted and used[each] == 1 for each in results)):
                 second = any(used[each] for each in results[1:])
-                self.conditional[name] += chooses(name, received, integral=_is_integral(node, name), second=second)
+                rounding = rounds(name, _constants(node), FLOATING) or _is_cast_to_another(node, received)
+                self.conditional[name] += chooses(name, received, rounding=rounding, second=second)
             level = VALUE if graphs else level_of(name, received)
             levels |= dict.fromkeys(results, level)
             self._note_random(node, name)
@@ -98,10 +102,24 @@ def _values(argument: Any) -> Iterator[str]:
             yield from _values(item)
 
 
-def _is_integral(node: dict[str, Any], name: str) -> bool:
-    """Whether it converts to a dtype that is not floating."""
-    dtypes = [each["arg"].get("as_scalar_type") for each in node["inputs"] if each["name"] == "dtype"]
-    return name in ("to", "_to_copy") and any(dtype is not None and dtype not in FLOATING for dtype in dtypes)
+CONSTANT = ("as_int", "as_float", "as_bool", "as_string", "as_scalar_type")
+
+
+def _constants(node: dict[str, Any]) -> dict[str, Any]:
+    """The arguments by name; `COMPUTED` where one is no constant."""
+    values = {}
+    for each in node["inputs"]:
+        (kind,) = each["arg"]
+        values[each["name"]] = None if kind == "as_none" else each["arg"][kind] if kind in CONSTANT else COMPUTED
+    return values
+
+
+def _is_cast_to_another(node: dict[str, Any], received: list[int]) -> bool:
+    """Whether it converts to the dtype of another tensor, which may hold integers."""
+    return any(
+        each["name"] == "other" and level != VALUE and ".to." in node["target"]
+        for each, level in zip(node["inputs"], received, strict=True)
+    )
 
 
 def _input_specs(graph: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,10 +7,10 @@ import torch
 
 from zoo.contract.exporting.artifact import Paths
 from zoo.contract.exporting.inspection import Structure
-from zoo_export.formats.continuous import FIXED, SIZE, VALUE, chooses, level_of
+from zoo_export.formats.continuous import COMPUTED, FIXED, SIZE, VALUE, chooses, level_of, passes_on, reads, rounds
 from zoo_export.formats.operators import listed
 from zoo_export.formats.torchscript.archive import load_module
-from zoo_export.formats.torchscript.graph import frozen
+from zoo_export.formats.torchscript.graph import frozen, schema_of
 
 PASSED = listed(
     "ListConstruct ListUnpack TupleConstruct TupleUnpack TupleIndex TupleSlice NumToTensor annotate unchecked_cast "
@@ -32,11 +32,13 @@ def counts(paths: Paths) -> Structure:
     graph = frozen(load_module(paths.main, torch.device("cpu")))
     inputs = list(graph.inputs())
     reader.levels = {value.debugName(): VALUE if place else FIXED for place, value in enumerate(inputs)}
+    reader.parts = {value.debugName() for value in inputs[1:]}
     reader.read(graph)
     return Structure(
         graph="",
         operators=dict(sorted(reader.operators.items())),
         conditional=dict(sorted(reader.conditional.items())),
+        input_readers=reader.input_readers,
     )
 
 
@@ -44,6 +46,8 @@ class _Reader:
     def __init__(self) -> None:
         self.operators, self.conditional = Counter[str](), Counter[str]()
         self.levels: dict[str, int] = {}
+        self.parts = set[str]()  # names of the input and of what gives it on
+        self.input_readers = 0
 
     def read(self, block: Any) -> None:
         for node in block.nodes():
@@ -58,11 +62,22 @@ class _Reader:
             else:
                 self.operators[name] += 1
                 second = any(list(value.uses()) for value in list(node.outputs())[1:])
-                if chooses(name, levels, integral=_is_integral(node, name), second=second) and not _asserts(node):
+                rounding = rounds(name, _constants(node), FLOATING) or _is_cast_to_another(node, name, levels)
+                if chooses(name, levels, rounding=rounding, second=second) and not _asserts(node):
                     self.conditional[SAME.get(name, name)] += 1
                 level = level_of(name, levels)
+            if name not in ("If", "Loop"):
+                self._note_reader(node, namespace, name)
             for value in node.outputs():
                 self.levels[value.debugName()] = level
+
+    def _note_reader(self, node: Any, namespace: str, name: str) -> None:
+        """Count a node that reads the input, whole or in part; lists and views of it only give it on."""
+        operands = [value.debugName() in self.parts for value in node.inputs()]
+        if (namespace == "prim" and name in PASSED and any(operands)) or (passes_on(name) and any(operands[:1])):
+            self.parts.update(value.debugName() for value in node.outputs())
+        elif namespace != "prim" and reads(name) and not _asserts(node):
+            self.input_readers += any(operands)
 
     def _level(self, value: Any) -> int:
         return self.levels.get(value.debugName(), FIXED)
@@ -85,8 +100,12 @@ class _Reader:
         for block in blocks:
             for value in block.inputs():
                 self.levels[value.debugName()] = VALUE  # it may be carried from a round before
+            if any(value.debugName() in self.parts for value in node.inputs()):
+                self.parts.update(value.debugName() for value in block.inputs())
             self.read(block)
             result = max([result, *(self._level(value) for value in block.outputs())])
+            if any(value.debugName() in self.parts for value in block.outputs()):
+                self.parts.update(value.debugName() for value in node.outputs())
         return VALUE if name == "Loop" else result
 
 
@@ -104,10 +123,17 @@ def _asserts(node: Any) -> bool:
     )
 
 
-def _is_integral(node: Any, name: str) -> bool:
-    """Whether it converts to a dtype that is not floating, or that is not known."""
-    if name not in ("to", "_to_copy"):
-        return False
-    dtypes = [value for value in list(node.inputs())[1:] if value.type().kind() in ("IntType", "NumberType")]
-    first = dtypes[0].toIValue() if dtypes and dtypes[0].node().kind() == "prim::Constant" else None
-    return bool(dtypes) and first not in FLOATING
+def _constants(node: Any) -> dict[str, Any]:
+    """The arguments by name; `COMPUTED` where one is no constant."""
+    names = [argument.name for argument in schema_of(node.schema()).arguments]
+    return {name: _constant(value) for name, value in zip(names, node.inputs(), strict=False)}
+
+
+def _constant(value: Any) -> Any:
+    return value.toIValue() if value.node().kind() == "prim::Constant" else COMPUTED
+
+
+def _is_cast_to_another(node: Any, name: str, levels: list[int]) -> bool:
+    """Whether it converts to the dtype of another tensor, which may hold integers."""
+    second = list(node.inputs())[1:2]
+    return name == "to" and levels[1:2] != [VALUE] and any(each.type().kind() == "TensorType" for each in second)

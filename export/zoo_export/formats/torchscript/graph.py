@@ -19,6 +19,7 @@ from zoo.contract.printable import quoted
 from zoo_export.capture import quiet
 from zoo_export.formats.operators import (
     MAY_ALIAS,
+    SENSED,
     is_random,
     is_uninitialised,
     listed,
@@ -28,8 +29,10 @@ from zoo_export.formats.operators import (
     writes,
 )
 from zoo_export.formats.pytorch_archive import Refused
+from zoo_export.reasons import AGAIN
 
 _JIT: Any = torch.jit  # untyped, in part
+TRACE = "If the model itself asks for gradients or autocast, trace it with torch.jit.trace, or export it with zoo."
 MOST_ROUNDS = 100_000
 DEEPEST = 100
 # Everything that the interpreter does itself, apart from printing, Python functions, other processes, and objects.
@@ -39,6 +42,7 @@ PRIMITIVES = listed(
     "is_cuda is_meta is_mkldnn is_nested is_quantized is_sparse isinstance itemsize layout max min ndim requires_grad "
     "shape type unchecked_cast unchecked_unwrap_optional"
 )
+OF_GRADIENTS = listed("grad requires_grad")  # in inference mode no tensor has them, elsewhere the results of weights do
 # What only TorchScript has: lists, dictionaries and texts. They touch nothing else.
 CONTAINERS = ("t", "t1", "t2", "tVal", "Dict[", "Tuple[")
 TEXTS = ("str", "Any", "AnyEnumType")  # where no tensor is around
@@ -63,7 +67,8 @@ def _need_all(graph: Any, why_refused: Callable[[Any], str]) -> None:
     for node in _nodes(graph):
         why = why_refused(node)
         if why:
-            raise Refused(f"its graph calls {quoted(node.kind())}: {why}")
+            next_step = TRACE if why == SENSED else AGAIN
+            raise Refused(f"its graph calls {quoted(node.kind())}: {why}", next_step)
 
 
 def _nodes(block: Any, depth: int = 0) -> Iterator[Any]:
@@ -92,13 +97,14 @@ def _why_not_admitted(node: Any) -> str:
 
 
 @cache
-def _schema(text: str) -> Any:
+def schema_of(text: str) -> Any:
+    """The schema of an operator, as a node's `schema()` writes it."""
     return torch._C.parse_schema(text)
 
 
 @cache
 def _why_operator_refused(text: str) -> str:
-    schema = _schema(text)
+    schema = schema_of(text)
     values = [*schema.arguments, *schema.returns]
     kinds = CONTAINERS if any("Tensor" in str(value.real_type) for value in values) else CONTAINERS + TEXTS
     return why_refused(schema, kinds, CHANGES_CONTAINER | {WARNING})
@@ -108,10 +114,10 @@ def _why_not_run(node: Any) -> str:
     """Why an admitted node may not be left in a graph that runs."""
     namespace, _, name = node.kind().partition("::")
     if namespace == "prim":
-        return _why_endless(node) if name == "Loop" else ""
+        return SENSED if name in OF_GRADIENTS else _why_endless(node) if name == "Loop" else ""
     if name == WARNING:
         return "it writes to the terminal"
-    schema = _schema(node.schema())
+    schema = schema_of(node.schema())
     if is_uninitialised(schema):
         return "it returns uninitialised memory"
     kept = statistics(schema)
@@ -143,7 +149,7 @@ def _need_no_state(graph: Any) -> None:
     """Raise `Refused` where a graph writes into its weights: it could answer differently each time."""
     images = _names(graph.inputs())
     for node in _nodes(graph):
-        if not node.kind().startswith("aten::") or not writes(_schema(node.schema())):
+        if not node.kind().startswith("aten::") or not writes(schema_of(node.schema())):
             continue
         changed = next(node.inputs())
         if changed.type().kind() == "TensorType":  # lists are not kept from call to call
@@ -171,7 +177,7 @@ def _origins(value: Any) -> Iterator[Any]:
         elif node.kind() in ("prim::ListUnpack", "prim::ListConstruct", "prim::TupleUnpack", "prim::TupleConstruct"):
             left += list(node.inputs())
         elif node.kind().startswith("aten::"):
-            schema = _schema(node.schema())
+            schema = schema_of(node.schema())
             views = any(result.alias_info is not None for result in schema.returns)
             if views or schema.name.partition("::")[2] in MAY_ALIAS:
                 left += list(node.inputs())[:1]

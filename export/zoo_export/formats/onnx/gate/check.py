@@ -15,16 +15,12 @@ from zoo.contract.errors import ExportError
 from zoo.contract.exporting.artifact import Paths
 from zoo.contract.printable import quoted
 from zoo.files.regular import open_regular
-from zoo_export.formats.onnx.gate.names import why_ambiguous
+from zoo_export.formats.onnx.gate.names import OWN, why_ambiguous
 from zoo_export.reasons import AGAIN
 
 LARGEST = 2**31 - 1  # bytes: Protocol Buffers' own limit
-# Of ONNX and of onnxruntime. Others need a library that registers them, which zoo never loads.
-# The last two are of the kernels that onnxruntime itself puts into a file that it has optimised.
-DOMAINS = frozenset(
-    ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview", "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc")
-)
-DECLARED = DOMAINS | {  # which onnxruntime declares in such a file whether a node uses them or not
+# Domains besides `OWN` need a library that registers them, which zoo never loads.
+DECLARED = OWN | {  # which onnxruntime declares in such a file whether a node uses them or not
     *("com.microsoft.experimental", "ai.onnx.training", "ai.onnx.preview.training", "org.pytorch.aten"),
 }
 LOADS_FILES = frozenset(("EPContext", "PyOp", "PythonOp", "TritonOp", "ATen"))  # and other programs
@@ -94,7 +90,7 @@ def _check(model: onnx.ModelProto, paths: Paths) -> None:
     for node in _nodes_of(model):
         if (node.domain, node.op_type) in functions:
             continue
-        if node.domain not in DOMAINS or node.op_type in LOADS_FILES:
+        if node.domain not in OWN or node.op_type in LOADS_FILES:
             operator = f"{node.domain or 'ai.onnx'}.{node.op_type}"
             raise _Refused(f"its graph calls {quoted(operator)}, which zoo does not admit")
     for tensor in _tensors_of(model):

@@ -6,7 +6,11 @@ import onnx
 
 from zoo.contract.printable import quoted
 
-OWN = ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview", "com.microsoft")  # domains whose operators are defined already
+# Domains of ONNX and of onnxruntime, whose operators are defined already.
+# The last two are of the kernels that onnxruntime itself puts into a file that it has optimised.
+OWN = frozenset(
+    ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview", "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc")
+)
 DEEPEST = 20
 
 

@@ -11,14 +11,17 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from zoo.contract.evidence.workaround import KnownFault, Workaround
-from zoo_export.formats.onnx.translations import attention, learnt_bias
+from zoo_export.formats.onnx.translations import attention, extremum, learnt_bias
 
 TABLE: dict[Callable[..., Any], Callable[..., Any]] = {
     attention.OPERATOR: attention.attention,
+    extremum.AMAX: extremum.amax,
+    extremum.AMIN: extremum.amin,
 }
 GAPS: tuple[tuple[KnownFault, Callable[[Node], bool]], ...] = (
     (attention.FAULT, attention.is_affected),
     (learnt_bias.FAULT, learnt_bias.is_affected),
+    (extremum.FAULT, extremum.is_affected),
 )
 
 

@@ -7,8 +7,9 @@ from zoo.contract.pretrained import PretrainedWeights
 from zoo.contract.specs import Architecture
 from zoo.files.claim import claimed
 from zoo.files.regular import is_regular
-from zoo.models.foreign import store_foreign
-from zoo.models.hub_layout.folder import is_hub_folder, open_hub_folder
+from zoo.models.hub_layout.folder import open_hub_folder
+from zoo.models.stored.foreign import store_foreign
+from zoo.registry.hub_folders import hub_folder
 from zoo.registry.pretrained import find_file, pretrained_path, provided_weights, split_tag
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry, Registry
@@ -18,7 +19,7 @@ def locate_weights(registry: Registry, name: str, *, download: bool = False) -> 
     """The weights file that `name` means: a path, a file in the weights folders, or weights that a plugin provides.
 
     Args:
-        name: `ARCH.TAG`, a path, or a folder in timm's layout.
+        name: `ARCH.TAG`, a path, a folder in timm's layout, or `local-dir:FOLDER`.
         download: let the plugin download the weights if they are not on this machine.
 
     Raises:
@@ -26,8 +27,8 @@ def locate_weights(registry: Registry, name: str, *, download: bool = False) -> 
         WeightsError: `name` is a path and there is no file, or the weights are not here and `download` is false.
         ZooError: the plugin could not provide them.
     """
-    if is_hub_folder(Path(name)):
-        return open_hub_folder(registry, Path(name))
+    if (folder := hub_folder(name)) is not None:
+        return open_hub_folder(registry, folder)
     if provided_weights(registry, name) is not None:
         return open_pretrained(registry, name, download=download)
     return find_file(registry, name)
