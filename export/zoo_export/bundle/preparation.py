@@ -3,9 +3,9 @@
 from zoo.contract.preprocess import Preprocess
 from zoo.data.images import border_colour
 
-OPENED = 'Image.open("image.png")'
+OPEN = 'Image.open("image.png")'
 HEAD = """import {imports}
-from PIL import {pil}
+from PIL import {modules}
 
 labels = {labels}
 image = {opened}.convert("{mode}")
@@ -45,8 +45,8 @@ def preparation(preprocess: Preprocess, *, listed: bool) -> str:
             if listed
             else 'json.load(open("manifest.json", encoding="utf-8"))["labels"]'
         ),
-        "pil": "Image, ImageOps" if preprocess.exif_orientation else "Image",
-        "opened": f"ImageOps.exif_transpose({OPENED})" if preprocess.exif_orientation else OPENED,
+        "modules": "Image, ImageOps" if preprocess.exif_orientation else "Image",
+        "opened": f"ImageOps.exif_transpose({OPEN})" if preprocess.exif_orientation else OPEN,
         "mode": "L" if preprocess.channels == 1 else "RGB",
         "size": "size",
         "resampling": preprocess.interpolation.upper(),
