@@ -65,6 +65,26 @@ def refuse_precision(entries: Sequence[Entry[ExportFormat]], precision: str) -> 
             )
 
 
+def refuse_opset(entries: Sequence[Entry[ExportFormat]], opset: int | None) -> None:
+    """Refuse an operator set that the formats do not write.
+
+    Raises:
+        UsageError: it is not within the range of a format that has operator sets, or no format has any.
+    """
+    if opset is None:
+        return
+    ranges = {entry.spec.name: entry.spec.opsets for entry in entries if entry.spec.opsets}
+    if not ranges:
+        names = ", ".join(entry.spec.name for entry in entries)
+        raise UsageError(f"--opset {opset} does not apply to {names}.", "Leave it out, or add a --format with opsets.")
+    for name, (oldest, newest) in ranges.items():
+        if not oldest <= opset <= newest:
+            raise UsageError(
+                f"--opset {opset} is not supported: the format {name} writes opsets {oldest} to {newest}.",
+                f"Use a number from {oldest} to {newest}.",
+            )
+
+
 @contextmanager
 def export_checked(entry: Entry[ExportFormat], capture: Capture, paths: Paths) -> Iterator[None]:
     """Around a format's `export`: explain what it raises, and check what it wrote.

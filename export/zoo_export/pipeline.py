@@ -19,10 +19,13 @@ from zoo.models.load import Model
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry, Registry
 from zoo_export import capture as captures
-from zoo_export.artifacts import export_checked, refuse_precision, refuse_same_files, workarounds_of
+from zoo_export.artifacts import export_checked, refuse_opset, refuse_precision, refuse_same_files, workarounds_of
 from zoo_export.blame.blame import blame_sentence
-from zoo_export.bundle import golden, manifest, orientation
+from zoo_export.bundle import golden, manifest
 from zoo_export.bundle.certificate import build_certificate, describe_artifact, files_by_role
+from zoo_export.bundle.labels import write_labels
+from zoo_export.bundle.names_of_files import README, RUNTIME
+from zoo_export.bundle.preprocessed import preprocessed_arrays
 from zoo_export.bundle.readme import readme
 from zoo_export.devices import check_devices, usable_devices
 from zoo_export.evidence import gather_evidence, no_evidence
@@ -63,6 +66,7 @@ def export_model(
     """
     refuse_same_files(formats)
     refuse_precision(formats, options.precision)
+    refuse_opset(formats, options.opset)
     for text in installation_warnings(formats):
         callback.on_message(text, warning=True)
     check_devices(formats, options.devices)
@@ -72,18 +76,19 @@ def export_model(
     early = warning(PASS if options.verify else UNVERIFIED, options.override)
     if early:
         callback.on_message(early, warning=True)
-    if model.card.preprocess.exif_orientation and not orientation.runtime_turns_images():
-        callback.on_message(orientation.WARNING, warning=True)
     with (
         claimed(output),
         new_folder(output, force=options.force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder,
     ):
-        capture = captures.Capture(model.name, model.module, model.card, dynamic_size=options.dynamic_size)
+        capture = captures.Capture(
+            model.name, model.module, model.card, dynamic_size=options.dynamic_size, opset=options.opset
+        )
         smallest, sizes = _sizes(registry, model, capture, options)
         if options.verify:
             callback.on_message("evaluating the model in float64, and its rounding")
             evidence = gather_evidence(registry, model, data_root, options, sizes, precision)
-            golden.write_golden(folder / golden.NAME, evidence.checks[0].probes)
+            images = preprocessed_arrays(capture.preprocess)
+            golden.write_golden(folder / golden.NAME, evidence.checks[0].probes, images)
         else:
             evidence = no_evidence(model, capture, sizes)
         own: list[Capture] = [capture, *(capture.with_weights(check.module) for check in evidence.checks[1:])]
@@ -110,15 +115,17 @@ def export_model(
                 )
             else:
                 comparisons[name] = _check(entry, own, evidence.checks, paths, precision, options, callback)
-            artifacts[name] = Artifact(files_by_role(paths), registry.short_name(entry))
+            opset = options.opset if entry.spec.opsets else None
+            artifacts[name] = Artifact(files_by_role(paths), registry.short_name(entry), opset)
             described[name] = describe_artifact(entry, paths, evidence.verdict, comparisons[name], workarounds)
             sections += [resolve(entry, entry.spec.readme)(paths)] if entry.spec.readme else []
-        shutil.copyfile(zoo_runtime.__file__, folder / "zoo_runtime.py")
+        shutil.copyfile(zoo_runtime.__file__, folder / RUNTIME)
+        write_labels(folder, capture.labels)
         certificate = build_certificate(registry, model, evidence, described, proof, precision.rules)
         packages = [package for entry in formats for package in entry.spec.requires]
         content = manifest.build_manifest(published, artifacts, certificate, packages, smallest)
         text = readme(content, comparisons, sections, precision.rules)
-        (folder / "README.md").write_text(text, encoding="utf-8")
+        (folder / README).write_text(text, encoding="utf-8")
         content = manifest.write_manifest(folder, content)
     for text in warnings_of(content):
         if text != early:

@@ -33,10 +33,9 @@ import io
 import json
 import math
 import os
-import platform
 import time
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Mapping, NoReturn, Sequence, Union
@@ -50,7 +49,8 @@ except ModuleNotFoundError as absent:
     sys.exit("error: numpy is not installed.\n  next: pip install numpy onnxruntime pillow")
 
 FORMAT = "onnx"  # the one that this file runs
-GOLDEN = "golden.npz"  # the images and true outputs of the probes
+GOLDEN = "golden.npz"  # the images and true outputs of the probes, and raw images with what preprocessing gives
+LABELS = "labels.txt"  # one a line, in the order of the logits
 BY_ROUNDING = ("fp32", "fp16")  # precisions that are checked by rounding error
 CPU = ("CPUExecutionProvider",)
 CUDA = ("CUDAExecutionProvider",)
@@ -60,12 +60,13 @@ RESTORE = "Copy the folder again from where it came, or export again with `zoo e
 MAX_JSON = 1 << 24  # bytes
 MAX_PIXELS = 1 << 22  # of a model's input
 MAX_SHORTER_SIDE = 4096  # pixels
-MAX_TOLERANCE = 1e39  # more than any float32
+LEVELS = 2  # of 255 by which a prepared pixel may differ: releases of Pillow round differently
 MAX_ARRAY = 1 << 31  # bytes of an array in golden.npz
 MAX_IMAGES = 1 << 16  # of a probe
 RESIZED_WHOLE = 1 << 25  # pixels; an image that would have more is resized only where it is cropped
 # The formats of images that are read. For others Pillow may run programs, whatever the file is called.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")
+ORIENTATION = 0x0112  # a tag of EXIF
 UNKNOWN_FORMAT = f"it is damaged, or none of {', '.join(FORMATS)}"
 # The suffixes of the files in a folder that are images; what is in them decides how they are read.
 SUFFIXES = (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -128,14 +129,13 @@ class ProbeResult:
     passed: bool
     reason: str = ""
 
-    def describe(self) -> str:
-        """The probe's name and its error, for people."""
-        return f"{self.probe} ({self.reason or f'{self.ratio:.3g} rounding errors'})"
-
 
 @dataclass(frozen=True)
 class Report:
-    """Every probe, on the session's `providers`; `tolerance_factor` rounding errors pass unless it is `overridden`."""
+    """Every probe, on the session's `providers`; `tolerance_factor` rounding errors pass unless it is `overridden`.
+
+    `prepared_images` raw images gave the tensors that they gave at export.
+    """
 
     name: str
     artifact: str
@@ -143,6 +143,7 @@ class Report:
     tolerance_factor: float
     probes: tuple[ProbeResult, ...]
     verdict: str = "pass"
+    prepared_images: int = 0
 
     @property
     def passed(self) -> bool:
@@ -156,9 +157,12 @@ class Report:
         tolerance = "OVERRIDDEN" if overridden else f"{self.tolerance_factor:g}"
         n = sum(probe.n for probe in self.probes)
         extent = f"tolerance {tolerance}; {len(self.probes)} probes, {n} images"
+        if self.prepared_images:
+            extent = f"{extent}, {self.prepared_images} prepared as at export"
         if not self.passed:
-            failed = ", ".join(probe.describe() for probe in self.probes if not probe.passed)
-            return f"{self.artifact}: differs from the model on {failed or 'no probe'} ({extent})"
+            failed = [probe for probe in self.probes if not probe.passed]
+            errors = [f"{each.probe} ({each.reason or f'{each.ratio:.3g} rounding errors'})" for each in failed]
+            return f"{self.artifact}: differs from the model on {', '.join(errors) or 'no probe'} ({extent})"
         result = "computes what the model computes"
         if self.verdict != "pass":
             result = f"{self.verdict}: accepted at export"
@@ -168,9 +172,6 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, with `passed` and `summary`."""
         return {"passed": self.passed, "summary": self.summary, **asdict(self)}
-
-
-# Running
 
 
 class Model:
@@ -255,13 +256,7 @@ class Model:
     def predict_each(
         self, images: ImageLike | Iterable[ImageLike], top: int = 5, batch_size: int = BATCH_SIZE
     ) -> Iterator[Result]:
-        """Classify several images, batch by batch; one that cannot be read gets a `Result` with the error.
-
-        Takes what `predict` takes. At most `batch_size` images are held at once.
-
-        Raises:
-            Error: the model could not be run, or `top` or `batch_size` is below 1.
-        """
+        """As `predict`, batch by batch; an image that cannot be read gets a `Result` with the error."""
         _refuse_below_one(top=top, batch_size=batch_size)
         several: Any = images
         if _is_folder(images):
@@ -292,11 +287,9 @@ class Model:
                 yield Result(image, (), errors[place])
                 continue
             try:
-                predictions = tuple(rank(next(logits), self.labels, top))
+                yield Result(image, tuple(rank(next(logits), self.labels, top)))
             except Error as error:
                 yield Result(image, (), error)
-            else:
-                yield Result(image, predictions)
 
     def _run_padded(self, arrays: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         """The logits of these images. A batch of a fixed size that is not full gets its last image several times."""
@@ -352,8 +345,7 @@ def _unproven(manifest: Mapping[str, Any]) -> str:
     """Why a verdict is not `pass`, for people."""
     override = manifest["certificate"]["override"]
     if override:
-        rule = f"{override['atol']:g} + {override['rtol']:g} · |truth|"
-        return f"OVERRIDDEN: its tolerance is {rule}, not the default"
+        return f"OVERRIDDEN: its tolerance is {override['atol']:g} + {override['rtol']:g} · |truth|, not the default"
     return UNVERIFIED if manifest["verdict"] == "unverified" else INCONCLUSIVE
 
 
@@ -394,12 +386,9 @@ def _refuse_absent(names: Sequence[str], present: Sequence[str]) -> None:
 
 
 def prepare_image(image: ImageLike, preprocess: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-    """The model's input, float32 `[C, H, W]`, of one image: `(read_pixels(image) / 255 - mean) / std` per channel.
-
-    `preprocess` is as in `manifest.json`. Raises `Error` if the image cannot be read.
-    """
-    mean, std = (np.array(preprocess[key], np.float32)[:, None, None] for key in ("mean", "std"))
+    """The model's input, float32 `[C, H, W]`: `(read_pixels(image) / 255 - mean) / std`. `Error` if it is no image."""
     pixels = read_pixels(image, preprocess).astype(np.float32)
+    mean, std = (np.array(preprocess[key], np.float32)[:, None, None] for key in ("mean", "std"))
     return (pixels / np.float32(255) - mean) / std
 
 
@@ -408,7 +397,10 @@ def read_pixels(image: ImageLike, preprocess: Mapping[str, Any]) -> npt.NDArray[
     pil = _package("PIL.Image", "pillow")
     name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else "The image"
     try:
-        picture = _convert(pil, _decode(pil, image), "L" if len(preprocess["mean"]) == 1 else "RGB")
+        picture = _decode(pil, image)
+        if preprocess.get("exif_orientation"):
+            picture = _turned(picture)
+        picture = _convert(pil, picture, "L" if len(preprocess["mean"]) == 1 else "RGB")
         pixels = np.asarray(_fit(pil, picture, preprocess))
     except Exception as error:  # decoders raise errors of many kinds on what is no sound image
         raise Error(f"{name} cannot be used: {_why(error)}.", "Use a complete PNG, JPEG or similar image.") from None
@@ -427,14 +419,20 @@ def _decode(pil: Any, image: ImageLike) -> Any:
     if isinstance(image, (bytes, bytearray, memoryview)):
         image = io.BytesIO(image)
     if hasattr(image, "read"):
-        try:
-            picture = pil.open(image, formats=FORMATS)
-        except KeyError:  # none of those that this Pillow knows, which is older than the last of them
-            raise ValueError(UNKNOWN_FORMAT) from None
+        picture = pil.open(image, formats=FORMATS)
         picture.load()
         return picture
     _need(isinstance(image, pil.Image), f"it is a {type(image).__name__}")
     return image
+
+
+def _turned(picture: Any) -> Any:
+    """Turned and mirrored as the orientation in its EXIF data says; as it is if that cannot be read."""
+    turn = _package("PIL.ImageOps", "pillow").exif_transpose
+    try:
+        return turn(picture) if picture.getexif().get(ORIENTATION, 1) in range(2, 9) else picture
+    except Exception:  # Pillow raises errors of many kinds on damaged EXIF data
+        return picture
 
 
 def _convert(pil: Any, picture: Any, mode: str) -> Any:
@@ -501,12 +499,13 @@ def _source_span(length: int, resized: int, first: int, last: int) -> tuple[int,
     return max(0, math.floor(start) - reach), start, min(length, math.ceil(end) + reach), end
 
 
-# Checking
-
-
 def verify(folder: StrPath, providers: str | Sequence[str] = CPU, model: Model | None = None) -> Report:
     """Check every file, and the outputs on every probe, in the session of `model` if passed. Raises as `Model` does."""
     manifest = check_files(folder)
+    if LABELS in manifest["files"]:
+        with _open(Path(folder) / LABELS) as file:
+            if file.read() != "".join(f"{label}\n" for label in manifest["labels"]).encode("utf-8"):
+                raise Difference(f"{LABELS} in {folder} does not list the labels of manifest.json.", RESTORE)
     if manifest["verdict"] == "unverified":
         raise Difference(f"{folder} is {UNVERIFIED}.", f"Run `zoo verify {folder} --strict`.")
     precision = manifest.get("precision", "fp32")
@@ -517,7 +516,8 @@ def verify(folder: StrPath, providers: str | Sequence[str] = CPU, model: Model |
         raise Difference("manifest.json has changed since the model was loaded.", "Load the model again.")
     probes, factor = manifest["certificate"]["probes"], manifest["certificate"]["tolerance_factor"]
     results = tuple(_replay(model, probe, factor) for probe in probes)
-    return Report(model.name, model.artifact, model.providers, factor, results, manifest["verdict"])
+    prepared = _prepared_images(model.folder, manifest["preprocess"])
+    return Report(model.name, model.artifact, model.providers, factor, results, manifest["verdict"], prepared)
 
 
 def check_files(folder: StrPath, upgrade: Upgrade = dict) -> dict[str, Any]:
@@ -544,7 +544,11 @@ def _sha256(file: Any) -> str:
 
 def _replay(model: Model, probe: Mapping[str, Any], factor: float) -> ProbeResult:
     name, n, rounding_error = probe["name"], probe["n"], probe["rounding_error"]
-    x, truth = _golden(model, name, n)
+    with _golden(model.folder, f"the probe {name}") as golden:
+        x, truth = golden[f"{name}.input"], golden[f"{name}.truth"]
+        _need(x.dtype == np.float32 and len(x) == n, "its images do not fit")
+        _need(truth.dtype == np.float64 and truth.shape == (n, len(model.labels)), "its truth does not fit")
+        _need(bool(np.isfinite(truth).all()), "its truth is not finite")
     tolerance = factor * rounding_error
     try:
         y = model.run(x)
@@ -562,20 +566,40 @@ def _replay(model: Model, probe: Mapping[str, Any], factor: float) -> ProbeResul
     return ProbeResult(name, n, largest, rounding_error, float(allowed.flat[decisive]), ratio, passed)
 
 
-def _golden(model: Model, name: str, n: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-    """Images and truth of a probe. Nothing is unpickled or decompressed."""
+@contextmanager
+def _golden(folder: Path, content: str) -> Iterator[Any]:
+    """The arrays of the golden file, by name. Nothing is unpickled or decompressed."""
     try:
-        with _open(model.folder / GOLDEN) as file, np.load(file, allow_pickle=False) as golden:
+        with _open(folder / GOLDEN) as file, np.load(file, allow_pickle=False) as golden:
             for member in golden.zip.infolist():
                 _need(member.compress_type == 0, "it is compressed")
                 _need(member.file_size <= MAX_ARRAY, "an array is too large")
-            x, truth = golden[f"{name}.input"], golden[f"{name}.truth"]
-        _need(x.dtype == np.float32 and len(x) == n, "its images do not fit")
-        _need(truth.dtype == np.float64 and truth.shape == (n, len(model.labels)), "its truth does not fit")
-        _need(bool(np.isfinite(truth).all()), "its truth is not finite")
+            yield golden
+    except Error:
+        raise
     except Exception as why:  # zipfile, zlib and numpy raise errors of many kinds on what is no sound archive
-        raise Difference(f"{GOLDEN} does not hold the probe {name}: {_why(why)}.", RESTORE) from None
-    return x, truth
+        raise Difference(f"{GOLDEN} does not hold {content}: {_why(why)}.", RESTORE) from None
+
+
+def _prepared_images(folder: Path, preprocess: Mapping[str, Any]) -> int:
+    """How many raw images of the golden file give the tensors stored with them. Older folders have none."""
+    try:
+        _package("PIL.Image", "pillow")
+    except Error as error:
+        warnings.warn(f"Preprocessing was not checked. {error}", stacklevel=3)
+        return 0
+    std = np.array(preprocess["std"])[:, None, None]
+    with _golden(folder, "images with their tensors") as golden:
+        names = [name for name in golden.files if name.endswith(".pixels")]
+        for name in names:
+            stored = golden[name.replace(".pixels", ".tensor")]
+            prepared = prepare_image(golden[name], preprocess)
+            _need(prepared.shape == stored.shape, f"{name} has another shape")
+            levels = 255 * std * np.abs(prepared.astype(np.float64) - stored)
+            if not levels.max() < LEVELS + 0.5:
+                text = f"Preprocessing of {_plain(name)} in {GOLDEN} gives other values than at export."
+                raise Difference(text, "Install the release of Pillow that manifest.json names, or export again.")
+    return len(names)
 
 
 def manifest_digest(data: Mapping[str, Any]) -> str:
@@ -625,16 +649,16 @@ def _check_manifest(data: Mapping[str, Any]) -> None:
     _need(len(labels) == data["output"]["shape"][1], "labels do not fit the output")
     _need(all(isinstance(label, str) for label in labels), "labels are malformed")
     _check_preprocess(data["preprocess"])
-    names = [name for artifact in data["artifacts"].values() for name in artifact["files"].values()]
-    for name in names if data["verdict"] == "unverified" else [*names, GOLDEN]:
-        _need(name in data["files"], f"{name!r} is not among its files")
-    if FORMAT in data["artifacts"]:
-        _need("model" in data["artifacts"][FORMAT]["files"], "artifacts are malformed")
     for name, entry in data["files"].items():
         plain = name.isprintable() and name not in ("", ".", "..") and not set(name) & set("/\\:")
         fits = plain and type(entry["bytes"]) is int and isinstance(entry["sha256"], str)
         _need(fits, f"the file {name!r} is malformed")
     _check_certificate(data["certificate"], data["verdict"])
+    names = [name for artifact in data["artifacts"].values() for name in artifact["files"].values()]
+    for name in names if data["verdict"] == "unverified" else [*names, GOLDEN]:
+        _need(name in data["files"], f"{name!r} is not among its files")
+    if FORMAT in data["artifacts"]:
+        _need("model" in data["artifacts"][FORMAT]["files"], "artifacts are malformed")
 
 
 def _check_preprocess(how: Mapping[str, Any]) -> None:
@@ -644,6 +668,7 @@ def _check_preprocess(how: Mapping[str, Any]) -> None:
     fits = fits and (side is None or (type(side) is int and max(height, width) <= side <= MAX_SHORTER_SIDE))
     fits = fits and len(mean) == len(std) and len(mean) in (1, 3)
     fits = fits and all(abs(value) < 1e6 for value in mean) and all(0 < value < 1e6 for value in std)
+    fits = fits and type(how.get("exif_orientation", False)) is bool
     fits = fits and how["interpolation"] in ("nearest", "bilinear", "bicubic")
     if "crop_mode" in how:
         fits = fits and how["crop_mode"] in ("squash", "border") and side is not None
@@ -656,7 +681,7 @@ def _check_certificate(certificate: Mapping[str, Any], verdict: str) -> None:
         fits = verdict in ("pass", "inconclusive", "unverified")
     else:
         fits = verdict in ("overridden", "unverified")
-        fits = fits and all(0 <= override[key] <= MAX_TOLERANCE for key in ("atol", "rtol"))
+        fits = fits and all(0 <= override[key] <= 1e39 for key in ("atol", "rtol"))
     _need(fits and verdict == certificate["verdict"], "verdict is malformed")
     _need(0 < certificate["tolerance_factor"] < 1e300, "the certificate's tolerance_factor is malformed")
     _need(len(certificate["probes"]) > 0, "the certificate has no probe")
@@ -668,14 +693,10 @@ def _check_certificate(certificate: Mapping[str, Any], verdict: str) -> None:
         _need(fits, "a probe is malformed")
 
 
-# Small things
-
-
 def _open(path: Path, limit: int | None = None) -> Any:
     """Open a regular file of at most `limit` bytes. Anything else is refused: a FIFO would be waited for."""
-    kinds = {"a folder": path.is_dir, "a FIFO": path.is_fifo, "a socket": path.is_socket}
-    for kind, holds in kinds.items():
-        if holds():
+    for kind, is_kind in (("a folder", path.is_dir), ("a FIFO", path.is_fifo), ("a socket", path.is_socket)):
+        if is_kind():
             raise OSError(f"it is {kind}, not a regular file")
     if path.exists() and not path.is_file():
         raise OSError("it is a device, not a regular file")
@@ -832,7 +853,7 @@ def _print_error(error: Error) -> None:
 
 
 def benchmark(model: Model, batch_size: int = 1, n: int = 50) -> dict[str, Any]:
-    """Time `model` on random images, after 5 batches to warm up: the median, fastest and slowest of `n` batches."""
+    """Time `model` on random images, after 5 batches to warm up: the median of `n` batches."""
     preprocess = model.manifest["preprocess"]
     chosen = (batch_size, len(preprocess["mean"]), *preprocess["size"])
     shape = [size if type(size) is int else other for size, other in zip(model.manifest["input"]["shape"], chosen)]
@@ -851,11 +872,8 @@ def benchmark(model: Model, batch_size: int = 1, n: int = 50) -> dict[str, Any]:
         "batch_size": shape[0],
         "n": n,
         "median_ms": round(median, 4),
-        "fastest_ms": round(min(times), 4),
-        "slowest_ms": round(max(times), 4),
         "images_per_second": round(1000 * shape[0] / median, 1),
         "onnxruntime": _package("onnxruntime", "onnxruntime").__version__,
-        "machine": f"{platform.machine()} with {os.cpu_count()} cores",
     }
 
 

@@ -105,6 +105,8 @@ def test_a_graph_that_ignores_its_input_and_its_probes(run_zoo, folder: Path) ->
         arrays = dict(golden)
     image, truth = arrays["bright-1.input"][0], arrays["bright-1.truth"][0]
     for name, values in arrays.items():
+        if name.endswith((".pixels", ".tensor")):
+            continue
         arrays[name] = np.broadcast_to(image if name.endswith("input") else truth, values.shape).copy()
     np.savez(folder / "golden.npz", **arrays)
     model = onnx.load(folder / "model.onnx")

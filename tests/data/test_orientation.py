@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 import zoo
+import zoo_runtime
 from zoo.contract.preprocess import Preprocess
 from zoo.data.fingerprint import geometry
 from zoo.data.images import fit_image, open_image, upright
@@ -47,6 +48,7 @@ def test_every_orientation_becomes_upright(photo: Image.Image, tmp_path: Path, o
     assert np.array_equal(fit_image(image, PREPROCESS), fit_image(photo, PREPROCESS))
     as_stored = fit_image(image, Preprocess(size=(8, 8), mean=(0.5,) * 3, std=(0.5,) * 3))
     assert np.array_equal(as_stored, fit_image(photo, PREPROCESS)) == (orientation == 1)
+    assert np.array_equal(zoo_runtime.read_pixels(path, PREPROCESS.to_dict()), fit_image(photo, PREPROCESS))
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0not exif", b"Exif\0\0II*\0\xff\xff\xff\xff", b"\xff" * 40])
@@ -54,6 +56,8 @@ def test_damaged_exif_data_turn_nothing(photo: Image.Image, tmp_path: Path, exif
     photo.save(tmp_path / "photo.jpg", exif=exif)
     image = open_image(tmp_path / "photo.jpg")
     assert upright(image).size == photo.size
+    pixels = zoo_runtime.read_pixels(tmp_path / "photo.jpg", PREPROCESS.to_dict())
+    assert np.array_equal(pixels, fit_image(image, PREPROCESS))
 
 
 def test_the_preprocessing_records_it() -> None:

@@ -274,7 +274,8 @@ def test_the_manifest_hashes_every_file_and_itself(exported) -> None:
         name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)} for name, content in files.items()
     }
     assert manifest["digest"] == zoo_runtime.manifest_digest(manifest)
-    assert files.keys() == {"README.md", "golden.npz", "model.onnx", "model.torchscript", "model.pt2", "zoo_runtime.py"}
+    artifacts = {"model.onnx", "model.torchscript", "model.pt2"}
+    assert files.keys() == {"README.md", "golden.npz", "labels.txt", "zoo_runtime.py"} | artifacts
 
 
 def test_manifest_equals_the_result_and_the_card(exported, make_model) -> None:

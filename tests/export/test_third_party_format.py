@@ -66,7 +66,8 @@ def test_it_keeps_the_contract(installed: Registry) -> None:
 def test_it_is_exported_judged_shown_and_verified(installed, export, tmp_path: Path, precision: str) -> None:
     made = export(precision)
     names = {path.name for path in made.path.iterdir()}
-    assert names == {"model.json", "model.npz", "manifest.json", "golden.npz", "zoo_runtime.py", "README.md"}
+    about = {"manifest.json", "golden.npz", "labels.txt", "zoo_runtime.py", "README.md"}
+    assert names == {"model.json", "model.npz"} | about
     manifest = json.loads((made.path / "manifest.json").read_text("utf-8"))
     certificate = manifest["certificate"]
     assert manifest["precision"] == precision and manifest["verdict"] == "pass"

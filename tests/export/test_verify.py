@@ -16,7 +16,10 @@ from zoo_export.bundle.folder import read_folder
 from zoo_export.parity.check import OWN
 from zoo_export.verify import verify_folder
 
-FILES = ("README.md", "golden.npz", "manifest.json", "model.onnx", "model.torchscript", "model.pt2", "zoo_runtime.py")
+FILES = (
+    *("README.md", "golden.npz", "labels.txt", "manifest.json", "zoo_runtime.py"),
+    *("model.onnx", "model.torchscript", "model.pt2"),
+)
 POSITIONS = 12
 
 

@@ -80,6 +80,7 @@ def export(
     formats: Sequence[str] = (),
     precision: str = "fp32",
     dynamic_size: bool = False,
+    opset: int | None = None,
     devices: Sequence[str] = ("cpu",),
     verify: bool = True,
     atol: float | None = None,
@@ -116,6 +117,7 @@ def export(
         formats: names of formats; by default those that `zoo export` writes.
         precision: of weights and arithmetic; images and logits stay float32.
         dynamic_size: make height and width of the images dynamic too.
+        opset: the operator set of formats that have versions of it; by default the format's own.
         devices: where the artifacts are run for the check.
         verify: compare the artifacts with the model. Without it, the export is marked `unverified` for good.
         atol: accept logits within `atol + rtol * |truth|` instead of the default tolerance.
@@ -162,6 +164,7 @@ def export(
         check_path(argument, path)
     for argument, number in (("num_classes", num_classes), ("in_channels", in_channels), ("img_size", img_size)):
         check_integer(argument, number, 1)
+    check_integer("opset", opset, 1)
     check_tolerance("atol", atol)
     check_tolerance("rtol", rtol)
     check_tolerance("accept_coverage", accept_coverage)
@@ -174,6 +177,7 @@ def export(
     options = ExportOptions(
         precision=precision,
         dynamic_size=dynamic_size,
+        opset=opset,
         devices=tuple(devices),
         verify=verify,
         override=None if atol is None and rtol is None else Override(atol or 0.0, rtol or 0.0),

@@ -68,6 +68,7 @@ class RecipeFields(TypedDict, total=False):
     mixup: float
     cutmix: float
     balance: str
+    exif_orientation: bool | None
     skip_corrupt: bool
     amp: bool | None
     torchcompile: bool

@@ -37,6 +37,8 @@ class ExportFormat(Spec):
         optional_files: likewise, of files that are only written for some models.
         precisions: names of the `Precision` specs that it can write, as `capture.precision` asks. `fp32` is always one
             of them: an artifact of another precision is only published once the model is proven in fp32.
+        opsets: the oldest and the newest operator set that it can write, where it has such versions.
+            `capture.opset` says which one; `None` leaves it to the format.
         devices: ref to `devices() -> Mapping[str, Callable[[], str]]`: the devices that `runner` knows, each with a
             function that returns why it does not work on this machine, as a predicate ("is not built in"), or an empty
             text where it works. Without it the format runs on `cpu` alone.
@@ -73,6 +75,7 @@ class ExportFormat(Spec):
     files: Mapping[str, str] = field(default_factory=dict)
     optional_files: Mapping[str, str] = field(default_factory=dict)
     precisions: tuple[str, ...] = ("fp32",)
+    opsets: tuple[int, int] | None = None
     devices: str = ""
     stages: str = ""
     readme: str = ""
@@ -95,6 +98,8 @@ class ExportFormat(Spec):
             raise ValueError(f"format {self.name}: each file needs a role and a suffix of its own")
         if not isinstance(self.precisions, tuple) or "fp32" not in self.precisions:
             raise ValueError(f"format {self.name}: precisions must be a tuple of names, fp32 among them")
+        if self.opsets is not None and not 0 < self.opsets[0] <= self.opsets[1]:
+            raise ValueError(f"format {self.name}: opsets must be the oldest and the newest version")
         for attribute in ("devices", "stages", "readme", "snippet", "claims", "structure", "operators", "installation"):
             ref = getattr(self, attribute)
             if ref and not REF.fullmatch(ref):

@@ -34,7 +34,8 @@ def corrupt_warning(splits: Sequence[LoadedSplit]) -> list[str]:
 
 def _counts(splits: Sequence[LoadedSplit]) -> str:
     """Format the number of corrupt images of each split: `3 of 120 train images`."""
-    return " and ".join(f"{len(split.corrupt):,} of {split.total:,} {split.name} images" for split in splits)
+    names = {split.name: "" if split.name == "all" else f" {split.name}" for split in splits}
+    return " and ".join(f"{len(split.corrupt):,} of {split.total:,}{names[split.name]} images" for split in splits)
 
 
 def _causes(splits: Sequence[LoadedSplit]) -> str:

@@ -43,6 +43,7 @@ class SmallCapture:
     memo: dict[str, Any] = field(default_factory=dict)
     name: str = "small.test"
     dynamic_size: bool = False
+    opset: int | None = None
 
     @property
     def labels(self) -> Sequence[str]:

@@ -1,7 +1,7 @@
-"""The golden vectors: every probe's images and truth, so that the check can be repeated anywhere."""
+"""The golden vectors: every probe's images and truth, and raw images, so that the check can be repeated anywhere."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
@@ -17,9 +17,13 @@ from zoo_export.truth.backend import Backend
 NAME = "golden.npz"
 
 
-def write_golden(path: Path, probes: Sequence[Probe]) -> None:
-    """Write `P.input` float32 `[N, C, H, W]` and `P.truth` float64 `[N, K]` for every probe P."""
-    arrays: dict[str, Any] = {}
+def write_golden(path: Path, probes: Sequence[Probe], images: Mapping[str, Any]) -> None:
+    """Write `P.input` float32 `[N, C, H, W]` and `P.truth` float64 `[N, K]` for every probe P.
+
+    Args:
+        images: arrays by name, which come first: raw images and what preprocessing makes of them.
+    """
+    arrays = dict(images)
     for probe in probes:
         arrays[f"{probe.name}.input"] = probe.images
         arrays[f"{probe.name}.truth"] = probe.truth
@@ -45,16 +49,20 @@ def read_golden(path: Path, probes: Sequence[Probe]) -> list[Probe]:
 
 
 def _with_arrays(probe: Probe, archive: ZipFile) -> Probe:
-    images = _array(archive, f"{probe.name}.input", np.dtype(np.float32), (probe.n, None, None, None))
-    truth = _array(archive, f"{probe.name}.truth", np.dtype(np.float64), (probe.n, None))
+    images = read_array(archive, f"{probe.name}.input", np.dtype(np.float32), (probe.n, None, None, None))
+    truth = read_array(archive, f"{probe.name}.truth", np.dtype(np.float64), (probe.n, None))
     read = probe.with_arrays(images, truth)
     if input_digest(read) != probe.sha256:
         raise ValueError(f"{probe.name}.input is not what its sha256 is of")
     return read
 
 
-def _array(archive: ZipFile, name: str, dtype: "np.dtype[Any]", shape: tuple[int | None, ...]) -> Any:
-    """A finite array of an archive, of a dtype and a shape, in which `None` stands for any size from 1."""
+def read_array(archive: ZipFile, name: str, dtype: "np.dtype[Any]", shape: tuple[int | None, ...]) -> Any:
+    """A finite array of an archive, of a dtype and a shape, in which `None` stands for any size from 1.
+
+    Raises:
+        ValueError, LookupError: it is missing, compressed, or of another dtype or shape.
+    """
     entry = archive.getinfo(f"{name}.npy")
     if entry.compress_type != ZIP_STORED:
         raise ValueError(f"{name} is compressed")

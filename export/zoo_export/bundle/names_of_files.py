@@ -6,7 +6,8 @@ from zoo.contract.reading import Malformed
 
 RUNTIME = "zoo_runtime.py"
 README = "README.md"
-FIXED = frozenset({GOLDEN, README, RUNTIME})  # beside the files of artifacts
+LABELS = "labels.txt"
+FIXED = frozenset({GOLDEN, LABELS, README, RUNTIME})  # beside the files of artifacts
 MAIN = "model."  # how the names of those begin
 
 

@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+import zoo_runtime
 from zoo.contract.evidence import OVERRIDDEN, UNVERIFIED, Comparison, Coverage, Manifest
 from zoo.contract.exporting.precision_rules import PrecisionRules
+from zoo_export.bundle.labels import can_be_listed
+from zoo_export.bundle.preparation import preparation
 from zoo_export.precisions.fp32 import FP32
 
 OVERRIDE = """> **OVERRIDDEN.** `--atol` and `--rtol` replaced the default tolerance: each logit may be off by
@@ -41,6 +44,8 @@ in float64. The default tolerance is {factor:g}, where an error of 1 is this:
 
     zoo verify .                       # needs zoo
 """
+RUNTIME_VERIFIES = """    python zoo_runtime.py --verify     # without zoo
+"""
 NO_PROOF = """
 ## Check it
 
@@ -56,7 +61,19 @@ FORM = """
 
 `input`: float32 `{input}`. An image is converted to {mode}, {resize}, divided by 255,
 and normalised per channel with mean {mean} and standard deviation {std}. `logits`: float32 `[batch, {classes}]`, in
-the order of `labels` in `manifest.json`.
+the order of `labels` in `manifest.json`{and_file}.{images}
+"""
+IMAGES = """
+
+`golden.npz` holds images to test other implementations with: `image-1.pixels`, uint8 `[H, W, 3]`, must become
+`image-1.tensor`, float32 `[C, H, W]`, and so on. Releases of Pillow differ by up to two of 255 levels."""
+PREPARE = """
+## Prepare an image
+
+In Python, with NumPy and Pillow, for images of 8 bits per channel:
+
+```python
+{code}```
 """
 
 
@@ -88,8 +105,12 @@ def readme(
         shape=f"{preprocess.channels}×{height}×{width}",
         version=manifest.versions.get("zoo-kit", ""),
     )
-    text += NO_PROOF if manifest.verdict == UNVERIFIED else _proof(manifest, comparisons, rules)
+    verified = manifest.verdict != UNVERIFIED
+    text += _proof(manifest, comparisons, rules) if verified else NO_PROOF
+    if verified and zoo_runtime.FORMAT in manifest.artifacts and manifest.precision in zoo_runtime.BY_ROUNDING:
+        text += RUNTIME_VERIFIES
     text += _avoided(manifest)
+    listed = can_be_listed(manifest.labels)
     text += FORM.format(
         classes=len(manifest.labels),
         input=f"[{', '.join(str(size) for size in manifest.input.shape)}]",
@@ -97,7 +118,10 @@ def readme(
         resize=f"{resize} ({preprocess.interpolation}, antialiased)",
         mean=list(preprocess.mean),
         std=list(preprocess.std),
+        and_file=" and of the lines of `labels.txt`" if listed else "",
+        images=IMAGES if verified else "",
     )
+    text += PREPARE.format(code=preparation(preprocess, listed=listed))
     return text + "".join(f"\n{section.strip()}\n" for section in sections)
 
 

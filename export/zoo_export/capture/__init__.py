@@ -35,6 +35,7 @@ class Capture:
         card: of the model.
         precision: to export it in.
         dynamic_size: height and width are dynamic too.
+        opset: the operator set to write; `None` leaves it to the format.
         memo: shared by the captures of the same network with other weights.
     """
 
@@ -43,6 +44,7 @@ class Capture:
     card: Card
     precision: str = "fp32"
     dynamic_size: bool = False
+    opset: int | None = None
     memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property

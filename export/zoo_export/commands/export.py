@@ -84,6 +84,12 @@ if TYPE_CHECKING:
     help="Precision of the artifacts, such as fp16; see `zoo list precisions`. Images and logits stay float32.",
 )
 @click.option("--dynamic-size", is_flag=True, help="Make the height and width of images dynamic, too.")
+@click.option(
+    "--opset",
+    type=int,
+    metavar="N",
+    help="Operator set to write, of formats that have several.  [default: the format's own]",
+)
 @expect_digest_option
 @download_weights_option
 @provider_option

@@ -47,7 +47,7 @@ class Fp16Rules(RoundingRules):
             ExportError: it cannot be captured so, or has other operators than in float32, which is what was proven.
         """
         module = Half(capture.module).eval()
-        in_half = Capture(capture.name, module, capture.card, capture.precision, capture.dynamic_size)
+        in_half = Capture(capture.name, module, capture.card, capture.precision, capture.dynamic_size, capture.opset)
         in_float32, in_float16 = _operators(capture.program), _operators(in_half.program)
         if in_float32 != in_float16:
             pairs = zip(in_float32, in_float16, strict=False)

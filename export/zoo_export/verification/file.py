@@ -35,7 +35,13 @@ from zoo_export.verification.claims import (
     not_stated,
     read_claims,
 )
-from zoo_export.verification.recorded import DEFAULT, recorded_acceptance, recorded_pass, recorded_precision
+from zoo_export.verification.recorded import (
+    DEFAULT,
+    recorded_acceptance,
+    recorded_opset,
+    recorded_pass,
+    recorded_precision,
+)
 from zoo_export.verification.truth_model import truth_source
 
 
@@ -122,7 +128,8 @@ def verify_file(
     recorded = precision.name != DEFAULT or accepted is not None
     by_graph = recorded or (not enough and recorded_pass(path))
     if strict or by_graph or graphs.is_suspicious(structure):
-        capture = Capture(model.name, model.module, model.card, dynamic_size=dynamic_size(claims))
+        opset = recorded_opset(path)
+        capture = Capture(model.name, model.module, model.card, dynamic_size=dynamic_size(claims), opset=opset)
         ours = precision.rules.prepare(capture.in_precision(precision.name))
         graph = compared[entry.spec.name] = graphs.compare_graph(entry, paths, structure, ours)
         if strict:

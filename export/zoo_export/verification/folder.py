@@ -36,6 +36,8 @@ from zoo_export.artifacts import artifact_paths, recorded_format
 from zoo_export.bundle import golden
 from zoo_export.bundle.files_of_folder import other_runtime, refuse_unlisted
 from zoo_export.bundle.folder import read_folder, uncovered_card
+from zoo_export.bundle.labels import check_labels
+from zoo_export.bundle.preprocessed import check_preprocessing
 from zoo_export.devices import check_devices
 from zoo_export.failures.difference import difference, inconclusive
 from zoo_export.failures.unverified import unverified
@@ -120,8 +122,9 @@ def verify_folder(
     Raises:
         ContainmentError: an artifact went over its limits of memory or time, or its process was ended.
         DeviceError: a device does not work here.
-        DifferenceError: a file was changed or is not listed, an artifact does not compute what the model computes or
-            claims something else, or the export was never verified and `strict` is not set.
+        DifferenceError: a file was changed or is not listed, preprocessing gives other tensors than at export, an
+            artifact does not compute what the model computes or claims something else, or the export was never verified
+            and `strict` is not set.
         ExportError: it is not an export folder, or it does not hold a format or a rounding error that is needed.
     """
     seed = new_seed() if seed is None else seed
@@ -188,7 +191,10 @@ def verify_folder(
         compared = _graphs(entries, paths, structures, _capture(truth.model, manifest, precision), truth, manifest)
         for name, graph in compared.items():
             warnings += graphs.graph_warnings(graph, paths[name].main.name)
-    warnings += check_readme(registry, folder, manifest)  # last, as what is wrong elsewhere is wrong there too
+    check_labels(folder, manifest)  # these come last, as what is wrong elsewhere is wrong there too
+    if golden.NAME in manifest.files:
+        check_preprocessing(folder / golden.NAME, manifest.preprocess)
+    warnings += check_readme(registry, folder, manifest)
     probes = truth.known[backends[0]]
     halves = {name: truth.batches.split(rows, probes) for name, rows in comparisons.items()}
     return Verification(
@@ -291,7 +297,8 @@ def _seeded(model: Model, manifest: Manifest) -> list[Probe]:
 def _capture(model: Model, manifest: Manifest, precision: PrecisionInUse) -> Capture:
     """The model as it was exported, by what the manifest says of its precision and its input."""
     dynamic = isinstance(manifest.input.shape[2], str)
-    capture = captures.Capture(manifest.name, model.module, model.card, dynamic_size=dynamic)
+    opset = next((artifact.opset for artifact in manifest.artifacts.values() if artifact.opset), None)
+    capture = captures.Capture(manifest.name, model.module, model.card, dynamic_size=dynamic, opset=opset)
     return precision.rules.prepare(capture.in_precision(precision.name))
 
 

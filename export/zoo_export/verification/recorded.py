@@ -1,4 +1,4 @@
-"""What the manifest beside a single file records of it: its precision, and how much was covered or accepted."""
+"""What the manifest beside a single file records of it: precision, opset, and how much was covered or accepted."""
 
 import json
 from pathlib import Path
@@ -44,6 +44,16 @@ def recorded_pass(path: Path) -> bool:
         return False
     covered = manifest.certificate.coverage
     return covered is not None and covered.enough
+
+
+def recorded_opset(path: Path) -> int | None:
+    """The operator set that was chosen when `path` was exported, as `manifest.json` in its folder records it.
+
+    A wrong record makes no check pass that should fail: it only decides which export the graph is compared with.
+    """
+    manifest = _manifest_of(path)
+    own = [] if manifest is None else [each for each in manifest.artifacts.values() if each.file == path.name]
+    return own[0].opset if own else None
 
 
 def _manifest_of(path: Path) -> Manifest | None:

@@ -9,6 +9,7 @@ from zoo.contract.preprocess import MAX_SIDE, Preprocess
 from zoo.contract.reading import DIGEST, MAX_CLASSES, MAX_LABEL, SHA256, Field, Malformed, fields, shown
 
 GOLDEN = "golden.npz"
+MAX_OPSET = 1000
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,12 @@ class Artifact:
     Args:
         files: file name by role, the main file first. An artifact of one file has the role `model`.
         format: the qualified name of the format, such as `zoo-kit:NAME`.
+        opset: the operator set, if the user chose one.
     """
 
     files: Mapping[str, str]
     format: str
+    opset: int | None = None
 
     @property
     def file(self) -> str:
@@ -66,8 +69,9 @@ class Artifact:
         return next(iter(self.files.values()))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {"files": dict(self.files), "format": self.format}
+        """Plain data for JSON; `opset` only where there is one."""
+        data: dict[str, Any] = {"files": dict(self.files), "format": self.format}
+        return data if self.opset is None else {**data, "opset": self.opset}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any] | Field) -> "Artifact":
@@ -76,9 +80,10 @@ class Artifact:
         Raises:
             Malformed: a field is missing, malformed or out of range, or it names no file.
         """
-        artifact = fields(data).only("files", "format")
+        artifact = fields(data).only("files", "format", "opset")
+        opset = artifact.get("opset")
         files = {role: name.text(255) for role, name in artifact["files"].entries(1).items()}
-        return cls(files, artifact["format"].text(1_000))
+        return cls(files, artifact["format"].text(1_000), None if opset is None else opset.integer(1, MAX_OPSET))
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,10 @@ class Capture(Protocol):
         """Whether height and width are dynamic too."""
 
     @property
+    def opset(self) -> int | None:
+        """The operator set to write, within the format's `opsets`; `None` leaves it to the format."""
+
+    @property
     def memo(self) -> dict[str, Any]:
         """Keeps what is costly to make and does not depend on the values of the weights.
 

@@ -16,6 +16,7 @@ class ExportOptions:
         dynamic_size: whether height and width of the images are dynamic too.
         min_size: with `dynamic_size`, the smallest height and width in pixels; `None` takes what the architecture
             declares, or else the smallest square that the model accepts.
+        opset: the operator set that formats with `opsets` write; `None` leaves it to them.
         devices: where artifacts are checked; a format that knows none of them is checked on the CPU.
         verify: whether artifacts are compared with the model at all.
         override: tolerances in place of the default tolerance.
@@ -31,6 +32,7 @@ class ExportOptions:
     precision: str = "fp32"
     dynamic_size: bool = False
     min_size: int | None = None
+    opset: int | None = None
     devices: tuple[str, ...] = ("cpu",)
     verify: bool = True
     override: Override | None = None

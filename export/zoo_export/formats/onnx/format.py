@@ -14,7 +14,7 @@ from zoo_export.formats.onnx.translations import translated
 
 
 def export(capture: Capture, paths: Paths) -> Sequence[Workaround]:
-    """Write `capture`: opset 18, one file, its batch dynamic. Past 2 GB the tensors go to a second file.
+    """Write `capture`: one file, its batch dynamic. Past 2 GB the tensors go to a second file.
 
     Returns:
         What was done to avoid known faults of PyTorch's exporter and of onnxruntime.

@@ -13,26 +13,27 @@ from zoo_export.blame.intermediates import place
 from zoo_export.capture import INPUT, OUTPUT, first_line, quiet
 from zoo_export.formats.onnx.translations import TABLE, learnt_bias
 
-OPSET = 18
+OPSET = 18  # by default
 LOWERED = "onnx"  # its key in the memo
 PRIVATE = ("pkg.torch.onnx.stack_trace",)  # holds the paths of the machine that exported
 
 
 def lower(capture: Capture) -> torch.onnx.ONNXProgram:
-    """The graph as PyTorch lowers it, not yet optimised, with `capture`'s weights, dynamic batch and opset 18.
+    """The graph as PyTorch lowers it, not yet optimised, with `capture`'s weights, dynamic batch and opset.
 
     It is lowered once for all captures that share a memo; the result is a copy, which may be changed.
 
     Raises:
-        ExportError: an operator of the model cannot be translated to ONNX.
+        ExportError: an operator of the model cannot be translated to ONNX, or not to this opset.
     """
+    opset = capture.opset or OPSET
     if LOWERED not in capture.memo:
         try:
             with quiet(), learnt_bias.without_gradients(capture.program):
                 program = torch.onnx.export(
                     capture.program,
                     dynamo=True,
-                    opset_version=OPSET,
+                    opset_version=opset,
                     input_names=[INPUT],
                     output_names=[OUTPUT],
                     custom_translation_table=TABLE,
@@ -49,6 +50,12 @@ def lower(capture: Capture) -> torch.onnx.ONNXProgram:
                 "that ONNX has.",
             ) from error
         assert program is not None  # only without dynamo=True
+        written = program.model.opset_imports.get("")
+        if written != opset:  # PyTorch only logs that it could not convert the graph
+            raise ExportError(
+                f"PyTorch wrote opset {written} for {capture.name}, and not opset {opset}.",
+                "Use another --opset, or leave it out.",
+            )
         _name_sizes(program.model, [str(size) for size in capture.input_shape])
         for node in program.model.graph.all_nodes():
             for key in PRIVATE:

@@ -3,19 +3,31 @@
 from zoo.contract.exporting.artifact import Paths, Snippet
 from zoo_export.formats.onnx.runner import LEVELS
 
-README = """## Python, with numpy, onnxruntime and Pillow
+README = """## ONNX with `zoo_runtime.py`
 
-    python zoo_runtime.py --verify     # checks {name} again, here
-    python zoo_runtime.py IMAGE...     # classifies images
+It needs Python 3.9 or later, NumPy, onnxruntime and Pillow, and prepares images itself:
 
-    from zoo_runtime import Model
-    model = Model(".")
-    model.predict("image.png", top=5)
-    logits = model.run(batch)
+    python zoo_runtime.py IMAGE...     # classifies images, folders of them, or patterns
 
-## Anything that runs ONNX
+```python
+from zoo_runtime import Model
 
-`{name}` is opset 18, and carries labels and preprocessing in its metadata as `zoo.labels` and `zoo.preprocess`.
+model = Model(".")
+print(model.predict("image.png", top=5))
+```
+
+## ONNX with anything else
+
+`{name}` carries labels and preprocessing in its metadata as `zoo.labels` and `zoo.preprocess`. With onnxruntime alone,
+and `x` and `labels` from above:
+
+```python
+import onnxruntime
+
+session = onnxruntime.InferenceSession("{name}", providers=["CPUExecutionProvider"])
+(logits,) = session.run(["logits"], {{"input": x}})
+print(labels[logits[0].argmax()])
+```
 """
 
 

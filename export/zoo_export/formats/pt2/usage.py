@@ -2,9 +2,18 @@
 
 from zoo.contract.exporting.artifact import Paths, Snippet
 
-README = """## Python, with PyTorch
+README = """## PT2 with PyTorch
 
-    torch.export.load("{name}").module()
+In Python, with `x` and `labels` from above:
+
+```python
+import torch
+
+model = torch.export.load("{name}").module()
+with torch.no_grad():
+    logits = model(torch.from_numpy(x)).numpy()
+print(labels[logits[0].argmax()])
+```
 """
 
 

@@ -2,10 +2,18 @@
 
 from zoo.contract.exporting.artifact import Paths, Snippet
 
-README = """## C++ or Python, with libtorch
+README = """## TorchScript
 
-    torch::jit::load("{name}")
-    torch.jit.load("{name}")
+In C++, `torch::jit::load("{name}")`. In Python, with `x` and `labels` from above:
+
+```python
+import torch
+
+model = torch.jit.load("{name}")
+with torch.no_grad():
+    logits = model(torch.from_numpy(x)).numpy()
+print(labels[logits[0].argmax()])
+```
 """
 
 
