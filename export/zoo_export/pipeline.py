@@ -21,7 +21,7 @@ from zoo.registry.registry import Entry, Registry
 from zoo_export import capture as captures
 from zoo_export.artifacts import export_checked, refuse_opset, refuse_precision, refuse_same_files, workarounds_of
 from zoo_export.blame.blame import blame_sentence
-from zoo_export.bundle import golden, manifest, orientation
+from zoo_export.bundle import golden, manifest
 from zoo_export.bundle.certificate import build_certificate, describe_artifact, files_by_role
 from zoo_export.bundle.labels import write_labels
 from zoo_export.bundle.names_of_files import README, RUNTIME
@@ -76,8 +76,6 @@ def export_model(
     early = warning(PASS if options.verify else UNVERIFIED, options.override)
     if early:
         callback.on_message(early, warning=True)
-    if model.card.preprocess.exif_orientation and not orientation.runtime_turns_images():
-        callback.on_message(orientation.WARNING, warning=True)
     with (
         claimed(output),
         new_folder(output, force=options.force, replaceable=lambda path: (path / manifest.NAME).is_file()) as folder,

@@ -66,6 +66,7 @@ MAX_IMAGES = 1 << 16  # of a probe
 RESIZED_WHOLE = 1 << 25  # pixels; an image that would have more is resized only where it is cropped
 # The formats of images that are read. For others Pillow may run programs, whatever the file is called.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")
+ORIENTATION = 0x0112  # a tag of EXIF
 UNKNOWN_FORMAT = f"it is damaged, or none of {', '.join(FORMATS)}"
 # The suffixes of the files in a folder that are images; what is in them decides how they are read.
 SUFFIXES = (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -173,9 +174,6 @@ class Report:
         return {"passed": self.passed, "summary": self.summary, **asdict(self)}
 
 
-# Running
-
-
 class Model:
     """The model in an export folder. Several threads may use one `Model` at once. Warns of an unproven folder.
 
@@ -258,11 +256,7 @@ class Model:
     def predict_each(
         self, images: ImageLike | Iterable[ImageLike], top: int = 5, batch_size: int = BATCH_SIZE
     ) -> Iterator[Result]:
-        """As `predict`, batch by batch; an image that cannot be read gets a `Result` with the error.
-
-        Raises:
-            Error: the model could not be run, or `top` or `batch_size` is below 1.
-        """
+        """As `predict`, batch by batch; an image that cannot be read gets a `Result` with the error."""
         _refuse_below_one(top=top, batch_size=batch_size)
         several: Any = images
         if _is_folder(images):
@@ -403,7 +397,10 @@ def read_pixels(image: ImageLike, preprocess: Mapping[str, Any]) -> npt.NDArray[
     pil = _package("PIL.Image", "pillow")
     name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else "The image"
     try:
-        picture = _convert(pil, _decode(pil, image), "L" if len(preprocess["mean"]) == 1 else "RGB")
+        picture = _decode(pil, image)
+        if preprocess.get("exif_orientation"):
+            picture = _turned(picture)
+        picture = _convert(pil, picture, "L" if len(preprocess["mean"]) == 1 else "RGB")
         pixels = np.asarray(_fit(pil, picture, preprocess))
     except Exception as error:  # decoders raise errors of many kinds on what is no sound image
         raise Error(f"{name} cannot be used: {_why(error)}.", "Use a complete PNG, JPEG or similar image.") from None
@@ -422,14 +419,20 @@ def _decode(pil: Any, image: ImageLike) -> Any:
     if isinstance(image, (bytes, bytearray, memoryview)):
         image = io.BytesIO(image)
     if hasattr(image, "read"):
-        try:
-            picture = pil.open(image, formats=FORMATS)
-        except KeyError:  # none of those that this Pillow knows, which is older than the last of them
-            raise ValueError(UNKNOWN_FORMAT) from None
+        picture = pil.open(image, formats=FORMATS)
         picture.load()
         return picture
     _need(isinstance(image, pil.Image), f"it is a {type(image).__name__}")
     return image
+
+
+def _turned(picture: Any) -> Any:
+    """Turned and mirrored as the orientation in its EXIF data says; as it is if that cannot be read."""
+    turn = _package("PIL.ImageOps", "pillow").exif_transpose
+    try:
+        return turn(picture) if picture.getexif().get(ORIENTATION, 1) in range(2, 9) else picture
+    except Exception:  # Pillow raises errors of many kinds on damaged EXIF data
+        return picture
 
 
 def _convert(pil: Any, picture: Any, mode: str) -> Any:
@@ -494,9 +497,6 @@ def _source_span(length: int, resized: int, first: int, last: int) -> tuple[int,
     start, end = first * scale, min(last * scale, length)
     reach = math.ceil(2 * max(scale, 1)) + 1  # bicubic resampling takes two pixels on each side
     return max(0, math.floor(start) - reach), start, min(length, math.ceil(end) + reach), end
-
-
-# Checking
 
 
 def verify(folder: StrPath, providers: str | Sequence[str] = CPU, model: Model | None = None) -> Report:
@@ -668,6 +668,7 @@ def _check_preprocess(how: Mapping[str, Any]) -> None:
     fits = fits and (side is None or (type(side) is int and max(height, width) <= side <= MAX_SHORTER_SIDE))
     fits = fits and len(mean) == len(std) and len(mean) in (1, 3)
     fits = fits and all(abs(value) < 1e6 for value in mean) and all(0 < value < 1e6 for value in std)
+    fits = fits and type(how.get("exif_orientation", False)) is bool
     fits = fits and how["interpolation"] in ("nearest", "bilinear", "bicubic")
     if "crop_mode" in how:
         fits = fits and how["crop_mode"] in ("squash", "border") and side is not None

@@ -20,6 +20,7 @@ import zoo
 import zoo_runtime
 from zoo.contract.errors import DifferenceError
 from zoo.contract.preprocess import Preprocess
+from zoo.data.images import fit_image, normalise_array, open_image
 from zoo_export.bundle.labels import can_be_listed
 from zoo_export.bundle.preparation import preparation
 from zoo_export.bundle.preprocessed import image_sizes, pattern, preprocessed_arrays
@@ -132,18 +133,26 @@ def preprocesses(draw: st.DrawFn) -> Preprocess:
         shorter_side=side,
         crop_mode="center" if side is None else draw(st.sampled_from(["center", "squash", "border"])),
         interpolation=draw(st.sampled_from(["nearest", "bilinear", "bicubic"])),
+        exif_orientation=draw(st.booleans()),
     )
 
 
-@given(preprocesses(), st.integers(1, 60), st.integers(1, 60), st.booleans())
+@given(preprocesses(), st.integers(1, 60), st.integers(1, 60), st.booleans(), st.integers(0, 9))
 def test_the_snippet_prepares_images_as_zoo_does(
-    tmp_path_factory: pytest.TempPathFactory, preprocess: Preprocess, height: int, width: int, listed: bool
+    tmp_path_factory: pytest.TempPathFactory,
+    preprocess: Preprocess,
+    height: int,
+    width: int,
+    listed: bool,
+    orientation: int,
 ) -> None:
-    """Bit for bit."""
+    """Bit for bit, and so does the runtime."""
     folder = tmp_path_factory.getbasetemp() / "prepared"
     folder.mkdir(exist_ok=True)
     pixels = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
-    Image.fromarray(pixels).save(folder / "image.png")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(folder / "image.png", exif=exif)
     (folder / "labels.txt").write_text("a\nb\n")
     (folder / "manifest.json").write_text('{"labels": ["a", "b"]}')
     names: dict[str, Any] = {}
@@ -151,7 +160,9 @@ def test_the_snippet_prepares_images_as_zoo_does(
         patch.chdir(folder)
         exec(preparation(preprocess, listed=listed), names)
     assert names["labels"] == ["a", "b"]
-    expected = zoo_runtime.prepare_image(pixels, preprocess.to_dict())[None]
+    fitted = fit_image(open_image(folder / "image.png"), preprocess)
+    expected = normalise_array(fitted[None], preprocess)
+    assert zoo_runtime.prepare_image(folder / "image.png", preprocess.to_dict()).tobytes() == expected.tobytes()
     assert names["x"].shape == expected.shape and names["x"].tobytes() == expected.tobytes()
 
 

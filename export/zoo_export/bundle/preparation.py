@@ -3,11 +3,12 @@
 from zoo.contract.preprocess import Preprocess
 from zoo.data.images import border_colour
 
+OPEN = 'Image.open("image.png")'
 HEAD = """import {imports}
-from PIL import Image
+from PIL import {modules}
 
 labels = {labels}
-image = Image.open("image.png").convert("{mode}")
+image = {opened}.convert("{mode}")
 """
 RESIZE = """image = image.resize({size}, Image.Resampling.{resampling})
 """
@@ -44,6 +45,8 @@ def preparation(preprocess: Preprocess, *, listed: bool) -> str:
             if listed
             else 'json.load(open("manifest.json", encoding="utf-8"))["labels"]'
         ),
+        "modules": "Image, ImageOps" if preprocess.exif_orientation else "Image",
+        "opened": f"ImageOps.exif_transpose({OPEN})" if preprocess.exif_orientation else OPEN,
         "mode": "L" if preprocess.channels == 1 else "RGB",
         "size": "size",
         "resampling": preprocess.interpolation.upper(),

@@ -83,7 +83,6 @@ def _with_export(lazy: "Lazy", path: Path, top: int, expect_digest: str | None, 
     import zoo_runtime
     from zoo.contract.evidence.format1 import upgraded
     from zoo_export.bundle.folder import explain_runtime_errors, read_folder
-    from zoo_export.bundle.orientation import runtime_turns_images
     from zoo_export.bundle.runtime_in_child import contained_run
 
     folder = path.parent if path.is_file() else path
@@ -101,8 +100,7 @@ def _with_export(lazy: "Lazy", path: Path, top: int, expect_digest: str | None, 
         warnings.simplefilter("ignore")  # shown above
         size = manifest.input.shape[0]
         fixed = size if isinstance(size, int) else 0
-        turned = manifest.preprocess.exif_orientation and not runtime_turns_images()
-        if path.is_file() or turned or zoo_runtime.FORMAT not in manifest.artifacts:
+        if path.is_file() or zoo_runtime.FORMAT not in manifest.artifacts:
             from zoo.api.loading import load
 
             model = load(path, expect_digest=expect_digest, trust=trust, registry=lazy.registry)
