@@ -20,6 +20,7 @@ from zoo.contract.evidence import (
     Verdict,
 )
 from zoo.contract.exporting.options import ExportOptions
+from zoo.contract.wording.author_code import SHOW_TRACEBACK
 from zoo.evaluation.attributes import keep_attributes
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
@@ -133,7 +134,9 @@ def no_evidence(model: Model, capture: Capture, sizes: Sequence[tuple[int, int]]
             logits = model.module(images)
     except Exception as error:
         refuse_out_of_memory(error)
-        raise ExportError(f"The model does not run: {first_line(error)}", "Check the image size.") from error
+        raise ExportError(
+            f"The model does not run: {first_line(error, place=True)}", f"Check the image size; {SHOW_TRACEBACK}"
+        ) from error
     _refuse_unnamed_classes(model, logits.shape[-1])
     real = RealImages((), "none: nothing was verified")
     return Evidence(UNVERIFIED, make_probes(model.card.preprocess, sizes=sizes), (), real)

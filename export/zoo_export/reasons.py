@@ -20,10 +20,19 @@ FUNCTION = re.compile(r"[\w:*&<>,~ ]*::[\w~<>=]+|\w+(?: \w+)?")  # and the type 
 CONDITION = re.compile(r"\A\S.{0,200}? was false\. (?=\S)")
 
 
-def first_line(error: BaseException) -> str:
-    """An error's type and the first line of its text that is not empty, without what a terminal would obey."""
+def first_line(error: BaseException, *, place: bool = False) -> str:
+    """An error's type and the first line of its text that is not empty, without what a terminal would obey.
+
+    Args:
+        place: add the file and line of the author's code that it comes from, where there is one.
+    """
     lines = _lines(error)
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    if not place:
+        return text
+    from zoo.contract.wording.author_code import in_author_code
+
+    return text + in_author_code(error)
 
 
 def clause(error: BaseException) -> str:

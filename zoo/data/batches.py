@@ -10,6 +10,7 @@ from torch import Tensor
 
 from zoo.contract.callback import LabelledSplit
 from zoo.contract.errors import DataError, ZooError, refuse_out_of_memory
+from zoo.contract.wording.author_code import SHOW_TRACEBACK, in_author_code
 
 Batch = tuple[Tensor, Tensor]  # images uint8 [B, C, H, W], class indices int64 [B]
 
@@ -77,8 +78,8 @@ def read_item(dataset: MapDataset, index: int) -> tuple[Any, int]:
     except (Exception, SystemExit) as error:
         refuse_out_of_memory(error)
         raise DataError(
-            f"The data set raised {type(error).__name__} for image {index}: {error}",
-            "Check the files in --data-root, or the plugin that provides the data set.",
+            f"The data set raised {type(error).__name__} for image {index}: {error}{in_author_code(error)}",
+            f"Check the files in --data-root, or the plugin that provides the data set; {SHOW_TRACEBACK}",
         ) from error
 
 

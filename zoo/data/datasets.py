@@ -14,6 +14,7 @@ from zoo.contract.errors import DataError, DeviceError, ZooError, refuse_out_of_
 from zoo.contract.names import check_class_names
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.specs import Architecture, Dataset
+from zoo.contract.wording.author_code import SHOW_TRACEBACK, describe_error
 from zoo.data.batches import Batches, MapDataset, read_item
 from zoo.data.corrupt import corrupt_warning, refuse_corrupt
 from zoo.data.fitting import ImageStats, InputOverrides, fit_preprocess
@@ -147,8 +148,8 @@ def load_dataset(entry: Entry[Dataset], root: Path, split: str, download: bool =
         refuse_out_of_memory(error)
         raise DataError(
             f"The data set {entry.spec.name} of {entry.plugin.distribution} could not be loaded: "
-            f"{type(error).__name__}: {error}",
-            f"Check the files in {root}.",
+            f"{describe_error(error)}",
+            f"Check the files in {root}; {SHOW_TRACEBACK}",
         ) from error
     return dataset
 

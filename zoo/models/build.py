@@ -9,6 +9,7 @@ from torch import nn
 from zoo.contract.errors import PluginError, UsageError, refuse_out_of_memory
 from zoo.contract.params import check_params
 from zoo.contract.specs import Architecture
+from zoo.contract.wording.author_code import SHOW_TRACEBACK, describe_error
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
 
@@ -48,9 +49,8 @@ def build_model(
     except (Exception, SystemExit) as error:
         refuse_out_of_memory(error)
         raise PluginError(
-            f"The architecture {spec.name} of {entry.plugin.distribution} could not be built: "
-            f"{type(error).__name__}: {error}",
-            "If the arguments are correct, report it to the author of the plugin.",
+            f"The architecture {spec.name} of {entry.plugin.distribution} could not be built: {describe_error(error)}",
+            f"Correct its code, or report it to the author of the plugin; {SHOW_TRACEBACK}",
         ) from error
     if not isinstance(module, nn.Module):
         raise PluginError(

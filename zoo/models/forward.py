@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from zoo.contract.errors import PluginError, ZooError, refuse_lost_worker
+from zoo.contract.wording.author_code import SHOW_TRACEBACK, describe_error
 from zoo.models.devices import explain_out_of_memory
 
 
@@ -32,8 +33,8 @@ def explain_model_errors(
     except (Exception, SystemExit) as error:
         refuse_lost_worker(error)
         raise kind(
-            f"{what} raised {type(error).__name__}: {error}",
-            "Check that the model takes images of this size, or correct its code.",
+            f"{what} raised {describe_error(error)}",
+            f"Check that the model takes images of this size, or correct its code; {SHOW_TRACEBACK}",
         ) from error
 
 

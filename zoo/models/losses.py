@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from zoo.contract.errors import DataError, PluginError, refuse_lost_worker, refuse_out_of_memory
 from zoo.contract.params import check_params
 from zoo.contract.specs import Loss
+from zoo.contract.wording.author_code import SHOW_TRACEBACK, describe_error
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry
 
@@ -36,7 +37,8 @@ def build_loss(
     except Exception as error:
         refuse_out_of_memory(error)
         raise PluginError(
-            f"{label} could not be built: {type(error).__name__}: {error}", "Check the values of --loss-param."
+            f"{label} could not be built: {describe_error(error)}",
+            f"Check the values of --loss-param; {SHOW_TRACEBACK}",
         ) from error
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -46,7 +48,9 @@ def build_loss(
         except Exception as error:
             refuse_out_of_memory(error)
             refuse_lost_worker(error)
-            raise PluginError(f"{label} raised {type(error).__name__}: {error}", "Check its parameters.") from error
+            raise PluginError(
+                f"{label} raised {describe_error(error)}", f"Check its parameters; {SHOW_TRACEBACK}"
+            ) from error
         if not isinstance(value, Tensor) or value.ndim != 0:
             raise PluginError(f"{label} did not return a scalar tensor.", f"Correct {entry.spec.build}.")
         return value

@@ -71,7 +71,9 @@ class Members:
             refuse_out_of_memory(error)
             if os.environ.get("ZOO_RAISE_ERRORS") == "1":
                 raise
-            raise self._broken(f"{ref} raised {type(error).__name__}: {error}.") from error
+            from zoo.contract.wording.author_code import describe_error  # not needed without an error
+
+            raise self._broken(f"{ref} raised {describe_error(error)}.") from error
 
     def _broken(self, reason: str) -> PluginError:
         name, owner = self.entry.spec.name, self.entry.plugin.distribution

@@ -56,7 +56,9 @@ def _import(name: str, who: str) -> ModuleType:
         refuse_out_of_memory(error)
         if os.environ.get("ZOO_RAISE_ERRORS") == "1":
             raise
+        from zoo.contract.wording.author_code import SHOW_TRACEBACK, describe_error  # not needed without an error
+
         raise PluginError(
-            f"{who} could not be imported: {type(error).__name__}: {error}",
-            "Report it to the author of that plugin; ZOO_RAISE_ERRORS=1 shows the traceback.",
+            f"{who} could not be imported: {describe_error(error)}",
+            f"Report it to the author of that plugin; {SHOW_TRACEBACK}",
         ) from error

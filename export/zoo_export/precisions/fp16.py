@@ -102,7 +102,7 @@ def refuse_overflow(name: str, module: nn.Module, probes: Sequence[Probe]) -> No
             with quiet():
                 record("its own forward", half(torch.from_numpy(probe.images)))
         except Exception as error:
-            raise ExportError(f"{name} does not run in float16: {first_line(error)}", OTHERWISE) from error
+            raise ExportError(f"{name} does not run in float16: {first_line(error, place=True)}", OTHERWISE) from error
         if overflown:
             raise ExportError(
                 f"{name} overflows in float16, which holds numbers up to 65504: {overflown[0] or 'the model'} "

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from zoo.contract.errors import ExportError, refuse_out_of_memory
 from zoo.contract.evidence import Probe, Truth
+from zoo.contract.wording.author_code import SHOW_TRACEBACK
 from zoo.evaluation.attributes import keep_attributes
 from zoo.models.generators import drawn_from, generator_states
 from zoo_export.capture import first_line, quiet
@@ -145,10 +146,10 @@ def _explain_model_errors(backend: Backend = CPU) -> Iterator[None]:
     except Exception as error:
         refuse_out_of_memory(error)
         raise ExportError(
-            f"The model does not run on its own probes{where}: {first_line(error)}",
-            "Check the image size and its forward."
+            f"The model does not run on its own probes{where}: {first_line(error, place=True)}",
+            f"Check the image size and its forward; {SHOW_TRACEBACK}"
             if backend == CPU
-            else "Leave out that backend, or change its forward.",
+            else f"Leave out that backend, or change its forward; {SHOW_TRACEBACK}",
         ) from error
 
 

@@ -19,6 +19,7 @@ from torch import nn
 from zoo.contract.errors import ExportError, UnknownName, UsageError, ZooError, refuse_out_of_memory
 from zoo.contract.names import close_names
 from zoo.contract.preprocess import Preprocess
+from zoo.contract.wording.author_code import SHOW_TRACEBACK, describe_error
 from zoo.files.regular import is_regular
 from zoo.models.load import Model
 from zoo.registry.model_kind import FACTORY, ModelKind, model_kind
@@ -136,9 +137,7 @@ def _explained(what: str) -> Iterator[None]:
         refuse_out_of_memory(error)
         if os.environ.get("ZOO_RAISE_ERRORS") == "1":
             raise
-        raise ExportError(
-            f"{what} {type(error).__name__}: {error}", "Correct it; ZOO_RAISE_ERRORS=1 shows the traceback."
-        ) from error
+        raise ExportError(f"{what} {describe_error(error)}", f"Correct it; {SHOW_TRACEBACK}") from error
 
 
 def _refuse_arguments(name: str, factory: Any) -> None:

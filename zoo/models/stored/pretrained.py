@@ -5,6 +5,7 @@ from pathlib import Path
 from zoo.contract.errors import PluginError, UnknownName, ZooError, refuse_out_of_memory
 from zoo.contract.pretrained import PretrainedWeights
 from zoo.contract.specs import Architecture
+from zoo.contract.wording.author_code import SHOW_TRACEBACK, describe_error
 from zoo.files.claim import claimed
 from zoo.files.regular import is_regular
 from zoo.models.hub_layout.folder import open_hub_folder
@@ -76,7 +77,8 @@ def _fetched(entry: Entry[Architecture], tag: str, *, download: bool) -> Pretrai
     except Exception as error:
         refuse_out_of_memory(error)
         raise PluginError(
-            f"{label} could not be read: {type(error).__name__}: {error}", "Report it to the author of that plugin."
+            f"{label} could not be read: {describe_error(error)}",
+            f"Report it to the author of that plugin; {SHOW_TRACEBACK}",
         ) from error
     if not isinstance(weights, PretrainedWeights):
         raise PluginError(

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from zoo.contract.errors import ExportError
 from zoo.contract.exporting.artifact import CPU, Backend, Capture, Paths, Run
+from zoo.contract.wording.author_code import in_author_code
 from zoo.evaluation.attributes import keep_attributes
 from zoo_export.capture import quiet
 from zoo_export.formats.torch_runner import torch_device, torch_runner
@@ -34,7 +35,7 @@ def export(capture: Capture, paths: Paths) -> None:
         raise
     except Exception as error:
         raise ExportError(
-            f"{capture.name} could not be traced to TorchScript: {reason(error)}",
+            f"{capture.name} could not be traced to TorchScript: {reason(error)}{in_author_code(error)}",
             "Leave TorchScript out with --format, or change the model's forward as the reason says.",
         ) from error
     paths.main.write_bytes(_reproducible(buffer))
