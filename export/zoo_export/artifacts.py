@@ -9,6 +9,7 @@ from zoo.contract.evidence import Workaround
 from zoo.contract.exporting.artifact import Capture, Paths
 from zoo.contract.formats import ExportFormat
 from zoo.contract.names import owner_name
+from zoo.contract.wording.author_code import SHOW_TRACEBACK
 from zoo.files.atomic import is_of_writing
 from zoo.files.regular import is_regular
 from zoo.registry.registry import Entry, Registry
@@ -104,8 +105,8 @@ def export_checked(entry: Entry[ExportFormat], capture: Capture, paths: Paths) -
         refuse_out_of_memory(error)
         raise ExportError(
             f"The format {entry.spec.name} of {entry.plugin.distribution} could not export {capture.name}: "
-            f"{first_line(error)}",
-            "Leave it out with --format, or report it to its author.",
+            f"{first_line(error, place=True)}",
+            f"Leave it out with --format, or report it to its author; {SHOW_TRACEBACK}",
         ) from error
     missing = [paths[role].name for role in entry.spec.required if not paths[role].is_file()]
     strange = sorted(path.name for path in set(folder.iterdir()) - before - set(paths.files.values()))
@@ -155,13 +156,14 @@ def artifact_paths(entry: Entry[ExportFormat], main: Path) -> Paths:
 
 
 def format_of(registry: Registry, main: Path) -> Entry[ExportFormat]:
-    """The format of a main file, by its suffix: the longest one, if several fit.
+    """The format of a main file, by its suffix: the longest one, if several fit; of one suffix, zoo's own.
 
     Raises:
         ExportError: no format has its suffix.
         MissingPackage: the format needs a package that is not installed.
     """
-    every = {next(iter(entry.spec.suffixes.values())): entry for entry in registry.entries(ExportFormat)}
+    known = sorted(registry.defaults(ExportFormat), key=lambda entry: entry.is_own)
+    every = {next(iter(entry.spec.suffixes.values())): entry for entry in known}
     suffix = max((suffix for suffix in every if main.name.endswith(suffix)), key=len, default=None)
     if suffix is None:
         raise ExportError(f"No format writes files with the suffix {main.suffix!r}.", f"Known: {', '.join(every)}.")

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from zoo.files.card import read_card
+
 Start = Callable[..., subprocess.Popen[str]]
 HOOK = "from zoo import *\n@hookimpl\ndef zoo_specs():\n"
 ARCHITECTURE = (
@@ -75,21 +77,21 @@ def test_zoo_plugins_tells_of_every_broken_one(start_zoo: Start, site: Callable[
     assert "SystemExit: 7" in Done(start_zoo("plugins", python_path=path)).out
 
 
-def test_two_plugins_that_claim_a_name(
-    start_zoo: Start, site: Callable[..., str], explained: Callable[..., str]
-) -> None:
+def test_a_plugin_that_takes_names_of_ours(start_zoo: Start, site: Callable[..., str]) -> None:
     source = (
         HOOK
         + ARCHITECTURE.format("lenet5", "net:Net")
         + "    yield Command(name='list', summary='Mine', run='net:mine')\n"
     )
     path = site("copycat", source, net="import click\n@click.command()\ndef mine():\n    click.echo('my list')\n")
-    message = explained(Done(start_zoo("list", python_path=path)), 1)
-    assert "zoo-kit:list" in message and "copycat:list" in message
+    for listing in ("list", "zoo-kit:list"):
+        ran = Done(start_zoo(listing, "architectures", python_path=path))
+        assert ran.code == 0 and "lenet5" in ran.out
+        assert ran.err.count("warning: ") == ran.err.count("\n") == 1
+        assert "copycat:lenet5" in ran.err and "copycat:list" in ran.err
     assert Done(start_zoo("copycat:list", python_path=path)).out == "my list\n"
-    assert "lenet5" in Done(start_zoo("zoo-kit:list", "architectures", python_path=path)).out
-    message = explained(Done(start_zoo("summary", "lenet5", python_path=path)), 1)
-    assert "zoo-kit:lenet5" in message and "copycat:lenet5" in message
+    ran = Done(start_zoo("summary", "lenet5", python_path=path))
+    assert ran.code == 0 and "Conv2d" in ran.out
     result = json.loads(Done(start_zoo("plugins", "--json", python_path=path)).out)
     assert {(entry["kind"], entry["name"]): entry["claimed_by"] for entry in result["conflicts"]} == {
         ("architecture", "lenet5"): ["copycat:lenet5", "zoo-kit:lenet5"],
@@ -309,10 +311,110 @@ def test_commands_of_plugins(
         assert message in explained(run_zoo(name), 1)
 
 
+def copycat(kind: str) -> str:
+    """A spec of `kind` under a name of zoo's own, of which nothing can be imported."""
+    name, fields = {
+        "Architecture": ("lenet5", "build='absent:x', input_shape=(1, 32, 32)"),
+        "Collection": ("timm", "names='copycat_names:names', architecture='absent:x'"),
+        "Command": ("train", "run='absent:x'"),
+        "Dataset": ("digits", "load='absent:x'"),
+        "ExportFormat": ("onnx", "export='absent:x', runner='absent:x', suffix='.onnx', default=True"),
+        "Loss": ("cross_entropy", "build='absent:x'"),
+        "Precision": ("fp32", "rules='absent:x'"),
+    }[kind]
+    return f"    yield {kind}(name={name!r}, summary='Made up', {fields})\n"
+
+
+@pytest.fixture
+def impostor(site: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The distribution `impostor`, which takes a name of ours for each kind of spec."""
+    kinds = ["Architecture", "Collection", "Command", "Dataset", "ExportFormat", "Loss", "Precision"]
+    names = "def names():\n    return ['resnet18']\n"
+    path = site("impostor", HOOK + "".join(map(copycat, kinds)), copycat_names=names)
+    monkeypatch.syspath_prepend(path)
+    return path
+
+
+@pytest.mark.usefixtures("impostor")
+def test_names_of_ours_stay_ours_with_one_warning(run_zoo: Callable[..., Any], here: Path) -> None:
+    ran = run_zoo("train", "lenet5", "--data", "digits", "--epochs", "1", "-b", "512", "--name", "mine")
+    assert ran.code == 0, ran.err
+    warned = [line for line in ran.err.splitlines() if line.startswith("warning: ") and "impostor" in line]
+    assert len(warned) == 1
+    for name in ("lenet5", "train", "digits", "onnx", "cross_entropy", "fp32"):
+        assert f"impostor:{name}" in warned[0]
+    card, _ = read_card(here / "weights" / "lenet5.mine.safetensors")
+    assert card.recipe["loss"] == "cross_entropy"  # whatever else is installed
+    ran = run_zoo("export", "weights/lenet5.mine.safetensors", "-o", "made")
+    assert ran.code == 0 and (here / "made" / "model.onnx").is_file(), ran.err
+    ran = run_zoo("verify", "made/model.onnx", "--against", "weights/lenet5.mine.safetensors")
+    assert ran.code == 0, ran.err
+
+
+@pytest.mark.usefixtures("impostor")
+def test_the_others_are_reached_by_qualified_names(
+    run_zoo: Callable[..., Any], explained: Callable[..., str], here: Path
+) -> None:
+    assert "impostor" in explained(run_zoo("impostor:train"), 1)
+    for option in ("--loss=impostor:cross_entropy", "--data=impostor:digits"):
+        assert "impostor" in explained(run_zoo("train", "lenet5", "--data", "digits", option, *TRAIN), 1)
+    assert "impostor" in explained(run_zoo("export", "lenet5", "-f", "impostor:onnx", "-o", "made"), 1)
+    assert "impostor" in explained(run_zoo("summary", "impostor:lenet5"), 1)
+    assert not list(here.iterdir())
+
+
+@pytest.mark.usefixtures("impostor")
+def test_a_member_of_our_collection_stays_ours(run_zoo: Callable[..., Any]) -> None:
+    ran = run_zoo("show", "timm/resnet18", "--json")
+    assert ran.code == 0 and "zoo-kit" in ran.out
+    assert "impostor:timm/resnet18" in ran.err
+
+
+@pytest.mark.usefixtures("impostor")
+def test_a_preference_settles_it_without_a_warning(
+    run_zoo: Callable[..., Any], explained: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preferred = ("lenet5", "digits", "onnx", "cross_entropy", "fp32")
+    monkeypatch.setenv("ZOO_PREFER", ",".join(f"impostor:{name}" for name in (*preferred, "train")))
+    assert "impostor" in explained(run_zoo("train", "lenet5"), 1)
+    assert "impostor" not in run_zoo("list").err
+
+
 def test_zoo_raise_errors_is_for_authors(start_zoo: Start, site: Callable[..., str], monkeypatch: Any) -> None:
     monkeypatch.setenv("ZOO_RAISE_ERRORS", "1")
     done = Done(start_zoo("list", python_path=site("rude", "1 / 0")))
     assert done.code == 1 and "ZeroDivisionError" in done.err and "Traceback" in done.err
+
+
+@pytest.mark.usefixtures("planted")
+@pytest.mark.parametrize("name", ["raising", "raises"])
+@pytest.mark.parametrize(
+    "arguments", [("train", "--data", "digits", *TRAIN), ("export", "-f", "torchscript"), ("summary",)]
+)
+def test_errors_of_models_name_file_and_line(
+    run_zoo: Callable[..., Any],
+    explained: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    arguments: tuple[str, ...],
+) -> None:
+    wrong = {"raising": "forward went wrong", "raises": "build went wrong"}[name]
+    line = next(number for number, text in enumerate(NETS.splitlines(), 1) if wrong in text)
+    ran = run_zoo(arguments[0], f"nets_{name}", *arguments[1:])
+    message = explained(ran, 1)
+    assert f"planted_nets.py:{line}" in message and wrong in message and "ZOO_RAISE_ERRORS=1" in message
+    assert "Traceback" not in ran.err
+    monkeypatch.setenv("ZOO_RAISE_ERRORS", "1")
+    ran = run_zoo(arguments[0], f"nets_{name}", *arguments[1:])
+    assert ran.code == 1 and "Traceback" in ran.err and f'planted_nets.py", line {line}' in ran.err
+    assert "error: " in ran.err and "  next: " in ran.err
+
+
+def test_any_error_has_a_traceback_for_authors(run_zoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_RAISE_ERRORS", "1")
+    for arguments, code in ((("summary", "nosuch"), 1), (("train", "--nosuch"), 2)):
+        ran = run_zoo(*arguments)
+        assert ran.code == code and "Traceback" in ran.err and "nosuch" in ran.err
 
 
 STATEFUL = """

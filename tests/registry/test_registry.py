@@ -8,6 +8,7 @@ from zoo.contract.errors import MissingPackage, NameConflict, UnknownName
 from zoo.contract.formats import ExportFormat
 from zoo.contract.specs import Architecture, Command, Dataset, Loss, Spec
 from zoo.registry.discovery import Plugin
+from zoo.registry.problems import problems
 from zoo.registry.registry import Registry
 
 KINDS = {
@@ -112,3 +113,32 @@ def test_a_plugin_that_is_left_out_provides_nothing() -> None:
 def test_entries_are_sorted_by_name() -> None:
     registry = Registry([plugin("a", spec(name="c"), spec(name="a")), plugin("b", spec(name="b"))])
     assert [entry.spec.name for entry in registry.entries(Architecture)] == ["a", "b", "c"]
+
+
+OWN = "zoo-kit"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_name_of_ours_means_ours(kind: type[Spec]) -> None:
+    registry = Registry([plugin("aaa", spec(kind)), plugin(OWN, spec(kind), name="core")], prefer=())
+    assert registry.find(kind, "tiny").plugin.distribution == OWN
+    assert registry.find(kind, "aaa:tiny").plugin.distribution == "aaa"
+    assert [entry.qualified for entry in registry.defaults(kind)] == ["zoo-kit:tiny"]
+    assert registry.recorded_name(kind, "tiny") == "tiny"
+    assert [entry.qualified for entry in registry.shadowed()] == ["aaa:tiny"]
+    text = " ".join(problems(registry))
+    assert "aaa:tiny" in text and kind.kind in text
+
+
+def test_a_preference_comes_before_ours() -> None:
+    registry = Registry([plugin("aaa", spec()), plugin(OWN, spec())], prefer=("aaa:tiny",))
+    assert registry.find(Architecture, "tiny").plugin.distribution == "aaa"
+    assert registry.recorded_name(Architecture, "tiny") == "aaa/aaa:tiny"
+    assert not registry.shadowed() and not problems(registry)
+
+
+def test_two_of_ours_with_one_name_still_conflict() -> None:
+    registry = Registry([plugin(OWN, spec(), name="one"), plugin(OWN, spec(), name="two")], prefer=())
+    with pytest.raises(NameConflict):
+        registry.find(Architecture, "tiny")
+    assert not registry.shadowed()

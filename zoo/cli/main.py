@@ -50,9 +50,14 @@ class ZooGroup(click.Group):
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        entries = context.ensure_object(Lazy).registry.entries(Command)
+        registry = context.ensure_object(Lazy).registry
+        plain_names = [entry.full_name for entry in registry.defaults(Command)]
+        rows = [
+            (entry.spec.name if entry.full_name in plain_names else registry.short_name(entry), entry.spec.summary)
+            for entry in registry.entries(Command)
+        ]
         with formatter.section("Commands"):
-            formatter.write_dl([(entry.spec.name, entry.spec.summary) for entry in entries])
+            formatter.write_dl(rows)
 
 
 class Lazy:
@@ -113,15 +118,18 @@ def run(arguments: list[str]) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except ZooError as error:
+        _print_traceback(error)
         _print_notes(error)
         return _explain(error.cause, error.next_step, error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return 2
     except click.UsageError as error:
+        _print_traceback(error)
         path = error.ctx.command_path if error.ctx else _command_path(arguments, lazy)
         return _explain(error.format_message(), f"Run `{path} --help`.", 2)
     except click.ClickException as error:
+        _print_traceback(error)
         return _explain(
             error.format_message(), "Correct the option or file, and run the command again.", error.exit_code
         )
@@ -140,6 +148,7 @@ def run(arguments: list[str]) -> int:
         return _broken_pipe()  # click wraps the output and exits with 1
     except Exception as error:
         if limit := limit_error(error):
+            _print_traceback(error)
             return _explain(limit.cause, limit.next_step, limit.exit_code)
         if not isinstance(error, OSError):
             raise
@@ -171,6 +180,15 @@ def _explain(cause: str, next_step: str, code: int) -> int:
         lines = [plain(" ".join(text[:MAX_MESSAGE].split())) for text in (cause, next_step)]
         click.echo(f"error: {lines[0]}\n  next: {lines[1]}", err=True)
     return code
+
+
+def _print_traceback(error: BaseException) -> None:
+    """Print the traceback of an error that is explained, for authors: if `ZOO_RAISE_ERRORS` is 1."""
+    if os.environ.get("ZOO_RAISE_ERRORS") == "1":
+        import traceback
+
+        with suppress(OSError):
+            click.echo(plain_lines("".join(traceback.format_exception(error))), nl=False, err=True)
 
 
 def _print_notes(error: BaseException) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 
 from zoo.contract.errors import DataError
 
+OWN_DISTRIBUTION = "zoo-kit"
 NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 COLLECTED = re.compile(rf"({NAME.pattern}/)?{NAME.pattern}")
 QUALIFIED = re.compile(rf"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?:{COLLECTED.pattern}")

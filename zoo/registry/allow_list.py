@@ -3,9 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from zoo.contract.names import is_owner, normalized
-
-OWN_DISTRIBUTION = "zoo-kit"
+from zoo.contract.names import OWN_DISTRIBUTION, is_owner, normalized
 
 
 @dataclass(frozen=True)

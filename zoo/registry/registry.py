@@ -9,7 +9,15 @@ from importlib.util import find_spec
 from typing import Generic, TypeVar
 
 from zoo.contract.errors import MissingPackage, NameConflict, UnknownName, ZooError
-from zoo.contract.names import bare_name, close_names, collection_name, is_owner, owner_name
+from zoo.contract.names import (
+    OWN_DISTRIBUTION,
+    bare_name,
+    close_names,
+    collection_name,
+    is_owner,
+    normalized,
+    owner_name,
+)
 from zoo.contract.specs import Architecture, Collection, Spec
 from zoo.registry.discovery import Plugin
 from zoo.registry.members import Members
@@ -35,15 +43,24 @@ class Entry(Generic[S]):
         """`distribution/entry_point:name`, which is unambiguous whatever else is installed."""
         return f"{self.plugin.distribution}/{self.plugin.name}:{self.spec.name}"
 
+    @property
+    def is_own(self) -> bool:
+        """Whether zoo's own distribution provides it."""
+        return normalized(self.plugin.distribution) == OWN_DISTRIBUTION
+
 
 class Registry:
     """What the given plugins provide. An instance is passed along; there is no global one.
+
+    A bare name that several plugins provide means what the user prefers, or else what zoo's own distribution provides.
+    Plugins from elsewhere that share a name are told apart by their qualified names alone.
 
     Args:
         plugins: what it looks names up in, such as `zoo.registry.discovery.discover()` returns.
         prefer: qualified names that settle a bare name which several plugins provide, the most important first;
             `None` takes the user's, from `ZOO_PREFER` and the configuration file.
-        warn: called with a sentence about a collection that listings leave out because its plugin is broken.
+        warn: called with a sentence about a collection that listings leave out because its plugin is broken, and about
+            an architecture that a collection of zoo's and another plugin provide.
     """
 
     def __init__(
@@ -57,7 +74,7 @@ class Registry:
         self._warn = warn
         self._entries: dict[tuple[str, str], list[Entry[Spec]]] = {}
         self._members: dict[str, list[Members]] = {}  # by the collection's name
-        self._left_out: set[str] = set()  # errors of collections that listings leave out, warned of once
+        self._warned: set[str] = set()  # what was warned of, once each
         for plugin in self.plugins:
             for spec in plugin.specs:
                 self._entries.setdefault((spec.kind, spec.name), []).append(Entry(spec, plugin))
@@ -98,7 +115,7 @@ class Registry:
 
         Raises:
             UnknownName: nothing has that name; close matches are given.
-            NameConflict: several plugins provide it, and the user prefers none of them.
+            NameConflict: several plugins provide it, the user prefers none of them, and zoo's own are not among them.
             MissingPackage: it needs a package that is not installed.
         """
         entry = self.look_up(kind, name)
@@ -121,11 +138,29 @@ class Registry:
         matches = self._matches(kind, name)
         if not matches:
             raise self._unknown(kind, name)
-        if len(matches) > 1:
-            matches = self._preferred(matches) or matches
-        if len(matches) > 1:
-            raise self._conflict(matches)
-        return matches[0]
+        settled = self._preferred(matches) or matches if owner_name(name) else self._settled(matches)
+        if len(settled) > 1:
+            raise self._conflict(settled)
+        if len(matches) > 1 and collection_name(name) and not self._preferred(matches):
+            others = ", ".join(entry.qualified for entry in matches if entry not in settled)
+            self._warn_once(f"{name} means {settled[0].qualified}, not {others}.")
+        return settled[0]
+
+    def defaults(self, kind: type[S]) -> list[Entry[S]]:
+        """As `entries`, without those whose bare name means the entry of another plugin."""
+        return [entry for name in self.names(kind) for entry in self._settled(self._of(kind, name))]
+
+    def shadowed(self) -> list[Entry[Spec]]:
+        """The entries whose bare name means one of zoo's own, by plugin, unless the user prefers one of them.
+
+        Collections are not read for this: `look_up` warns of an architecture of theirs.
+        """
+        found = []
+        for (kind, _), entries in self._entries.items():
+            if kind != Collection.kind and len(entries) > 1 and not self._preferred(entries):
+                settled = self._settled(entries)
+                found += [entry for entry in entries if entry not in settled]
+        return sorted(found, key=lambda entry: (entry.plugin.distribution, entry.plugin.name))
 
     def short_name(self, entry: Entry[S]) -> str:
         """The shortest qualified name by which `find` gives `entry` today, whatever the user prefers."""
@@ -135,10 +170,13 @@ class Registry:
     def recorded_name(self, kind: type[S], name: str) -> str:
         """The name to write into a recipe or manifest: `name`, with its owner where a preference decided.
 
+        A bare name of zoo's own stays bare, so that a recipe does not depend on what else is installed.
+
         Raises:
             UnknownName, NameConflict: as `find`.
         """
-        return name if len(self._matches(kind, name)) == 1 else self.look_up(kind, name).full_name
+        entry, matches = self.look_up(kind, name), self._matches(kind, name)
+        return name if len(matches) == 1 or not (owner_name(name) or self._preferred(matches)) else entry.full_name
 
     def conflicts(self) -> list[list[Entry[Spec]]]:
         """The names that several plugins provide, each with all of its entries."""
@@ -179,9 +217,7 @@ class Registry:
             try:
                 members.names()
             except ZooError as error:
-                if error.cause not in self._left_out:
-                    self._left_out.add(error.cause)
-                    self._warn(error.cause)
+                self._warn_once(error.cause)
             else:
                 yield members
 
@@ -200,6 +236,17 @@ class Registry:
                 if len(matches) == 1:
                     return matches
         return []
+
+    def _settled(self, entries: Sequence[Entry[S]]) -> list[Entry[S]]:
+        """What is left of the entries of one name: the preferred one, or else zoo's own, or else all."""
+        if len(entries) < 2:
+            return [*entries]
+        return self._preferred(entries) or [entry for entry in entries if entry.is_own] or [*entries]
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            self._warn(text)
 
     def _unknown(self, kind: type[S], name: str) -> UnknownName:
         close = close_names(bare_name(name).lower(), self.names(kind), n=3, cutoff=0.6)

@@ -33,8 +33,9 @@ def command(lazy: "Lazy", as_json: bool) -> None:
     `plugins` of zoo's config.toml: zoo-tiny for all plugins of a distribution, zoo-server/serve for one. The others
     are not imported. zoo's own plugins are always allowed; an empty list allows no others.
 
-    Names that several plugins provide are listed, too. To choose between them, qualify the name (zoo-kit:resnet18),
-    or put the qualified name into the environment variable ZOO_PREFER or into the list `prefer` of zoo's config.toml.
+    Names that several plugins provide are listed, too. The name alone means zoo's own, where zoo provides it. To choose
+    between them, qualify the name (zoo-kit:resnet18), or put the qualified name into the environment variable
+    ZOO_PREFER or into the list `prefer` of zoo's config.toml.
     """
     from zoo.registry.discovery import location
     from zoo.registry.preferences import allow_list, config_file
