@@ -1,11 +1,12 @@
 """What `zoo verify` and `zoo.verify` do: repeat the check of an export folder, or check a file against a model."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from zoo.contract.callback import Callback
-from zoo.contract.errors import UsageError
+from zoo.contract.errors import ExportError, UsageError
 from zoo.contract.evidence import PASS, UNVERIFIED, Verification
 from zoo.files.expected_digest import check_digest
 from zoo.files.folders import SUFFIX
@@ -38,23 +39,29 @@ def verify(
     trust: bool = False,
     expect_digest: str | None = None,
     precision: str | None = None,
+    min_coverage: float | None = None,
 ) -> Verification:
     """Verify an export folder, or a file against a model; see `zoo.verify` for the arguments.
 
     Raises:
-        UsageError: options exclude each other.
+        UsageError: options exclude each other, or a number is out of range.
+        ExportError: `path` is missing.
         ZooError: as `check_signature`, `verify_folder`, `verify_file` and `load_weights`.
     """
+    if not os.path.lexists(path):
+        raise ExportError(f"There is no file or folder {path}.", "Check the path.")
+    if min_coverage is not None and not 0 <= min_coverage <= 1:
+        raise UsageError(f"--min-coverage {min_coverage:g} is no fraction.", "Use a number from 0 to 1, such as 0.75.")
     if key is not None:
         signed_by = check_signature(path, key)
         if path.name.endswith(SUFFIX):
-            compared = bool(against or strict or formats or precision)
+            compared = bool(against or strict or formats or precision or min_coverage is not None)
             return _signed_weights(path, signed_by, expect_digest, compared=compared)
         if against is None and is_regular(path):
-            if strict or formats or precision or seed is not None:
+            if strict or formats or precision or seed is not None or min_coverage is not None:
                 raise UsageError(
                     f"The signature of {path} holds, and there is no model to compare the file with.",
-                    "Use --against MODEL, or leave out --strict, --format, --precision and --seed.",
+                    "Use --against MODEL, or leave out --strict, --format, --precision, --min-coverage and --seed.",
                 )
             return _signed_file(path, signed_by, expect_digest, callback)
         verification = verify(
@@ -70,6 +77,7 @@ def verify(
             trust=trust,
             expect_digest=expect_digest,
             precision=precision,
+            min_coverage=min_coverage,
         )
         return replace(verification, signed_by=signed_by)
     if seed is not None and not 0 <= seed < 2**32:
@@ -100,14 +108,16 @@ def verify(
             strict=strict,
             trust=trust,
             precision=None if precision is None else find_precision(registry, precision),
+            min_coverage=min_coverage,
             callback=callback,
         )
     else:
-        if precision is not None:
-            raise UsageError(
-                f"{path} is no single file, and `--precision` is for single files.",
-                "Leave out --precision: the manifest of an export folder records it.",
-            )
+        for option, value in (("--precision", precision), ("--min-coverage", min_coverage)):
+            if value is not None:
+                raise UsageError(
+                    f"{path} is no single file, and {option} is for single files.",
+                    f"Leave out {option}: the manifest of an export folder records it.",
+                )
         verification = verify_folder(
             registry,
             path,
@@ -143,7 +153,7 @@ def _signed_weights(path: Path, signed_by: str, expect_digest: str | None, *, co
     if compared:
         raise UsageError(
             f"{path} is a weights file.",
-            "--against, --strict, --format and --precision are for exports: leave them out.",
+            "--against, --strict, --format, --precision and --min-coverage are for exports: leave them out.",
         )
     load_weights(path, expect_digest)
     return Verification(path, path.name.removesuffix(SUFFIX), PASS, {}, signed_by=signed_by)

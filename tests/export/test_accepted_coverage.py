@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import zoo
 from zoo.contract.errors import DifferenceError, UsageError
-from zoo.contract.evidence import INCONCLUSIVE, Certificate, Coverage, UncoveredTensor
+from zoo.contract.evidence import AGREES, INCONCLUSIVE, Certificate, Coverage, UncoveredTensor
 from zoo.contract.exporting.options import ExportOptions
 from zoo.contract.reading import Malformed
 
@@ -95,8 +95,13 @@ def test_a_single_file_is_accepted_by_its_manifest(accepted: zoo.Export, tmp_pat
     result = zoo.verify(accepted.artifacts["onnx"], against=HalfUsed().eval(), input_shape=SHAPE)
     assert result.verdict == INCONCLUSIVE and any("INCONCLUSIVE" in text for text in result.warnings)
     alone = shutil.copy(accepted.artifacts["onnx"], tmp_path / "model.onnx")
-    with pytest.raises(DifferenceError, match=INCONCLUSIVE):
-        zoo.verify(alone, against=HalfUsed().eval(), input_shape=SHAPE)
+    result = zoo.verify(alone, against=HalfUsed().eval(), input_shape=SHAPE)  # which no manifest speaks for
+    assert result.verdict == AGREES and result.coverage is not None and result.coverage.fraction < 0.9
+    for more in ({"strict": True}, {"min_coverage": 0.9}):
+        with pytest.raises(DifferenceError, match=INCONCLUSIVE):
+            zoo.verify(alone, against=HalfUsed().eval(), input_shape=SHAPE, **more)
+    with pytest.raises(DifferenceError, match=INCONCLUSIVE):  # the manifest is not asked
+        zoo.verify(accepted.artifacts["onnx"], against=HalfUsed().eval(), input_shape=SHAPE, min_coverage=0.9)
 
 
 def test_the_runtime_says_it(accepted: zoo.Export) -> None:

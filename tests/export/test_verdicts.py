@@ -265,14 +265,23 @@ def test_low_coverage_is_inconclusive_and_exits_with_3(make_model, try_export, t
     assert "50 %" in caught.value.cause and caught.value.next_step and not list(tmp_path.iterdir())
 
 
-def test_agreeing_file_with_low_coverage_is_inconclusive(run_zoo: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [["--strict"], ["--min-coverage", "0.9"]])
+def test_agreeing_file_with_low_coverage_says_so(run_zoo: Run, tmp_path: Path, more: list[str]) -> None:
     path = tmp_path / "traced.torchscript"
     module = zoo.create_model("resnet20").eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.save(torch.jit.trace(module, torch.rand(2, 3, 32, 32)), path)
     ran = run_zoo("verify", str(path), "--against", "resnet20", "--json")
-    assert ran.code == 3 and "inconclusive" in ran.err and json.loads(ran.out)["verdict"] == "inconclusive"
+    assert ran.code == 0, ran.err
+    told = json.loads(ran.out)
+    percent = int(100 * told["coverage"]["fraction"])
+    assert told["verdict"] == told["artifacts"]["torchscript"]["verdict"] == "agrees" and not told["passed"]
+    assert 0 < percent < 90
+    ran = run_zoo("verify", str(path), "--against", "resnet20")
+    assert ran.code == 0 and f"agrees; covers {percent} % of the {told['coverage']['tensors']}" in ran.out
+    ran = run_zoo("verify", str(path), "--against", "resnet20", "--json", *more)
+    assert ran.code == 3 and json.loads(ran.out)["verdict"] == "inconclusive" and f"{percent} %" in ran.err
 
 
 @pytest.mark.parametrize("more", [[], ["--strict"]])

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from torch import nn
 
-from zoo.api.command_call import call_of
+from zoo.api.command_call import ExportCall, VerifyCall, call_of
 from zoo.api.installed import registry_of
 from zoo.api.modules.factory import described
 from zoo.api.modules.live_module import model_of
@@ -25,52 +25,13 @@ from zoo.files import folders
 from zoo.files.atomic import refuse_existing
 from zoo.files.expected_digest import check_digest, digest_of
 from zoo.files.regular import is_folder
-from zoo.models.arguments import check_integer, check_path, check_tolerance
+from zoo.models.arguments import check_integer, check_number, check_path, check_tolerance
 from zoo.models.load import BuildArgs, Model, open_model
 from zoo.registry.exports import is_export
 from zoo.registry.registry import Entry, Registry
 
 ModelLike = Model | nn.Module | str | PathLike[str]
 """A loaded model, a live module, or a name: see `zoo.registry.model_kind`, of which an export is none."""
-
-
-class ExportCall(Protocol):
-    """The `call` of the command `export`."""
-
-    def __call__(
-        self,
-        registry: Registry,
-        model: Model,
-        formats: Sequence[Entry[ExportFormat]],
-        output: Path,
-        data_root: Path,
-        options: ExportOptions,
-        callback: Callback,
-    ) -> Export:
-        """Export `model` to the folder `output`."""
-
-
-class VerifyCall(Protocol):
-    """The `call` of the command `verify`."""
-
-    def __call__(
-        self,
-        registry: Registry,
-        path: Path,
-        *,
-        against: Model | str | None,
-        formats: Sequence[str],
-        strict: bool,
-        devices: Sequence[str],
-        data_root: Path,
-        callback: Callback,
-        expect_digest: str | None,
-        key: Path | None,
-        seed: int | None,
-        precision: str | None,
-        trust: bool,
-    ) -> Verification:
-        """Verify an export folder, or a file against a model."""
 
 
 def export(
@@ -215,7 +176,7 @@ def _assumed(labels: Sequence[str] | None, preprocess: Preprocess | None) -> lis
 def chosen_formats(registry: Registry, names: Sequence[str]) -> list[Entry[ExportFormat]]:
     """The formats of those names; those that are exported where none is named."""
     return [registry.find(ExportFormat, name) for name in names] or [
-        entry for entry in registry.entries(ExportFormat) if entry.spec.default
+        entry for entry in registry.defaults(ExportFormat) if entry.spec.default
     ]
 
 
@@ -242,6 +203,7 @@ def verify(
     expect_digest: str | None = None,
     seed: int | None = None,
     precision: str | None = None,
+    min_coverage: float | None = None,
     data_root: str | PathLike[str] | None = None,
     trust: bool = False,
     progress: bool = False,
@@ -272,6 +234,8 @@ def verify(
             SHA-256.
         seed: of the fresh images and of how images are put into batches; by default one that nobody can predict.
         precision: of a single file; by default the one that `manifest.json` beside it records for it, or else `fp32`.
+        min_coverage: the fraction of the parameter tensors, 0 to 1, that the check of a single file must cover. By
+            default any but none: below 0.9, the verdict is `agrees`, and not `pass`. `strict` asks for 0.9 at least.
         data_root: the folder of data sets, for real images; by default `$ZOO_DATA`, or a folder in your cache.
         trust: run artifacts in this process; by default each is run in a process of its own, with limits.
         progress: show progress on standard error, or in a notebook.
@@ -302,6 +266,8 @@ def verify(
     check_path("key", key)
     check_path("data_root", data_root)
     check_integer("seed", seed, 0, 2**32)
+    if min_coverage is not None:
+        check_number("min_coverage", min_coverage)
     opened: Model | str | None = None
     named = described(registry, against, input_shape=input_shape, labels=labels, preprocess=preprocess)
     if isinstance(named.module, Model | nn.Module):
@@ -328,6 +294,7 @@ def verify(
             key=None if key is None else Path(key),
             seed=seed,
             precision=precision,
+            min_coverage=min_coverage,
             trust=trust,
         )
 

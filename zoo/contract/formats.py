@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from zoo.contract.exporting.artifact import Paths
 
 MODEL = "model"  # the role of the file of a format that writes one
+OPTIONAL_REFS = (
+    "devices",
+    "stages",
+    "readme",
+    "snippet",
+    "claims",
+    "structure",
+    "operators",
+    "replace",
+    "installation",
+)
 SUFFIX = re.compile(r"(\.[a-z0-9_]+)+")
 
 
@@ -58,6 +69,10 @@ class ExportFormat(Spec):
         operators: ref to `operators(paths: Paths) -> Structure`: `operators`, `conditional` and `input_readers` alone,
             where they are not in the files as data, so that the artifact must be loaded to count them. For a file of
             any origin it is called in a child process; it must run nothing of the graph.
+        replace: ref to `replace(paths: Paths, to: Paths, values: Sequence[tuple[Array, Array]]) -> Sequence[int]`. It
+            writes to `to` the artifact at `paths` with the second array of a pair in the place of each tensor that
+            equals the first one, and returns how many it replaced for each pair. `zoo verify FILE --against` puts probe
+            weights into a copy so. Like `claims`, it must run nothing of the files.
         installation: ref to `installation() -> Sequence[str]`: what is wrong with the installed packages that run the
             artifact, a warning of two sentences each. Every command that runs the format shows it, so it must be
             quick and import none of these packages.
@@ -83,6 +98,7 @@ class ExportFormat(Spec):
     claims: str = ""
     structure: str = ""
     operators: str = ""
+    replace: str = ""
     installation: str = ""
     default: bool = False
 
@@ -100,7 +116,7 @@ class ExportFormat(Spec):
             raise ValueError(f"format {self.name}: precisions must be a tuple of names, fp32 among them")
         if self.opsets is not None and not 0 < self.opsets[0] <= self.opsets[1]:
             raise ValueError(f"format {self.name}: opsets must be the oldest and the newest version")
-        for attribute in ("devices", "stages", "readme", "snippet", "claims", "structure", "operators", "installation"):
+        for attribute in OPTIONAL_REFS:
             ref = getattr(self, attribute)
             if ref and not REF.fullmatch(ref):
                 raise ValueError(f"format {self.name}: {attribute}={ref!r} is not 'package.module:attribute'")

@@ -1,10 +1,11 @@
 """What the commands print of a check: verdicts, coverage, and a failure under `--json`. Loads no torch."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from zoo.cli.output import print_json
-from zoo.contract.evidence import FAIL, INCONCLUSIVE, OVERRIDDEN, UNVERIFIED
+from zoo.contract.evidence import AGREES, FAIL, INCONCLUSIVE, OVERRIDDEN, UNVERIFIED
 
 if TYPE_CHECKING:
     from zoo.contract.errors import DifferenceError
@@ -27,14 +28,27 @@ def coverage_line(coverage: "Coverage") -> str:
     return f"{text}."
 
 
-def result_line(comparisons: "Sequence[Comparison]", verdict: "Verdict", rules: "PrecisionRules") -> str:
-    """The result of a check that found no difference, in one line; `rules` are of the artifact's precision."""
+def result_line(
+    comparisons: "Sequence[Comparison]",
+    verdict: "Verdict",
+    rules: "PrecisionRules",
+    coverage: "Coverage | None" = None,
+) -> str:
+    """The result of a check that found no difference, in one line.
+
+    Args:
+        rules: of the artifact's precision.
+        coverage: of the check, which the verdict `agrees` names.
+    """
     if verdict == UNVERIFIED or not comparisons:
         return f"{UNVERIFIED}: nothing was run or compared"
     error = f"largest error: {rules.describe(max(comparison.ratio for comparison in comparisons))}"
     if verdict == OVERRIDDEN:
         return f"{OVERRIDDEN}: within --atol and --rtol ({error}; {len(comparisons)} comparisons)"
     error = f"{error}, {rules.describe_tolerance()} allowed"
+    if verdict == AGREES and coverage is not None:
+        covers = f"covers {math.floor(100 * coverage.fraction)} % of the {coverage.tensors} parameter tensors"
+        return f"{AGREES}; {covers} ({error}; {len(comparisons)} comparisons)"
     if verdict == INCONCLUSIVE:
         agrees = "agrees with the model, but the check covers too little of it"
         return f"{INCONCLUSIVE}: {agrees} ({error}; {len(comparisons)} comparisons)"

@@ -48,7 +48,7 @@ def print_verification(registry: "Registry", verification: "Verification", *, as
     rules = find_precision(registry, verification.precision).rules
     for name, path in verification.artifacts.items():
         comparisons = [*verification.comparisons[name], *verification.further.get(name, ())]
-        print_line(f"{path}: {result_line(comparisons, verification.verdict, rules)}")
+        print_line(f"{path}: {result_line(comparisons, verification.verdict, rules, verification.coverage)}")
         graph = verification.graphs.get(name)
         if graph is not None and graph.proven:  # where it is not, a warning says so
             print_line(f"{path.name}: {graph}.")

@@ -58,6 +58,13 @@ if TYPE_CHECKING:
 )
 @click.option("--precision", help="Precision of a single file.  [default: that of the manifest beside it, or fp32]")
 @click.option(
+    "--min-coverage",
+    type=click.FloatRange(0, 1),
+    metavar="FRACTION",
+    help="Fraction of the parameter tensors that the check of a single file must cover, 0 to 1; --strict asks for 0.9 "
+    "at least.  [default: any; the verdict says how many]",
+)
+@click.option(
     "--expect-digest",
     metavar="SHA256",
     help="Refuse EXPORT unless this is the digest of its manifest, as this command shows it; of a file: its SHA-256.",
@@ -84,6 +91,7 @@ def command(
     key: Path | None,
     seed: int | None,
     precision: str | None,
+    min_coverage: float | None,
     provider: str,
     as_json: bool,
     data_root: Path | None,
@@ -93,6 +101,10 @@ def command(
 
     EXPORT may also be a single file of any origin: `zoo verify FILE --against MODEL`. The exit code is 3 if a
     file was changed or is not listed, or an artifact does not compute what the model computes.
+
+    A single file whose check covers less than 90 % of the parameter tensors is checked with probe weights, too, where
+    its graph allows that. If they do not cover enough either, the verdict is "agrees" and says how much is covered,
+    which is not "pass"; the exit code is 0 all the same, unless --min-coverage asks for more.
 
     With --strict or --against, artifacts are run on fresh images as well, and what they claim of labels and
     preprocessing is compared with the model. The seed that is printed repeats the check.
@@ -118,6 +130,7 @@ def command(
                 strict=strict,
                 seed=seed,
                 precision=precision,
+                min_coverage=min_coverage,
                 devices=parse_devices(provider),
                 expect_digest=expect_digest,
                 data_root=data_root,

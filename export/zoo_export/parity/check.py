@@ -51,7 +51,7 @@ def make_checks(module: nn.Module, probes: list[Probe], backends: Sequence[Backe
     Raises:
         ExportError: the model does not run on its probes, or returns no finite logits.
     """
-    own = _check(OWN, module, probes, backends)
+    own = check_with(OWN, module, probes, backends)
     if own.coverage.enough and not own.coverage.too_coarse:
         return [own]
     noise = [probe for probe in probes if probe.name.startswith("noise")]
@@ -64,7 +64,7 @@ def make_checks(module: nn.Module, probes: list[Probe], backends: Sequence[Backe
         if not reached:
             break  # further tensors that are made larger would not help
         label = PROBE if len(checks) == 1 else f"{PROBE}_{len(checks)}"
-        checks.append(_check(label, drawn, [*noise, *sized], backends))
+        checks.append(check_with(label, drawn, [*noise, *sized], backends))
         total = covered(checks)
         if not total.enough and len(checks) == 2:
             checks = _without_effect(checks, total)
@@ -74,8 +74,13 @@ def make_checks(module: nn.Module, probes: list[Probe], backends: Sequence[Backe
     return checks
 
 
-def _check(weights: str, module: nn.Module, probes: list[Probe], backends: Sequence[Backend]) -> Check:
-    known = tuple(make_references(module, probes, in_place=weights != OWN))
+def check_with(weights: str, module: nn.Module, probes: Sequence[Probe], backends: Sequence[Backend]) -> Check:
+    """The check with the weights that `module` now has; its probes need no truth yet.
+
+    Raises:
+        ExportError: as `make_checks`.
+    """
+    known = tuple(make_references(module, list(probes), in_place=weights != OWN))
     elsewhere = {each: tuple(at_backend(module, known, each)) for each in backends if each != CPU}
     return Check(weights, module, known, coverage(module, elsewhere.get(backends[0], known)), elsewhere)
 

@@ -1,11 +1,14 @@
 """Check an artifact of any origin against a model."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from zoo.contract.callback import SILENT, Callback
-from zoo.contract.evidence import INCONCLUSIVE, PASS, GraphComparison, Verification
+from zoo.contract.errors import DifferenceError, UsageError
+from zoo.contract.evidence import AGREES, INCONCLUSIVE, PASS, GraphComparison, Verdict, Verification
+from zoo.contract.evidence.coverage import ENOUGH
 from zoo.models.load import Model
 from zoo.registry.registry import Registry
 from zoo_export.artifacts import artifact_paths, format_of
@@ -35,6 +38,7 @@ from zoo_export.verification.claims import (
     not_stated,
     read_claims,
 )
+from zoo_export.verification.file_coverage import Covered, FileCheck, cover_own_export, cover_with_replaced_tensors
 from zoo_export.verification.recorded import (
     DEFAULT,
     recorded_acceptance,
@@ -43,6 +47,8 @@ from zoo_export.verification.recorded import (
     recorded_precision,
 )
 from zoo_export.verification.truth_model import truth_source
+
+NEXT_STEP = "Check it with trained weights, or export with zoo, which checks the graph with probe weights too."
 
 
 def verify_file(
@@ -56,6 +62,7 @@ def verify_file(
     strict: bool = False,
     trust: bool = False,
     precision: PrecisionInUse | None = None,
+    min_coverage: float | None = None,
     callback: Callback = SILENT,
 ) -> Verification:
     """Check an artifact, whether zoo made it or not, against the model that it should compute.
@@ -68,13 +75,17 @@ def verify_file(
         strict: compare the graph with zoo's own export too, and refuse choices that this one does not make.
         trust: run it in this process, without limits, instead of in one of its own.
         precision: of the file; by default the one of the manifest beside it, or else `fp32`. In another precision than
-            `fp32`, the graph is always compared, because rounding may hide an error in a parameter. So it is where too
-            few parameters are covered, and the manifest says that the export covered enough, with probe weights, or
-            that less was accepted: the file must then be zoo's own export.
+            `fp32`, the graph is always compared, because rounding may hide an error in a tensor, and the file must be
+            zoo's own export. The graph is also compared where the own weights cover too few tensors: of zoo's own
+            export, the manifest may record that it covered enough, with probe weights, or that less was accepted.
+        min_coverage: the fraction of the parameter tensors that must be covered, 0 to 1; the manifest is then not
+            asked. By default, any but none is enough for the verdict `agrees`.
         callback: receives the progress of the comparisons.
 
     Returns:
-        What was compared, and the coverage of that: probe weights cannot be put into a finished file.
+        What was compared, and the coverage of that. Where the own weights cover too few tensors, probe weights are put
+        into a copy of the file, or into a new export if the file is one; see `file_coverage`. The verdict is `agrees`
+        where that does not cover enough either.
 
     Raises:
         ContainmentError: it went over its limits of memory or time, or its process was ended.
@@ -82,6 +93,7 @@ def verify_file(
         DifferenceError: it does not compute what the model computes, or claims something else of it; or comparing them
             is inconclusive.
         ExportError: it does not load, or no format has its suffix.
+        UsageError: `min_coverage` is set for another precision than `fp32`.
     """
     entry = format_of(registry, path)
     paths = artifact_paths(entry, path)
@@ -94,6 +106,11 @@ def verify_file(
     refuse_large(fixed_batch(claims), model.preprocess.input_shape, str(path))
     structure = graphs.read_structure(entry, paths, counted)
     precision = precision or find_precision(registry, recorded_precision(path))
+    if min_coverage is not None and precision.name != DEFAULT:
+        raise UsageError(
+            f"--min-coverage is for files in {DEFAULT}, and {path} is checked in {precision.name}.",
+            "Leave out --min-coverage: a file in another precision must be zoo's own export.",
+        )
     backends = precision.backends(dict.fromkeys(("cpu", *devices)))
     with opened(entry, paths, devices, trust=trust) as load:
         seeded = make_probes(model.preprocess, real_images(registry, model.card, data_root).images)
@@ -124,9 +141,9 @@ def verify_file(
     warnings = [*not_stated(claims, path.name), *not_compared(model, claims)]
     accepted = recorded_acceptance(path)
     covered = coverage(model.module, known[judged_on[0]][: len(seeded)])
-    enough = covered.enough and isinstance(precision.rules, RoundingRules)
+    enough = isinstance(precision.rules, RoundingRules) and covered.fraction >= max(ENOUGH, min_coverage or 0)
     recorded = precision.name != DEFAULT or accepted is not None
-    by_graph = recorded or (not enough and recorded_pass(path))
+    by_graph = recorded or not enough
     if strict or by_graph or graphs.is_suspicious(structure):
         opset = recorded_opset(path)
         capture = Capture(model.name, model.module, model.card, dynamic_size=dynamic_size(claims), opset=opset)
@@ -136,17 +153,25 @@ def verify_file(
             graphs.refuse_unexplained(graph, str(path), model.name)
         warnings += graphs.graph_warnings(graph, path.name)
     proven = by_graph and compared[entry.spec.name].proven
-    verdict = PASS
-    if proven and accepted is not None:
-        verdict = INCONCLUSIVE
-        warnings.append(accepted_by_manifest(path.name, accepted))
-    if not proven and not enough:
-        raise inconclusive(
-            f"{path} agrees with {model.name}, but the check",
-            model.name,
-            covered,
-            "Check it with trained weights, or export with zoo, which checks the graph with probe weights too.",
-        )
+    verdict: Verdict = PASS
+    if proven and recorded and min_coverage is None:
+        if accepted is not None:
+            verdict = INCONCLUSIVE
+            warnings.append(accepted_by_manifest(path.name, accepted))
+    elif precision.name != DEFAULT and not enough:
+        raise inconclusive(f"{path} agrees with {model.name}, but the check", model.name, covered, NEXT_STEP)
+    elif not enough and not (proven and min_coverage is None and recorded_pass(path)):
+        graph = compared[entry.spec.name]
+        file = FileCheck(entry, paths, model, seeded, covered, judged_on, batches, trust, callback)
+        total = Covered(covered)
+        if proven:
+            total = cover_own_export(file, ours)
+        elif entry.spec.replace and not strict and not graph.extra:
+            total = cover_with_replaced_tensors(file)
+        covered = total.coverage
+        verdict = _conclude(str(path), model.name, total, graph, strict=strict, min_coverage=min_coverage)
+        if total.differs:
+            warnings.append(f"{path.name}: with probe weights in its tensors, {total.differs}.")
     first, further = batches.split(comparisons, probes)
     return Verification(
         path,
@@ -154,11 +179,55 @@ def verify_file(
         verdict,
         {entry.spec.name: first},
         strict,
-        coverage=None if proven and recorded else covered,
+        coverage=None if proven and recorded and min_coverage is None else covered,
         further={entry.spec.name: further},
         extent=batches.extent(probes),
         source=truth_source(model),
         graphs=compared,
         warnings=tuple(warnings),
         precision=precision.name,
+    )
+
+
+def _conclude(
+    path: str, model: str, total: Covered, graph: GraphComparison, *, strict: bool, min_coverage: float | None
+) -> Verdict:
+    """The verdict on a file that agrees with the model, and whose own weights cover too little.
+
+    Unless the user names the coverage that is enough, `agrees` needs a graph that makes no choices of its own, and no
+    disagreement with probe weights.
+
+    Raises:
+        DifferenceError: with the verdict `inconclusive`.
+    """
+    covered = total.coverage
+    if covered.fraction >= max(ENOUGH, min_coverage or 0):
+        return PASS
+    if strict or not covered.fraction > 0 or covered.fraction < (min_coverage or 0):
+        step = NEXT_STEP if min_coverage is None or strict else f"{NEXT_STEP[:-1]}; or use a lower --min-coverage."
+        raise inconclusive(f"{path} agrees with {model}, but the check", model, covered, step)
+    if min_coverage is None and (total.differs or graph.extra):
+        raise _doubtful(path, model, total, graph)
+    return AGREES
+
+
+def _doubtful(path: str, model: str, total: Covered, graph: GraphComparison) -> DifferenceError:
+    """The error for a file that little coverage speaks for, and something else against."""
+    percent = math.floor(100 * total.coverage.fraction)
+    against = (
+        f"with probe weights in its tensors, {total.differs}"
+        if total.differs
+        else f"its graph has {graphs.describe(graph.extra)}, which zoo's own export of the model has not"
+    )
+    return DifferenceError(
+        f"{path} agrees with {model}, but the check is inconclusive: it covers {percent} % of the "
+        f"{total.coverage.tensors} parameter tensors, and {against}.",
+        f"Export the model with zoo. If you know why, --min-coverage {percent / 100:g} accepts that coverage.",
+        {
+            "verdict": INCONCLUSIVE,
+            "model": model,
+            "coverage": total.coverage.to_dict(),
+            "graph": graph.to_dict(),
+            "with_probe_weights": total.differs,
+        },
     )

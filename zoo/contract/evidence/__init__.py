@@ -4,6 +4,7 @@ Standard library only. Each class that is stored as JSON has `to_dict`, `from_di
 """
 
 from zoo.contract.evidence.certificate import (
+    AGREES,
     FAIL,
     INCONCLUSIVE,
     OVERRIDDEN,
@@ -23,6 +24,7 @@ from zoo.contract.evidence.results import Export, Verification
 from zoo.contract.evidence.workaround import KnownFault, Workaround
 
 __all__ = [
+    "AGREES",
     "FAIL",
     "INCONCLUSIVE",
     "OVERRIDDEN",

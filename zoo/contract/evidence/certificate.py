@@ -11,8 +11,9 @@ from zoo.contract.evidence.probe import TOLERANCE_FACTOR, Probe
 from zoo.contract.evidence.workaround import MAX_WORKAROUNDS, Workaround
 from zoo.contract.reading import DIGEST, MAX_NUMBER, SHA256, Field, Malformed, fields
 
-Verdict = Literal["pass", "overridden", "unverified", "fail", "inconclusive"]
+Verdict = Literal["pass", "agrees", "overridden", "unverified", "fail", "inconclusive"]
 PASS: Verdict = "pass"  # within the default tolerance on every probe
+AGREES: Verdict = "agrees"  # of a single file: as `pass`, but the check covers less; never published
 OVERRIDDEN: Verdict = "overridden"  # within the tolerances that the user named in place of the default one
 UNVERIFIED: Verdict = "unverified"  # nothing was run or compared, because the user chose so
 FAIL: Verdict = "fail"  # it does not compute what the model computes; never published

@@ -76,8 +76,9 @@ class Verification:
     Args:
         path: the export folder, or the file.
         model: the name of the model.
-        verdict: `pass` or `overridden`; `inconclusive` where that was accepted when the model was exported;
-            `unverified` for an exported file of which the signature alone was checked.
+        verdict: `pass` or `overridden`; `agrees` for a single file whose check covers less than 90 % of the parameter
+            tensors; `inconclusive` where that was accepted when the model was exported; `unverified` for an exported
+            file of which the signature alone was checked.
         comparisons: on the stored or seeded probes, by format; none for a weights file.
         strict: truth was computed again, from the weights, and the graphs were compared with zoo's own export.
         manifest: of the export folder; `None` for a file.

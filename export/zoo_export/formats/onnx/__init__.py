@@ -17,6 +17,7 @@ ONNX = ExportFormat(
     snippet="zoo_export.formats.onnx.usage:snippet",
     claims="zoo_export.formats.onnx.claims:claims",
     structure="zoo_export.formats.onnx.structure:structure",
+    replace="zoo_export.formats.onnx.replaced:replace",
     installation="zoo_export.formats.onnx.installation:installation",
     requires=("onnx", "onnxscript", "onnxruntime"),
     default=True,

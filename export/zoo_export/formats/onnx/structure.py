@@ -67,7 +67,7 @@ def structure(paths: Paths) -> Structure:
     ambiguous = why_ambiguous(model)
     if ambiguous:
         raise ValueError(ambiguous)
-    _load_tensors(model, paths)
+    load_tensors(model, paths)
     reader = _Reader(_versions(model.opset_import))
     reader.functions = {(each.domain, each.name): each for each in model.functions}
     outputs = reader.read(model.graph, {}, 0)
@@ -82,7 +82,7 @@ def structure(paths: Paths) -> Structure:
     )
 
 
-def _load_tensors(model: onnx.ModelProto, paths: Paths) -> None:
+def load_tensors(model: onnx.ModelProto, paths: Paths) -> None:
     """Read the tensors of the second file into `model`; no other file may be named."""
     allowed = paths["tensors"].name
     for tensor in external_data_helper._get_all_tensors(model):
