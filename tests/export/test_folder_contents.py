@@ -198,7 +198,7 @@ def test_golden_holds_images_and_their_tensors(exported: Path) -> None:
         for index, (height, width) in enumerate(image_sizes(preprocess), 1):
             pixels, tensor = golden[f"image-{index}.pixels"], golden[f"image-{index}.tensor"]
             assert pixels.dtype == np.uint8 and pixels.shape == (height, width, 3)
-            assert [int(pixels[y, x, c]) for y, x, c in ((0, 0, 0), (5, 9, 2))] == [0, (27 + 25 + 14 + 160) % 256]
+            assert [int(pixels[y, x, c]) for y, x, c in ((0, 0, 0), (5, 9, 2))] == [64, 64 + (27 + 25 + 14 + 160) % 128]
             assert tensor.tobytes() == zoo_runtime.prepare_image(pixels, preprocess.to_dict()).tobytes()
     assert zoo_runtime.verify(exported).prepared_images == 4
     assert "4 prepared" in zoo_runtime.verify(exported).summary

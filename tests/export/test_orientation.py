@@ -6,13 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from zoo_export.bundle.orientation import runtime_turns_images
 
 import zoo
-<<<<<<< HEAD
-=======
 import zoo_runtime
->>>>>>> photos14
 
 
 @pytest.fixture

@@ -43,9 +43,12 @@ def image_sizes(preprocess: Preprocess) -> list[tuple[int, int]]:
 
 
 def pattern(height: int, width: int) -> npt.NDArray[np.uint8]:
-    """uint8 `[H, W, 3]` with smooth parts and edges: `(3 x + 5 y + 7 (x y // 16) + 80 c) mod 256`."""
+    """uint8 `[H, W, 3]` with smooth parts and edges: `64 + (3 x + 5 y + 7 (x y // 16) + 80 c) mod 128`.
+
+    Bicubic resampling reaches neither 0 nor 255, where the order of rows and columns would make a larger difference.
+    """
     y, x, c = np.ogrid[:height, :width, :3]
-    pixels: npt.NDArray[np.uint8] = ((3 * x + 5 * y + 7 * (x * y // 16) + 80 * c) % 256).astype(np.uint8)
+    pixels: npt.NDArray[np.uint8] = (64 + (3 * x + 5 * y + 7 * (x * y // 16) + 80 * c) % 128).astype(np.uint8)
     return pixels
 
 
