@@ -350,7 +350,7 @@ def test_training_warns_of_a_model_that_draws_and_resumes_it(
 
     paths = {"data_root": tmp_path, "tag": "x"}
     whole = run_job(registry, recipe, RunPaths(**paths, weights=Path("whole")), Listening()).path.read_bytes()
-    assert len(warnings) == 1 and "NumPy" in warnings[0]
+    assert len([text for text in warnings if "NumPy" in text]) == 1
 
     def due(self: Saver) -> None:
         if self._state.step == 2:  # the first epoch has ended, and has not been evaluated

@@ -55,9 +55,8 @@ def test_images_that_can_be_read_and_not_used_are_among_them(
 ) -> None:
     Image.new("LAB", (40, 40)).save(pictures / "blue" / "lab.tiff")
     Image.new("F", (40, 40), 0.5).save(pictures / "blue" / "float.tiff")
-    Image.new("RGB", (1, 5000)).save(pictures / "red" / "line.png")
     message = explained(train(run_zoo, pictures, "--channels", "1", *more), 1)
-    assert all(name in message for name in ("lab.tiff", "float.tiff", "line.png", "1×5000"))
+    assert all(name in message for name in ("lab.tiff", "float.tiff"))
     assert train(run_zoo, pictures, "--channels", "1", "--skip-corrupt", *more).code == 0
 
 

@@ -221,7 +221,7 @@ def test_a_damaged_checkpoint_is_refused_and_left_alone(
 def test_failed_report_is_written_on_resume(
     small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*arguments: Any) -> None:
+    def full(*arguments: Any, **named: Any) -> None:
         raise OutputError("No space left on device.", "Make room.")
 
     with monkeypatch.context() as patched:

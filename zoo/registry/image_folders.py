@@ -41,8 +41,8 @@ def find_data(registry: Registry, data: str, root: Path | None = None) -> tuple[
     try:
         registry.find(Dataset, data)
     except UnknownName as error:
-        if not path.is_dir():
-            if os.sep in data or path.exists():
+        if not data or not path.is_dir():
+            if data and (os.sep in data or path.exists()):
                 what = "is not a folder" if path.exists() else "does not exist"
                 raise DataError(f"The data {data} {what}.", "Name a data set, or a folder of images.") from None
             raise UnknownName(error.cause, f"{error.next_step} Or name a folder of images by its path.") from None
