@@ -8,8 +8,10 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
+# Two workers of one thread each, rather than four threads. Some machines are set up not to keep compiled modules: each
+# of the hundreds of commands that the tests start would compile PyTorch's anew.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests  # two workers of one thread each, rather than four threads
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests
 
 # The smallest model of each of timm's modules, exported in every format: hours. It goes on where it was stopped.
 # SHARD=1/4 to SHARD=4/4 in four terminals share the work.
