@@ -32,7 +32,7 @@ from zoo_export.evidence import gather_evidence, no_evidence
 from zoo_export.failures.difference import difference, worst
 from zoo_export.failures.saved_failure import Failure, refuse_place, save_failure
 from zoo_export.failures.unverified import warning, warnings_of
-from zoo_export.imported_ahead import imported_ahead
+from zoo_export.capture.imported_ahead import imported_ahead
 from zoo_export.installation import installation_warnings
 from zoo_export.parity.check import Check
 from zoo_export.parity.judge import passed

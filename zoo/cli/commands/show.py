@@ -35,7 +35,7 @@ def command(lazy: "Lazy", name: str, as_json: bool) -> None:
     if kind is ModelKind.HUB_FOLDER:
         items = _hub_folder(name)
     else:
-        items = _weights(lazy, name) if kind is ModelKind.WEIGHTS else _specs(lazy, name)
+        items = _weights(lazy, name) if kind.stored else _specs(lazy, name)
     if as_json:
         print_json(items)
         return
