@@ -4,6 +4,7 @@ import importlib.util
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -190,6 +191,19 @@ def test_a_pipe_gets_plain_lines(
     assert ran.code == 1 and len(ran.err.splitlines()) == 2 and "\x1b" not in ran.out + ran.err
 
 
+def test_an_interrupt_ends_with_one_sentence(here: Path) -> None:
+    command = [sys.executable, "-m", "zoo", "train", "lenet5", "--data", "digits", "--epochs", "1000"]
+    process, reader = terminal.open_terminal(command, here)
+    text = terminal.read_until(reader, " 2/1000 ", 120)
+    process.send_signal(signal.SIGINT)
+    text += terminal.read_until(reader, r"(?!)", 120)
+    os.close(reader)
+    assert process.wait(10) == 130
+    *lines, last = filter(None, terminal.screen(text))
+    assert re.fullmatch(r"Interrupted at step [\d,]+ of 12,000\. Resume: zoo train --resume runs/lenet5\.digits", last)
+    assert all("left" not in line and "nterrupted" not in line for line in lines)
+
+
 @pytest.mark.parametrize("name", SLOW)
 def test_something_is_shown_within_half_a_second(name: str, here: Path) -> None:
     """Before PyTorch is imported, which never ends here. Processor time does not depend on what else runs."""
@@ -199,7 +213,7 @@ def test_something_is_shown_within_half_a_second(name: str, here: Path) -> None:
     (here / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\n")
     paths = os.pathsep.join([str(here / "site"), os.environ.get("PYTHONPATH", "")])
     process, reader = terminal.open_terminal([sys.executable, "-m", "zoo", *SLOW[name]], here, PYTHONPATH=paths)
-    text = terminal.read_until(reader, "loading", 60)
+    text = terminal.read_until(reader, "loading", 30)
     process.kill()
     _, _, used = os.wait4(process.pid, 0)
     process.returncode = -9  # it was waited for
