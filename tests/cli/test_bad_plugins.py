@@ -337,7 +337,7 @@ def impostor(site: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.usefixtures("impostor")
 def test_names_of_ours_stay_ours_with_one_warning(run_zoo: Callable[..., Any], here: Path) -> None:
-    ran = run_zoo("train", "lenet5", "--data", "digits", "--epochs", "1", "-b", "512", "--name", "mine")
+    ran = run_zoo("train", "lenet5", "--data", "digits", "--epochs", "1", "-b", "512", "--tag", "mine")
     assert ran.code == 0, ran.err
     warned = [line for line in ran.err.splitlines() if line.startswith("warning: ") and "impostor" in line]
     assert len(warned) == 1

@@ -294,4 +294,6 @@ def test_the_graph_shows_what_low_coverage_does_not(run_zoo: Run, tmp_path: Path
     assert ran.code == 0 and not result["warnings"] and result["coverage"]["fraction"] < 0.9
     assert result["artifacts"]["torchscript"]["graph"]["same"] == "identical"
     alone = shutil.copy(path, tmp_path / "alone.torchscript")  # nothing says that probe weights covered the rest
-    assert run_zoo("verify", str(alone), "--against", "resnet20", *more).code == 3
+    ran = run_zoo("verify", str(alone), "--against", "resnet20", "--json", *more)
+    result = json.loads(ran.out)  # zoo's own export of the model is checked with them instead
+    assert ran.code == 0 and result["verdict"] == "pass" and result["coverage"]["fraction"] >= 0.9
