@@ -44,6 +44,8 @@ SLOW = {
     "sign": ["sign", "lenet5.digits", "--key", "key.pem"],
     "resume": ["train", "--resume", "runs/lenet5.digits"],
     "weights verify": ["weights", "verify"],
+    "weights upgrade": ["weights", "upgrade", "lenet5.digits"],
+    "weights page": ["weights", "page"],
     "weights import": ["weights", "import", "lenet5.pth", "--architecture", "lenet5"],
     "pull": ["pull", "somebody/lenet5"],
     "push": ["push", "lenet5.digits", "somebody/lenet5"],

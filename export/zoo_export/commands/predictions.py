@@ -66,6 +66,7 @@ def write_predictions(outcomes: Iterable[list[tuple[Path, Outcome]]], form: str)
         else:
             _print(good)
     if form == "json":
+        erase_announcement()
         click.echo("\n]" if done else "[]")
     if bad:
         raise _summary(bad, done)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.api.terminal import LOADING, announce
+from zoo.api.terminal import LOADING, announce, erase_announcement
 from zoo.cli.commands.weights_import import import_file
 from zoo.cli.options import json_option
 from zoo.cli.output import print_fields, print_json, print_line, print_table, print_verdict
@@ -201,6 +201,7 @@ def upgrade_weights(lazy: "Lazy", names: tuple[str, ...]) -> None:
 
     The tensors and everything that the card says stay the same. Do this to files that you made or trust.
     """
+    announce(LOADING)
     from zoo.files.weights import upgrade_card
     from zoo.models.stored.files import stored_file
 
@@ -213,10 +214,13 @@ def upgrade_weights(lazy: "Lazy", names: tuple[str, ...]) -> None:
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("weights"))
 def page(folder: Path) -> None:
     """Print a Markdown page about the weights files in FOLDER, made from their cards.  [default: weights]"""
+    announce(LOADING)
     from zoo.report.cards import cards_page
     from zoo.training.recipe.file import command_of_card
 
-    click.echo(plain_lines(cards_page(folder, command_of_card)), nl=False)
+    text = plain_lines(cards_page(folder, command_of_card))
+    erase_announcement()
+    click.echo(text, nl=False)
 
 
 def _measured(metric: "Metric") -> str:
