@@ -32,6 +32,7 @@ from zoo_export.evidence import gather_evidence, no_evidence
 from zoo_export.failures.difference import difference, worst
 from zoo_export.failures.saved_failure import Failure, refuse_place, save_failure
 from zoo_export.failures.unverified import warning, warnings_of
+from zoo_export.imported_ahead import imported_ahead
 from zoo_export.installation import installation_warnings
 from zoo_export.parity.check import Check
 from zoo_export.parity.judge import passed
@@ -86,7 +87,8 @@ def export_model(
         smallest, sizes = _sizes(registry, model, capture, options)
         if options.verify:
             callback.on_message("evaluating the model in float64, and its rounding")
-            evidence = gather_evidence(registry, model, data_root, options, sizes, precision)
+            with imported_ahead(formats):
+                evidence = gather_evidence(registry, model, data_root, options, sizes, precision)
             images = preprocessed_arrays(capture.preprocess)
             golden.write_golden(folder / golden.NAME, evidence.checks[0].probes, images)
         else:
