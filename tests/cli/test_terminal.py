@@ -194,7 +194,9 @@ def test_a_pipe_gets_plain_lines(
 
 
 def test_an_interrupt_ends_with_one_sentence(here: Path) -> None:
-    command = [sys.executable, "-m", "zoo", "train", "lenet5", "--data", "digits", "--epochs", "1000"]
+    handled = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a background job ignores it
+    script = f"{handled}; from zoo.cli.main import main; main()"
+    command = [sys.executable, "-c", script, "train", "lenet5", "--data", "digits", "--epochs", "1000"]
     process, reader = terminal.open_terminal(command, here)
     text = terminal.read_until(reader, " 2/1000 ", 120)
     process.send_signal(signal.SIGINT)
