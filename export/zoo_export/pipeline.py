@@ -27,12 +27,12 @@ from zoo_export.bundle.labels import write_labels
 from zoo_export.bundle.names_of_files import README, RUNTIME
 from zoo_export.bundle.preprocessed import preprocessed_arrays
 from zoo_export.bundle.readme import readme
+from zoo_export.capture.imported_ahead import imported_ahead
 from zoo_export.devices import check_devices, usable_devices
 from zoo_export.evidence import gather_evidence, no_evidence
 from zoo_export.failures.difference import difference, worst
 from zoo_export.failures.saved_failure import Failure, refuse_place, save_failure
 from zoo_export.failures.unverified import warning, warnings_of
-from zoo_export.capture.imported_ahead import imported_ahead
 from zoo_export.installation import installation_warnings
 from zoo_export.parity.check import Check
 from zoo_export.parity.judge import passed

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from huggingface_hub import HfApi, errors
 
 from zoo.contract.errors import WeightsError, ZooError
-from zoo.registry.hub_repositories import Repository
+from zoo.registry.hub.repositories import Repository
 
 HTTP_ERROR: type[Exception] = errors.HfHubHTTPError.__mro__[1]  # of the HTTP library that the hub library uses
 TOKEN_STEP = "Check the name; for a private or gated repository, log in with `hf auth login`, or set HF_TOKEN."

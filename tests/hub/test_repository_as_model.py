@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import zoo
-from zoo.registry.hub_repositories import parse_repository
+from zoo.registry.hub.repositories import parse_repository
 
 NAME = "me/lenet5.mine"
 REPO = f"hf-hub:{NAME}"

@@ -8,8 +8,8 @@ from zoo.contract.names import is_owner, owner_name
 from zoo.contract.specs import Architecture, Collection
 from zoo.files.folders import is_weights
 from zoo.registry.exports import is_export
-from zoo.registry.hub_folders import LOCAL, is_hub_folder
-from zoo.registry.hub_repositories import SCHEME
+from zoo.registry.hub.folders import LOCAL, is_hub_folder
+from zoo.registry.hub.repositories import SCHEME
 from zoo.registry.registry import Registry
 
 FACTORY = re.compile(r"(?P<where>[^:\0]+\.py|[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<attribute>[^\W\d]\w*(\.[^\W\d]\w*)*)")

@@ -5,8 +5,8 @@ from pathlib import Path
 from zoo.contract.errors import UsageError, WeightsError
 from zoo.files.regular import is_regular
 from zoo.models.hub_layout.folder_files import converted_path, has_card
-from zoo.registry.hub_folders import WEIGHTS, hub_folder
-from zoo.registry.hub_repositories import SCHEME, parse_repository
+from zoo.registry.hub.folders import WEIGHTS, hub_folder
+from zoo.registry.hub.repositories import SCHEME, parse_repository
 from zoo.registry.model_kind import ModelKind, model_kind
 from zoo.registry.pretrained import find_file, pretrained_path, provided_weights
 from zoo.registry.registry import Registry

@@ -11,8 +11,8 @@ from zoo.files.regular import is_regular
 from zoo.models.hub_layout.folder import open_hub_folder
 from zoo.models.stored.foreign import store_foreign
 from zoo.models.stored.repository import open_repository
-from zoo.registry.hub_folders import hub_folder
-from zoo.registry.hub_repositories import SCHEME
+from zoo.registry.hub.folders import hub_folder
+from zoo.registry.hub.repositories import SCHEME
 from zoo.registry.pretrained import find_file, pretrained_path, provided_weights, split_tag
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry, Registry

@@ -6,7 +6,7 @@ from zoo.contract.errors import WeightsError
 from zoo.files.claim import claimed
 from zoo.files.regular import is_regular
 from zoo.registry.calls import call_of
-from zoo.registry.hub_repositories import parse_repository
+from zoo.registry.hub.repositories import parse_repository
 from zoo.registry.registry import Registry
 
 

@@ -18,9 +18,9 @@ def field_that_is_not_text(message: Message) -> str | None:
         if isinstance(value, Message):
             value = (value,) if message.HasField(name) else ()
         for each in value:
-            found = field_that_is_not_text(each)
-            if found is not None:
-                return f"{name}.{found}"
+            field = field_that_is_not_text(each)
+            if field is not None:
+                return f"{name}.{field}"
     return None
 
 

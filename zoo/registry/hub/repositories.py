@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from zoo.contract.errors import UsageError
 from zoo.files.folders import hub_cache_folder
-from zoo.registry.hub_folders import WEIGHTS
+from zoo.registry.hub.folders import WEIGHTS
 
 SCHEME = "hf-hub:"
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
