@@ -97,7 +97,8 @@ def remove(path: Path) -> None:
             for entry in path.iterdir():
                 remove(entry)
             try:
-                return path.rmdir()
+                path.rmdir()
+                break
             except OSError as error:
                 if error.errno != errno.ENOTEMPTY or wait is None:
                     raise
