@@ -21,7 +21,8 @@ from zoo.training.job import run_job
 from zoo.training.optim.freeze import freeze
 from zoo.training.optim.head import head_names
 from zoo.training.prepare import Job, RunPaths, prepare
-from zoo.training.recipe.recipe import Recipe
+from zoo.training.recipe.file import to_recipe
+from zoo.training.recipe.recipe import HEAD_INIT_SCALE, VERSION, Recipe
 from zoo.training.resume import ResumeOverrides, find_run, resume_job
 
 Make = Callable[..., Recipe]
@@ -64,14 +65,37 @@ def test_backbone_is_loaded_and_the_head_if_classes_match(
 ) -> None:
     made = recipe(initial_checkpoint=str(first), data=data, seed=5)
     job, module = begun(kit, made, paths("second"))
-    given, own = load_weights(first).tensors, job.model().state_dict()
+    initial, own = load_weights(first).tensors, job.model().state_dict()
     for name, value in module.state_dict().items():
-        assert torch.equal(value, (own if name in fresh else given)[name]), name
-    assert not torch.equal(own["0.weight"], given["0.weight"])
+        assert torch.equal(value, own[name] * HEAD_INIT_SCALE if name in fresh else initial[name]), name
+    assert not torch.equal(own["0.weight"], initial["0.weight"])
     messages: list[str] = []
     run_job(kit, made, paths("second"), callback(on_message=lambda text, **how: messages.append(text)))
     assert ("fresh" if fresh else "kept") in messages[-1]
     assert "8.weight" in messages[-1] and str(first) in messages[-1]
+
+
+@pytest.mark.parametrize("version", range(1, VERSION + 1))
+def test_an_older_recipe_keeps_its_fresh_head(
+    kit: Registry, recipe: Make, paths: Put, first: Path, version: int
+) -> None:
+    """Recipes before 5 leave a fresh head as the architecture initialises it; a recorded factor stays."""
+    values = {"architecture": "net", "data": "renamed", "initial_checkpoint": str(first)}
+    made = to_recipe({**values, "version": version}, "a file")
+    scale = 1.0 if version < 5 else HEAD_INIT_SCALE
+    assert made.head_init_scale == scale and ("--head-init-scale" in made.command()) == (version < 5)
+    job, module = begun(kit, made, paths("second"))
+    for name in HEAD:
+        assert torch.equal(module.state_dict()[name], job.model().state_dict()[name] * scale)
+    assert to_recipe({**values, "version": version, "head_init_scale": 0.5}, "a file").head_init_scale == 0.5
+    kept = to_recipe(made.to_dict(), "a card")
+    assert kept == made
+
+
+def test_the_scale_of_a_head_needs_initial_weights(recipe: Make) -> None:
+    assert recipe().head_init_scale == 1 and "--head-init-scale" not in recipe().command()
+    with pytest.raises(UsageError, match="initial_checkpoint"):
+        recipe(head_init_scale=0.5)
 
 
 def test_the_images_are_prepared_as_the_weights_saw_theirs(

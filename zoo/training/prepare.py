@@ -121,7 +121,8 @@ class Job:
         """
         module = self.model()
         if self.initial is not None:
-            self.initial.load_into(module, self.head, self.data.classes)
+            scale = 1.0 if self.recipe.head_init_scale is None else self.recipe.head_init_scale
+            self.initial.load_into(module, self.head, self.data.classes, scale)
         return module
 
     def with_head(self) -> "Job":

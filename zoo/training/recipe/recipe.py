@@ -14,9 +14,13 @@ from zoo.training.recipe.field import TYPES, Field, declared, explained
 MAX_COUNT = 2**31  # of epochs, images of a batch and the like
 MAX_RATE = 1e38  # of learning rates, weight decay and gradient norms: float32 holds little more
 MAX_SIDE = 16384  # pixels
-# 1 and 2 had other names of fields (`Field.old`), in 1 `amp` was recorded for CUDA only, and 1 to 3 had other defaults
-# (`zoo.training.recipe.file.BEFORE_4`).
-VERSION = 4
+# 1 and 2 had other names of fields (`Field.old`), in 1 `amp` was recorded for CUDA only, and 1 to 4 had other defaults
+# (`zoo.training.recipe.file.BEFORE_4` and `BEFORE_5`).
+VERSION = 5
+# Of the fresh head of a fine-tuned model. Architectures initialise heads for training from scratch: the weights of
+# timm's efficientnets have a standard deviation of 0.29 with four classes, which ruins what they are put on. This
+# value is from the fine-tuning of Liu et al. 2022 (ConvNeXt), where BiT and ViT have 0.
+HEAD_INIT_SCALE = 0.001
 
 
 @explained
@@ -26,7 +30,7 @@ class Recipe:
 
     Each field is declared here with its help, range and default; `zoo train --help` and
     `zoo.training.recipe.table.markdown_table()` show them. Where `lr`, `weight_decay` or `momentum` is `None`, the
-    optimizer's default is filled in.
+    optimizer's default is filled in, and where `head_init_scale` is, that of the initial weights.
 
     Raises:
         UsageError: a field is missing or unknown, or a value has the wrong type, is out of range, or has no effect with
@@ -115,6 +119,19 @@ class Recipe:
             off=False,
         ),
     ] = False
+    head_init_scale: Annotated[
+        float | None,
+        Field(
+            "Model",
+            "Factor of the initial weights of a head that --initial-checkpoint does not provide (1: as built).",
+            ge=0,
+            le=1000,
+            unset=f"{HEAD_INIT_SCALE:g} with --initial-checkpoint",
+            goes_with="initial_checkpoint",
+            requires="initial_checkpoint",
+            off=1.0,
+        ),
+    ] = None
     epochs: Annotated[int, Field("Schedule", "Number of epochs.", ge=1, lt=MAX_COUNT, in_report=False)] = 10
     batch_size: Annotated[
         int | None,
@@ -369,9 +386,9 @@ class Recipe:
                     f"Correct it; `zoo train --help` explains {declaration.flag}.",
                 )
             object.__setattr__(self, name, declaration.as_declared(value))
-        for name in OPTIMIZER_FIELDS:
+        for name in DERIVED_FIELDS:
             if getattr(self, name) is None:
-                object.__setattr__(self, name, default_of(FIELDS[name], self.opt))
+                object.__setattr__(self, name, default_of(FIELDS[name], self))
         refuse_inconsistent(self, FIELDS)
 
     def to_dict(self) -> dict[str, Any]:
@@ -380,17 +397,21 @@ class Recipe:
 
     def command(self, *extra: str) -> str:
         """The `zoo train` command that gives this recipe, with the words `extra` at its end."""
-        defaults = {name: default_of(declaration, self.opt) for name, declaration in FIELDS.items()}
+        defaults = {name: default_of(declaration, self) for name, declaration in FIELDS.items()}
         return recipe_command(FIELDS, asdict(self), defaults, *extra)
 
 
 FIELDS = declared(Recipe)
-OPTIMIZER_FIELDS = tuple(name for name, declaration in FIELDS.items() if declaration.goes_with == "opt")
+DERIVED_FIELDS = tuple(
+    name for name, declaration in FIELDS.items() if declaration.goes_with in ("opt", "initial_checkpoint")
+)
 SCHEDULE_FIELDS = schedule_fields(FIELDS)
 
 
-def default_of(declaration: Field, opt: str) -> Any:
-    """The default of a field, with this optimizer."""
+def default_of(declaration: Field, recipe: Recipe) -> Any:
+    """The default of a field, with the optimizer and the initial weights of this recipe."""
     if declaration.goes_with == "opt":
-        return getattr(OPTIMIZERS[opt], declaration.name)
+        return getattr(OPTIMIZERS[recipe.opt], declaration.name)
+    if declaration.goes_with == "initial_checkpoint":
+        return HEAD_INIT_SCALE if recipe.initial_checkpoint else declaration.off
     return declaration.default
