@@ -11,9 +11,9 @@ from torch import nn
 
 from zoo.contract.callback import Callback
 from zoo.contract.preprocess import Preprocess
+from zoo.contract.specs import Architecture
 from zoo.data.batches import InMemorySplit
 from zoo.data.datasets import LoadedDataset
-from zoo.contract.specs import Architecture
 from zoo.files.weights import load_weights
 from zoo.registry.discovery import Plugin
 from zoo.registry.pretrained import pretrained_path
