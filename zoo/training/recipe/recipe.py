@@ -4,23 +4,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
-from zoo.contract.errors import UsageError
 from zoo.training.optim.optimizers import OPTIMIZERS
 from zoo.training.optim.schedules import SCHEDULES
 from zoo.training.recipe.command import recipe_command
-from zoo.training.recipe.consistency import refuse_inconsistent, schedule_fields
-from zoo.training.recipe.field import TYPES, Field, declared, explained
+from zoo.training.recipe.consistency import checked_values, refuse_inconsistent, schedule_fields
+from zoo.training.recipe.defaults import FINE_TUNING, HEAD_INIT_SCALE, default_of, derived_fields
+from zoo.training.recipe.field import MAX_COUNT, MAX_RATE, MAX_SIDE, Field, declared, explained
 
-MAX_COUNT = 2**31  # of epochs, images of a batch and the like
-MAX_RATE = 1e38  # of learning rates, weight decay and gradient norms: float32 holds little more
-MAX_SIDE = 16384  # pixels
 # 1 and 2 had other names of fields (`Field.old`), in 1 `amp` was recorded for CUDA only, and 1 to 4 had other defaults
 # (`zoo.training.recipe.file.BEFORE_4` and `BEFORE_5`).
 VERSION = 5
-# Of the fresh head of a fine-tuned model. Architectures initialise heads for training from scratch: the weights of
-# timm's efficientnets have a standard deviation of 0.29 with four classes, which ruins what they are put on. This
-# value is from the fine-tuning of Liu et al. 2022 (ConvNeXt), where BiT and ViT have 0.
-HEAD_INIT_SCALE = 0.001
 
 
 @explained
@@ -28,9 +21,8 @@ HEAD_INIT_SCALE = 0.001
 class Recipe:
     """A training run. On a CPU, two runs of one recipe with the same versions of the libraries give the same weights.
 
-    Each field is declared here with its help, range and default; `zoo train --help` and
-    `zoo.training.recipe.table.markdown_table()` show them. Where `lr`, `weight_decay` or `momentum` is `None`, the
-    optimizer's default is filled in, and where `head_init_scale` is, that of the initial weights.
+    Each field is declared here with its help, range and default, which `zoo train --help` shows. Where `lr`,
+    `weight_decay`, `momentum` or `head_init_scale` is `None`, that of the optimizer and initial weights is filled in.
 
     Raises:
         UsageError: a field is missing or unknown, or a value has the wrong type, is out of range, or has no effect with
@@ -119,13 +111,23 @@ class Recipe:
             off=False,
         ),
     ] = False
+    freeze_bn: Annotated[
+        bool | None,
+        Field(
+            "Model",
+            "Keep the BatchNorm statistics of --initial-checkpoint, which small batches would replace by noisy ones.",
+            unset="on for fewer than 1,280 training images, with --initial-checkpoint",
+            goes_with="initial_checkpoint",
+            requires="initial_checkpoint",
+            off=False,
+        ),
+    ] = None
     head_init_scale: Annotated[
         float | None,
         Field(
             "Model",
             "Factor of the initial weights of a head that --initial-checkpoint does not provide (1: as built).",
             ge=0,
-            le=1000,
             unset=f"{HEAD_INIT_SCALE:g} with --initial-checkpoint",
             goes_with="initial_checkpoint",
             requires="initial_checkpoint",
@@ -165,7 +167,10 @@ class Recipe:
             old="optimizer",
         ),
     ] = "adamw"
-    lr: Annotated[float | None, Field("Optimizer", "Peak learning rate.", gt=0, le=MAX_RATE, goes_with="opt")] = None
+    lr: Annotated[
+        float | None,
+        Field("Optimizer", "Peak learning rate.", gt=0, le=MAX_RATE, goes_with="opt", unset=FINE_TUNING),
+    ] = None
     weight_decay: Annotated[
         float | None,
         Field(
@@ -373,19 +378,8 @@ class Recipe:
     ] = 0
 
     def __post_init__(self) -> None:
-        for name, declaration in FIELDS.items():
-            value = getattr(self, name)
-            if not declaration.has_type(value):
-                raise UsageError(
-                    f"{name} = {value!r:.80} has the wrong type: it must be {TYPES[declaration.type]}.",
-                    "Correct its type.",
-                )
-            if not declaration.in_range(value):
-                raise UsageError(
-                    f"{name} = {value!r} is out of range: it must be {declaration.range}.",
-                    f"Correct it; `zoo train --help` explains {declaration.flag}.",
-                )
-            object.__setattr__(self, name, declaration.as_declared(value))
+        for name, value in checked_values(self, FIELDS).items():
+            object.__setattr__(self, name, value)
         for name in DERIVED_FIELDS:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default_of(FIELDS[name], self))
@@ -402,16 +396,5 @@ class Recipe:
 
 
 FIELDS = declared(Recipe)
-DERIVED_FIELDS = tuple(
-    name for name, declaration in FIELDS.items() if declaration.goes_with in ("opt", "initial_checkpoint")
-)
+DERIVED_FIELDS = derived_fields(FIELDS)
 SCHEDULE_FIELDS = schedule_fields(FIELDS)
-
-
-def default_of(declaration: Field, recipe: Recipe) -> Any:
-    """The default of a field, with the optimizer and the initial weights of this recipe."""
-    if declaration.goes_with == "opt":
-        return getattr(OPTIMIZERS[recipe.opt], declaration.name)
-    if declaration.goes_with == "initial_checkpoint":
-        return HEAD_INIT_SCALE if recipe.initial_checkpoint else declaration.off
-    return declaration.default
