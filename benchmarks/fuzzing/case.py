@@ -1,9 +1,11 @@
 """One input: files that replace those of a valid folder, and the command that reads them."""
 
 import base64
+import errno
 import json
 import os
 import socket
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,10 +91,17 @@ def put(path: Path, content: Content) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove whatever is there."""
+    """Remove whatever is there. A process of the last input, which is being ended, may still write for a moment."""
     if path.is_dir() and not path.is_symlink():
-        for entry in path.iterdir():
-            remove(entry)
-        path.rmdir()
+        for wait in (0.1, 0.4, 1.6, None):
+            for entry in path.iterdir():
+                remove(entry)
+            try:
+                path.rmdir()
+                break
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY or wait is None:
+                    raise
+                time.sleep(wait)
     else:
         path.unlink(missing_ok=True)

@@ -121,6 +121,7 @@ def _serve(inputs: Sequence[Make], sandbox: Sandbox, log: Path, writer: int, pac
         faulthandler.register(signal.SIGUSR1, stack)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.environ.update(sandbox.environment)
+        sys.dont_write_bytecode = True  # compiled modules are no writes of a command
         tempfile.tempdir = None  # which was found out before TMPDIR was set
         for name in ("ZOO_WEIGHTS", "ZOO_PREFER", "ZOO_PLUGINS", "ZOO_RAISE_ERRORS"):
             os.environ.pop(name, None)

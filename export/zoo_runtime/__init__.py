@@ -784,9 +784,9 @@ def _command(arguments: Sequence[str] | None) -> int:
         if options.json:
             print(json.dumps(report.to_dict(), indent=2))
         elif report.passed:
-            print(_plain(report.summary))
+            print(_plain(f"{report.verdict.upper()}: {report.summary}"))
         if not report.passed:
-            raise Difference(f"{report.summary}.", RESTORE)
+            raise Difference(f"FAIL: {report.summary}.", RESTORE)
         return 0
     model = Model(options.folder, options.provider, threads=options.threads)
     if options.benchmark:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.api.terminal import LOADING, announce
 from zoo.cli.options import force_option, json_option
 from zoo.cli.output import print_json, print_line
 
@@ -36,6 +37,7 @@ def pull_command(
 
     HF_TOKEN or `hf auth login` gives access to private repositories; HF_ENDPOINT sets another hub.
     """
+    announce(LOADING)
     from zoo.api.weights.transfer import pull
     from zoo.files.expected_digest import digest_of
 
@@ -71,6 +73,7 @@ def push_command(lazy: "Lazy", /, model: str, repository: str, private: bool, fo
 
     HF_TOKEN or `hf auth login` gives the right to upload; HF_ENDPOINT sets another hub.
     """
+    announce(LOADING)
     from zoo.api.weights.transfer import push
 
     progress = sys.stderr.isatty()

@@ -15,10 +15,11 @@ from zoo.files.weights import load_weights
 from zoo.models.hub_layout.config import PREFIX, read_config
 from zoo.models.hub_layout.folder import convert
 from zoo.models.hub_layout.folder_files import has_card
-from zoo.registry.hub_folders import CONFIG, WEIGHTS
+from zoo.registry.hub.folders import CONFIG, WEIGHTS
+from zoo.registry.hub.repositories import Repository, parse_repository
 from zoo.registry.registry import Registry
 from zoo_hub.progress import progress_bars
-from zoo_hub.repository import Repository, explain_hub_errors, hub, parse_repository
+from zoo_hub.repository import explain_hub_errors, hub
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 SIZE_STEP = "Run the command again; if it happens again, tell the owner of the repository."

@@ -10,10 +10,11 @@ from zoo.files.card import Card
 from zoo.files.weights import load_weights
 from zoo.models.hub_layout.config import PREFIX, config_json
 from zoo.models.stored.pretrained import locate_weights
-from zoo.registry.hub_folders import CONFIG, LOCAL, WEIGHTS, is_hub_folder
+from zoo.registry.hub.folders import CONFIG, LOCAL, WEIGHTS, is_hub_folder
+from zoo.registry.hub.repositories import Repository, parse_repository
 from zoo.registry.registry import Registry
 from zoo_hub.progress import progress_bars
-from zoo_hub.repository import Repository, explain_hub_errors, hub, parse_repository
+from zoo_hub.repository import explain_hub_errors, hub
 
 TURNED = "Turn photographs as their EXIF orientation says (`PIL.ImageOps.exif_transpose`). zoo does; timm does not."
 

@@ -1,50 +1,17 @@
-"""Names of repositories on the hub, and the hub's errors in zoo's words. The token is the hub library's own affair."""
+"""The hub, and its errors in zoo's words. The token is the hub library's own affair."""
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from huggingface_hub import HfApi, errors
 
-from zoo.contract.errors import UsageError, WeightsError, ZooError
+from zoo.contract.errors import WeightsError, ZooError
+from zoo.registry.hub.repositories import Repository
 
-SCHEME = "hf-hub:"
 HTTP_ERROR: type[Exception] = errors.HfHubHTTPError.__mro__[1]  # of the HTTP library that the hub library uses
-REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 TOKEN_STEP = "Check the name; for a private or gated repository, log in with `hf auth login`, or set HF_TOKEN."
 NETWORK_STEP = "Check the network, and run the command again. HF_ENDPOINT sets another hub."
-
-
-@dataclass(frozen=True)
-class Repository:
-    """A repository on the hub.
-
-    Args:
-        name: `OWNER/NAME`.
-        revision: a branch, tag or commit; `None` for the main branch.
-    """
-
-    name: str
-    revision: str | None = None
-
-    def __str__(self) -> str:
-        return f"{SCHEME}{self.name}" + (f"@{self.revision}" if self.revision else "")
-
-
-def parse_repository(text: str, revision: str | None = None) -> Repository:
-    """The repository that `hf-hub:OWNER/NAME` means, or `hf-hub:OWNER/NAME@REVISION`.
-
-    Raises:
-        UsageError: it is no such name, or has two revisions.
-    """
-    name, at, named_revision = text.removeprefix(SCHEME).partition("@")
-    if not text.startswith(SCHEME) or not REPOSITORY.fullmatch(name) or (at and not named_revision):
-        raise UsageError(f"{text[:200]!r} is not the name of a repository.", f"Use {SCHEME}OWNER/NAME.")
-    if at and revision is not None and revision != named_revision:
-        raise UsageError(f"{text!r} and --revision {revision} name two revisions.", "Leave --revision out.")
-    return Repository(name, named_revision or revision)
 
 
 def hub() -> HfApi:

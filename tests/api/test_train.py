@@ -71,8 +71,8 @@ class Heard(zoo.Callback):
         if self.stop:
             raise KeyboardInterrupt
 
-    def on_interrupt(self, run: Path) -> None:
-        self.names.append(str(run))
+    def on_interrupt(self, run: Path, step: int, total: int) -> None:
+        self.names += [f"{step} of {total}", str(run)]
 
 
 def test_training_is_silent_and_calls_back(capfd: pytest.CaptureFixture[str]) -> None:
@@ -85,16 +85,20 @@ def test_training_is_silent_and_calls_back(capfd: pytest.CaptureFixture[str]) ->
 def test_progress_writes_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     zoo.train("lenet5", data="digits", epochs=1, batch_size=512, device="cpu", progress=True)
     out, err = capfd.readouterr()
-    assert out == "" and "epoch 1" in err and "digits" in err
+    assert out == "" and "train loss" in err and "digits" in err
 
 
-def test_an_interrupted_run_resumes_to_the_same_weights() -> None:
+def test_an_interrupted_run_resumes_to_the_same_weights(capfd: pytest.CaptureFixture[str]) -> None:
     arguments: dict[str, Any] = {"data": "digits", "epochs": 2, "batch_size": 256, "device": "cpu"}
     whole = zoo.train("lenet5", **arguments, tag="whole")
     heard = Heard()
     heard.stop = True
     with pytest.raises(KeyboardInterrupt):
-        zoo.train("lenet5", **arguments, tag="parts", callback=heard)
+        zoo.train("lenet5", **arguments, tag="parts", callback=heard, progress=True)
+    steps = -(-1438 // 256)
+    assert heard.names[-2] == f"{steps} of {2 * steps}"
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last == f"Interrupted at step {steps} of {2 * steps}. Resume: zoo train --resume {heard.names[-1]}"
     resumed = zoo.train(resume=heard.names[-1])
     assert resumed.weights.name == "lenet5.parts.safetensors"
     assert resumed.model.card.digest == whole.model.card.digest

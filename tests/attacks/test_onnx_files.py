@@ -215,3 +215,32 @@ def test_metadata_says_each_thing_once(folder: Path) -> None:
     onnx.save(made, folder / "model.onnx")
     with pytest.raises(ValueError, match="mean"):
         claims(Paths({"model": folder / "model.onnx"}))
+
+
+PLACES: dict[str, Edit] = {
+    "metadata_props.value": lambda made: made.metadata_props.add(key=PREPROCESS, value="QQQQ"),
+    "producer_name": lambda made: setattr(made, "producer_name", "QQQQ"),
+    "graph.node.name": lambda made: setattr(made.graph.node[0], "name", "QQQQ"),
+    "graph.node.input": lambda made: made.graph.node[0].input.append("QQQQ"),
+    "graph.node.attribute.name": lambda made: made.graph.node[0].attribute.add(name="QQQQ", type=2, i=1),
+    "graph.node.attribute.g.name": lambda made: (
+        made.graph.node[0].attribute.add(name="body").g.SetInParent()
+        or setattr(made.graph.node[0].attribute[0].g, "name", "QQQQ")
+    ),
+    "graph.initializer.name": lambda made: setattr(made.graph.initializer[0], "name", "QQQQ"),
+    "graph.input.name": lambda made: setattr(made.graph.input[0], "name", "QQQQ"),
+    "functions.name": lambda made: made.functions.add(name="QQQQ", domain="d"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_text_that_is_not_utf_8_is_refused(place: str) -> None:
+    made = model()
+    PLACES[place](made)
+    content = made.SerializeToString().replace(b"QQQQ", b"\xff\xfe\x80\xc3")
+    Path("model.onnx").write_bytes(content)
+    paths = Paths({"model": Path("model.onnx"), "tensors": Path("model.onnx.data")})
+    for read in (claims, runner):
+        with pytest.raises(ExportError) as caught:
+            read(paths)
+        assert f"{place} is not UTF-8" in caught.value.cause

@@ -2,7 +2,7 @@
 
 import pytest
 
-from zoo.api.progress import duration
+from zoo.api.epoch_table import duration
 
 
 @pytest.mark.parametrize(

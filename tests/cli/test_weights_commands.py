@@ -73,7 +73,7 @@ def test_verify_checks_one_or_all(run_zoo: Run, trained: Path, explained: Callab
     (row,) = json.loads(run_zoo("weights", "verify", "lenet5.tiny", "--json").out)
     card = read_card(trained)[0]
     assert (row["digest"], row["tensors_digest"], row["card_covered"]) == (card.card_digest, card.digest, True)
-    assert run_zoo("weights", "verify", str(trained)).out == f"{trained}: intact, {row['digest']}\n"
+    assert run_zoo("weights", "verify", str(trained)).out == f"PASS: {trained} is intact, {row['digest']}\n"
     (here / "weights").mkdir()
     damaged = bytearray(trained.read_bytes())
     damaged[-1] ^= 1

@@ -26,7 +26,7 @@ def load(name: str) -> ModuleType:
     return module
 
 
-pages, generate = load("pages"), load("generate")
+pages, generate, screens = load("pages"), load("generate"), load("screens")
 GUIDES = {
     path.relative_to(ROOT).as_posix(): path
     for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "weights" / "README.md")
@@ -119,6 +119,10 @@ def test_every_link_leads_somewhere(name: str) -> None:
 def test_the_generated_parts_are_up_to_date() -> None:
     stale = [page.relative_to(ROOT).as_posix() for page in generate.stale()]
     assert stale == [], "run `python docs/generate.py`"
+
+
+def test_the_screens_are_up_to_date() -> None:
+    assert not screens.is_stale(), "run `python docs/screens.py`"
 
 
 def test_every_page_is_reached_from_the_readme() -> None:

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import zoo_runtime
 from zoo.contract.prediction import Prediction
 from zoo.files.weights import save_weights
 from zoo.models.load import open_model
-from zoo_export.commands.predictions import classify
+from zoo_export.commands.predictions import Outcome, classify, write_predictions
 
 KINDS = ("weights", "both", "torchscript")
 
@@ -155,6 +156,31 @@ def test_predictions_come_batch_by_batch() -> None:
     outcomes = classify(predict, [Path(str(number)) for number in range(10)], 4)
     assert len(next(outcomes)) == 4 and calls == [4]
     assert [len(batch) for batch in outcomes] == [4, 2]
+
+
+@pytest.mark.parametrize(("form", "lines"), [("text", 2), ("csv", 1), ("json", 1)])
+def test_each_batch_is_written_when_it_is_done(capsys, form: str, lines: int) -> None:
+    written = [""]
+
+    def outcomes() -> Iterator[list[tuple[Path, Outcome]]]:
+        for number in range(3):
+            yield [(Path(f"{number}.png"), [Prediction("a", 0, 1.0)])]
+            written.append(written[-1] + capsys.readouterr().out)
+
+    write_predictions(outcomes(), form)
+    for number in range(3):
+        assert f"{number}.png" in written[number + 1] and f"{number}.png" not in written[number]
+        assert len(written[number + 1][len(written[number]) :].strip("\n").splitlines()) == lines + (
+            number == 0 and form != "text"
+        ) + (number > 0 and form == "json")
+    if form == "json":
+        whole = json.loads(written[-1] + capsys.readouterr().out)
+        assert [one["image"] for one in whole] == ["0.png", "1.png", "2.png"]
+
+
+def test_json_without_an_image_is_an_empty_array(capsys) -> None:
+    write_predictions([], "json")
+    assert json.loads(capsys.readouterr().out) == []
 
 
 @pytest.mark.parametrize("kind", ["both", "torchscript"])

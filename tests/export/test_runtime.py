@@ -837,7 +837,7 @@ def test_benchmark_in_the_shell(folder: Path) -> None:
 
 def test_verifies_in_the_shell(folder: Path) -> None:
     done = shell(folder, "--verify")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{zoo_runtime.verify(folder).summary}\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"PASS: {zoo_runtime.verify(folder).summary}\n", "")
 
 
 def test_class_names_cannot_break_the_terminal(folder: Path, picture: Path) -> None:

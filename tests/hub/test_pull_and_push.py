@@ -9,7 +9,7 @@ import pytest
 
 import zoo
 from zoo.files.card import read_card
-from zoo_hub.repository import parse_repository
+from zoo.registry.hub.repositories import parse_repository
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"  # of every revision of the hub of these tests
 TOKEN = "hf_secretsecretsecretsecretsecretsec"

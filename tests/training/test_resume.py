@@ -365,10 +365,14 @@ def test_an_error_in_the_data_keeps_what_was_trained(
     small: Registry, recipe: Make, paths: Put, monkeypatch: pytest.MonkeyPatch, callback: Hearing
 ) -> None:
     stop_at(monkeypatch, 3, error=DataError("A picture is gone.", "Put it back."))
-    interrupted = []
+    interrupted = list[tuple[Path, int, int]]()
+
+    def on_interrupt(run: Path, step: int, total: int) -> None:
+        interrupted.append((run, step, total))
+
     with pytest.raises(DataError):
-        run_job(small, recipe(), paths("same"), callback(on_interrupt=interrupted.append))
-    assert interrupted == [Path("runs/same")]
+        run_job(small, recipe(), paths("same"), callback(on_interrupt=on_interrupt))
+    assert [(run, step) for run, step, _ in interrupted] == [(Path("runs/same"), 3)] and interrupted[0][2] > 3
     assert read_checkpoint(Path("runs/same/checkpoint.safetensors"))[1]["step"] == 3
 
 

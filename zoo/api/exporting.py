@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from zoo.api.command_call import ExportCall, VerifyCall, call_of
+from zoo.api.command_call import ExportCall, VerifyCall
 from zoo.api.installed import registry_of
 from zoo.api.modules.factory import described
 from zoo.api.modules.live_module import model_of
@@ -27,6 +27,7 @@ from zoo.files.expected_digest import check_digest, digest_of
 from zoo.files.regular import is_folder
 from zoo.models.arguments import check_integer, check_number, check_path, check_tolerance
 from zoo.models.load import BuildArgs, Model, open_model
+from zoo.registry.calls import call_of
 from zoo.registry.exports import is_export
 from zoo.registry.registry import Entry, Registry
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from zoo.api.command_call import call_of
 from zoo.api.installed import registry_of
 from zoo.contract.errors import ExportError, UnknownName, UsageError
 from zoo.contract.names import close_names
@@ -24,6 +23,7 @@ from zoo.models.exported import ArtifactOptions, OpenedExport
 from zoo.models.load import Model, open_model
 from zoo.models.stored.identity import architecture_of, stored_weights
 from zoo.models.stored.pretrained import locate_weights
+from zoo.registry.calls import call_of
 from zoo.registry.model_kind import ModelKind, model_kind
 from zoo.registry.registry import Registry
 from zoo.training.optim.head import head_names
@@ -44,7 +44,8 @@ def load(
 
     Args:
         model: `ARCH.TAG`, such as `lenet5.digits`, or the path of a weights file; a folder in timm's layout, as it is
-            or as `local-dir:FOLDER`; or the path of an export folder or of an artifact in one.
+            or as `local-dir:FOLDER`; a repository of the Hugging Face Hub, `hf-hub:OWNER/NAME`, which `zoo pull` or
+            `download` brings here; or the path of an export folder or of an artifact in one.
         trust: run an artifact in this process; by default it is run in a process of its own, with limits.
         expect_digest: the digest that the weights file has (`zoo weights verify` shows it) or the export folder
             (`zoo verify` shows it); by default any.

@@ -1,13 +1,14 @@
 """Show the progress of long work: bars in a terminal or a notebook, plain lines elsewhere."""
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
+from zoo.api.epoch_table import EpochTable, duration
+from zoo.api.terminal import columns, erase_announcement, wrapped, write_line
 from zoo.contract.callback import Callback, EpochResult, StepProgress, TrainingData
 from zoo.contract.errors import UsageError
 from zoo.contract.printable import plain
@@ -17,11 +18,21 @@ if TYPE_CHECKING:
 
 
 class Lines(Callback):
-    """Writes messages and finished epochs to standard error, a line each. Progress within a stage is not shown."""
+    """Writes messages and a table of the epochs to standard error. Progress within a stage is not shown.
+
+    Attributes:
+        has_bar: whether a progress bar shows the time that is left.
+        epochs: the table. Set another one to show the number of epochs of the run, too.
+    """
+
+    has_bar = False
+
+    def __init__(self) -> None:
+        self.epochs = EpochTable(time_left=not self.has_bar)
 
     def line(self, text: str) -> None:
         """Write one line, without control characters."""
-        click.echo(plain(text), err=True)
+        write_line(plain(text), sys.stderr)
 
     def on_message(self, text: str, *, warning: bool = False) -> None:
         self.line(f"warning: {text}" if warning else text)
@@ -36,33 +47,51 @@ class Lines(Callback):
             self.line(note)
 
     def on_epoch(self, epoch: EpochResult) -> None:
-        self.line(
-            f"epoch {epoch.number}  train loss {epoch.train_loss:.4f}  {epoch.split} loss {epoch.evaluation.loss:.4f}  "
-            f"top-1 {100 * epoch.evaluation.top1:.2f} %  {duration(epoch.seconds_left)} left"
-        )
+        for line in self.epochs.lines(epoch):
+            self.line(line)
 
-    def on_interrupt(self, run: Path) -> None:
-        self.line(f"Interrupted. Resume: zoo train --resume {run}")
+    def on_interrupt(self, run: Path, step: int, total: int) -> None:
+        self.line(f"Interrupted at step {step:,} of {total:,}. Resume: zoo train --resume {shlex.quote(str(run))}")
 
 
 class Bars(Lines):
-    """As `Lines`, with a rich progress bar for the present stage."""
+    """As `Lines`, with a rich progress bar for the present stage.
 
-    def __init__(self, bars: "Progress") -> None:
-        self._bars = bars
-        self._task = bars.add_task("", total=None, detail="", visible=False)
+    Args:
+        stage: what is done before the first stage that has a progress; empty for nothing.
+    """
+
+    has_bar = True
+
+    def __init__(self, bars: "Progress", stage: str = "") -> None:
+        super().__init__()
+        self._bars, self._stage, self._detail = bars, stage, ""
+        self._task = bars.add_task(stage, total=None, detail="", visible=bool(stage))
 
     def line(self, text: str) -> None:
-        self._bars.console.print(plain(text), markup=False, emoji=False, highlight=False)
+        console = self._bars.console
+        width = columns(sys.stderr)  # `None` in a notebook, which breaks lines itself
+        text = plain(text) if width is None else "\n".join(wrapped(plain(text), width, 2))
+        console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def on_progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        if stage != self._stage:
+            self._stage = stage
+            self._bars.reset(self._task, total=total)  # the time left is that of this stage
         self._bars.update(
             self._task, description=stage, completed=done, total=total, detail=detail, visible=done < total
         )
 
     def on_step(self, step: StepProgress) -> None:
-        detail = f"{step.images_per_second:,.0f} images/s, {duration(step.seconds_left)} left"
-        self.on_progress(f"epoch {step.epoch}", step.done, step.total, detail)
+        self.show_step(f"epoch {step.epoch}", step)
+
+    def show_step(self, stage: str, step: StepProgress) -> None:
+        """Show the progress of an epoch. There is no new estimate before its first step."""
+        if step.done:
+            self._detail = f"{step.images_per_second:,.0f} images/s, {duration(step.seconds_left)} left"
+        self.on_progress(stage, step.done, step.total, self._detail)
+        if not step.done:
+            self._bars.refresh()  # it is drawn ten times a second, and the first steps may take long
 
 
 class Several(Callback):
@@ -91,9 +120,9 @@ class Several(Callback):
         for callback in self._callbacks:
             callback.on_epoch(epoch)
 
-    def on_interrupt(self, run: Path) -> None:
+    def on_interrupt(self, run: Path, step: int, total: int) -> None:
         for callback in self._callbacks:
-            callback.on_interrupt(run)
+            callback.on_interrupt(run, step, total)
 
 
 @contextmanager
@@ -102,18 +131,11 @@ def display() -> Iterator[Lines]:
     if not (sys.stderr.isatty() or "ipykernel" in sys.modules):
         yield Lines()
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from zoo.api.progress_bar import open_bars
 
-    columns = [
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}"),
-    ]
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        yield Bars(bars)
+    stage = "working" if erase_announcement() else ""
+    with open_bars() as bars:
+        yield Bars(bars, stage)
 
 
 @contextmanager
@@ -129,13 +151,3 @@ def reporting(progress: bool, callback: Callback | None) -> Iterator[Callback]:
         return
     with display() as shown:
         yield shown if callback is None else Several(shown, callback)
-
-
-def duration(seconds: float) -> str:
-    """A span of time in its two largest units: `42 s`, `3 min 5 s`, `2 h 10 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60} min"

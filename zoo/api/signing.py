@@ -4,9 +4,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Protocol
 
-from zoo.api.command_call import call_of
 from zoo.api.installed import registry_of
 from zoo.models.arguments import check_path
+from zoo.registry.calls import call_of
 from zoo.registry.registry import Registry
 
 

@@ -16,9 +16,12 @@ from typing import Any
 
 import click
 
+from zoo.api.terminal import erase_announcement
+from zoo.cli.help_format import HelpContext, use_help_format
 from zoo.cli.interrupts import Terminated, install, uninstall
-from zoo.contract.errors import PluginError, UnknownName, UsageError, ZooError, limit_error
-from zoo.contract.printable import plain, plain_lines
+from zoo.cli.output import print_error, print_line
+from zoo.contract.errors import DifferenceError, PluginError, UnknownName, UsageError, ZooError, limit_error
+from zoo.contract.printable import plain_lines
 from zoo.contract.specs import Command
 from zoo.registry.discovery import discover
 from zoo.registry.problems import problems
@@ -31,6 +34,8 @@ MAX_MESSAGE = 20_000  # characters of an error that are printed; it may quote a 
 
 class ZooGroup(click.Group):
     """A group whose subcommands are the commands in the registry. A command is imported when it is used."""
+
+    context_class = HelpContext
 
     def list_commands(self, context: click.Context) -> list[str]:
         return sorted({entry.spec.name for entry in context.ensure_object(Lazy).registry.entries(Command)})
@@ -47,6 +52,7 @@ class ZooGroup(click.Group):
                 f"{type(command).__name__}.",
                 f"Correct {entry.spec.run}, or report it to the author of the plugin.",
             )
+        use_help_format(command)
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
@@ -85,7 +91,7 @@ def cli(context: click.Context) -> None:
 
 def warn(text: str) -> None:
     """Print a warning in one line to standard error."""
-    click.echo(f"warning: {plain(' '.join(text.split()))}", err=True)
+    print_line(f"warning: {' '.join(text.split())}", err=True)
 
 
 def main() -> None:
@@ -98,6 +104,7 @@ def main() -> None:
     except (Terminated, KeyboardInterrupt) as error:  # while an error was being printed
         code = 128 + (error.number if isinstance(error, Terminated) else signal.SIGINT)
     uninstall()
+    erase_announcement()
     _exit_rank(code)
     sys.exit(code)
 
@@ -120,7 +127,7 @@ def run(arguments: list[str]) -> int:
     except ZooError as error:
         _print_traceback(error)
         _print_notes(error)
-        return _explain(error.cause, error.next_step, error.exit_code)
+        return _explain(error.cause, error.next_step, error.exit_code, _verdict(error))
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return 2
@@ -138,7 +145,7 @@ def run(arguments: list[str]) -> int:
         return 128 + error.number
     except (click.Abort, KeyboardInterrupt) as error:  # click raises `Abort` from the interrupt
         if not _print_notes(error if error.__cause__ is None else error.__cause__):
-            click.echo("Interrupted: nothing partial was left.", err=True)
+            print_line("Interrupted: nothing partial was left.", err=True)
         return 130
     except BrokenPipeError:
         return _broken_pipe()
@@ -175,10 +182,19 @@ def _command_path(arguments: list[str], lazy: Lazy) -> str:
     return context.command_path
 
 
-def _explain(cause: str, next_step: str, code: int) -> int:
+def _verdict(error: ZooError) -> str:
+    """The verdict of a check that failed; empty for an error of another kind."""
+    if not isinstance(error, DifferenceError):
+        return ""
+    from zoo.contract.evidence import FAIL
+
+    return str(error.details.get("verdict", FAIL))
+
+
+def _explain(cause: str, next_step: str, code: int, verdict: str = "") -> int:
     with suppress(OSError):  # if standard error cannot be written either, the exit code remains
-        lines = [plain(" ".join(text[:MAX_MESSAGE].split())) for text in (cause, next_step)]
-        click.echo(f"error: {lines[0]}\n  next: {lines[1]}", err=True)
+        cause, next_step = (" ".join(text[:MAX_MESSAGE].split()) for text in (cause, next_step))
+        print_error(cause, next_step, verdict)
     return code
 
 
@@ -196,7 +212,7 @@ def _print_notes(error: BaseException) -> bool:
     notes = getattr(error, "__notes__", [])[isinstance(error, ZooError) :]  # whose first note is the next step
     with suppress(OSError):
         for note in notes:
-            click.echo(plain(note), err=True)
+            print_line(note, err=True)
     return bool(notes)
 
 
@@ -205,11 +221,17 @@ def _escape_warnings() -> None:
     import warnings
 
     format_warning = warnings.formatwarning
-    warnings.formatwarning = lambda *warning, **options: plain_lines(format_warning(*warning, **options))
+
+    def escaped(*warning: Any, **options: Any) -> str:
+        erase_announcement()  # the warning is written next
+        return plain_lines(format_warning(*warning, **options))
+
+    warnings.formatwarning = escaped
 
     def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         import traceback
 
+        erase_announcement()
         sys.stderr.write(plain_lines("".join(traceback.format_exception(kind, error, trace))))
 
     sys.excepthook = show

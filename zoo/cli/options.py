@@ -39,7 +39,7 @@ expect_digest_option = click.option(
     help="Refuse MODEL unless this is its digest, as `zoo weights verify` or, for an export, `zoo verify` shows it.",
 )
 download_weights_option = click.option(
-    "--download", is_flag=True, help="Download weights that a plugin provides if they are missing."
+    "--download", is_flag=True, help="Download weights that a plugin or the hub provides if they are missing."
 )
 force_option = click.option("--force", is_flag=True, help="Overwrite existing files.")
 param_option = click.option(

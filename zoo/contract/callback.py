@@ -66,11 +66,11 @@ class StepProgress(Protocol):
 
     @property
     def images_per_second(self) -> float:
-        """The rate of training in this epoch."""
+        """The rate of training in this epoch; 0 where `done` is 0."""
 
     @property
     def seconds_left(self) -> float:
-        """An estimate for the rest of the run."""
+        """An estimate for the rest of the run; 0 where `done` is 0."""
 
 
 class Metrics(Protocol):
@@ -133,14 +133,16 @@ class Callback:
         """Called before training starts. `dataset` has `name`, `classes`, `preprocess`, `train`, `test` and `notes`."""
 
     def on_step(self, step: StepProgress) -> None:
-        """Called during an epoch. `step` has `epoch`, `done`, `total`, `images_per_second` and `seconds_left`."""
+        """Called at the start of an epoch and during it. `step` has `epoch`, `done`, `total`, `images_per_second` and
+        `seconds_left`."""
 
     def on_epoch(self, epoch: EpochResult) -> None:
         """Called after an epoch is evaluated. `epoch` has `number`, `lr`, `train_loss`, `evaluation`, `split`,
         `images_per_second` and `seconds_left`."""
 
-    def on_interrupt(self, run: Path) -> None:
-        """Called when training was interrupted. It can be resumed from the folder `run`."""
+    def on_interrupt(self, run: Path, step: int, total: int) -> None:
+        """Called when training was interrupted. It can be resumed from the folder `run`, which holds a checkpoint of
+        step `step` of `total`, counted over all epochs."""
 
 
 SILENT = Callback()  # the default: reports nothing

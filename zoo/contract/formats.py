@@ -71,8 +71,8 @@ class ExportFormat(Spec):
             any origin it is called in a child process; it must run nothing of the graph.
         replace: ref to `replace(paths: Paths, to: Paths, values: Sequence[tuple[Array, Array]]) -> Sequence[int]`. It
             writes to `to` the artifact at `paths` with the second array of a pair in the place of each tensor that
-            equals the first one, and returns how many it replaced for each pair. `zoo verify FILE --against` puts probe
-            weights into a copy so. Like `claims`, it must run nothing of the files.
+            equals the first one, and returns how many it replaced for each pair. `zoo verify FILE --against MODEL` puts
+            probe weights into a copy so. Like `claims`, it must run nothing of the files.
         installation: ref to `installation() -> Sequence[str]`: what is wrong with the installed packages that run the
             artifact, a warning of two sentences each. Every command that runs the format shows it, so it must be
             quick and import none of these packages.

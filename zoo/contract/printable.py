@@ -45,7 +45,16 @@ def json_text(data: Any) -> str:
     Raises:
         ValueError: a number is not finite.
     """
-    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    return _json(data, indent=2)
+
+
+def json_line(data: Any) -> str:
+    """As `json_text`, on one line."""
+    return _json(data, indent=None)
+
+
+def _json(data: Any, indent: int | None) -> str:
+    text = json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False)
     if text.isascii():  # json escapes C0 controls
         return text.replace("\x7f", "\\u007f")
     return "".join(mark if mark == "\n" or _is_shown(mark) else _escaped(mark, pairs=True) for mark in text)

@@ -47,6 +47,11 @@ def pretrained_folder() -> Path:
     return (_variable("ZOO_CACHE") or user_cache_path("zoo")) / "pretrained"
 
 
+def hub_cache_folder() -> Path:
+    """Return the folder of weights that were downloaded from the hub: `hub` in `$ZOO_CACHE`, else in zoo's cache."""
+    return (_variable("ZOO_CACHE") or user_cache_path("zoo")) / "hub"
+
+
 def weights_folders() -> list[Path]:
     """Return the folders that `ARCH.TAG` is looked up in, first match first: `$ZOO_WEIGHTS`, `./weights`, zoo's own."""
     variable = _variable("ZOO_WEIGHTS")

@@ -28,7 +28,7 @@ from zoo.models.predict import ImageLike, predict
 from zoo.models.stored.identity import architecture_of
 from zoo.models.stored.pretrained import locate_weights
 from zoo.registry.exports import refuse_missing_artifact
-from zoo.registry.hub_folders import WEIGHTS
+from zoo.registry.hub.folders import WEIGHTS
 from zoo.registry.model_kind import model_kind
 from zoo.registry.registry import Registry
 

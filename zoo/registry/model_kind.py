@@ -8,7 +8,8 @@ from zoo.contract.names import is_owner, owner_name
 from zoo.contract.specs import Architecture, Collection
 from zoo.files.folders import is_weights
 from zoo.registry.exports import is_export
-from zoo.registry.hub_folders import LOCAL, is_hub_folder
+from zoo.registry.hub.folders import LOCAL, is_hub_folder
+from zoo.registry.hub.repositories import SCHEME
 from zoo.registry.registry import Registry
 
 FACTORY = re.compile(r"(?P<where>[^:\0]+\.py|[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<attribute>[^\W\d]\w*(\.[^\W\d]\w*)*)")
@@ -18,6 +19,7 @@ class ModelKind(Enum):
     """What a text names. The text is not known to lead anywhere, except to an export or a hub folder."""
 
     EXPORT = "an export folder or an exported file"
+    HUB_REPOSITORY = "hf-hub:OWNER/NAME, a repository of the Hugging Face Hub"
     HUB_FOLDER = "a folder with config.json and model.safetensors, or local-dir:FOLDER"
     FACTORY = "package.module:factory or file.py:factory"
     WEIGHTS = "an ARCH.TAG or the path of a weights file"
@@ -26,7 +28,7 @@ class ModelKind(Enum):
     @property
     def stored(self) -> bool:
         """Whether there are weights, which fix classes, channels, image size and parameters."""
-        return self in (ModelKind.HUB_FOLDER, ModelKind.WEIGHTS)
+        return self in (ModelKind.HUB_REPOSITORY, ModelKind.HUB_FOLDER, ModelKind.WEIGHTS)
 
 
 def model_kind(registry: Registry, name: str) -> ModelKind:
@@ -35,6 +37,8 @@ def model_kind(registry: Registry, name: str) -> ModelKind:
     Exports and folders that are there come before names, except that an architecture comes before a folder of its
     name: `./resnet18` or `local-dir:resnet18` is the folder.
     """
+    if name.startswith(SCHEME):
+        return ModelKind.HUB_REPOSITORY
     if name.startswith(LOCAL):
         return ModelKind.HUB_FOLDER
     if is_export(registry, Path(name)):

@@ -155,12 +155,12 @@ class Registry:
 
         Collections are not read for this: `look_up` warns of an architecture of theirs.
         """
-        found = []
+        shadowed = []
         for (kind, _), entries in self._entries.items():
             if kind != Collection.kind and len(entries) > 1 and not self._preferred(entries):
                 settled = self._settled(entries)
-                found += [entry for entry in entries if entry not in settled]
-        return sorted(found, key=lambda entry: (entry.plugin.distribution, entry.plugin.name))
+                shadowed += [entry for entry in entries if entry not in settled]
+        return sorted(shadowed, key=lambda entry: (entry.plugin.distribution, entry.plugin.name))
 
     def short_name(self, entry: Entry[S]) -> str:
         """The shortest qualified name by which `find` gives `entry` today, whatever the user prefers."""

@@ -205,7 +205,7 @@ def open_trainer(job: Job, run: Run | None, callback: Callback, group: ProcessGr
                 how = "Stopped" if isinstance(lost or error, Exception) else "Interrupted"
                 total = job.plan.epochs * job.plan.steps
                 (lost or error).add_note(f"{how} at step {saver.saved:,} of {total:,}. Resume: {resume}")
-                callback.on_interrupt(folder)
+                callback.on_interrupt(folder, saver.saved, total)
             if lost is not None:
                 raise lost from error
             raise

@@ -106,7 +106,7 @@ class Trainer:
             has class weights.
         group: the ranks that train together. All of them construct a trainer and call `train`.
         signals: defer signals until a step is complete.
-        callback: its `on_step` is called about once a second.
+        callback: its `on_step` is called at the start of an epoch and about once a second.
         on_step_end: called after each step, when the state may be stored.
         on_epoch_end: called after each epoch and its evaluation.
     """
@@ -157,6 +157,7 @@ class Trainer:
             number = len(state.history) + 1
             first_step = (number - 1) * plan.steps
             state.train_mode()
+            self._report_step(number, state.step - first_step)
             steps = self._augmented_steps(number)
             seconds_before, started, reported, report_due = state.seconds, time.perf_counter(), 0.0, True
             while state.step < first_step + plan.steps:
@@ -173,9 +174,7 @@ class Trainer:
                     if (finite_steps := int(state.finite_steps)) < state.step:  # waits for the device
                         raise Diverged(finite_steps)
                     state.seconds = seconds_before + time.perf_counter() - started
-                    self.callback.on_step(
-                        Step(number, done, plan.steps, self._images_per_second(done), self._seconds_left(done))
-                    )
+                    self._report_step(number, done)
                 self.on_step_end()
                 report_due = signals.sync(time.perf_counter() - reported > REPORT_EVERY)
 
@@ -277,6 +276,10 @@ class Trainer:
         ):
             tensors = {name: value.detach().cpu().clone() for name, value in state.eval_module.state_dict().items()}
             state.best = Best(epoch.number, evaluation.top1, evaluation.loss, tensors)
+
+    def _report_step(self, epoch: int, done: int) -> None:
+        rate, left = (self._images_per_second(done), self._seconds_left(done)) if done else (0.0, 0.0)
+        self.callback.on_step(Step(epoch, done, self.plan.steps, rate, left))
 
     def _images_per_second(self, done: int) -> float:
         images = min(done * self.plan.batch_size * self.plan.grad_accum_steps, self.plan.images)

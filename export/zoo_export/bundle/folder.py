@@ -15,7 +15,7 @@ from zoo.files.card import COVERED, Card
 from zoo.files.expected_digest import check_digest
 from zoo.files.regular import is_regular, kind_of
 from zoo.registry.exports import MANIFEST
-from zoo.registry.hub_folders import WEIGHTS, is_hub_folder
+from zoo.registry.hub.folders import WEIGHTS, is_hub_folder
 from zoo_export.bundle.names_of_files import refuse_other_names
 
 

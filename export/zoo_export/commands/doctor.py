@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.api.terminal import LOADING, announce
 from zoo.cli.options import json_option
 from zoo.cli.output import print_fields, print_json, print_line
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(lazy: "Lazy", as_json: bool) -> None:
     """Show versions, PyTorch's devices, the devices that each format really runs on, folders and broken plugins."""
+    announce(LOADING)
     from zoo.contract.formats import ExportFormat
     from zoo.files.environment import PACKAGES, versions
     from zoo.files.folders import data_root, weights_files, weights_folders
@@ -83,7 +85,7 @@ def _print_report(report: dict[str, Any]) -> None:
     for title, content in fields.items():
         if not content:
             continue
-        click.echo(f"{title.replace('_', ' ')}:")
+        print_line(f"{title.replace('_', ' ')}:")
         if isinstance(content, dict):
             print_fields({f"  {name}": value for name, value in content.items()})
         else:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.api.terminal import LOADING, announce
 from zoo.cli.data_options import data_root_option
 from zoo.cli.options import (
     channels_option,
@@ -128,6 +129,7 @@ def command(
     --atol and --rtol replace the default tolerance, --accept-coverage publishes although the check is inconclusive,
     and --no-verify skips it; the export stays marked so.
     """
+    announce(LOADING)
     with importing():
         import zoo_export.pipeline  # noqa: F401
         from zoo.api.exporting import chosen_formats, export

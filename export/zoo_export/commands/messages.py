@@ -1,10 +1,10 @@
 """What the commands print of a check: verdicts, coverage, and a failure under `--json`. Loads no torch."""
 
-import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.cli.output import print_json
+from zoo.cli.output import print_json, print_verdict
 from zoo.contract.evidence import AGREES, FAIL, INCONCLUSIVE, OVERRIDDEN, UNVERIFIED
 
 if TYPE_CHECKING:
@@ -28,30 +28,39 @@ def coverage_line(coverage: "Coverage") -> str:
     return f"{text}."
 
 
-def result_line(
+def print_result(
+    path: Path,
     comparisons: "Sequence[Comparison]",
     verdict: "Verdict",
     rules: "PrecisionRules",
     coverage: "Coverage | None" = None,
-) -> str:
-    """The result of a check that found no difference, in one line.
+) -> None:
+    """Print the result of a check of an artifact that found no difference.
 
     Args:
         rules: of the artifact's precision.
         coverage: of the check, which the verdict `agrees` names.
     """
-    if verdict == UNVERIFIED or not comparisons:
-        return f"{UNVERIFIED}: nothing was run or compared"
+    if not comparisons:
+        verdict = UNVERIFIED
+    print_verdict(verdict, f"{path} {_result(comparisons, verdict, rules, coverage)}")
+
+
+def _result(
+    comparisons: "Sequence[Comparison]", verdict: "Verdict", rules: "PrecisionRules", coverage: "Coverage | None"
+) -> str:
+    if verdict == UNVERIFIED:
+        return "was not run, or compared with anything"
     error = f"largest error: {rules.describe(max(comparison.ratio for comparison in comparisons))}"
     if verdict == OVERRIDDEN:
-        return f"{OVERRIDDEN}: within --atol and --rtol ({error}; {len(comparisons)} comparisons)"
+        return f"is within --atol and --rtol of the model ({error}; {len(comparisons)} comparisons)"
     error = f"{error}, {rules.describe_tolerance()} allowed"
     if verdict == AGREES and coverage is not None:
-        covers = f"covers {math.floor(100 * coverage.fraction)} % of the {coverage.tensors} parameter tensors"
-        return f"{AGREES}; {covers} ({error}; {len(comparisons)} comparisons)"
+        covers = f"covers {int(100 * coverage.fraction)} % of the {coverage.tensors} parameter tensors"
+        return f"agrees with the model; the check {covers} ({error}; {len(comparisons)} comparisons)"
     if verdict == INCONCLUSIVE:
         agrees = "agrees with the model, but the check covers too little of it"
-        return f"{INCONCLUSIVE}: {agrees} ({error}; {len(comparisons)} comparisons)"
+        return f"{agrees} ({error}; {len(comparisons)} comparisons)"
     return f"computes what the model computes ({error}; {len(comparisons)} comparisons)"
 
 

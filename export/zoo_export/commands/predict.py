@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import download_weights_option, expect_digest_option, json_option, trust_option
+from zoo.api.terminal import announce
+from zoo.cli.options import download_weights_option, expect_digest_option, trust_option
 from zoo.cli.output import print_line
 from zoo.contract.errors import DataError, ExportError, UsageError
 from zoo.contract.prediction import Prediction
@@ -39,7 +40,7 @@ Opened = tuple[Predict, int]  # and the batch size that the model takes, or 0 fo
     "--batch-size", "-b", type=click.IntRange(1), default=BATCH_SIZE, show_default=True, help="Images in a batch."
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Write the result as CSV, a row for each image and class.")
-@json_option
+@click.option("--json", "as_json", is_flag=True, help="Write the result as a JSON array, one image a line.")
 @click.pass_obj
 def command(
     lazy: "Lazy",
@@ -54,7 +55,7 @@ def command(
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    """Classify IMAGES with MODEL.
+    """Classify IMAGES with MODEL, and write each batch as soon as it is done.
 
     IMAGES are files, folders, whose images are found at any depth, or patterns such as 'photos/*.jpg'. An image that
     cannot be read is named at the end, with exit code 1, and the others are classified.
@@ -64,6 +65,7 @@ def command(
     """
     if as_csv and as_json:
         raise UsageError("`--csv` and `--json` exclude each other.", "Leave one of them out.")
+    announce("loading the model")
     opened = (
         _with_export(lazy, Path(model), top, expect_digest, trust)
         if model_kind(lazy.registry, model) is ModelKind.EXPORT

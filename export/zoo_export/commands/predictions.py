@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.output import print_json
+from zoo.api.terminal import cells, erase_announcement
+from zoo.cli.output import print_line
 from zoo.contract.errors import DataError
 from zoo.contract.prediction import Prediction
-from zoo.contract.printable import plain
+from zoo.contract.printable import json_line, plain
 
 COLUMNS = ("image", "rank", "label", "index", "probability")  # of the CSV
 LISTED = 10  # images that an error names
@@ -42,30 +43,31 @@ def _alone(predict: Predict, path: Path) -> Outcome:
 
 
 def write_predictions(outcomes: Iterable[list[tuple[Path, Outcome]]], form: str) -> None:
-    """Write the outcomes to standard output, as they come unless `form` is `json`.
+    """Write the outcomes to standard output, as they come.
 
     Args:
-        form: `text`, `csv` or `json`.
+        form: `text`, `csv` or `json`, an array with one image a line.
 
     Raises:
         DataError: after the last one, if some of the images could not be read.
     """
-    done, bad, listed = 0, list[DataError](), list[dict[str, object]]()
+    done, bad = 0, list[DataError]()
     if form == "csv":
-        click.echo(_csv([COLUMNS]), nl=False)
+        _print_csv([COLUMNS])
     for batch in outcomes:
         done += len(batch)
         bad += [outcome for _, outcome in batch if isinstance(outcome, DataError)]
         good = [(path, outcome) for path, outcome in batch if not isinstance(outcome, DataError)]
         if form == "json":
-            listed += [_json(path, outcome) for path, outcome in batch]
+            _print_json([_json(path, outcome) for path, outcome in batch], "[\n" if done == len(batch) else ",\n")
         elif form == "csv":
             rows = ((path, rank, *asdict(each).values()) for path, best in good for rank, each in enumerate(best, 1))
-            click.echo(_csv(rows), nl=False)
+            _print_csv(rows)
         else:
             _print(good)
     if form == "json":
-        print_json(listed)
+        erase_announcement()
+        click.echo("\n]" if done else "[]")
     if bad:
         raise _summary(bad, done)
 
@@ -76,18 +78,26 @@ def _json(path: Path, outcome: Outcome) -> dict[str, object]:
     return {"image": str(path), "predictions": [asdict(each) for each in outcome]}
 
 
-def _csv(rows: Iterable[Sequence[object]]) -> str:
+def _print_json(elements: Sequence[object], before: str) -> None:
+    """Write elements of an array, one a line, after what is before the first of them: its bracket, or a comma."""
+    erase_announcement()
+    click.echo(before + ",\n".join(json_line(element) for element in elements), nl=False)
+
+
+def _print_csv(rows: Iterable[Sequence[object]]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([plain(cell) for cell in row] for row in rows)
-    return text.getvalue()
+    erase_announcement()
+    click.echo(text.getvalue(), nl=False)
 
 
 def _print(outcomes: Sequence[tuple[Path, list[Prediction]]]) -> None:
-    width = max((len(plain(each.label)) for _, best in outcomes for each in best), default=0)
+    width = max((cells(plain(each.label)) for _, best in outcomes for each in best), default=0)
     for path, best in outcomes:
-        click.echo(plain(path))
+        print_line(str(path))
         for each in best:
-            click.echo(f"  {plain(each.label):<{width}}  {100 * each.probability:6.2f} %")
+            pad = " " * (width - cells(plain(each.label)))
+            print_line(f"  {each.label}{pad}  {100 * each.probability:6.2f} %")
 
 
 def _summary(bad: Sequence[DataError], total: int) -> DataError:

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from zoo.cli.output import print_json, print_line
+from zoo.cli.output import print_json, print_line, print_verdict
 from zoo.contract.evidence.certificate import PASS
-from zoo_export.commands.messages import coverage_line, result_line
+from zoo_export.commands.messages import coverage_line, print_result
 from zoo_export.failures.unverified import warnings_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def print_export(registry: "Registry", exported: "Export", *, fresh: bool, as_js
         return
     rules = find_precision(registry, exported.manifest.precision).rules
     for name, path in exported.artifacts.items():
-        print_line(f"{path}: {result_line(exported.comparisons[name], exported.verdict, rules)}")
+        print_result(path, exported.comparisons[name], exported.verdict, rules)
     if rules.statement and exported.certificate.prior_check is not None:
         print_line(rules.statement)
     if exported.certificate.coverage is not None:
@@ -48,14 +48,14 @@ def print_verification(registry: "Registry", verification: "Verification", *, as
     rules = find_precision(registry, verification.precision).rules
     for name, path in verification.artifacts.items():
         comparisons = [*verification.comparisons[name], *verification.further.get(name, ())]
-        print_line(f"{path}: {result_line(comparisons, verification.verdict, rules, verification.coverage)}")
+        print_result(path, comparisons, verification.verdict, rules, verification.coverage)
         graph = verification.graphs.get(name)
         if graph is not None and graph.proven:  # where it is not, a warning says so
             print_line(f"{path.name}: {graph}.")
         elif graph is None and verification.source is not None:
             print_line(f"{path.name}: its graph was not compared with zoo's own export; --strict compares it.")
     if verification.manifest is None and not verification.comparisons and verification.verdict == PASS:
-        print_line(f"{verification.path}: the weights file is whole, and its digest is right.")
+        print_verdict(PASS, f"{verification.path} is whole, and its digest is right.")
     if verification.signed_by:
         print_line(f"{verification.path}: signed with the key of SHA-256 {verification.signed_by}.")
     if verification.coverage is not None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.api.terminal import LOADING, announce
 from zoo.cli.options import force_option, json_option
-from zoo.cli.output import print_json
+from zoo.cli.output import print_json, print_line
 
 if TYPE_CHECKING:
     from zoo.cli.main import Lazy
@@ -37,22 +38,25 @@ def command(lazy: "Lazy", /, path: Path, key: Path, force: bool, as_json: bool) 
     Make a pair of keys with openssl. -aes256 asks for a password; without it the private key is not encrypted:
 
     \b
-        openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes256 -out private.pem
+        openssl genpkey -algorithm EC -aes256 \\
+            -pkeyopt ec_paramgen_curve:P-256 -out private.pem
         openssl pkey -in private.pem -pubout -out public.pem
 
     Give public.pem to those who verify, by another way than the files. Keep private.pem to yourself. The password is
     read from the environment variable ZOO_SIGNING_PASSWORD; if it is not set, zoo asks for it.
     """
-    from zoo.api.signing import sign
     from zoo_export.signatures.keys import is_encrypted, require_package
 
     require_package()
     password = _password(key) if is_encrypted(key) else None
+    announce(LOADING)
+    from zoo.api.signing import sign
+
     signature = sign(path, key, password=password, force=force, registry=lazy.registry)
     if as_json:
         print_json({"path": str(path), "signature": str(signature)})
     else:
-        click.echo(str(signature))
+        print_line(str(signature))
 
 
 def _password(key: Path) -> str | None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.api.terminal import LOADING, announce
 from zoo.cli.data_options import data_root_option
 from zoo.cli.options import (
     input_shape_option,
@@ -113,6 +114,7 @@ def command(
     single exported file without --against, the signature alone is checked. The exit code is 3 if there is no signature,
     if it was made with another key, or if a file was changed, added or removed since.
     """
+    announce(LOADING)
     from zoo.api.exporting import verify
     from zoo.contract.errors import DifferenceError
     from zoo.models.importing.stated import read_labels

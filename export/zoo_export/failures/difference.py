@@ -40,7 +40,7 @@ def difference(
         if failed.where is not None:
             what += f"; worst at image {image}, class {index}, which is off by {failed.error:.3g}"
     return DifferenceError(
-        f"{artifact} does not compute what {name} computes (verdict {FAIL}): {what}.{f' {blamed}' if blamed else ''}",
+        f"{artifact} does not compute what {name} computes: {what}.{f' {blamed}' if blamed else ''}",
         "Do not use it. No existing file was changed.",
         {
             "verdict": FAIL,

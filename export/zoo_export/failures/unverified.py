@@ -5,15 +5,13 @@ from pathlib import Path
 from zoo.contract.errors import DifferenceError
 from zoo.contract.evidence import INCONCLUSIVE, OVERRIDDEN, UNVERIFIED, Coverage, Manifest, Override, Verdict
 
-NOT_VERIFIED = (
-    "UNVERIFIED: it was exported with --no-verify, so nothing was run or compared and its outputs may be wrong"
-)
+NOT_VERIFIED = "was exported with --no-verify, so nothing was run or compared and its outputs may be wrong"
 
 
 def unverified(folder: Path, model: str) -> DifferenceError:
     """The error for a folder whose certificate holds nothing to compare with."""
     return DifferenceError(
-        f"{folder} is {NOT_VERIFIED}.",
+        f"{folder} {NOT_VERIFIED}.",
         f"Run `zoo verify {folder} --strict`, which computes truth from the weights, or export it again.",
         {"verdict": UNVERIFIED, "model": model},
     )
@@ -58,5 +56,5 @@ def accepted_by_manifest(artifact: str, accepted: float) -> str:
 def warning(verdict: Verdict, override: Override | None) -> str:
     """The warning about an export with this verdict; empty if the default tolerance proves it."""
     if verdict == UNVERIFIED:
-        return f"{NOT_VERIFIED}."
+        return f"{UNVERIFIED.upper()}: it {NOT_VERIFIED}."
     return "" if override is None else f"{OVERRIDDEN.upper()}: {override} replaced the default tolerance."

@@ -230,7 +230,7 @@ def _differing(name: str, stated: object, correct: object) -> str:
 
 def _false(artifact: str, what: str, *, card: bool = False) -> DifferenceError:
     return DifferenceError(
-        f"{artifact} does not say what the model is (verdict {FAIL}): {what}.",
+        f"{artifact} does not say what the model is: {what}.",
         DO_NOT_TRUST if card else DO_NOT_USE,
         {"verdict": FAIL, "artifact": artifact, "claim": what},
     )

@@ -52,8 +52,7 @@ def read_structure(entry: Entry[ExportFormat], paths: Paths, counted: Structure 
         raise ExportError(f"The graph of {paths.main.name} cannot be read: {clause(error)}.", AGAIN) from error
     if structure.random:
         raise DifferenceError(
-            f"{paths.main.name} is not a function of its images (verdict {FAIL}): its graph has "
-            f"{', '.join(structure.random[:SHOWN])}.",
+            f"{paths.main.name} is not a function of its images: its graph has {', '.join(structure.random[:SHOWN])}.",
             "Do not use it. Export the model in evaluation mode.",
             {"verdict": FAIL, "artifact": paths.main.name, "random": list(structure.random)},
         )

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from torch import nn
 
-from zoo.api.command_call import call_of
 from zoo.api.exporting import ModelLike, model_from
 from zoo.api.loading import load
 from zoo.contract.errors import UsageError, ZooError
 from zoo.models.exported import ArtifactOptions, OpenedExport
 from zoo.models.load import Model
+from zoo.registry.calls import call_of
 from zoo.registry.model_kind import ModelKind, model_kind
 from zoo.registry.registry import Registry
 

@@ -5,12 +5,12 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Protocol
 
-from zoo.api.command_call import call_of
 from zoo.api.installed import registry_of
 from zoo.contract.errors import UsageError
 from zoo.files.card import Card
 from zoo.files.folders import name_of_weights
 from zoo.models.arguments import check_bool, check_path
+from zoo.registry.calls import call_of
 from zoo.registry.registry import Registry
 
 

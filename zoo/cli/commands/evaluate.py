@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.api.terminal import LOADING, announce
 from zoo.cli.data_options import cache_option, data_root_option, download_option, memory_limit_option, workers_option
 from zoo.cli.options import device_option, expect_digest_option, json_option, trust_option
 from zoo.cli.output import print_json, print_line, print_table
@@ -93,6 +94,7 @@ def command(
     Exported files are run themselves, and compared with the model that they were exported from: their accuracy beside
     the model's, how often both predict the same class, and the images on which they do not.
     """
+    announce(LOADING)
     from zoo.api.evaluating import evaluate
     from zoo.api.weights.recording import record_metrics, recordable
     from zoo.models.exported import read_preprocess

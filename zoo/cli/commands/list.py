@@ -35,7 +35,8 @@ def command(lazy: "Lazy", kind: str | None, pattern: str, as_json: bool) -> None
     With a KIND (architectures, losses, datasets, formats, precisions, commands), only that. A collection of
     architectures, such as timm, is one line; its name, or a pattern such as 'timm/resnet*', lists what is in it.
 
-    In a pipe, columns are separated by tabs.
+    Each is one line: in a terminal, summaries are cut, and columns that do not fit are left out. In a pipe, columns are
+    separated by tabs and whole.
     """
     kind, pattern, collapsed = _chosen(lazy.registry, kind, pattern)
     entries_of = {
@@ -79,7 +80,9 @@ def command(lazy: "Lazy", kind: str | None, pattern: str, as_json: bool) -> None
                 for (collection, plugin), count in _collections(lazy.registry, entries).items()
             ]
         if rows:
-            print_table([name, *extra, "summary", "plugin"], rows)
+            print_table(
+                [name, *extra, "summary", "plugin"], rows, shorten="summary", optional=("plugin", *reversed(extra))
+            )
 
 
 def _chosen(registry: "Registry", what: str | None, pattern: str) -> tuple[str | None, str, bool]:

@@ -83,7 +83,7 @@ def command(lazy: "Lazy", as_json: bool) -> None:
     for entries in registry.conflicts():
         names = " and ".join(registry.short_name(entry) for entry in entries)
         print_line(f"several plugins provide the {entries[0].spec.kind} {entries[0].spec.name}: {names}")
-    click.echo(IMPORTED.format(file=config_file()), err=True)
+    print_line(IMPORTED.format(file=config_file()), err=True)
 
 
 def _provides(registry: "Registry", plugin: "Plugin") -> str:

@@ -35,7 +35,7 @@ def command(lazy: "Lazy", name: str, as_json: bool) -> None:
     if kind is ModelKind.HUB_FOLDER:
         items = _hub_folder(name)
     else:
-        items = _weights(lazy, name) if kind is ModelKind.WEIGHTS else _specs(lazy, name)
+        items = _weights(lazy, name) if kind.stored else _specs(lazy, name)
     if as_json:
         print_json(items)
         return
@@ -93,7 +93,7 @@ def _hub_folder(name: str) -> list[dict[str, Any]]:
     from zoo.files.card import read_card
     from zoo.models.hub_layout.config import PREFIX
     from zoo.models.hub_layout.folder_files import has_card, read_folder_config
-    from zoo.registry.hub_folders import CONFIG, WEIGHTS, hub_folder
+    from zoo.registry.hub.folders import CONFIG, WEIGHTS, hub_folder
 
     folder = hub_folder(name)
     assert folder is not None  # or `hub_folder` raised

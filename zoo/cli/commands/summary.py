@@ -1,10 +1,12 @@
 """`zoo summary`: a model's layers, output shapes and parameters."""
 
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.api.terminal import LOADING, announce, erase_announcement
 from zoo.cli.options import (
     build_args,
     channels_option,
@@ -14,10 +16,12 @@ from zoo.cli.options import (
     num_classes_option,
     param_option,
 )
-from zoo.cli.output import print_json
+from zoo.cli.output import print_fields, print_json, print_table
 from zoo.contract.printable import plain_lines
 
 if TYPE_CHECKING:
+    import torchinfo
+
     from zoo.cli.main import Lazy
 
 
@@ -54,6 +58,7 @@ def command(
     MODEL is an ARCH.TAG, the path of a weights file, a folder with config.json and model.safetensors, or an
     architecture.
     """
+    announce(LOADING)
     import torch
     import torchinfo
 
@@ -76,7 +81,7 @@ def command(
             verbose=0,
         )
     if not as_json:
-        click.echo(plain_lines(UNITS.sub(lambda unit: unit[1][0], str(summary))))
+        _print_summary(summary, depth)
         return
     print_json(
         {
@@ -88,6 +93,37 @@ def command(
             "input_bytes": summary.total_input,
             "activation_bytes": summary.total_output_bytes,
             "parameter_bytes": summary.total_param_bytes,
+        }
+    )
+
+
+def _print_summary(summary: "torchinfo.ModelStatistics", depth: int) -> None:
+    """Print torchinfo's own text, or in a terminal a narrower table."""
+    if not sys.stdout.isatty():
+        erase_announcement()
+        click.echo(plain_lines(UNITS.sub(lambda unit: unit[1][0], str(summary))))
+        return
+    print_table(
+        ["layer", "output shape", "parameters", "mult-adds"],
+        [
+            [
+                f"{'  ' * layer.depth}{layer.class_name} ({layer.var_name})",
+                "×".join(map(str, layer.output_size)),
+                "" if layer.children else f"{layer.num_params:,}",
+                "" if layer.children else f"{layer.macs:,}",
+            ]
+            for layer in summary.summary_list
+            if layer.depth <= depth
+        ],
+    )
+    print_fields(
+        {
+            "parameters": f"{summary.total_params:,}",
+            "trainable": f"{summary.trainable_params:,}",
+            "mult-adds": f"{summary.total_mult_adds:,}",
+            "input": f"{summary.total_input / 1e6:.2f} MB",
+            "activations": f"{summary.total_output_bytes / 1e6:.2f} MB",
+            "parameters in memory": f"{summary.total_param_bytes / 1e6:.2f} MB",
         }
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from zoo.api.terminal import LOADING, announce
 from zoo.cli.data_options import (
     Number,
     cache_option,
@@ -83,8 +84,9 @@ def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
     """Train ARCHITECTURE on a data set and store its weights with their card.
 
     Writes WEIGHTS/ARCH.TAG.safetensors and a run folder with the recipe, the history and a report. Resume a run that
-    was interrupted or killed with: zoo train --resume runs/NAME.
+    was interrupted or killed with `zoo train --resume runs/NAME`.
     """
+    announce(LOADING)
     from zoo.api.training import train
     from zoo.cli.training.recipe_cli import recipe_from_options
     from zoo.cli.training.train_output import TrainOutput

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.api.terminal import LOADING, announce, erase_announcement
 from zoo.cli.commands.weights_import import import_file
 from zoo.cli.options import json_option
-from zoo.cli.output import print_fields, print_json, print_line, print_table
+from zoo.cli.output import print_fields, print_json, print_line, print_table, print_verdict
 from zoo.contract.printable import plain_lines
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def list_weights(lazy: "Lazy", pattern: str, as_json: bool) -> None:
 
     Weights that a plugin provides have no file until they are first used. A top-1 that is published was not measured
     by zoo. No tensor is read.
+
+    In a terminal, columns that do not fit are left out. In a pipe, columns are separated by tabs and whole.
     """
     from fnmatch import fnmatchcase
 
@@ -52,13 +55,14 @@ def list_weights(lazy: "Lazy", pattern: str, as_json: bool) -> None:
     print_table(
         ["weights", "top-1", "measured on", "size", "file"],
         [
-            [row["name"], "", f"refused: {row['error']}", "", row["file"]]
+            [row["name"], "refused", row["error"], "", row["file"]]
             if "error" in row
             else [row["name"], "", "", "", f"none yet; {row['provided_by']} provides it"]
             if row["file"] is None
             else [row["name"], _percent(row["top1"]), row["measured_on"], _size(row["bytes"]), row["file"]]
             for row in rows
         ],
+        optional=("file", "measured on"),
     )
 
 
@@ -143,6 +147,7 @@ def verify_weights(lazy: "Lazy", names: tuple[str, ...], expect_digest: str | No
     have only a digest of the tensors, and that one is shown. The exit code is 3 if a file is damaged, or has another
     digest than --expect-digest.
     """
+    announce(LOADING)
     from zoo.contract.errors import DifferenceError, UsageError, WeightsError
     from zoo.files.expected_digest import digest_of
     from zoo.files.folders import weights_files
@@ -174,9 +179,12 @@ def verify_weights(lazy: "Lazy", names: tuple[str, ...], expect_digest: str | No
         print_json(rows)
     else:
         for row in rows:
-            print_line(f"{row['file']}: intact, {row['digest']}" if row["passed"] else str(row["error"]))
+            if row["passed"]:
+                print_verdict("pass", f"{row['file']} is intact, {row['digest']}")
+            else:
+                print_verdict("fail", str(row["error"]))
             if row["passed"] and not row["card_covered"]:
-                click.echo("  Its card is not covered by a digest (made by 0.1.0). `zoo weights upgrade` adds one.")
+                print_line("  Its card is not covered by a digest (made by 0.1.0). `zoo weights upgrade` adds one.")
     damaged = [str(row["file"]) for row in rows if not row["passed"]]
     if damaged:
         raise DifferenceError(
@@ -193,6 +201,7 @@ def upgrade_weights(lazy: "Lazy", names: tuple[str, ...]) -> None:
 
     The tensors and everything that the card says stay the same. Do this to files that you made or trust.
     """
+    announce(LOADING)
     from zoo.files.weights import upgrade_card
     from zoo.models.stored.files import stored_file
 
@@ -205,10 +214,13 @@ def upgrade_weights(lazy: "Lazy", names: tuple[str, ...]) -> None:
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("weights"))
 def page(folder: Path) -> None:
     """Print a Markdown page about the weights files in FOLDER, made from their cards.  [default: weights]"""
+    announce(LOADING)
     from zoo.report.cards import cards_page
     from zoo.training.recipe.file import command_of_card
 
-    click.echo(plain_lines(cards_page(folder, command_of_card)), nl=False)
+    text = plain_lines(cards_page(folder, command_of_card))
+    erase_announcement()
+    click.echo(text, nl=False)
 
 
 def _measured(metric: "Metric") -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.api.terminal import LOADING, announce
 from zoo.cli.options import (
     channels_option,
     force_option,
@@ -85,6 +86,7 @@ def import_file(
     Wrappers (state_dict, model, ema, …) and prefixes (module., _orig_mod., model., …) are removed. If the names of
     tensors differ from those of the architecture, the mapping by order and shape is shown, and --map order accepts it.
     """
+    announce(LOADING)
     from zoo.api.weights.importing import import_weights
     from zoo.contract.params import split_params
     from zoo.models.importing.convert import UnconfirmedMapping

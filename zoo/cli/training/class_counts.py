@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from zoo.contract.printable import plain
+from zoo.contract.printable import plain, shortened
 
 SHOWN = 20  # classes; if there are more, the largest and the smallest
-WIDEST = 40  # characters of a class name
+WIDEST = 36  # characters of a class name; a row fits 60 columns
 
 
 def class_counts(classes: Sequence[str], train: Sequence[int], test: Sequence[int]) -> list[str]:
@@ -23,7 +23,9 @@ def class_counts(classes: Sequence[str], train: Sequence[int], test: Sequence[in
 
 
 def _table(classes: Sequence[str], train: Sequence[int], test: Sequence[int]) -> list[str]:
-    rows = [(plain(name)[:WIDEST], f"{a:,}", f"{b:,}") for name, a, b in zip(classes, train, test, strict=True)]
+    rows = [
+        (shortened(plain(name), WIDEST), f"{a:,}", f"{b:,}") for name, a, b in zip(classes, train, test, strict=True)
+    ]
     if len(rows) > SHOWN:
         by_count = sorted(range(len(rows)), key=lambda index: -train[index])
         most, least = by_count[: SHOWN // 2], by_count[-SHOWN // 2 :]

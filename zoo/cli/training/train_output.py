@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from zoo.api.progress import Lines, duration
+from zoo.api.epoch_table import EpochTable
+from zoo.api.progress import Bars, Lines
 from zoo.cli.training.class_counts import class_counts
 from zoo.contract.callback import Callback, EpochResult, StepProgress, TrainingData
 
@@ -22,6 +23,7 @@ class TrainOutput(Callback):
     def __init__(self, show: Lines, recipe: "Recipe", device: str) -> None:
         self._show, self._device = show, device
         self._architecture, self._epochs = recipe.architecture, recipe.epochs
+        show.epochs = EpochTable(recipe.epochs, time_left=not show.has_bar)
 
     def on_message(self, text: str, *, warning: bool = False) -> None:
         self._show.on_message(text, warning=warning)
@@ -42,14 +44,8 @@ class TrainOutput(Callback):
             self._show.line(line)
 
     def on_step(self, step: StepProgress) -> None:
-        detail = f"{step.images_per_second:,.0f} images/s, {duration(step.seconds_left)} left"
-        self._show.on_progress(f"epoch {step.epoch}/{self._epochs}", step.done, step.total, detail)
+        if isinstance(self._show, Bars):
+            self._show.show_step(f"epoch {step.epoch}/{self._epochs}", step)
 
     def on_epoch(self, epoch: EpochResult) -> None:
-        split = "test" if epoch.split == "test" else "hold-out"
-        left = "" if epoch.number == self._epochs else f"  {duration(epoch.seconds_left)} left"
-        self._show.line(
-            f"epoch {epoch.number}/{self._epochs}  train loss {epoch.train_loss:.4f}  "
-            f"{split} loss {epoch.evaluation.loss:.4f}  top-1 {100 * epoch.evaluation.top1:.2f} %  "
-            f"{epoch.images_per_second:,.0f} images/s{left}"
-        )
+        self._show.on_epoch(epoch)

@@ -1,13 +1,20 @@
 """What an error that an author's code raised says: its type, its text, and the file and line that it comes from."""
 
+import re
 import sys
 from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 from types import FrameType
 
+from zoo.contract.names import OWN_DISTRIBUTION, normalized
+
 SHOW_TRACEBACK = "ZOO_RAISE_ERRORS=1 shows the traceback."
 CALLERS = frozenset(("zoo", "zoo_export", "zoo_runtime"))
-LIBRARIES = frozenset(("torch", "numpy", "onnx", "onnxruntime", "onnxscript", "sympy", "torchinfo", "PIL", "openvino"))
+INDIRECT = frozenset(("sympy", "networkx"))  # libraries of PyTorch's, of which zoo names none
+REQUIREMENT = re.compile(r"[\w.-]*")  # the name at the beginning of a line such as `torch>=2.9; extra == "x"`
+DEV = 'extra == "dev"'  # what only the tests need
 SHARED = frozenset(("torchvision", "timm", "einops"))  # which hold models, and functions that other models call
 
 
@@ -29,7 +36,8 @@ def author_line(error: BaseException) -> str:
     Returns:
         `package/file.py:7`, the path from the package on; empty where there is none.
     """
-    frames = [frame for frame in _frames(error) if _package(frame[0]) not in CALLERS | LIBRARIES]
+    left_out = CALLERS | INDIRECT | _libraries()
+    frames = [frame for frame in _frames(error) if _package(frame[0]) not in left_out]
     own = [frame for frame in frames if _package(frame[0]) not in SHARED] or frames
     if not own:
         return ""
@@ -39,6 +47,18 @@ def author_line(error: BaseException) -> str:
     while (root / "__init__.py").is_file():
         root = root.parent
     return f"{file.relative_to(root).as_posix()}:{line}"
+
+
+@cache
+def _libraries() -> frozenset[str]:
+    """The packages of the distributions that zoo requires, its extras among them."""
+    try:
+        lines = requires(OWN_DISTRIBUTION) or ()
+    except PackageNotFoundError:  # zoo is run from its sources
+        lines = ()
+    required = {normalized(name) for line in lines if DEV not in line for name in REQUIREMENT.findall(line)[:1]}
+    packages = packages_distributions().items()
+    return frozenset(package for package, owners in packages if required & set(map(normalized, owners))) - SHARED
 
 
 def _frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:

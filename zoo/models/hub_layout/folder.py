@@ -18,7 +18,7 @@ from zoo.models.build import build_model
 from zoo.models.hub_layout.config import PREFIX, HubConfig
 from zoo.models.hub_layout.folder_files import converted_path, has_card, read_folder_config, sha256_of
 from zoo.models.stored.foreign import store_foreign
-from zoo.registry.hub_folders import CONFIG, WEIGHTS
+from zoo.registry.hub.folders import CONFIG, WEIGHTS
 from zoo.registry.registry import Entry, Registry
 
 

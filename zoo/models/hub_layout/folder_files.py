@@ -9,7 +9,7 @@ from zoo.files.folders import SUFFIX, pretrained_folder
 from zoo.files.header import read_header
 from zoo.files.regular import open_regular, read_regular
 from zoo.models.hub_layout.config import HubConfig, read_config
-from zoo.registry.hub_folders import CONFIG, WEIGHTS
+from zoo.registry.hub.folders import CONFIG, WEIGHTS
 
 MAX_CONFIG = 1 << 24  # bytes
 

@@ -10,7 +10,9 @@ from zoo.files.claim import claimed
 from zoo.files.regular import is_regular
 from zoo.models.hub_layout.folder import open_hub_folder
 from zoo.models.stored.foreign import store_foreign
-from zoo.registry.hub_folders import hub_folder
+from zoo.models.stored.repository import open_repository
+from zoo.registry.hub.folders import hub_folder
+from zoo.registry.hub.repositories import SCHEME
 from zoo.registry.pretrained import find_file, pretrained_path, provided_weights, split_tag
 from zoo.registry.refs import resolve
 from zoo.registry.registry import Entry, Registry
@@ -20,7 +22,7 @@ def locate_weights(registry: Registry, name: str, *, download: bool = False) -> 
     """The weights file that `name` means: a path, a file in the weights folders, or weights that a plugin provides.
 
     Args:
-        name: `ARCH.TAG`, a path, a folder in timm's layout, or `local-dir:FOLDER`.
+        name: `ARCH.TAG`, a path, a folder in timm's layout, `local-dir:FOLDER`, or `hf-hub:OWNER/NAME`.
         download: let the plugin download the weights if they are not on this machine.
 
     Raises:
@@ -28,6 +30,8 @@ def locate_weights(registry: Registry, name: str, *, download: bool = False) -> 
         WeightsError: `name` is a path and there is no file, or the weights are not here and `download` is false.
         ZooError: the plugin could not provide them.
     """
+    if name.startswith(SCHEME):
+        return open_repository(registry, name, download=download)
     if (folder := hub_folder(name)) is not None:
         return open_hub_folder(registry, folder)
     if provided_weights(registry, name) is not None:

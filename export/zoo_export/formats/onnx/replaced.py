@@ -35,9 +35,9 @@ def replace(paths: Paths, to: Paths, values: Sequence[tuple[Array, Array]]) -> l
             by_key[_key(old.T)] = index, new.T
     by_key |= {_key(old): (index, new) for index, (old, new) in enumerate(values)}
     for tensor in _tensors(model.graph):
-        found = by_key.get(_key(numpy_helper.to_array(tensor)))
-        if found is not None:
-            index, new = found
+        match = by_key.get(_key(numpy_helper.to_array(tensor)))
+        if match is not None:
+            index, new = match
             counts[index] += 1
             tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(new), tensor.name))
     large = model.ByteSize() > PROTOBUF_LIMIT

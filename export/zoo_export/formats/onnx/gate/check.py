@@ -16,6 +16,7 @@ from zoo.contract.exporting.artifact import Paths
 from zoo.contract.printable import quoted
 from zoo.files.regular import open_regular
 from zoo_export.formats.onnx.gate.names import OWN, why_ambiguous
+from zoo_export.formats.onnx.gate.text import field_that_is_not_text
 from zoo_export.reasons import AGAIN
 
 LARGEST = 2**31 - 1  # bytes: Protocol Buffers' own limit
@@ -37,7 +38,8 @@ def read_model(path: Path) -> onnx.ModelProto:
     """Read the graph of an ONNX file, and the tensors that lie in it.
 
     Raises:
-        ExportError: it cannot be read, is no regular file, is larger than Protocol Buffers allows, or is no ONNX file.
+        ExportError: it cannot be read, is no regular file, is larger than Protocol Buffers allows, or is no ONNX file,
+            or its text is not UTF-8.
     """
     try:
         with open_regular(path, LARGEST) as file:
@@ -56,6 +58,9 @@ def read_model(path: Path) -> onnx.ModelProto:
     if not model.HasField("graph"):
         what = "is not an ONNX file, or is truncated" if content else "is empty, and not an ONNX file"
         raise ExportError(f"{path.name} {what}.", AGAIN)
+    field = field_that_is_not_text(model)
+    if field is not None:
+        raise ExportError(f"{path.name} is not a valid ONNX file: its field {field} is not UTF-8 text.", AGAIN)
     return model
 
 
