@@ -1,8 +1,10 @@
 """A person's first hour by the command line: 200 photos in four classes become a model that is evaluated and exported.
 
 The photos are made from CIFAR-10 as JPEG, as `benchmarks/first_hour.py` makes them: of five sizes, one grey, one cut
-short, and a text file beside them. That script measures three seeds with all defaults; here one seed has to stay within
-a margin of them. The fine-tuned model sees smaller images than by default, to be quick.
+short, and a text file beside them. That script measures three seeds with all defaults. Here one seed has to reach what
+is promised of their mean. From scratch that is three standard deviations of a seed below the mean, which other
+processors and versions may give: five seeds had 62.0 to 67.2 %. The fine-tuned model sees smaller images than by
+default, to be quick; it is 7 points above what is promised.
 """
 
 import csv
@@ -23,12 +25,11 @@ import zoo
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "benchmarks"))
-from first_hour import CLASSES, CORRUPT, HELD_OUT, LITE0, PHOTOS, write_photos  # noqa: E402
+from first_hour import CLASSES, CORRUPT, HELD_OUT, LITE0, PHOTOS, PROMISED, write_photos  # noqa: E402
 
 CIFAR10 = ROOT.parent / "shared" / "data" / "cifar10-jpeg.tar.xz"
 NAMES = CLASSES.split(",")
 N = HELD_OUT * len(NAMES)
-FROM_SCRATCH = FINE_TUNED = 0.5  # accuracy on the photos that were held out; see docs/benchmarks.md
 TRAIN = ("--data", "photos", "--skip-corrupt", "--device", "cpu")
 QUICK = ("--img-size", "96", "--epochs", "5")
 MAIN = """
@@ -120,7 +121,7 @@ def test_from_photos_to_a_verified_export(run_zoo: Run, in_photos: Path) -> None
     report = Path("runs/resnet20.photos/report.html").read_text()
     assert "IMG_00" in report and "data:image/png" in report and "top-5" not in report
 
-    assert accuracy(run_zoo, "resnet20.photos") >= FROM_SCRATCH
+    assert accuracy(run_zoo, "resnet20.photos") >= PROMISED["from scratch"]
 
     ran = run_zoo("predict", "resnet20.photos", "photos", "--csv", "--top", "1")
     assert ran.code == 1 and f"IMG_{CORRUPT:04}.jpg" in ran.err
@@ -147,7 +148,7 @@ def test_fine_tuning_from_imagenet_weights(run_zoo: Run, in_photos: Path, checkp
     assert ran.code == 0, ran.err
     card = zoo.load(f"{LITE0}.photos").card
     assert card.classes == tuple(NAMES) and card.recipe["freeze_bn"] is True
-    assert accuracy(run_zoo, f"{LITE0}.photos") >= FINE_TUNED
+    assert accuracy(run_zoo, f"{LITE0}.photos") >= PROMISED["fine-tuned"]
 
 
 @pytest.fixture
