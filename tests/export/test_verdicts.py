@@ -111,7 +111,7 @@ def test_the_readme_begins_with_what_is_not_proven(folders) -> None:
 def test_the_command_says_it_before_after_and_in_json(run_zoo: Run, tmp_path: Path, option, word: str) -> None:
     ran = run_zoo("export", MODEL, "-f", "torchscript", "-o", str(tmp_path / "one"), *option)
     assert ran.code == 0 and word.upper() in ran.err.splitlines()[0]
-    assert word in ran.out.splitlines()[0] and word.upper() in ran.out
+    assert word.upper() in ran.out.splitlines()[0]
     assert "computes what the model computes" not in ran.out
     told = json.loads(run_zoo("export", MODEL, "-f", "torchscript", "-o", str(tmp_path / "two"), *option, "--json").out)
     artifact = told["artifacts"]["torchscript"]
