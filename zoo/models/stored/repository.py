@@ -29,7 +29,7 @@ def open_repository(registry: Registry, name: str, *, download: bool = False) ->
     if not download:
         raise WeightsError(
             f"The weights of {repository} are not on this machine.",
-            f"Download them with `zoo summary {repository} --download`, or with download=True in Python.",
+            f"Add --download (download=True in Python), or run `zoo summary {repository} --download` first.",
         )
     pull = call_of(registry, "pull")
     with claimed(path, wait=True):  # the ranks of a training may come here together
