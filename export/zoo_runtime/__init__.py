@@ -419,11 +419,24 @@ def _decode(pil: Any, image: ImageLike) -> Any:
     if isinstance(image, (bytes, bytearray, memoryview)):
         image = io.BytesIO(image)
     if hasattr(image, "read"):
-        picture = pil.open(image, formats=FORMATS)
+        if not _seekable(image):
+            image = io.BytesIO(image.read())
+        try:
+            picture = pil.open(image, formats=FORMATS)
+        except KeyError:  # an older Pillow, which has registered all formats that it knows by now
+            image.seek(0)
+            picture = pil.open(image, formats=[name for name in FORMATS if name in pil.OPEN])
         picture.load()
         return picture
     _need(isinstance(image, pil.Image), f"it is a {type(image).__name__}")
     return image
+
+
+def _seekable(file: Any) -> bool:
+    try:
+        return bool(file.seekable())
+    except AttributeError:
+        return hasattr(file, "seek")
 
 
 def _turned(picture: Any) -> Any:

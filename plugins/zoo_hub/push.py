@@ -16,6 +16,8 @@ from zoo.registry.registry import Registry
 from zoo_hub.progress import progress_bars
 from zoo_hub.repository import explain_hub_errors, hub
 
+TURNED = "Turn photographs as their EXIF orientation says (`PIL.ImageOps.exif_transpose`). zoo does; timm does not."
+
 
 def push(
     registry: Registry,
@@ -97,6 +99,7 @@ def _readme(card: Card, name: str) -> str:
         "",
         f"{card.architecture}, {len(card.classes):,} classes, images of {shape}.",
         "",
+        *([TURNED, ""] if card.preprocess.exif_orientation else []),
         *(["Measured by zoo on the weights as stored:", "", *metrics, ""] if metrics else []),
         f"Use it: `zoo pull hf-hub:{name}`.",
         "",

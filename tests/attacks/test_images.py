@@ -78,6 +78,29 @@ def test_both_readers_know_the_same_formats() -> None:
     assert set(zoo_runtime.FORMATS) == set(FORMATS)
 
 
+@pytest.mark.parametrize("missing", [("AVIF",), ("JPEG2000", "AVIF")])
+def test_a_pillow_without_a_codec_explains_bad_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]
+) -> None:
+    Image.init()
+    for name in missing:
+        monkeypatch.delitem(Image.OPEN, name, raising=False)
+    images._formats.cache_clear()
+    path, sound = tmp_path / "bad.jpg", tmp_path / "sound.png"
+    path.write_bytes(b"no image")
+    Image.new("RGB", (9, 8)).save(sound)
+    try:
+        for read, error in ((open_image, DataError), (zoo_runtime.read_pixels, zoo_runtime.Error)):
+            how = () if read is open_image else (PREPROCESS.to_dict(),)
+            with pytest.raises(error, match="damaged") as caught:
+                read(path, *how)  # type: ignore[operator]
+            assert str(path) in str(caught.value) and "no 'AVIF'" not in str(caught.value)
+            read(sound, *how)  # type: ignore[operator]
+        zoo_runtime.read_pixels(sound.read_bytes(), PREPROCESS.to_dict())
+    finally:
+        images._formats.cache_clear()
+
+
 def png(width: int, height: int) -> bytes:
     """A PNG file that says it has that size, and holds almost nothing."""
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import zoo
 from zoo.cli import main
@@ -170,13 +171,50 @@ def test_a_folder_that_does_not_fit_is_refused(run_zoo, of_timm: Path, tmp_path:
 
 @pytest.mark.parametrize("shorter_side", [None, 224, 225, 230, 235, 248, 256, 299, 333, 4096])
 @pytest.mark.parametrize("crop_mode", ["center", "squash", "border"])
-def test_preprocessing_survives_the_config(shorter_side: int | None, crop_mode: CropMode, card: Card) -> None:
+@pytest.mark.parametrize("turned", [False, True])
+def test_preprocessing_survives_the_config(
+    shorter_side: int | None, crop_mode: CropMode, turned: bool, card: Card
+) -> None:
     mode: CropMode = "center" if shorter_side is None else crop_mode
     if (mode, shorter_side) == ("squash", 224):
         mode = "center"  # the same as no shorter side, which is how it comes back
-    how = Preprocess(size=(224, 224), mean=(0.5,), std=(0.2,), shorter_side=shorter_side, crop_mode=mode)
+    how = Preprocess(
+        size=(224, 224),
+        mean=(0.5,),
+        std=(0.2,),
+        shorter_side=shorter_side,
+        crop_mode=mode,
+        exif_orientation=turned,
+    )
     config = read_config(config_json(Card(**{**vars(card), "preprocess": how})))
     assert (config.preprocess, config.labels, config.architecture) == (how, card.classes, card.architecture)
+
+
+def test_a_push_records_that_photographs_are_turned(
+    run_zoo, with_timm, module, images, tmp_path: Path, card: Card
+) -> None:
+    """By the card, by the config for weights without one, and by the README; timm loads the folder all the same."""
+    how = Preprocess(size=(224, 224), mean=(0.5,) * 3, std=(0.2,) * 3, exif_orientation=True)
+    fresh = open_model(with_timm, f"timm/{SMALL}").card
+    stored = tmp_path / f"{SMALL}.mine.safetensors"
+    save_weights(stored, module.state_dict(), Card(**{**vars(fresh), "classes": LABELS, "preprocess": how}))
+    place = tmp_path / "ours"
+    assert run_zoo("push", str(stored), f"local-dir:{place}").code == 0
+    assert "exif_transpose" in (place / "README.md").read_text()
+    assert torch.equal(timm.create_model(f"local-dir:{place}", pretrained=True).eval()(images), module(images))
+    assert zoo.load(place, registry=with_timm).preprocess == how
+    save_file({name: value.contiguous() for name, value in module.state_dict().items()}, place / "model.safetensors")
+    assert zoo.load(place, registry=with_timm).preprocess == how
+    photo = Image.fromarray(np.arange(224 * 224 * 3, dtype=np.uint8).reshape(224, 224, 3))
+    exif = photo.getexif()
+    exif[0x0112] = 6
+    photo.save(tmp_path / "turned.png", exif=exif)
+    photo.transpose(Image.Transpose.ROTATE_270).save(tmp_path / "upright.png")
+    turned, upright = (
+        json.loads(run_zoo("predict", str(place), str(tmp_path / f"{name}.png"), "--json").out)
+        for name in ("turned", "upright")
+    )
+    assert [{**each, "image": ""} for each in turned] == [{**each, "image": ""} for each in upright]
 
 
 BASE = {"architecture": "x", "num_classes": 2, "input_size": [3, 8, 8], "mean": [0.5] * 3, "std": [1, 1, 1]}
@@ -203,6 +241,7 @@ def test_older_and_shorter_configs_are_read() -> None:
         {"input_size": [3, 8, 16], "crop_pct": 0.9},
         {"num_classes": "two"},
         {"architecture": 3},
+        {"exif_orientation": "yes"},
     ],
 )
 def test_what_zoo_does_not_know_is_malformed(change: dict[str, Any]) -> None:

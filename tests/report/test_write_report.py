@@ -165,8 +165,9 @@ def test_the_html_page_is_whole_and_asks_for_nothing(tmp_path: Path, card: Card)
     assert len(pictures) == 5 and all(picture.startswith("data:image/png;base64,") for picture in pictures)
     assert b64decode(pictures[0].partition(",")[2]) == (tmp_path / "curves.png").read_bytes()
     assert not any({"href", "src"} & set(attributes) for tag, attributes in page.tags if tag != "img")
-    for text in ("pets test, n=6", "square root", "one.jpg", "50.00 %", "Wilson"):
+    for text in ("pets test, n=6", "not linear", "square root", "one.jpg", "50.00 %", "Wilson"):
         assert text in page.text, text
+    assert [attributes for tag, attributes in page.tags if tag == "table"][-1] == {"class": "sortable"}
 
 
 def test_the_page_names_files_and_facts(tmp_path: Path, card: Card) -> None:
@@ -177,6 +178,7 @@ def test_the_page_names_files_and_facts(tmp_path: Path, card: Card) -> None:
     assert shown["training time"] == "1\\:01\\:01" and shown["weights file"] == "weights/net.safetensors"
     assert shown["run folder"] == "runs/net" and shown["data folder"] == "/photos"
     assert shown["top-1 in training"] == "50.00 %" and "top-5" not in shown  # there are four classes
+    assert "Colours are not linear" in page
 
 
 def test_without_a_mistake_there_are_no_examples(tmp_path: Path, card: Card) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,8 +21,12 @@ from zoo.training.checkpoint.saver import Saver
 from zoo.training.job import run_job
 from zoo.training.optim.freeze import freeze
 from zoo.training.optim.head import head_names
+from zoo.training.plan import few_images
 from zoo.training.prepare import Job, RunPaths, prepare
-from zoo.training.recipe.recipe import Recipe
+from zoo.training.recipe.defaults import HEAD_INIT_SCALE
+from zoo.training.recipe.file import check_fields, to_recipe
+from zoo.training.recipe.overrides import with_overrides
+from zoo.training.recipe.recipe import VERSION, Recipe
 from zoo.training.resume import ResumeOverrides, find_run, resume_job
 
 Make = Callable[..., Recipe]
@@ -64,14 +69,63 @@ def test_backbone_is_loaded_and_the_head_if_classes_match(
 ) -> None:
     made = recipe(initial_checkpoint=str(first), data=data, seed=5)
     job, module = begun(kit, made, paths("second"))
-    given, own = load_weights(first).tensors, job.model().state_dict()
+    initial, own = load_weights(first).tensors, job.model().state_dict()
     for name, value in module.state_dict().items():
-        assert torch.equal(value, (own if name in fresh else given)[name]), name
-    assert not torch.equal(own["0.weight"], given["0.weight"])
+        assert torch.equal(value, own[name] * HEAD_INIT_SCALE if name in fresh else initial[name]), name
+    assert not torch.equal(own["0.weight"], initial["0.weight"])
     messages: list[str] = []
     run_job(kit, made, paths("second"), callback(on_message=lambda text, **how: messages.append(text)))
     assert ("fresh" if fresh else "kept") in messages[-1]
     assert "8.weight" in messages[-1] and str(first) in messages[-1]
+
+
+@pytest.mark.parametrize("version", range(1, VERSION + 1))
+def test_an_older_recipe_keeps_its_fresh_head(
+    kit: Registry, recipe: Make, paths: Put, first: Path, version: int
+) -> None:
+    """Recipes before 5 leave a fresh head as it is built, train all layers at the full rate, and their batch norms."""
+    values = {"architecture": "net", "data": "renamed", "initial_checkpoint": str(first)}
+    made = to_recipe({**values, "version": version}, "a file")
+    scale = 1.0 if version < 5 else HEAD_INIT_SCALE
+    assert made.head_init_scale == scale and ("--head-init-scale" in made.command()) == (version < 5)
+    assert (made.lr, made.freeze_bn) == ((1e-3, False) if version < 5 else (3e-4, None))
+    assert to_recipe({**values, "version": version, "opt": "sgd"}, "a file").lr == (0.05 if version < 5 else 0.015)
+    assert to_recipe({**values, "version": version, "freeze": True}, "a file").lr == 1e-3
+    job, module = begun(kit, made, paths("second"))
+    for name in HEAD:
+        assert torch.equal(module.state_dict()[name], job.model().state_dict()[name] * scale)
+    assert to_recipe({**values, "version": version, "head_init_scale": 0.5}, "a file").head_init_scale == 0.5
+    kept = to_recipe(made.to_dict(), "a card")
+    assert kept == made
+
+
+@pytest.mark.parametrize("fields", [{"head_init_scale": 0.5}, {"freeze_bn": True}])
+def test_what_is_for_fine_tuning_needs_initial_weights(recipe: Make, fields: dict[str, Any]) -> None:
+    made = recipe()
+    assert (made.head_init_scale, made.freeze_bn, made.lr) == (1, False, 1e-3)
+    assert not {"--head-init-scale", "--freeze-bn", "--no-freeze-bn"} & set(made.command().split())
+    with pytest.raises(UsageError, match="initial_checkpoint"):
+        recipe(**fields)
+
+
+@pytest.mark.parametrize(("fields", "kept"), [({}, True), ({"freeze_bn": False}, False), ({"freeze_bn": True}, True)])
+def test_batch_norm_keeps_its_statistics_for_few_images(
+    kit: Registry, recipe: Make, paths: Put, first: Path, fields: dict[str, bool], kept: bool
+) -> None:
+    done = run_job(kit, recipe(initial_checkpoint=str(first), data="renamed", **fields), paths("second"))
+    before, after = load_weights(first).tensors, load_weights(done.path).tensors
+    same = {name for name in after if torch.equal(before[name], after[name])}
+    statistics = {name for name in after if "running" in name or "tracked" in name}
+    assert statistics and same == (statistics if kept else set())  # the scales and biases are trained
+    assert done.card.recipe["freeze_bn"] is kept
+    assert few_images(1279) and not few_images(1280)
+
+
+def test_other_initial_weights_have_their_own_defaults(first: Path) -> None:
+    before = Recipe(architecture="net", data="pets").to_dict()
+    values = with_overrides(check_fields(before, "a card"), {"initial_checkpoint": str(first)})
+    made = Recipe(**values)
+    assert (made.head_init_scale, made.freeze_bn) == (HEAD_INIT_SCALE, None)
 
 
 def test_the_images_are_prepared_as_the_weights_saw_theirs(

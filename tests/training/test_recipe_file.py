@@ -15,6 +15,7 @@ from zoo.files.card import read_card
 from zoo.training.optim.optimizers import OPTIMIZERS
 from zoo.training.recipe.file import (
     BEFORE_4,
+    BEFORE_5,
     NEW_NAMES,
     check_fields,
     read_recipe_file,
@@ -46,6 +47,7 @@ def test_a_file_sets_what_it_names(tmp_path: Path) -> None:
     recipe = to_recipe(read_recipe_file(file(tmp_path, text)), "mine.toml")
     assert recipe == Recipe(
         **BEFORE_4,
+        **BEFORE_5,
         architecture="net",
         data="pets",
         lr=1.0,
@@ -95,7 +97,7 @@ def test_old_names_are_read_in_a_file_of_version_2(tmp_path: Path) -> None:
     text = 'version = 2\noptimizer = "sgd"\ntrivial_augment = true\nmilestones = [0.5]\nclip = 1\ncompile = false'
     values = read_recipe_file(file(tmp_path, text))
     expected = {"opt": "sgd", "aa": "trivial", "decay_milestones": (0.5,), "clip_grad": 1, "torchcompile": False}
-    assert values == {**BEFORE_4, **expected}
+    assert values == {**BEFORE_4, **BEFORE_5, **expected}
 
 
 def test_a_file_must_exist_and_name_an_architecture(tmp_path: Path) -> None:
@@ -167,9 +169,9 @@ def test_the_cards_of_release_0_1_give_the_same_recipes() -> None:
         recorded = read_card(path)[0].recipe
         recipe = to_recipe(recipe_of_card(recorded, path), str(path)).to_dict()
         assert recorded["version"] == 2 and recipe["version"] == VERSION
-        assert BEFORE_4 | {"exif_orientation": None} | with_new_names(recorded) | {"version": VERSION} == json.loads(
-            json.dumps(recipe)
-        )
+        assert BEFORE_4 | BEFORE_5 | {"exif_orientation": None} | with_new_names(recorded) | {
+            "version": VERSION
+        } == json.loads(json.dumps(recipe))
 
 
 def test_an_old_field_name_says_how_old_files_are_read(tmp_path: Path) -> None:

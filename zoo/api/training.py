@@ -44,6 +44,8 @@ class RecipeFields(TypedDict, total=False):
     loss_params: Mapping[str, Any]
     initial_checkpoint: str
     freeze: bool
+    freeze_bn: bool | None
+    head_init_scale: float | None
     layer_decay: float
     epochs: int
     batch_size: int | None

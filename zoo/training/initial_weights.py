@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from zoo.contract.errors import UsageError, WeightsError
@@ -66,14 +67,20 @@ class InitialWeights:
         """Whether the weights have the same classes in the same order."""
         return self.weights.card.classes == classes
 
-    def load_into(self, module: nn.Module, head: frozenset[str], classes: tuple[str, ...]) -> None:
+    def load_into(
+        self, module: nn.Module, head: frozenset[str], classes: tuple[str, ...], head_scale: float = 1.0
+    ) -> None:
         """Load the weights into a fresh model. For other classes, the tensors named by `head` stay fresh.
+
+        Args:
+            head_scale: what the parameters of a fresh head are multiplied by.
 
         Raises:
             WeightsError: a tensor is missing, unexpected, or of another shape or dtype.
         """
         tensors: Mapping[str, Tensor] = self.weights.tensors
         if not self.keeps_head(classes):
+            _scale_parameters(module, head, head_scale)
             fresh = {name: value for name, value in module.state_dict().items() if name in head}
             tensors = {**{name: value for name, value in tensors.items() if name not in head}, **fresh}
         load_into(module, Weights(self.weights.card, tensors), self.path)
@@ -89,6 +96,14 @@ class InitialWeights:
             + f"; images of {shape} with the mean and std of these weights"
             + ("; only the head is trained" if recipe.freeze else "")
         )
+
+
+def _scale_parameters(module: nn.Module, names: frozenset[str], factor: float) -> None:
+    if factor != 1:
+        with torch.no_grad():
+            for name, parameter in module.named_parameters():
+                if name in names:
+                    parameter.mul_(factor)
 
 
 def read_initial_weights(

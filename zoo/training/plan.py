@@ -28,6 +28,11 @@ def default_batch_size(images: int) -> int:
     return min(max(fitting, MIN_BATCH_SIZE), MAX_BATCH_SIZE)
 
 
+def few_images(images: int) -> bool:
+    """Whether these are so few training images that their batches are smaller than `MAX_BATCH_SIZE` by default."""
+    return images < MAX_BATCH_SIZE * STEPS
+
+
 @dataclass(frozen=True)
 class Plan:
     """The numbers of a run: a recipe applied to a data set.

@@ -33,7 +33,7 @@ from zoo.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from zoo.training.initial_weights import InitialWeights, read_initial_weights, split_init
 from zoo.training.optim.head import head_names
 from zoo.training.optim.optimizers import OPTIMIZERS
-from zoo.training.plan import MAX_BATCH_SIZE, MIN_BATCH_SIZE, Plan, default_batch_size, make_plan
+from zoo.training.plan import MAX_BATCH_SIZE, MIN_BATCH_SIZE, Plan, default_batch_size, few_images, make_plan
 from zoo.training.recipe.recipe import Recipe
 from zoo.training.run.record import describe_dataset, plugins_of
 
@@ -121,7 +121,8 @@ class Job:
         """
         module = self.model()
         if self.initial is not None:
-            self.initial.load_into(module, self.head, self.data.classes)
+            scale = 1.0 if self.recipe.head_init_scale is None else self.recipe.head_init_scale
+            self.initial.load_into(module, self.head, self.data.classes, scale)
         return module
 
     def with_head(self) -> "Job":
@@ -200,6 +201,8 @@ def prepare(
     if initial is None and plan.train.n <= FEW_IMAGES:
         _suggest_pretrained(architecture, callback)
     recipe = replace(recipe, batch_size=recipe.batch_size or default_batch_size(plan.train.n))
+    if recipe.freeze_bn is None:
+        recipe = replace(recipe, freeze_bn=few_images(plan.train.n))
     train_loss = loss
     if class_weights_param is not None:
         weights = class_weights(plan.train.labels, len(data.classes))

@@ -1,13 +1,14 @@
 """`config.json` of timm's layout: the architecture, its labels, and how images are prepared.
 
 Its keys are those of `timm.models._hub`: `architecture`, `num_classes`, `label_names`, `model_args` and
-`pretrained_cfg`, which older files have at the top level.
+`pretrained_cfg`, which older files have at the top level. `exif_orientation` is zoo's own: timm ignores it at the top
+level, and refuses keys that it does not know in `pretrained_cfg`.
 """
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast, get_args
 
 from zoo.contract.preprocess import CropMode, Interpolation, Preprocess
@@ -16,6 +17,7 @@ from zoo.files.card import Card
 
 PREFIX = "timm/"  # of the names of timm's architectures in zoo
 ARCHITECTURE = "architecture"
+EXIF_ORIENTATION = "exif_orientation"  # present where photographs are turned as their EXIF data says
 DEFAULT_CROP = 0.875  # timm's own, where a file has none
 
 
@@ -47,11 +49,11 @@ def read_config(content: bytes) -> HubConfig:
     count = (config.get("num_classes") or pretrained["num_classes"]).integer(1, MAX_CLASSES)
     names = config.get("label_names") or pretrained.get("label_names") or pretrained.get("labels")
     params = _params(config.get("model_args"), count)
-    licence = pretrained.get("license")
+    licence, turned = pretrained.get("license"), config.get(EXIF_ORIENTATION)
     return HubConfig(
         config[ARCHITECTURE].text(200),
         _labels(names, count),
-        _preprocess(pretrained),
+        replace(_preprocess(pretrained), exif_orientation=turned is not None and turned.boolean()),
         params,
         licence.text() if licence is not None and licence.value is not None else "",
     )
@@ -75,6 +77,8 @@ def config_json(card: Card) -> bytes:
             **({"license": card.licence} if card.licence else {}),
         },
     }
+    if how.exif_orientation:
+        config[EXIF_ORIENTATION] = True
     if card.params:
         config["model_args"] = dict(card.params)
     return (json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

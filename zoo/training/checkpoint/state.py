@@ -12,7 +12,7 @@ from zoo.contract.errors import TrainingError
 from zoo.files.weights import put_tensors
 from zoo.training.checkpoint.optimizer_state import load_optimizer
 from zoo.training.optim.ema import ModelEma
-from zoo.training.optim.freeze import freeze
+from zoo.training.optim.freeze import batch_norms, freeze
 from zoo.training.optim.layer_decay import lr_scales
 from zoo.training.optim.param_groups import make_optimizers
 from zoo.training.recipe.recipe import Recipe
@@ -65,7 +65,7 @@ class State:
             module: on the device, with the initial weights. It is frozen as the recipe says.
             head: names of the tensors of its head, for a recipe that treats the head differently.
         """
-        frozen_modules = freeze(module, head) if recipe.freeze else []
+        frozen_modules = freeze(module, head) if recipe.freeze else batch_norms(module) if recipe.freeze_bn else []
         scales = lr_scales(module, head, recipe.layer_decay) if recipe.layer_decay < 1 else None
         return cls(
             module=module,

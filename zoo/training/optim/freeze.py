@@ -1,4 +1,4 @@
-"""Freeze all of a model but its head."""
+"""Freeze all of a model but its head, or the statistics of its batch norms alone."""
 
 from torch import nn
 
@@ -23,3 +23,12 @@ def freeze(module: nn.Module, trained: frozenset[str]) -> list[nn.Module]:
         if names and not names & trained:
             frozen.append(part)
     return frozen
+
+
+def batch_norms(module: nn.Module) -> list[nn.Module]:
+    """The batch norms of a model that have running statistics. In evaluation mode they use these and keep them.
+
+    Their scales and biases can be trained nevertheless.
+    """
+    norms = (part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm))
+    return [part for part in norms if part.track_running_stats]

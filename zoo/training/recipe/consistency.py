@@ -1,15 +1,34 @@
 """Fields of a recipe that require, exclude or do nothing with others."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.contract.errors import UsageError
 from zoo.training.optim.optimizers import OPTIMIZERS
 from zoo.training.optim.schedules import SCHEDULES
-from zoo.training.recipe.field import Field
+from zoo.training.recipe.field import TYPES, Field
 
 if TYPE_CHECKING:
     from zoo.training.recipe.recipe import Recipe
+
+
+def checked_values(recipe: "Recipe", fields: Mapping[str, Field]) -> dict[str, Any]:
+    """The values of the fields as their declared types; `UsageError` where a type or a range is wrong."""
+    values = {}
+    for name, declaration in fields.items():
+        value = getattr(recipe, name)
+        if not declaration.has_type(value):
+            raise UsageError(
+                f"{name} = {value!r:.80} has the wrong type: it must be {TYPES[declaration.type]}.",
+                "Correct its type.",
+            )
+        if not declaration.in_range(value):
+            raise UsageError(
+                f"{name} = {value!r} is out of range: it must be {declaration.range}.",
+                f"Correct it; `zoo train --help` explains {declaration.flag}.",
+            )
+        values[name] = declaration.as_declared(value)
+    return values
 
 
 def refuse_inconsistent(recipe: "Recipe", fields: Mapping[str, Field]) -> None:

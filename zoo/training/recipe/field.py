@@ -20,6 +20,9 @@ from zoo.contract.errors import UsageError
 
 T = TypeVar("T")
 
+MAX_COUNT = 2**31  # of epochs, images of a batch and the like
+MAX_RATE = 1e38  # of learning rates, weight decay and gradient norms: float32 holds little more
+MAX_SIDE = 16384  # pixels
 TYPES = {  # of values, in the words of an error message
     bool: "true or false",
     int: "an integer",

@@ -10,12 +10,14 @@ from zoo.contract.names import bare_name
 from zoo.files.card import Card
 from zoo.files.toml import read_toml
 from zoo.registry.image_folders import FOLDER
+from zoo.training.optim.optimizers import OPTIMIZERS
 from zoo.training.recipe.field import TYPES
 from zoo.training.recipe.recipe import FIELDS, VERSION, Recipe
 
 SMOOTHING = ("smoothing", "label_smoothing")  # what people call it; `zoo train` has the flag --smoothing
 RENAMED = 3  # the version of recipes from which on fields have their present names
 BEFORE_4 = {"batch_size": 128, "drop_last": True}  # what recipes of versions 1 to 3 do where they do not say it
+BEFORE_5 = {"head_init_scale": 1.0, "freeze_bn": False}  # and those of versions 1 to 4
 NEW_NAMES = {declaration.old: name for name, declaration in FIELDS.items() if declaration.old}
 
 
@@ -67,7 +69,7 @@ def command_of_card(card: Card) -> str:
 def check_fields(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The values without their version, once every name and type is known to be a recipe's.
 
-    Recipes of versions 1 and 2 may use the names that fields had then. Those before 4 have the defaults of then.
+    Recipes of versions 1 and 2 may use the names that fields had then. Older ones have the defaults of then.
 
     Args:
         where: what to call the file in errors.
@@ -83,9 +85,13 @@ def check_fields(values: Mapping[str, Any], where: str) -> dict[str, Any]:
         )
     if version < RENAMED:
         values = with_new_names(values)
-    if version < VERSION:
+    if version < 4:
         turned = {"exif_orientation": False} if bare_name(str(values.get("data"))) == FOLDER else {}
         values = {**BEFORE_4, **turned, **values}
+    if version < 5:
+        values = {**BEFORE_5, **values}
+        if values.get("initial_checkpoint") and values.get("lr") is None and values.get("opt", "adamw") in OPTIMIZERS:
+            values["lr"] = OPTIMIZERS[values.get("opt", "adamw")].lr
     checked = {}
     for name, value in values.items():
         if name == "version":

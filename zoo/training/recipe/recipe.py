@@ -4,19 +4,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
-from zoo.contract.errors import UsageError
 from zoo.training.optim.optimizers import OPTIMIZERS
 from zoo.training.optim.schedules import SCHEDULES
 from zoo.training.recipe.command import recipe_command
-from zoo.training.recipe.consistency import refuse_inconsistent, schedule_fields
-from zoo.training.recipe.field import TYPES, Field, declared, explained
+from zoo.training.recipe.consistency import checked_values, refuse_inconsistent, schedule_fields
+from zoo.training.recipe.defaults import FINE_TUNING, HEAD_INIT_SCALE, default_of, derived_fields
+from zoo.training.recipe.field import MAX_COUNT, MAX_RATE, MAX_SIDE, Field, declared, explained
 
-MAX_COUNT = 2**31  # of epochs, images of a batch and the like
-MAX_RATE = 1e38  # of learning rates, weight decay and gradient norms: float32 holds little more
-MAX_SIDE = 16384  # pixels
-# 1 and 2 had other names of fields (`Field.old`), in 1 `amp` was recorded for CUDA only, and 1 to 3 had other defaults
-# (`zoo.training.recipe.file.BEFORE_4`).
-VERSION = 4
+# 1 and 2 had other names of fields (`Field.old`), in 1 `amp` was recorded for CUDA only, and 1 to 4 had other defaults
+# (`zoo.training.recipe.file.BEFORE_4` and `BEFORE_5`).
+VERSION = 5
 
 
 @explained
@@ -24,9 +21,8 @@ VERSION = 4
 class Recipe:
     """A training run. On a CPU, two runs of one recipe with the same versions of the libraries give the same weights.
 
-    Each field is declared here with its help, range and default; `zoo train --help` and
-    `zoo.training.recipe.table.markdown_table()` show them. Where `lr`, `weight_decay` or `momentum` is `None`, the
-    optimizer's default is filled in.
+    Each field is declared here with its help, range and default, which `zoo train --help` shows. Where `lr`,
+    `weight_decay`, `momentum` or `head_init_scale` is `None`, that of the optimizer and initial weights is filled in.
 
     Raises:
         UsageError: a field is missing or unknown, or a value has the wrong type, is out of range, or has no effect with
@@ -115,6 +111,29 @@ class Recipe:
             off=False,
         ),
     ] = False
+    freeze_bn: Annotated[
+        bool | None,
+        Field(
+            "Model",
+            "Keep the BatchNorm statistics of --initial-checkpoint, which small batches would replace by noisy ones.",
+            unset="on for fewer than 1,280 training images, with --initial-checkpoint",
+            goes_with="initial_checkpoint",
+            requires="initial_checkpoint",
+            off=False,
+        ),
+    ] = None
+    head_init_scale: Annotated[
+        float | None,
+        Field(
+            "Model",
+            "Factor of the initial weights of a head that --initial-checkpoint does not provide (1: as built).",
+            ge=0,
+            unset=f"{HEAD_INIT_SCALE:g} with --initial-checkpoint",
+            goes_with="initial_checkpoint",
+            requires="initial_checkpoint",
+            off=1.0,
+        ),
+    ] = None
     epochs: Annotated[int, Field("Schedule", "Number of epochs.", ge=1, lt=MAX_COUNT, in_report=False)] = 10
     batch_size: Annotated[
         int | None,
@@ -148,7 +167,10 @@ class Recipe:
             old="optimizer",
         ),
     ] = "adamw"
-    lr: Annotated[float | None, Field("Optimizer", "Peak learning rate.", gt=0, le=MAX_RATE, goes_with="opt")] = None
+    lr: Annotated[
+        float | None,
+        Field("Optimizer", "Peak learning rate.", gt=0, le=MAX_RATE, goes_with="opt", unset=FINE_TUNING),
+    ] = None
     weight_decay: Annotated[
         float | None,
         Field(
@@ -356,22 +378,11 @@ class Recipe:
     ] = 0
 
     def __post_init__(self) -> None:
-        for name, declaration in FIELDS.items():
-            value = getattr(self, name)
-            if not declaration.has_type(value):
-                raise UsageError(
-                    f"{name} = {value!r:.80} has the wrong type: it must be {TYPES[declaration.type]}.",
-                    "Correct its type.",
-                )
-            if not declaration.in_range(value):
-                raise UsageError(
-                    f"{name} = {value!r} is out of range: it must be {declaration.range}.",
-                    f"Correct it; `zoo train --help` explains {declaration.flag}.",
-                )
-            object.__setattr__(self, name, declaration.as_declared(value))
-        for name in OPTIMIZER_FIELDS:
+        for name, value in checked_values(self, FIELDS).items():
+            object.__setattr__(self, name, value)
+        for name in DERIVED_FIELDS:
             if getattr(self, name) is None:
-                object.__setattr__(self, name, default_of(FIELDS[name], self.opt))
+                object.__setattr__(self, name, default_of(FIELDS[name], self))
         refuse_inconsistent(self, FIELDS)
 
     def to_dict(self) -> dict[str, Any]:
@@ -380,17 +391,10 @@ class Recipe:
 
     def command(self, *extra: str) -> str:
         """The `zoo train` command that gives this recipe, with the words `extra` at its end."""
-        defaults = {name: default_of(declaration, self.opt) for name, declaration in FIELDS.items()}
+        defaults = {name: default_of(declaration, self) for name, declaration in FIELDS.items()}
         return recipe_command(FIELDS, asdict(self), defaults, *extra)
 
 
 FIELDS = declared(Recipe)
-OPTIMIZER_FIELDS = tuple(name for name, declaration in FIELDS.items() if declaration.goes_with == "opt")
+DERIVED_FIELDS = derived_fields(FIELDS)
 SCHEDULE_FIELDS = schedule_fields(FIELDS)
-
-
-def default_of(declaration: Field, opt: str) -> Any:
-    """The default of a field, with this optimizer."""
-    if declaration.goes_with == "opt":
-        return getattr(OPTIMIZERS[opt], declaration.name)
-    return declaration.default

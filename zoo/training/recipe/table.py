@@ -12,7 +12,8 @@ from zoo.training.recipe.recipe import FIELDS, SCHEDULE_FIELDS
 def default_text(declaration: Field) -> str:
     """The default in words, such as `0.001 for adamw, 0.05 for sgd`; empty where the field must be set."""
     if declaration.goes_with == "opt":
-        return ", ".join(f"{getattr(row, declaration.name):g} for {row.name}" for row in OPTIMIZERS.values())
+        values = ", ".join(f"{getattr(row, declaration.name):g} for {row.name}" for row in OPTIMIZERS.values())
+        return "; ".join(filter(None, (values, declaration.unset)))
     if declaration.unset:
         return declaration.unset
     if declaration.type is bool:
