@@ -38,6 +38,8 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FLAG = re.compile(r"(?<![\w-])(--[a-z][a-z-]+)")
 # Flags of other programs: torchrun, pip, pytest, docker, unshare, zoo_runtime.py, the scripts of docs/ and benchmarks/.
 OTHERS = {
+    "--cifar",  # 10
+    "--checkpoint",
     "--nproc-per-node",
     "--nnodes",
     "--rdzv-backend",

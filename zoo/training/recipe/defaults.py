@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # value is from the fine-tuning of Liu et al. 2022 (ConvNeXt), where BiT and ViT have 0.
 HEAD_INIT_SCALE = 0.001
 FINE_TUNING_LR = 0.3  # of the optimizer's default learning rate, where all of a model starts from stored weights
-FINE_TUNING = f"{FINE_TUNING_LR:g} times that with --initial-checkpoint, unless --freeze"
+FINE_TUNING = f"{FINE_TUNING_LR:g} times that when fine-tuning, unless --freeze"
 
 
 def derived_fields(fields: Mapping[str, Field]) -> tuple[str, ...]:

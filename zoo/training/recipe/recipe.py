@@ -115,8 +115,8 @@ class Recipe:
         bool | None,
         Field(
             "Model",
-            "Keep the BatchNorm statistics of --initial-checkpoint, which small batches would replace by noisy ones.",
-            unset="on for fewer than 1,280 training images, with --initial-checkpoint",
+            "Keep the BatchNorm statistics of the initial weights; those of small batches are noisy.",
+            unset="on when fine-tuning on fewer than 1,280 images",
             goes_with="initial_checkpoint",
             requires="initial_checkpoint",
             off=False,
@@ -126,9 +126,9 @@ class Recipe:
         float | None,
         Field(
             "Model",
-            "Factor of the initial weights of a head that --initial-checkpoint does not provide (1: as built).",
+            "Factor of the initial weights of a fresh head, when fine-tuning (1: as built).",
             ge=0,
-            unset=f"{HEAD_INIT_SCALE:g} with --initial-checkpoint",
+            unset=f"{HEAD_INIT_SCALE:g} when fine-tuning",
             goes_with="initial_checkpoint",
             requires="initial_checkpoint",
             off=1.0,
