@@ -50,7 +50,7 @@ BAD = [
     (("show", "crossentropy"), 1, "cross_entropy"),
     (("show", ""), 1, "zoo list"),
     (("list", "architecture"), 2, "architectures"),
-    (("verify", "nowhere"), 1, "zoo export"),
+    (("verify", "nowhere"), 1, "nowhere"),
     (("--nope",), 2, "zoo --help"),
 ]
 

@@ -207,9 +207,23 @@ class Registry:
     def _of(self, kind: type[S], name: str) -> list[Entry[S]]:
         entries = [*self._entries.get((kind.kind, name), [])]
         if kind is Architecture:
-            members = [each for each in self._members.get(name.partition("/")[0], ()) if name in each.names()]
-            entries += [Entry(each.architecture(name), each.entry.plugin) for each in members]
+            entries += self._in_collections(name)
         return [Entry(entry.spec, entry.plugin) for entry in entries if isinstance(entry.spec, kind)]
+
+    def _in_collections(self, name: str) -> list[Entry[Spec]]:
+        """The architectures of collections that have this name, zoo's first: beside it, a broken one is left out."""
+        entries: list[Entry[Spec]] = []
+        for members in sorted(self._members.get(name.partition("/")[0], ()), key=lambda each: not each.entry.is_own):
+            try:
+                if name in members.names():
+                    entries.append(Entry(members.architecture(name), members.entry.plugin))
+            except ZooError as error:
+                if not entries or not entries[0].is_own:
+                    raise
+                plugin = members.entry.plugin
+                other = f"{plugin.distribution}/{plugin.name}:{name}"
+                self._warn_once(f"{name} means {entries[0].qualified}, not {other}: {error.cause}")
+        return entries
 
     def _sound_collections(self) -> Iterator[Members]:
         """The collections whose names can be listed. The plugins of the others are broken: a warning names each."""

@@ -11,9 +11,7 @@ from zoo.training.recipe.consistency import checked_values, refuse_inconsistent,
 from zoo.training.recipe.defaults import FINE_TUNING, HEAD_INIT_SCALE, default_of, derived_fields
 from zoo.training.recipe.field import MAX_COUNT, MAX_RATE, MAX_SIDE, Field, declared, explained
 
-# 1 and 2 had other names of fields (`Field.old`), in 1 `amp` was recorded for CUDA only, and 1 to 4 had other defaults
-# (`zoo.training.recipe.file.BEFORE_4` and `BEFORE_5`).
-VERSION = 5
+VERSION = 5  # see `zoo.training.recipe.file` for what earlier versions did
 
 
 @explained
@@ -128,6 +126,7 @@ class Recipe:
             "Model",
             "Factor of the initial weights of a fresh head, when fine-tuning (1: as built).",
             ge=0,
+            le=1000,
             unset=f"{HEAD_INIT_SCALE:g} when fine-tuning",
             goes_with="initial_checkpoint",
             requires="initial_checkpoint",
