@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
-from zoo.report import curves
+from zoo.report import curves, matrix
 from zoo.report.curves import draw_curves
 from zoo.report.matrix import draw_confusion
 
@@ -65,6 +67,26 @@ def test_one_confusion_in_a_hundred_images_can_be_seen(classes: int) -> None:
     confused[classes - 1, 0] = 1
     difference = abs(pixels(draw_confusion(clean, names, "")) - pixels(draw_confusion(confused, names, ""))).sum(2)
     assert (difference > 20).sum() >= 9
+
+
+def test_the_picture_says_that_its_colours_are_not_linear(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = []
+
+    def keep(figure: Figure) -> bytes:
+        bars.append(figure.axes[1])
+        return b""
+
+    monkeypatch.setattr(matrix, "png", keep)
+    for classes in (3, 300):  # of which several share a cell
+        draw_confusion(np.eye(classes, dtype=np.int64), [str(k) for k in range(classes)], "")
+    for bar in bars:
+        assert "square-root" in bar.get_ylabel()
+        ticks = {text.get_text(): float(bar.transData.transform((0, y))[1]) for text, y in ticks_of(bar)}
+        assert (ticks["25 %"] - ticks["0 %"]) / (ticks["100 %"] - ticks["0 %"]) == pytest.approx(0.5, abs=0.01)
+
+
+def ticks_of(axes: Axes) -> Iterator[tuple[Text, float]]:
+    return zip(axes.get_yticklabels(), axes.get_yticks(), strict=True)
 
 
 def test_class_without_images_is_grey() -> None:

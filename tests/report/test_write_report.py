@@ -109,6 +109,15 @@ def test_the_page_shows_the_settings_that_did_something(card: Card) -> None:
     assert recipe_rows(recipe | {"sched": "step"})["decay_rate"] == 0.1
 
 
+@pytest.mark.parametrize(("classes", "shown"), [(2, False), (5, False), (6, True)])
+def test_top5_is_shown_from_six_classes_on(card: Card, classes: int, shown: bool) -> None:
+    images = InMemorySplit(torch.zeros(1, 3, 2, 3, dtype=torch.uint8), torch.tensor([0]))
+    module = nn.Sequential(nn.Flatten(), nn.Linear(18, classes))
+    measured = evaluate(module, images, RGB, cross_entropy, num_classes=classes, device=torch.device("cpu"))
+    card = replace(card, classes=tuple("abcdef"[:classes]), metrics=measured.metrics("pets", "test"))
+    assert ("| top-5 |" in write_page(make_content(card, measured, (), {}))) is shown
+
+
 def rows_of_the_page(card: Card, **more: Any) -> dict[str, str]:
     """What the page's first table says, by the first cell of the row."""
     images = InMemorySplit(torch.zeros(1, 3, 2, 3, dtype=torch.uint8), torch.tensor([0]))
