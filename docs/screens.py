@@ -38,7 +38,7 @@ What zoo shows in a terminal of 80 columns. `python docs/screens.py` makes this 
   left out. `--json` is for programs.
 """
 BAR = re.compile(r"^epoch \d+/\d+ .*? left", re.MULTILINE)
-DIFFERS = re.compile(r"[0-9a-f]{16,}|\d[\d.,]*|[─━╸╺\s]+")
+DIFFERS = re.compile(r"[0-9a-f]{16,}|(?:\d[\d,]* (?:h|min|s)\b\s*)+|\d[\d.,]*|[─━╸╺\s]+")
 
 
 def page() -> str:
@@ -61,7 +61,7 @@ def page() -> str:
 
 
 def words(text: str) -> str:
-    """What is the same in every run: a page without numbers, digests, bars and line breaks."""
+    """What is the same in every run: a page without numbers, durations, digests, bars and line breaks."""
     return DIFFERS.sub(lambda match: "0" if match[0][0].isalnum() else " ", text)
 
 
