@@ -20,7 +20,15 @@ from zoo.api.terminal import erase_announcement
 from zoo.cli.help_format import HelpContext, use_help_format
 from zoo.cli.interrupts import Terminated, install, uninstall
 from zoo.cli.output import print_error, print_line
-from zoo.contract.errors import DifferenceError, PluginError, UnknownName, UsageError, ZooError, limit_error
+from zoo.contract.errors import (
+    DifferenceError,
+    PluginError,
+    UnknownName,
+    UsageError,
+    ZooError,
+    limit_error,
+    shows_tracebacks,
+)
 from zoo.contract.printable import plain_lines
 from zoo.contract.specs import Command
 from zoo.registry.discovery import discover
@@ -200,7 +208,7 @@ def _explain(cause: str, next_step: str, code: int, verdict: str = "") -> int:
 
 def _print_traceback(error: BaseException) -> None:
     """Print the traceback of an error that is explained, for authors: if `ZOO_RAISE_ERRORS` is 1."""
-    if os.environ.get("ZOO_RAISE_ERRORS") == "1":
+    if shows_tracebacks():
         import traceback
 
         with suppress(OSError):

@@ -143,6 +143,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return any(part in text for part in MEMORY_TEXTS)
 
 
+def shows_tracebacks() -> bool:
+    """Whether the author of a plugin or model wants errors raised as they are: `ZOO_RAISE_ERRORS` is 1."""
+    return os.environ.get("ZOO_RAISE_ERRORS") == "1"
+
+
 def refuse_out_of_memory(error: BaseException, doing: str = "") -> None:
     """Raise `DeviceError` where an error says that memory ran out; do nothing otherwise.
 

@@ -3,7 +3,6 @@
 Importing a plugin runs its module. One that the user's list of plugins does not allow is listed and not imported.
 """
 
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 from zoo.contract import hooks
-from zoo.contract.errors import refuse_out_of_memory
+from zoo.contract.errors import refuse_out_of_memory, shows_tracebacks
 from zoo.contract.specs import Spec
 from zoo.registry.preferences import allow_list
 
@@ -88,7 +87,7 @@ def _load(point: EntryPoint, distribution: str, version: str, allowed: "AllowLis
         specs = specs_of(point.load(), point.name)
     except (Exception, SystemExit) as error:
         refuse_out_of_memory(error)
-        if os.environ.get("ZOO_RAISE_ERRORS") == "1":
+        if shows_tracebacks():
             raise
         text = " ".join(f"{type(error).__name__}: {error}".split())
         return Plugin(point.name, distribution, version, error=text, module=point.value)

@@ -1,10 +1,9 @@
 """The architectures of collections: their names without their specs, and one spec where it is looked up."""
 
-import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from zoo.contract.errors import PluginError, ZooError, refuse_out_of_memory
+from zoo.contract.errors import PluginError, ZooError, refuse_out_of_memory, shows_tracebacks
 from zoo.contract.names import NAME
 from zoo.contract.specs import Architecture, Collection
 from zoo.registry.refs import resolve
@@ -69,7 +68,7 @@ class Members:
             raise
         except (Exception, SystemExit) as error:
             refuse_out_of_memory(error)
-            if os.environ.get("ZOO_RAISE_ERRORS") == "1":
+            if shows_tracebacks():
                 raise
             from zoo.contract.wording.author_code import describe_error  # not needed without an error
 

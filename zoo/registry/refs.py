@@ -1,12 +1,11 @@
 """Turn a ref, `"package.module:attribute"`, into the object it names."""
 
-import os
 from functools import reduce
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from zoo.contract.errors import MissingPackage, PluginError, refuse_out_of_memory
+from zoo.contract.errors import MissingPackage, PluginError, refuse_out_of_memory, shows_tracebacks
 from zoo.contract.names import close_names
 from zoo.contract.specs import Spec
 
@@ -54,7 +53,7 @@ def _import(name: str, who: str) -> ModuleType:
         ) from None
     except (Exception, SystemExit) as error:
         refuse_out_of_memory(error)
-        if os.environ.get("ZOO_RAISE_ERRORS") == "1":
+        if shows_tracebacks():
             raise
         from zoo.contract.wording.author_code import SHOW_TRACEBACK, describe_error  # not needed without an error
 

@@ -1,7 +1,6 @@
 """A model from `package.module:factory` or `path/to/file.py:factory`, for modules that no plugin declares."""
 
 import inspect
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import Any
 
 from torch import nn
 
-from zoo.contract.errors import ExportError, UnknownName, UsageError, ZooError, refuse_out_of_memory
+from zoo.contract.errors import ExportError, UnknownName, UsageError, ZooError, refuse_out_of_memory, shows_tracebacks
 from zoo.contract.names import close_names
 from zoo.contract.preprocess import Preprocess
 from zoo.contract.wording.author_code import SHOW_TRACEBACK, describe_error
@@ -135,7 +134,7 @@ def _explained(what: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         refuse_out_of_memory(error)
-        if os.environ.get("ZOO_RAISE_ERRORS") == "1":
+        if shows_tracebacks():
             raise
         raise ExportError(f"{what} {describe_error(error)}", f"Correct it; {SHOW_TRACEBACK}") from error
 
