@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import zoo
+from zoo.contract.errors import DownloadNeeded
 from zoo.registry.hub.repositories import parse_repository
 
 NAME = "me/lenet5.mine"
@@ -41,7 +42,7 @@ def test_nothing_is_downloaded_unasked(run_zoo: Any, pushed: Any, cache: Path) -
     for arguments in (("export", REPO), ("summary", REPO), ("show", REPO), ("weights", "show", REPO)):
         ran = run_zoo(*arguments)
         assert ran.code == 1 and "--download" in ran.err, ran.err
-    with pytest.raises(zoo.ZooError):
+    with pytest.raises(DownloadNeeded):
         zoo.load(REPO)
     assert pushed.requests == [] and not list(cache.rglob("*.safetensors"))
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from zoo.contract.errors import WeightsError
+from zoo.contract.pretrained import download_needed
 from zoo.files.claim import claimed
 from zoo.files.regular import is_regular
 from zoo.registry.calls import call_of
@@ -19,7 +19,8 @@ def open_repository(registry: Registry, name: str, *, download: bool = False) ->
 
     Raises:
         UsageError: it is no name of a repository.
-        WeightsError: it is not on this machine and `download` is false, or it could not be downloaded.
+        DownloadNeeded: it is not on this machine and `download` is false.
+        WeightsError: it could not be downloaded.
         ZooError: as `zoo.pull`.
     """
     repository = parse_repository(name)
@@ -27,10 +28,7 @@ def open_repository(registry: Registry, name: str, *, download: bool = False) ->
     if is_regular(path):
         return path
     if not download:
-        raise WeightsError(
-            f"The weights of {repository} are not on this machine.",
-            f"Add --download (download=True in Python), or run `zoo summary {repository} --download` first.",
-        )
+        raise download_needed(str(repository), "the Hugging Face Hub")
     pull = call_of(registry, "pull")
     with claimed(path, wait=True):  # the ranks of a training may come here together
         if not is_regular(path):
