@@ -27,7 +27,6 @@ from zoo_export.bundle.labels import write_labels
 from zoo_export.bundle.names_of_files import README, RUNTIME
 from zoo_export.bundle.preprocessed import preprocessed_arrays
 from zoo_export.bundle.readme import readme
-from zoo_export.capture.imported_ahead import imported_ahead
 from zoo_export.devices import check_devices, usable_devices
 from zoo_export.evidence import gather_evidence, no_evidence
 from zoo_export.failures.difference import difference, worst
@@ -87,8 +86,7 @@ def export_model(
         smallest, sizes = _sizes(registry, model, capture, options)
         if options.verify:
             callback.on_message("evaluating the model in float64, and its rounding")
-            with imported_ahead(formats):
-                evidence = gather_evidence(registry, model, data_root, options, sizes, precision)
+            evidence = gather_evidence(registry, model, data_root, options, sizes, precision)
             images = preprocessed_arrays(capture.preprocess)
             golden.write_golden(folder / golden.NAME, evidence.checks[0].probes, images)
         else:

@@ -1,8 +1,6 @@
 """From the shared capture to an ONNX graph: lowered once, its weights put in afterwards."""
 
 import traceback
-from contextlib import suppress
-from importlib import import_module
 
 import onnx_ir
 import torch
@@ -14,10 +12,6 @@ from zoo.contract.exporting.artifact import Capture
 from zoo_export.blame.intermediates import place
 from zoo_export.capture import INPUT, OUTPUT, first_line, quiet
 from zoo_export.formats.onnx.translations import TABLE, learnt_bias
-
-for late in ("_compat", "_torchlib.ops"):
-    with suppress(ImportError):  # or PyTorch imports it at the first export, which is later than it could be
-        import_module(f"torch.onnx._internal.exporter.{late}")
 
 OPSET = 18  # by default
 LOWERED = "onnx"  # its key in the memo
